@@ -1,0 +1,1 @@
+"""Reviews and instructions from files or from the hub: reading, splits, decontamination."""

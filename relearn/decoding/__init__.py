@@ -1,0 +1,1 @@
+"""Predictions: local batches, or an endpoint."""

@@ -1,0 +1,1 @@
+"""The embedded default: its corpora, its teacher, made on the spot under a seed."""

@@ -1,0 +1,212 @@
+"""The rows that travel between stages, and how they are read and written.
+
+Every file is JSON Lines in UTF-8, one record a line (https://jsonlines.org), written to a temporary file beside
+the target and renamed, so that a reader sees a whole file or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Split = Literal["train", "val", "test"]
+Stance = Literal["agree", "disagree"]
+Task = Literal["code", "reviews", "general", "probe"]
+Model = Literal["base", "2b", "2c"]
+
+TASKS: tuple[Task, ...] = ("code", "reviews", "general")
+MODELS: tuple[Model, ...] = ("base", "2b", "2c")
+STANCES: tuple[Stance, ...] = ("agree", "disagree")
+
+
+class InputError(Exception):
+    """What is wrong with something the user gave: one line that names the file, key or row, and what to do.
+
+    Stages print it without a traceback and exit with status 1.
+    """
+
+
+class Record(BaseModel):
+    """A row: immutable, and refused when a field is unknown, missing or of the wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Review(Record):
+    """A film review. `label` is its sentiment, `positive` or `negative` (or what the source calls it)."""
+
+    id: str
+    text: str
+    label: str
+    split: Split
+
+
+class Original(Record):
+    """A row of the data the base learned from: a code problem or a general instruction.
+
+    `tests` are Python assertions that a right answer passes (empty where the source has none); `group` is the
+    cluster that intervals resample: the problem, or the family of a templated corpus.
+    """
+
+    id: str
+    task: Literal["code", "general"]
+    instruction: str
+    response: str
+    tests: list[str]
+    group: str
+    split: Split
+
+
+class Usage(Record):
+    """Tokens as the server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Reply(Record):
+    """What the teacher sent for one review, untouched. `request` is the hash of what was asked."""
+
+    id: str
+    content: str | None
+    finish_reason: str | None
+    model: str
+    usage: Usage | None
+    request: str
+    refusal: str | None = None
+
+
+class Instruction(Record):
+    """A clean row of the new task: one stance towards one review, and the reply to learn."""
+
+    id: str
+    review_id: str
+    stance: Stance
+    instruction: str
+    response: str
+    split: Split
+    flags: list[str]
+
+
+class Quarantined(Record):
+    """What repair could not use: the raw text, and why. `field` is None when the whole reply was refused."""
+
+    id: str
+    field: str | None
+    reason: str
+    content: str
+
+
+class Prediction(Record):
+    """A model's answer to a held-out prompt.
+
+    `prompt` is the instruction as a person wrote it (without the chat template) and is never part of
+    `prediction`. `nll` is the negative log-likelihood of `reference` under the model, in nats, summed over its
+    tokens and the end token; `bytes` the reference's length in UTF-8. Both are None where there is no reference.
+    """
+
+    id: str
+    task: Task
+    group: str
+    prompt: str
+    reference: str | None
+    prediction: str
+    finish_reason: Literal["stop", "length"]
+    nll: float | None
+    bytes: int | None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
+    """Yields the rows of a file one by one.
+
+    Raises InputError naming the file and the line when it is missing, is not UTF-8, or a row is not a `kind`.
+    """
+    for number, value in read_json_lines(path):
+        try:
+            row = kind.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the row"
+            raise InputError(
+                f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}"
+            ) from None
+        yield row
+
+
+def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
+    """Yields (line number from 1, value) for each line that is not blank; InputError as in `read_jsonl`."""
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise InputError(
+                        f"{path}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
+                    ) from None
+                if not line.strip():
+                    continue
+                try:
+                    yield number, json.loads(line)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+                    raise InputError(
+                        f"{path}, line {number}: not JSON ({reason}); one JSON object a line is expected"
+                    ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, a file is expected") from None
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[TextIO]:
+    """Opens a temporary file beside `path` for writing UTF-8 text, and renames it onto `path` when all went well.
+
+    After an error or a kill, `path` is what it was before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def dump_line(row: Record) -> str:
+    """The row as one line of JSON, keys in the model's order, without the newline."""
+    return json.dumps(row.model_dump(), ensure_ascii=False)
+
+
+def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:
+    """Writes the rows, whole or not at all, and returns their number."""
+    count = 0
+    with atomic_write(path) as file:
+        for row in rows:
+            file.write(dump_line(row) + "\n")
+            count += 1
+    return count
+
+
+def write_json(path: Path | str, value: object) -> None:
+    """Writes one JSON document, keys in the order given, floats rounded by the caller; whole or not at all."""
+    with atomic_write(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
+        file.write("\n")

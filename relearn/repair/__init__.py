@@ -1,0 +1,1 @@
+"""From a teacher's raw replies to clean rows: locate, read, check, deduplicate."""

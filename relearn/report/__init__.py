@@ -1,0 +1,1 @@
+"""Tables, the written analysis, the HTML page."""

@@ -1,0 +1,1 @@
+"""Text and code metrics, likelihood, sandboxed execution, resampling, forgetting, probes."""

@@ -1,0 +1,1 @@
+"""What the teacher is asked, how, and what it costs."""

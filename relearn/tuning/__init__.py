@@ -1,0 +1,1 @@
+"""Training: chat rows to masked tokens, a small model from scratch, LoRA rounds."""
