@@ -1,0 +1,44 @@
+"""Every path of the repository that a stage reads or writes, in one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DATA = ROOT / "data"
+REVIEWS = DATA / "reviews.jsonl"
+ORIGINAL = DATA / "original.jsonl"
+REPLIES = DATA / "replies.jsonl"
+INSTRUCTIONS = DATA / "instructions.jsonl"
+QUARANTINE = DATA / "quarantine.jsonl"
+PREDICTIONS = DATA / "predictions"
+SOURCES = DATA / "sources"
+RATINGS = DATA / "ratings"
+
+MODELS = ROOT / "models"
+METRICS = ROOT / "metrics"
+EVAL_3A = METRICS / "eval_3a"
+REPORT = ROOT / "report"
+PROMPTS = ROOT / "prompts"
+
+# Scratch that outlives a run. DVC_ROOT names the main checkout even while `dvc exp run --temp` works in a copy,
+# so that a checkpoint or a paid answer is found again whichever copy asks.
+CACHE = Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache"
+RUNS = CACHE / "runs"
+
+
+def sources(profile: str) -> Path:
+    """The folder of a profile's own inputs."""
+    return SOURCES / profile
+
+
+def adapter(model: str) -> Path:
+    """The folder of base, 2b or 2c."""
+    return MODELS / model
+
+
+def predictions(model: str) -> Path:
+    """The predictions of base, 2b or 2c."""
+    return PREDICTIONS / f"{model}.jsonl"

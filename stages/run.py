@@ -1,0 +1,142 @@
+"""The frame of every stage: parameters in, one line for a mistake, nothing left running.
+
+`python -m stages.<name>` calls `main(name, work)`. Seconds, host, versions and the commit go to
+`.cache/runs/<name>.json`, which is neither a dependency nor an output: outputs hold only what parameters and
+inputs determine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import importlib.metadata
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from relearn.params import Params, load
+from relearn.records import InputError, write_json
+from stages import paths
+
+PR_SET_PDEATHSIG = 1
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "openai",
+    "json-repair",
+    "sacrebleu",
+    "codebleu",
+)
+
+Work = Callable[[Params], dict[str, Any] | None]
+
+
+def main(name: str, work: Work) -> None:
+    """Runs a stage and leaves the process: status 0, 1 for a mistake that one line explains, 130 for Ctrl-C.
+
+    `work` returns what belongs in the run log besides the time (or None).
+    """
+    _die_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started = time.time()
+    try:
+        params = load(paths.ROOT)
+        with _alone(name):
+            facts = work(params) or {}
+        _log(name, started, facts)
+    except InputError as error:
+        _leave(name, " ".join(str(error).split("\n")))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        where = f"{_relative(error.filename)}: " if error.filename else ""
+        todo = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(
+            error.errno or 0, "make it writable"
+        )
+        _leave(name, f"{where}{(error.strerror or str(error)).lower()}; {todo} and run again")
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _leave(name: str, reason: str) -> None:
+    print(f"{name}: {reason}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _relative(path: object) -> str:
+    try:
+        return str(Path(os.fsdecode(path)).relative_to(paths.ROOT))  # type: ignore[arg-type]
+    except ValueError:
+        return str(path)
+
+
+def _die_with_parent() -> None:
+    """Asks the kernel to end this process when its parent ends.
+
+    SIGKILL on dvc would otherwise leave the stage writing while the next `dvc repro` starts it again.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the request was in place
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def _alone(name: str, patience: float = 20.0) -> Iterator[None]:
+    """Holds this checkout's lock for the stage; the kernel frees it when the process ends, however it ends."""
+    folder = paths.ROOT / ".cache" / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{name}.lock", "w") as file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InputError(
+                        "this stage is already running in this checkout; wait for it, or end it"
+                    ) from None
+                time.sleep(0.2)
+        yield
+
+
+def _log(name: str, started: float, facts: dict[str, Any]) -> None:
+    record = {
+        "stage": name,
+        "seconds": round(time.time() - started, 2),
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "libraries": {library: _version(library) for library in LIBRARIES},
+        **facts,
+    }
+    write_json(paths.RUNS / f"{name}.json", record)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True, check=False
+    )
+    return result.stdout.strip() or None
