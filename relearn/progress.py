@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,7 +21,7 @@ class Progress:
     def __init__(self, label: str, total: int, unit: str = "rows") -> None:
         self.label, self.total, self.unit, self.done = label, total, unit, 0
         self.started = self.spoken = time.monotonic()
-        self.bar: tqdm[None] | None = None
+        self.bar: Any = None
         if sys.stderr.isatty():
             self.bar = tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, leave=True)
 
