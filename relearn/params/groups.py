@@ -374,6 +374,11 @@ class Finetune(Group):
     def _range(self) -> Finetune:
         if self.lr_max < self.lr_min:
             raise ValueError("lr_max is below lr_min")
+        if self.checkpoint_every % self.eval_every:
+            raise ValueError(
+                f"checkpoint_every ({self.checkpoint_every}) must be a multiple of eval_every ({self.eval_every}), "
+                "so that a resumed run repeats the curves too"
+            )
         return self
 
 

@@ -1,0 +1,168 @@
+"""One frozen model, several adapters: loading what `base.json` names, and the adapters beside it.
+
+`base.json` says where the weights are: in the same folder (`scratch`), in a folder of the profile's sources
+(`folder`), or on the hub at a commit (`hub`); hub weights are never copied. Only safetensors are read, and code
+that comes with a repository is never run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from relearn.records import InputError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BASE_FILE = "base.json"
+ADAPTER = "adapter"
+WEIGHTS = ("*.safetensors",)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+
+
+def settle(threads: int, seed: int) -> None:
+    """Fixes what a result must not depend on: the seeds, the thread count, and non-deterministic kernels."""
+    import torch
+    from transformers import set_seed
+    from transformers.utils import logging
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_seed(seed)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def where(folder: Path, root: Path) -> tuple[str, str | None]:
+    """What `from_pretrained` takes for the base described by `folder`/base.json: a folder or hub name, a commit.
+
+    `root` is what a `folder` path is relative to. Raises InputError when the description is missing or broken.
+    """
+    file = folder / BASE_FILE
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        kind = facts["kind"]
+        if kind == "scratch":
+            return str(folder), None
+        if kind == "folder":
+            return str(root / facts["path"]), None
+        return str(facts["repository"]), str(facts["commit"])
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; run the base stage (dvc repro base)") from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError(
+            f"{file}: not a description of a base model; run the base stage again (dvc repro -f base)"
+        ) from None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a model folder without config, tokenizer or safetensors weights, in one line each."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such model folder")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json; a folder in Hugging Face format is expected")
+    if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
+        pickles = [path.name for pattern in PICKLES for path in sorted(folder.glob(pattern))]
+        if pickles:
+            raise InputError(
+                f"{folder}: {pickles[0]} is a pickle, which can run code; convert the weights to safetensors"
+            )
+        raise InputError(f"{folder}: no weights (*.safetensors)")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
+
+
+def load_tokenizer(name: str, commit: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub model, padding on the right, with a pad token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(name, revision=commit))
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"{name}: the tokenizer has no end token; set eos_token in its tokenizer_config.json"
+        )
+    if tokenizer.pad_token_id is None:
+        # Padding is masked everywhere, so any token serves; Llama-2 has none of its own.
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(
+    name: str,
+    commit: str | None,
+    device: Literal["cpu", "cuda"],
+    precision: Literal["fp32", "bf16"] = "fp32",
+    quantize: Literal["none", "4bit"] = "none",
+) -> PreTrainedModel:
+    """The frozen weights, on the device, in evaluation mode.
+
+    Raises InputError for a device that is not there, pickled weights, or a model with code of its own.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
+    if Path(name).is_dir():
+        check_folder(Path(name))
+    dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
+    extra: dict[str, Any] = {}
+    if quantize == "4bit":
+        extra["quantization_config"] = _four_bit()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=commit,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            device_map=device,
+            **extra,
+        )
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"{name}: the repository brings code of its own, which relearn does not run; use a model whose architecture transformers has"
+            ) from None
+        raise
+    model.eval()
+    # A saved sampling setting (Llama-2 ships one) would warn at every greedy call; decoding states its own.
+    model.generation_config.temperature = model.generation_config.top_p = None
+    return cast("PreTrainedModel", model)
+
+
+def _four_bit() -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    try:
+        import bitsandbytes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "finetune.quantize: 4bit needs bitsandbytes; pip install -r requirements-gpu.txt"
+        ) from None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel:
+    """The frozen model with the named adapters, none trainable; `PeftModel.set_adapter(name)` switches."""
+    from peft import PeftModel
+
+    wrapped: PeftModel | None = None
+    for name, folder in folders.items():
+        if wrapped is None:
+            wrapped = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+        else:
+            wrapped.load_adapter(str(folder), adapter_name=name)
+    if wrapped is None:
+        raise ValueError("no adapter folders")
+    wrapped.eval()
+    return wrapped
