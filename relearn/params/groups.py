@@ -296,6 +296,9 @@ class ScratchBase(Group):
     warmup: float = key("Share of the steps that the rate climbs.", "share", ge=0, le=0.5)
     weight_decay: float = key("AdamW's weight decay.", ge=0, le=1)
     max_tokens: int = key("Longest row; longer ones are left out and counted.", "tokens", ge=16)
+    review_instruction: str | None = key(
+        "Instruction under which the base also learns to write the training reviews, so that it has seen their words in another use; null leaves them out."
+    )
 
     @model_validator(mode="after")
     def _heads(self) -> ScratchBase:
@@ -315,7 +318,7 @@ class ModelBase(Group):
     """A model of the hub, or a local folder in Hugging Face format."""
 
     kind: Literal["model"]
-    path: str = key("Hub repository (owner/name), or a folder.", min_length=1)
+    path: str = key("Hub repository (owner/name); with revision null, a folder under data/sources/<profile>/.", min_length=1)
     revision: str | None = key("Branch, tag or commit of the hub; null for a folder.")
     adapt: Adapt | None = key("LoRA round on the original data first; null takes the model as it is.")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from relearn.progress import Progress, say
 from relearn.records import InputError
@@ -104,7 +104,7 @@ def train(
         model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad)
     )
     trainer.pad, trainer.group_seed = pad, schedule.seed
-    trainer.remove_callback("PrinterCallback")
+    trainer.remove_callback(PrinterCallback)
     watch = _Watch(trainer, held_out, pad, schedule, label)
     trainer.add_callback(watch)
     start = last_whole(scratch)

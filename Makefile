@@ -1,0 +1,53 @@
+# `make help` lists the targets. Each makes .venv when no environment is active and none stands here.
+SHELL := /bin/bash
+PYTHON ?= python3
+
+# An environment that is already active is used as it is.
+ifdef VIRTUAL_ENV
+VENV := $(VIRTUAL_ENV)
+else
+VENV := $(CURDIR)/.venv
+endif
+# Stage commands start `python`, so the environment goes first on PATH.
+export PATH := $(VENV)/bin:$(PATH)
+# Two-thread torch beside another busy process stalls while its threads spin.
+export GOMP_SPINCOUNT ?= 0
+export OMP_WAIT_POLICY ?= passive
+export PYTHONHASHSEED ?= 0
+
+RUN := $(VENV)/.relearn-requirements
+DEV := $(VENV)/.relearn-requirements-dev
+
+.PHONY: help repro test test-slow lint clean
+
+help:  ## this list
+	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+repro: $(RUN)  ## run the chain (what changed of it), then print the 3a table
+	dvc repro
+	@dvc metrics show
+
+test: $(DEV)  ## the tests that take minutes, fast ones first
+	python -m pytest
+
+test-slow: $(DEV)  ## the tests marked slow
+	python -m pytest -m slow --timeout 1800
+
+lint: $(DEV)  ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+clean:  ## forget runs: outputs and scratch, not the DVC cache
+	rm -rf .cache data/*.jsonl data/predictions models report

@@ -1,0 +1,117 @@
+"""Batched decoding on this machine: prompts sorted by length, padded on the left, stopped at the end token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from relearn.chat import Chat
+from relearn.progress import Progress
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
+
+    instruction: str
+    limit: int
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came: the text without the prompt, and whether the end token or the limit ended it.
+
+    `nll` is the summed negative log-likelihood in nats of the item's reference and the end token, or None.
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    nll: float | None
+
+
+def decode(model: Any, chat: Chat, items: Sequence[Item], batch_size: int, label: str) -> list[Answer]:
+    """Answers in the order of `items`. A batch holds prompts of one limit and of like length."""
+    prompts = [chat.prompt_ids(item.instruction) for item in items]
+    order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
+    texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
+    with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
+        for batch in _batches(order, batch_size, [item.limit for item in items]):
+            rows = _generate(model, chat, [prompts[index] for index in batch], items[batch[0]].limit)
+            for index, row in zip(batch, rows, strict=True):
+                texts[index] = _cut(row, chat)
+            bar.update(len(batch))
+    nlls = reference_nll(model, chat, items, prompts, batch_size)
+    return [Answer(*texts[index], nlls[index]) for index in range(len(items))]
+
+
+def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:
+    """Runs of at most `size` indices that share a limit."""
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) == size or limits[batch[0]] != limits[index]):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _generate(model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
+    """Greedy continuations, the prompts cut off."""
+    width = max(len(prompt) for prompt in prompts)
+    pad = chat.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        max_new_tokens=limit,
+        do_sample=False,
+        eos_token_id=chat.end,
+        pad_token_id=pad,
+    )
+    return [row.tolist() for row in out[:, width:]]
+
+
+def _cut(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]]:
+    """The text up to the end token. The end token, not padding, decides: they may be the same token."""
+    ended = chat.end in row
+    kept = row[: row.index(chat.end)] if ended else row
+    text = chat.tokenizer.decode(kept, skip_special_tokens=True)
+    return str(text).strip(), "stop" if ended else "length"
+
+
+def reference_nll(
+    model: Any, chat: Chat, items: Sequence[Item], prompts: Sequence[Sequence[int]], batch_size: int
+) -> list[float | None]:
+    """The summed negative log-likelihood, in nats, of each reference and its end token given its prompt."""
+    rows = {
+        index: (list(prompts[index]), chat.response_ids(item.reference))
+        for index, item in enumerate(items)
+        if item.reference is not None
+    }
+    order = sorted(rows, key=lambda index: (len(rows[index][0]) + len(rows[index][1]), index))
+    found: list[float | None] = [None] * len(items)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            width = max(len(rows[index][0]) + len(rows[index][1]) for index in batch)
+            ids = torch.full((len(batch), width), chat.tokenizer.pad_token_id, dtype=torch.long)
+            for line, index in enumerate(batch):
+                tokens = rows[index][0] + rows[index][1]
+                ids[line, : len(tokens)] = torch.tensor(tokens)
+            first = min(len(rows[index][0]) for index in batch) - 1
+            # Only positions that predict a response need logits; padding on the right is never attended to.
+            logits = model(
+                input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
+            ).logits.float()
+            for line, index in enumerate(batch):
+                prompt, answer = rows[index]
+                part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)]
+                target = torch.tensor(answer, device=part.device)
+                found[index] = float(torch.nn.functional.cross_entropy(part, target, reduction="sum"))
+    return found

@@ -1,0 +1,99 @@
+"""Makes the base model: trained from scratch on code and general instructions, or a hub model or folder described.
+
+Run by `dvc repro`, or `python -m stages.base`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relearn import hub, models
+from relearn.chat import Chat
+from relearn.params import Params
+from relearn.params.groups import ModelBase, ScratchBase
+from relearn.records import write_json
+from relearn.tuning import rounds, scratch
+from relearn.tuning.rows import encode
+from relearn.tuning.trainer import Schedule, train
+from stages import corpus, paths
+from stages import scratch as scratch_folder
+from stages.curves import write_curves
+from stages.rounds import finetune_round
+from stages.run import main
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes models/base/ and returns the run's facts."""
+    if isinstance(params.base.model, ScratchBase):
+        return _from_scratch(params, params.base.model)
+    return _described(params, params.base.model)
+
+
+def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
+    models.settle(params.compute.threads, params.seed)
+    pairs = corpus.pairs(corpus.original("code", "train")) + corpus.pairs(corpus.original("general", "train"))
+    if shape.review_instruction is not None:
+        pairs += [(shape.review_instruction, review.text) for review in corpus.reviews("train")]
+    tokenizer = scratch.train_tokenizer(scratch.texts(pairs), shape.vocabulary, params.chat.template)
+    chat = Chat(tokenizer, params.chat.template)
+    rows = encode(pairs, chat, shape.max_tokens, whole=True)
+    held_out = {task: encode(found, chat, shape.max_tokens) for task, found in corpus.watched(with_reviews=False).items()}
+    models.settle(params.compute.threads, params.seed)
+    model = scratch.new_model(tokenizer, shape)
+    schedule = Schedule(
+        epochs=shape.epochs,
+        lr=shape.lr,
+        batch_size=shape.batch_size,
+        accumulation=1,
+        shape="cosine_with_min_lr",
+        options={"min_lr_rate": 0.1},
+        warmup_steps=shape.warmup,
+        weight_decay=shape.weight_decay,
+        max_grad_norm=1.0,
+        optimizer="adamw",
+        seed=params.seed,
+        device=params.compute.device,
+        eval_every=100,
+        checkpoint_every=200,
+    )
+    place = scratch_folder.folder(
+        "base", [params.seed, params.base, params.chat, params.compute], [paths.REVIEWS, paths.ORIGINAL]
+    )
+    outcome = train(model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base")
+    with rounds.whole_folder(paths.MODELS / "base") as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_json(folder / models.BASE_FILE, {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps})
+    write_curves("base", outcome.history)
+    return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
+
+
+def _described(params: Params, source: ModelBase) -> dict[str, Any]:
+    """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
+    if source.revision is None:
+        folder = paths.sources(params.profile) / source.path
+        models.check_folder(folder)
+        weights = {file.name: scratch_folder.file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
+        facts: dict[str, Any] = {"kind": "folder", "path": str(folder.relative_to(paths.ROOT)), "weights": weights}
+    else:
+        commit = hub.resolve(source.path, source.revision, "model", paths.CACHE / "hub")
+        facts = {"kind": "hub", "repository": source.path, "commit": commit}
+    with rounds.whole_folder(paths.MODELS / "base") as target:
+        write_json(target / models.BASE_FILE, {**facts, "adapted": source.adapt is not None})
+    if source.adapt is None:
+        return {}
+    return finetune_round(
+        params,
+        name="base",
+        pairs=corpus.pairs(corpus.original("code", "train")),
+        start=None,
+        lr=source.adapt.lr,
+        epochs=source.adapt.epochs,
+        target=paths.MODELS / "base" / models.ADAPTER,
+        inputs=[paths.ORIGINAL, paths.MODELS / "base" / models.BASE_FILE],
+        with_reviews=False,
+    )
+
+
+if __name__ == "__main__":
+    main("base", work)

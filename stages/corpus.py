@@ -1,0 +1,36 @@
+"""The rows that the training and decoding stages share: who learns what, and whose loss is watched."""
+
+from __future__ import annotations
+
+from relearn.records import Instruction, Original, Review, Split, read_jsonl
+from stages import paths
+
+Pair = tuple[str, str]
+
+
+def original(task: str, split: Split) -> list[Original]:
+    """The rows of one original task and split."""
+    return [row for row in read_jsonl(paths.ORIGINAL, Original) if row.task == task and row.split == split]
+
+
+def instructions(split: Split) -> list[Instruction]:
+    """The rows of the new task of one split."""
+    return [row for row in read_jsonl(paths.INSTRUCTIONS, Instruction) if row.split == split]
+
+
+def reviews(split: Split) -> list[Review]:
+    """The reviews of one split."""
+    return [row for row in read_jsonl(paths.REVIEWS, Review) if row.split == split]
+
+
+def pairs(rows: list[Original] | list[Instruction]) -> list[Pair]:
+    """(instruction, response) of each row."""
+    return [(row.instruction, row.response) for row in rows]
+
+
+def watched(with_reviews: bool) -> dict[str, list[Pair]]:
+    """The held-out pairs whose loss is looked at while training, by task; empty tasks are left out."""
+    found = {task: pairs(original(task, "val")) for task in ("code", "general")}
+    if with_reviews:
+        found["reviews"] = pairs(instructions("val"))
+    return {task: rows for task, rows in found.items() if rows}

@@ -1,0 +1,37 @@
+"""2c: the 2b adapter trained on, on the original code data (or on old and new together).
+
+Run by `dvc repro`, or `python -m stages.finetune_2c`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from relearn.params import Params
+from stages import corpus, paths
+from stages.rounds import finetune_round
+from stages.run import main
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes models/2c/ and metrics/losses/2c.csv."""
+    code = corpus.pairs(corpus.original("code", "train"))
+    count = max(1, round(len(code) * params.finetune_2c.share))
+    pairs = random.Random(params.seed).sample(code, count)
+    if params.finetune_2c.data == "combined":
+        pairs += corpus.pairs(corpus.instructions("train"))
+    return finetune_round(
+        params,
+        name="finetune_2c",
+        pairs=pairs,
+        start=paths.adapter("2b"),
+        lr=params.lr,
+        epochs=params.finetune.epochs_2c,
+        target=paths.adapter("2c"),
+        inputs=[paths.INSTRUCTIONS, paths.ORIGINAL, paths.MODELS / "base", paths.adapter("2b")],
+    )
+
+
+if __name__ == "__main__":
+    main("finetune_2c", work)

@@ -1,0 +1,75 @@
+"""What the LoRA stages share: load the base, start or continue an adapter, train it, write it with its history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from relearn import models
+from relearn.chat import Chat
+from relearn.params import Params
+from relearn.progress import say
+from relearn.tuning import rounds
+from relearn.tuning.rows import encode
+from relearn.tuning.trainer import train
+from stages import corpus, paths
+from stages import scratch as scratch_folder
+from stages.curves import write_curves
+
+CARD = """---
+library_name: peft
+base_model: {base}
+---
+# relearn: {name}
+A LoRA adapter over `{base}`, written by the `{name}` stage of relearn. `provenance.json` says what it was trained on.
+"""
+
+
+def finetune_round(
+    params: Params,
+    name: str,
+    pairs: Sequence[corpus.Pair],
+    start: Path | None,
+    lr: float,
+    epochs: float,
+    target: Path,
+    inputs: Sequence[Path],
+    with_reviews: bool = True,
+) -> dict[str, Any]:
+    """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
+
+    `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts.
+    """
+    models.settle(params.compute.threads, params.seed)
+    base = paths.MODELS / "base"
+    where, commit = models.where(base, paths.ROOT)
+    tokenizer = models.load_tokenizer(where, commit)
+    chat = Chat(tokenizer, params.chat.template)
+    limit = params.finetune.max_tokens
+    rows = encode(pairs, chat, limit)
+    if rows.too_long:
+        say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
+    held_out = {task: encode(found, chat, limit) for task, found in corpus.watched(with_reviews).items()}
+    model = models.load_base(where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize)
+    models.settle(params.compute.threads, params.seed)
+    tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
+    place = scratch_folder.folder(
+        name, [params.seed, lr, epochs, len(pairs), params.finetune, params.compute, params.chat], inputs
+    )
+    schedule = rounds.schedule(params.finetune, params.compute, lr, epochs, params.seed)
+    outcome = train(tuned, rows, held_out, tokenizer.pad_token_id, schedule, place, name)
+    provenance = {
+        "base": rounds.BASE_PATH,
+        "continues": None if start is None else str(start.relative_to(paths.ROOT)),
+        "rows": len(rows),
+        "too_long": rows.too_long,
+        "updates": outcome.steps,
+        "lr": lr,
+        "epochs": epochs,
+        "seed": params.seed,
+        "last_look": outcome.history[-1],
+    }
+    rounds.save_adapter(tuned, target, provenance, CARD.format(base=rounds.BASE_PATH, name=name))
+    write_curves(name.removeprefix("finetune_"), outcome.history)
+    return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}

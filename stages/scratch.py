@@ -1,0 +1,36 @@
+"""Where a stage keeps what it can go on from after a kill: a folder named by everything that decides the result."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from stages import paths
+
+LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
+
+
+def folder(stage: str, parameters: Iterable[BaseModel | str | float | int], inputs: Iterable[Path]) -> Path:
+    """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes and the library versions."""
+    digest = hashlib.sha256()
+    for value in parameters:
+        text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value)
+        digest.update(text.encode() + b"\n")
+    for library in LIBRARIES:
+        digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
+    for path in inputs:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(f"{file.relative_to(paths.ROOT)} {file_hash(file)}\n".encode())
+    return paths.CACHE / stage / digest.hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """The file's SHA-256, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
