@@ -8,6 +8,8 @@ that comes with a repository is never run.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -153,7 +155,7 @@ def _four_bit() -> Any:
 
 
 def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel:
-    """The frozen model with the named adapters, none trainable; `PeftModel.set_adapter(name)` switches."""
+    """The frozen model with the named adapters, none trainable; `active` switches between them."""
     from peft import PeftModel
 
     wrapped: PeftModel | None = None
@@ -165,4 +167,16 @@ def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel
     if wrapped is None:
         raise ValueError("no adapter folders")
     wrapped.eval()
+    wrapped.requires_grad_(False)
     return wrapped
+
+
+@contextmanager
+def active(model: PeftModel, name: str) -> Iterator[None]:
+    """The model answers as adapter `name`, or as the bare base when it has no adapter of that name."""
+    if name not in model.peft_config:
+        with model.disable_adapter():
+            yield
+        return
+    model.set_adapter(name, inference_mode=True)
+    yield

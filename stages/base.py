@@ -37,7 +37,10 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
     tokenizer = scratch.train_tokenizer(scratch.texts(pairs), shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
     rows = encode(pairs, chat, shape.max_tokens, whole=True)
-    held_out = {task: encode(found, chat, shape.max_tokens) for task, found in corpus.watched(with_reviews=False).items()}
+    held_out = {
+        task: encode(found, chat, shape.max_tokens)
+        for task, found in corpus.watched(with_reviews=False).items()
+    }
     models.settle(params.compute.threads, params.seed)
     model = scratch.new_model(tokenizer, shape)
     schedule = Schedule(
@@ -63,7 +66,10 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
     with rounds.whole_folder(paths.MODELS / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_json(folder / models.BASE_FILE, {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps})
+        write_json(
+            folder / models.BASE_FILE,
+            {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
+        )
     write_curves("base", outcome.history)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
@@ -74,7 +80,11 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
         folder = paths.sources(params.profile) / source.path
         models.check_folder(folder)
         weights = {file.name: scratch_folder.file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
-        facts: dict[str, Any] = {"kind": "folder", "path": str(folder.relative_to(paths.ROOT)), "weights": weights}
+        facts: dict[str, Any] = {
+            "kind": "folder",
+            "path": str(folder.relative_to(paths.ROOT)),
+            "weights": weights,
+        }
     else:
         commit = hub.resolve(source.path, source.revision, "model", paths.CACHE / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}

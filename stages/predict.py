@@ -5,7 +5,6 @@ Run by `dvc repro`, or `python -m stages.predict`.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 from relearn import models
@@ -28,7 +27,9 @@ def work(params: Params) -> dict[str, Any]:
     tokenizer = models.load_tokenizer(where, commit)
     chat = Chat(tokenizer, params.chat.template)
     prompts = _prompts(params)
-    frozen = models.load_base(where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize)
+    frozen = models.load_base(
+        where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize
+    )
     folders = {name: paths.adapter(name) for name in ("2b", "2c")}
     adapted = base / models.ADAPTER
     if adapted.is_dir():
@@ -36,10 +37,10 @@ def work(params: Params) -> dict[str, Any]:
     model = models.load_adapters(frozen, folders)
     counts = {}
     for name in MODELS:
-        if name in folders:
-            model.set_adapter(name)
-        with nullcontext() if name in folders else model.disable_adapter():
-            answers = decode(model, chat, [item for *_, item in prompts], params.predict.batch_size, f"predict {name}")
+        with models.active(model, name):
+            answers = decode(
+                model, chat, [item for *_, item in prompts], params.predict.batch_size, f"predict {name}"
+            )
         rows = [
             Prediction(
                 id=identity,
@@ -62,7 +63,8 @@ def _prompts(params: Params) -> list[Prompt]:
     """The held-out rows of the three tasks, then the probes."""
     limits = params.predict.max_new_tokens
     prompts: list[Prompt] = [
-        (row.id, "code", row.group, Item(row.instruction, limits.code, row.response)) for row in corpus.original("code", "test")
+        (row.id, "code", row.group, Item(row.instruction, limits.code, row.response))
+        for row in corpus.original("code", "test")
     ]
     prompts += [
         (row.id, "reviews", row.review_id, Item(row.instruction, limits.reviews, row.response))

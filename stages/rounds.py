@@ -51,9 +51,15 @@ def finetune_round(
     if rows.too_long:
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
     held_out = {task: encode(found, chat, limit) for task, found in corpus.watched(with_reviews).items()}
-    model = models.load_base(where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize)
+    model = models.load_base(
+        where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize
+    )
     models.settle(params.compute.threads, params.seed)
-    tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
+    tuned = (
+        rounds.new_adapter(model, params.finetune.lora)
+        if start is None
+        else rounds.continue_adapter(model, start)
+    )
     place = scratch_folder.folder(
         name, [params.seed, lr, epochs, len(pairs), params.finetune, params.compute, params.chat], inputs
     )

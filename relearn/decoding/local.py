@@ -64,8 +64,12 @@ def _generate(model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: i
     """Greedy continuations, the prompts cut off."""
     width = max(len(prompt) for prompt in prompts)
     pad = chat.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    ids = torch.tensor(
+        [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device
+    )
+    mask = torch.tensor(
+        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
+    )
     out = model.generate(
         input_ids=ids,
         attention_mask=mask,
@@ -81,7 +85,7 @@ def _cut(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]
     """The text up to the end token. The end token, not padding, decides: they may be the same token."""
     ended = chat.end in row
     kept = row[: row.index(chat.end)] if ended else row
-    text = chat.tokenizer.decode(kept, skip_special_tokens=True)
+    text = chat.tokenizer.decode(list(kept), skip_special_tokens=True)
     return str(text).strip(), "stop" if ended else "length"
 
 
@@ -107,7 +111,8 @@ def reference_nll(
             first = min(len(rows[index][0]) for index in batch) - 1
             # Only positions that predict a response need logits; padding on the right is never attended to.
             logits = model(
-                input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
+                input_ids=ids.to(model.device),
+                logits_to_keep=torch.arange(first, width - 1, device=model.device),
             ).logits.float()
             for line, index in enumerate(batch):
                 prompt, answer = rows[index]

@@ -318,7 +318,10 @@ class ModelBase(Group):
     """A model of the hub, or a local folder in Hugging Face format."""
 
     kind: Literal["model"]
-    path: str = key("Hub repository (owner/name); with revision null, a folder under data/sources/<profile>/.", min_length=1)
+    path: str = key(
+        "Hub repository (owner/name); with revision null, a folder under data/sources/<profile>/.",
+        min_length=1,
+    )
     revision: str | None = key("Branch, tag or commit of the hub; null for a folder.")
     adapt: Adapt | None = key("LoRA round on the original data first; null takes the model as it is.")
 

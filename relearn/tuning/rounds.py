@@ -60,7 +60,11 @@ def continue_adapter(model: Any, folder: Path) -> Any:
 
     if not (folder / "adapter_config.json").is_file():
         raise InputError(f"{folder}: no adapter (adapter_config.json); run the stage that makes it")
-    return _trainable(PeftModel.from_pretrained(model, str(folder), is_trainable=True))
+    tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    # The folder names the base as the repository does; from elsewhere PEFT would ask the hub for it at each save.
+    for config in tuned.peft_config.values():
+        config.base_model_name_or_path = model.name_or_path
+    return _trainable(tuned)
 
 
 def _trainable(model: Any) -> Any:
@@ -77,7 +81,7 @@ def save_adapter(model: Any, folder: Path, provenance: dict[str, Any], card: str
     the list is sorted, the base's path is relative to the repository, and the card is ours.
     """
     with whole_folder(folder) as temporary:
-        model.save_pretrained(str(temporary), safe_serialization=True)
+        model.save_pretrained(str(temporary), save_embedding_layers=False)
         file = temporary / "adapter_config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = BASE_PATH

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from relearn.progress import Progress, say
 from relearn.records import InputError
