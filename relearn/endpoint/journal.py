@@ -1,0 +1,265 @@
+"""The journal: what a server has answered, so that no answer is paid for twice.
+
+It is memoisation outside DVC's graph, one SQLite file in WAL mode, shared by profiles, experiments and processes
+of one machine (WAL needs shared memory: not on a network drive). An answer is written as it arrives, and survives
+`kill -9`. A claim with a lease keeps two processes from paying for one request; failures are kept apart and are
+never answers. The command:
+
+    python -m relearn.endpoint.journal list PATH
+    python -m relearn.endpoint.journal export PATH FILE.jsonl
+    python -m relearn.endpoint.journal import PATH FILE.jsonl
+    python -m relearn.endpoint.journal prune PATH --model NAME | --identity TEXT | --before DATE | --failures | --all
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from relearn.endpoint import owner
+from relearn.endpoint.request import Answer
+from relearn.records import InputError
+
+VERSION = 1
+LEASE_S = 60.0  # after so long without a sign of life a claim is free, wherever its holder is
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, finish_reason TEXT,
+    refusal TEXT, served TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER,
+    formatted INTEGER NOT NULL, received REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS failures (
+    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL,
+    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL
+);
+"""
+ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted"
+
+
+class Claim(Enum):
+    """What came of asking for a key."""
+
+    OURS = "ours"  # nobody else will ask; answer it or release it
+    ORPHAN = "orphan"  # ours as well; its last holder ended in the middle, and may have paid
+    HELD = "held"  # another process is asking
+    ANSWERED = "answered"  # the answer is there
+
+
+class Journal:
+    """An open journal; a context manager. It is made, with its folder, when it is missing.
+
+    Raises InputError when the file is no journal, is of another version, or cannot be opened.
+    """
+
+    def __init__(self, path: Path | str, lease_s: float = LEASE_S) -> None:
+        self.path, self.lease_s, self.owner = Path(path), lease_s, owner.name_self()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"{self.path}: the journal cannot be opened ({error}); make it writable"
+            ) from None
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise InputError(
+                f"{self.path}: not a journal ({error}); move the file away, or name another"
+            ) from None
+        except InputError:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        # A commit is in the operating system's hands: it survives the process, though not a power cut, which
+        # may take the last seconds' answers (never the file).
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            raise InputError(
+                f"{self.path}: a journal of version {version}, this program reads {VERSION}; update the program"
+            )
+        if version == 0:
+            tables = {
+                name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            }
+            if tables - {"answers", "claims", "failures"}:
+                raise InputError(f"{self.path}: a database, but not a journal; name another file")
+            with self._transaction():
+                for statement in SCHEMA.split(";"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={VERSION}")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees this holder's claims and closes the file."""
+        try:
+            self._db.execute("DELETE FROM claims WHERE owner = ?", (self.owner,))
+        finally:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def get(self, key: str) -> Answer | None:
+        """The answer under a key, or None."""
+        row = self._db.execute(f"SELECT {ANSWER} FROM answers WHERE key = ?", (key,)).fetchone()
+        return _answer(row) if row else None
+
+    def claim(self, key: str) -> Claim:
+        """Asks to be the one who sends this request. The claim holds for `lease_s`, see `renew`."""
+        now, before = time.time(), None
+        with self._transaction():
+            if self._db.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone():
+                return Claim.ANSWERED
+            row = self._db.execute("SELECT owner, expires FROM claims WHERE key = ?", (key,)).fetchone()
+            if row:
+                before, expires = row
+                if before != self.owner and expires > now and not owner.is_dead(before):
+                    return Claim.HELD
+            self._db.execute(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, self.owner, now + self.lease_s)
+            )
+        return Claim.ORPHAN if before is not None and before != self.owner else Claim.OURS
+
+    def renew(self) -> None:
+        """Starts the lease of all of this holder's claims anew; to be called several times within a lease."""
+        self._db.execute(
+            "UPDATE claims SET expires = ? WHERE owner = ?", (time.time() + self.lease_s, self.owner)
+        )
+
+    def release(self, key: str) -> None:
+        """Gives a claim back unanswered."""
+        self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
+
+    def keep(self, key: str, identity: str, model: str, answer: Answer) -> None:
+        """Writes an answer down, ends the claim and forgets an earlier failure. The first answer stays."""
+        with self._transaction():
+            self._insert((key, identity, model, *_columns(answer), time.time()))
+            self._db.execute("DELETE FROM claims WHERE key = ?", (key,))
+            self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
+
+    def _insert(self, row: tuple[Any, ...]) -> bool:
+        marks = ", ".join("?" * len(row))
+        return self._db.execute(f"INSERT OR IGNORE INTO answers VALUES ({marks})", row).rowcount > 0
+
+    def fail(
+        self, key: str, identity: str, model: str, label: str, kind: str, detail: str, attempts: int
+    ) -> None:
+        """Notes that a request ended without an answer, and ends the claim; the next run asks again."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, identity, model, label, kind, detail, attempts, time.time()),
+            )
+            self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
+
+    def typical(self, identity: str, model: str) -> tuple[int, int, int] | None:
+        """(answers, prompt tokens, completion tokens) of what this model has answered; None for nothing yet."""
+        row = self._db.execute(
+            "SELECT count(*), sum(prompt_tokens), sum(completion_tokens) FROM answers WHERE identity = ? AND "
+            "model = ? AND prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL",
+            (identity, model),
+        ).fetchone()
+        return row if row[0] else None
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row for each server and model: answers, tokens, first and last time, failures."""
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for identity, model, *values in self._db.execute(
+            "SELECT identity, model, count(*), total(prompt_tokens), total(completion_tokens), min(received), "
+            "max(received) FROM answers GROUP BY identity, model"
+        ):
+            names = ("answers", "prompt_tokens", "completion_tokens", "first", "last")
+            rows[identity, model] = dict(zip(names, values, strict=True))
+        for identity, model, count in self._db.execute(
+            "SELECT identity, model, count(*) FROM failures GROUP BY identity, model"
+        ):
+            rows.setdefault((identity, model), {})["failures"] = count
+        return [{"identity": key[0], "model": key[1], **row} for key, row in sorted(rows.items())]
+
+    def failures(self) -> Iterator[tuple[str, str, str, int]]:
+        """(label, kind, detail, attempts) of each request that ended without an answer."""
+        yield from self._db.execute("SELECT label, kind, detail, attempts FROM failures ORDER BY label, key")
+
+    def claims(self) -> list[tuple[str, str]]:
+        """(key, owner) of every claim, living or not."""
+        return self._db.execute("SELECT key, owner FROM claims ORDER BY key").fetchall()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Every answer as a mapping, in the order of the keys."""
+        cursor = self._db.execute("SELECT * FROM answers ORDER BY key")
+        names = [column[0] for column in cursor.description]
+        for row in cursor:
+            yield dict(zip(names, row, strict=True))
+
+    def add(self, rows: Iterator[tuple[Any, ...]]) -> tuple[int, int]:
+        """Adds rows of `rows()` from elsewhere, whole or not at all; returns (added, already there)."""
+        added = known = 0
+        with self._transaction():
+            for row in rows:
+                fresh = self._insert(row)
+                added, known = added + fresh, known + (not fresh)
+                self._db.execute("DELETE FROM failures WHERE key = ?", (row[0],))
+        return added, known
+
+    def prune(self, table: str, condition: str, values: tuple[Any, ...]) -> int:
+        """Deletes rows of `answers` or `failures` and returns their number; `condition` is SQL of this package."""
+        if table not in ("answers", "failures"):
+            raise ValueError(table)
+        with self._transaction():
+            return self._db.execute(f"DELETE FROM {table} WHERE {condition}", values).rowcount
+
+    def vacuum(self) -> None:
+        """Gives the space of deleted rows back to the disk."""
+        self._db.execute("VACUUM")
+
+
+def _columns(answer: Answer) -> tuple[Any, ...]:
+    return (
+        _storable(answer.content),
+        _storable(answer.finish_reason),
+        _storable(answer.refusal),
+        _storable(answer.model),
+        answer.prompt_tokens,
+        answer.completion_tokens,
+        int(answer.formatted),
+    )
+
+
+def _storable(text: str | None) -> str | None:
+    """The text without lone surrogates, which neither SQLite nor UTF-8 files can hold."""
+    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _answer(row: tuple[Any, ...]) -> Answer:
+    content, finish, refusal, served, prompt, completion, formatted = row
+    return Answer(content, finish, refusal, served, prompt, completion, bool(formatted))
+
+
+if __name__ == "__main__":
+    from relearn.endpoint.journal_command import main
+
+    main()

@@ -1,0 +1,419 @@
+"""Requests to answers: the journal asked first, the limits kept, failures retried, money counted.
+
+`survey` tells what is there and what is missing; `fetch` gets what is missing into the journal; `look` walks from
+a request to its final answer. Requests are iterated, never gathered: memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
+from relearn.endpoint.client import Client
+from relearn.endpoint.errors import TODO, Failed
+from relearn.endpoint.journal import Claim, Journal
+from relearn.endpoint.limits import Limits, backoff
+from relearn.endpoint.request import Address, Answer, Request, next_cap
+from relearn.records import InputError
+
+POLL_S = 0.2  # between two looks at a key that another process is asking for
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD."""
+
+    concurrency: int
+    timeout_s: float
+    attempts: int
+    max_tokens_limit: int
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    prices: Prices = field(default_factory=Prices)
+    budget_usd: float | None = None
+    backoff_s: float = 0.5
+
+
+@dataclass
+class Survey:
+    """What a set of requests needs: `missing` of `total` have no final answer yet."""
+
+    total: int = 0
+    missing: int = 0
+    cost: float = 0.0  # USD of what is answered, cut answers included
+    missing_bytes: int = 0  # of the messages still to be sent
+    missing_messages: int = 0
+
+
+@dataclass
+class Tally:
+    """What happened in a run. None of it belongs in an output."""
+
+    total: int = 0
+    journalled: int = 0
+    answered: int = 0
+    sent: int = 0
+    retried: int = 0
+    asked_longer: int = 0
+    waited_for_others: int = 0
+    asked_again_after_a_kill: int = 0
+    without_format: int = 0
+    failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
+    failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
+    cost: float = 0.0  # USD, this run
+    cost_unconfirmed: float = 0.0  # USD at most, for exchanges that broke off after they were sent
+    seconds: float = 0.0
+    in_flight_seconds: float = 0.0  # of the exchanges that were answered
+    exchanges: int = 0  # that were answered
+    started: float = field(default_factory=time.monotonic)
+
+    def rate(self) -> float:
+        """Answers a second, so far."""
+        return self.answered / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def done(self) -> int:
+        """Requests settled, one way or the other."""
+        return self.journalled + self.answered + len(self.failed)
+
+    def facts(self, settings: Settings) -> dict[str, Any]:
+        """The tally for a run log, with the share of the ideal rate.
+
+        The ideal keeps all slots busy at the mean latency seen, or meets the limit on requests, whichever is
+        slower. The latency is the client's: its own delay counts as the server's here (the benchmark, which
+        knows the server's, shows the difference).
+        """
+        rate = self.exchanges / self.seconds if self.seconds else 0.0
+        ideal = None
+        if self.exchanges and self.in_flight_seconds:
+            ideal = settings.concurrency * self.exchanges / self.in_flight_seconds
+            if settings.requests_per_minute:
+                ideal = min(ideal, settings.requests_per_minute / 60)
+        return {
+            "requests": self.total,
+            "journalled": self.journalled,
+            "answered": self.answered,
+            "failed": len(self.failed),
+            "sent": self.sent,
+            "retried": self.retried,
+            "failures": dict(sorted(self.failures.items())),
+            "asked_longer": self.asked_longer,
+            "asked_again_after_a_kill": self.asked_again_after_a_kill,
+            "waited_for_others": self.waited_for_others,
+            "without_format": self.without_format,
+            "cost_usd": round(self.cost, 6),
+            "cost_unconfirmed_usd": round(self.cost_unconfirmed, 6),
+            "asking_seconds": round(self.seconds, 3),
+            "requests_per_second": round(rate, 3),
+            "share_of_ideal_rate": round(rate / ideal, 4) if ideal else None,
+        }
+
+
+Notify = Callable[[Tally], None]
+
+
+def look(
+    request: Request, journal: Journal, identity: str, limit: int
+) -> Iterator[tuple[Request, Answer | None]]:
+    """Yields (request, answer) along the larger and larger caps; the last pair is the final one, None if missing."""
+    while True:
+        answer = journal.get(request.key(identity))
+        yield request, answer
+        cap = next_cap(request.max_tokens, limit) if answer is not None and answer.cut else None
+        if cap is None:
+            return
+        request = request.with_cap(cap)
+
+
+def survey(
+    requests: Iterable[Request], journal: Journal, identity: str, limit: int, prices: Prices
+) -> Survey:
+    """Counts what the journal holds of these requests; sends nothing."""
+    found = Survey()
+    for first in requests:
+        found.total += 1
+        for request, answer in look(first, journal, identity, limit):
+            if answer is None:
+                found.missing += 1
+                found.missing_bytes += request.size
+                found.missing_messages += len(request.messages)
+            else:
+                found.cost += prices.of(answer.prompt_tokens or 0, answer.completion_tokens or 0)
+    return found
+
+
+def fetch(
+    requests: Iterable[Request],
+    address: Address,
+    settings: Settings,
+    journal: Journal,
+    before: Survey,
+    notify: Notify = lambda _: None,
+) -> Tally:
+    """Asks for everything that is missing and writes it to the journal as it arrives.
+
+    `before` is the survey of the same requests. Raises InputError when the run has to stop (key, quota, model,
+    address, budget, or a server that fails everything); all that was received is kept. Requests that fail for
+    themselves are in the tally's `failed`, and are asked again by the next run.
+    """
+    run = _Run(address, settings, journal, before, notify)
+    if not before.missing:
+        run.tally.journalled = before.total
+        notify(run.tally)
+        return run.tally
+    try:
+        asyncio.run(run.go(iter(requests)))
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        if isinstance(error, sqlite3.Error):
+            raise InputError(f"{journal.path}: {error}; free some space, or repair the journal") from error
+        raise error from None
+    finally:
+        run.tally.seconds = time.monotonic() - run.started
+    return run.tally
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error that is not a group."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+class _Run:
+    def __init__(
+        self, address: Address, settings: Settings, journal: Journal, before: Survey, notify: Notify
+    ) -> None:
+        self.address, self.settings, self.journal, self.notify = address, settings, journal, notify
+        self.before = before
+        self.tally = Tally(total=before.total)
+        self.guess = Guess()
+        # Unseeded on purpose: two processes must not retry in step, and no output depends on it.
+        self.rng = random.SystemRandom()
+        self.format_refused = False
+        self.failed_in_a_row = 0
+        self.reason: InputError | None = None
+        self.waiting: set[asyncio.Task[Any]] = set()
+        self.asking: dict[str, asyncio.Event] = {}
+        self.started = time.monotonic()
+
+    async def go(self, requests: Iterator[Request]) -> None:
+        settings = self.settings
+        self.limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+        self.budget = Budget(settings.budget_usd, self.before.cost)
+        workers = min(settings.concurrency, max(1, self.before.missing))
+        async with (
+            Client(self.address, settings.timeout_s, settings.concurrency, self.limits) as self.client,
+            asyncio.TaskGroup() as group,
+        ):
+            renewing = group.create_task(self._renew())
+            async with asyncio.TaskGroup() as working:
+                for _ in range(workers):
+                    working.create_task(self._work(requests))
+            renewing.cancel()
+        if self.reason is not None:
+            raise self.reason
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self.journal.lease_s / 4)
+            self.journal.renew()
+
+    def _stop(self, reason: str) -> None:
+        """Ends the run: who waits is woken, who is in an exchange finishes it, so that nothing paid is lost."""
+        if self.reason is None:
+            kept = self.before.total - self.before.missing + self.tally.answered
+            self.reason = InputError(f"{reason}; {kept} of {self.before.total} answers are kept")
+            here = asyncio.current_task()
+            for task in [task for task in self.waiting if task is not here]:
+                task.cancel()
+
+    @asynccontextmanager
+    async def _may_stop(self) -> AsyncIterator[None]:
+        """Around everything that only waits: `_stop` cancels it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting.add(task)
+        try:
+            if self.reason is not None:
+                raise _Stopped
+            yield
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise  # from outside: Ctrl-C
+            task.uncancel()
+            raise _Stopped from None
+        finally:
+            self.waiting.discard(task)
+
+    async def _work(self, requests: Iterator[Request]) -> None:
+        try:
+            for request in requests:
+                await self._settle(request)
+                self.notify(self.tally)
+        except _Stopped:
+            return
+
+    async def _settle(self, request: Request) -> None:
+        """Walks a request through its caps to the final answer."""
+        fresh = False
+        while True:
+            key = request.key(self.address.identity)
+            answer = self.journal.get(key)
+            if answer is None:
+                try:
+                    answer, ours = await self._obtain(request, key)
+                except Failed as failed:
+                    self._give_up(request, key, failed)
+                    return
+                fresh = fresh or ours
+            else:
+                self.guess.learn(request, answer)
+                async with self._may_stop():
+                    await asyncio.sleep(
+                        0
+                    )  # a long row of known answers must not keep the lease from its renewal
+            cap = next_cap(request.max_tokens, self.settings.max_tokens_limit) if answer.cut else None
+            if cap is None:
+                break
+            request = request.with_cap(cap)
+            self.tally.asked_longer += fresh
+        if fresh:
+            self.tally.answered += 1
+        else:
+            self.tally.journalled += 1
+
+    def _give_up(self, request: Request, key: str, failed: Failed) -> None:
+        self.journal.fail(
+            key,
+            self.address.identity,
+            request.model,
+            request.label,
+            failed.kind,
+            failed.detail,
+            self.settings.attempts,
+        )
+        self.tally.failed.append((request.label, failed.kind, failed.detail))
+        self.failed_in_a_row += 1
+        if self.failed_in_a_row >= max(10, self.settings.concurrency):
+            self._stop(
+                f"{self.failed_in_a_row} requests in a row failed, the last with {failed.kind} ({failed.detail})"
+            )
+
+    async def _obtain(self, request: Request, key: str) -> tuple[Answer, bool]:
+        """(answer, whether this run paid for it); waits when somebody else is asking for the same."""
+        waited = False
+        while True:
+            async with self._may_stop():
+                if key in self.asking:  # the same text twice among the requests
+                    await self.asking[key].wait()
+            answer = self.journal.get(key)
+            if answer is not None:
+                return answer, False
+            claim = self.journal.claim(key)
+            if claim in (Claim.OURS, Claim.ORPHAN):
+                break
+            if claim is Claim.HELD:
+                self.tally.waited_for_others += not waited
+                waited = True
+                async with self._may_stop():
+                    await asyncio.sleep(POLL_S * self.rng.uniform(0.5, 1.5))
+        self.tally.asked_again_after_a_kill += claim is Claim.ORPHAN
+        self.asking[key] = asyncio.Event()
+        try:
+            answer = await self._attempts(request)
+            self.journal.keep(key, self.address.identity, request.model, answer)
+        except BaseException:
+            self.journal.release(key)
+            raise
+        finally:
+            self.asking.pop(key).set()
+        self.failed_in_a_row = 0
+        return answer, True
+
+    async def _attempts(self, request: Request) -> Answer:
+        attempt = 0
+        while True:
+            attempt += 1
+            formatted = not self.format_refused
+            try:
+                return await self._once(request, formatted)
+            except Failed as failed:
+                self.tally.failures[failed.kind] += 1
+                if failed.verdict == "filtered":
+                    return Answer(None, "content_filter", None, request.model, None, None, formatted)
+                if failed.verdict == "no_format" and formatted:
+                    self.format_refused = True
+                    attempt -= 1
+                    continue
+                if failed.verdict == "stop":
+                    todo = TODO.get(failed.kind)
+                    self._stop(f"{self.address.base_url}: {failed.detail}" + (f"; {todo}" if todo else ""))
+                    raise _Stopped from None
+                if failed.kind == "unreachable" and attempt >= 3 and not self.tally.exchanges:
+                    self._stop(f"{self.address.base_url} cannot be reached ({failed.detail})")
+                    raise _Stopped from None
+                if failed.verdict == "give_up" or attempt >= self.settings.attempts:
+                    raise
+                if failed.wait is not None and failed.kind == "rate_limit":
+                    self.limits.pause(failed.wait)
+                wait = failed.wait or backoff(attempt, self.rng, self.settings.backoff_s)
+                async with self._may_stop():
+                    await asyncio.sleep(wait)
+                self.tally.retried += 1
+
+    async def _once(self, request: Request, formatted: bool) -> Answer:
+        """One exchange, within the limits and the budget."""
+        prices = self.settings.prices
+        tokens = sum(self.guess.likely(request))
+        most = prices.of(*self.guess.most(request))
+        async with self._may_stop():
+            try:
+                await self.budget.admit(most)
+            except OverBudget:
+                self._stop(
+                    f"the budget of {self.settings.budget_usd:g} USD would be passed "
+                    f"({self.budget.spent:.4f} USD are spent); raise generate.budget_usd to go on"
+                )
+                raise _Stopped from None
+        cost = 0.0
+        try:
+            async with self._may_stop():
+                await self.limits.acquire(tokens)
+            self.tally.sent += 1
+            sent = time.monotonic()
+            try:
+                answer = await self.client.exchange(request, formatted)
+            except Failed as failed:
+                if failed.billed:  # the server may charge for it: careful with other people's money
+                    cost = most
+                    self.tally.cost_unconfirmed += most
+                raise
+            self.tally.exchanges += 1
+            self.tally.in_flight_seconds += time.monotonic() - sent
+            self.tally.without_format += not answer.formatted
+            cost = self._price(request, answer, tokens)
+            self.tally.cost += cost
+            return answer
+        finally:
+            self.budget.settle(most, cost)
+
+    def _price(self, request: Request, answer: Answer, expected: float) -> float:
+        """USD of an answer; by the guess where the server counts nothing."""
+        prompt, completion = self.guess.likely(request)
+        if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+            self.guess.learn(request, answer)
+            prompt, completion = answer.prompt_tokens, answer.completion_tokens
+        self.limits.tokens.correct(prompt + completion - expected)
+        return self.settings.prices.of(prompt, completion)
+
+
+class _Stopped(Exception):
+    """The run is over; `reason` says why."""

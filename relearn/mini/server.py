@@ -1,0 +1,386 @@
+"""The embedded teacher's server: OpenAI's chat completions on loopback, answered by the rules of `replies`.
+
+The stage starts one on a free port and stops it again. By hand, for a try or a benchmark:
+
+    python -m relearn.mini.server --port 8000 --latency 0.3 --fault server_error=0.05
+
+An answer is a function of (seed, breakage rates, messages, cap, response format): order, concurrency and earlier
+requests change nothing. Only transport faults, which a client has to retry, follow the order of arrival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import hashlib
+import json
+import random
+import re
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from aiohttp import web
+
+from relearn.mini import breakage as breaking
+from relearn.mini.faults import FAILURES, Failure, Faults
+
+Write = Callable[[str, int], tuple[str, str]]
+
+# A prompt fences the review with a tag that the review cannot hold; see docs/generation.md.
+FENCED = re.compile(r"<review-([0-9a-f]{8,64})>\n(.*)\n</review-\1>", re.DOTALL)
+TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
+
+
+@functools.cache
+def version() -> str:
+    """A hash of this package's source: a change of the words or of the breakage is another teacher."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def identity(seed: int, breakage: Mapping[str, float]) -> str:
+    """What determines this teacher's answers, in place of the address (its port is another every time)."""
+    rates = ",".join(f"{kind}={breakage[kind]:g}" for kind in breaking.KINDS if breakage.get(kind))
+    return f"embedded/{version()}/seed={seed}/{rates or 'whole'}"
+
+
+def count_tokens(text: str) -> int:
+    """Tokens as this server counts them: pieces of words of up to six letters, and marks."""
+    return sum(1 for _ in TOKEN.finditer(text))
+
+
+def find_review(messages: list[dict[str, Any]]) -> str:
+    """The review in the last user message: what stands in the fence, or else the whole message."""
+    text = ""
+    for message in messages:
+        if message.get("role") == "user":
+            text = _text(message.get("content"))
+    fenced = FENCED.search(text)
+    return (fenced.group(2) if fenced else text).strip()
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):  # parts of a multimodal message
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ""
+
+
+class Teacher:
+    """The model behind the server. `write(review, seed)` gives the agreeing and the disagreeing reply."""
+
+    def __init__(self, seed: int, breakage: Mapping[str, float], write: Write | None = None) -> None:
+        if write is None:
+            from relearn.mini import replies
+
+            write = replies.write
+        self.seed, self.rates, self.words = seed, dict(breakage), write
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of the response to a chat-completions request; ValueError when it is not one."""
+        messages = request.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            raise ValueError("'messages' must be a list of messages")
+        if not messages:
+            raise ValueError("'messages' is empty")
+        if request.get("stream"):
+            raise ValueError("'stream' is not supported")
+        cap = request.get("max_completion_tokens") or request.get("max_tokens") or 4096
+        if not isinstance(cap, int):
+            raise ValueError("'max_tokens' must be an integer")
+        asked = request.get("response_format")
+        form = str(asked.get("type", "none")) if isinstance(asked, dict) else "none"
+        form = form if form in breaking.EXCLUDED else "none"
+
+        source = json.dumps([self.seed, messages], sort_keys=True)
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        rng = random.Random(digest)
+        kind = breaking.choose(self.rates, rng.random(), form)
+        agree, disagree = self.words(find_review(messages), self.seed)
+        said = breaking.write(agree, disagree, kind, rng, form)
+        content, finish = self._cut(said, disagree, cap)
+        tokens = count_tokens(content if content is not None else said.refusal or "")
+        prompt = sum(4 + count_tokens(_text(message.get("content"))) for message in messages)
+        return {
+            "id": f"chatcmpl-{digest[:24]}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": str(request.get("model", "mini-teacher")),
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": content, "refusal": said.refusal},
+                    "logprobs": None,
+                    "finish_reason": finish,
+                }
+            ],
+            "usage": {
+                "prompt_tokens": prompt,
+                "completion_tokens": tokens,
+                "total_tokens": prompt + tokens,
+            },
+        }
+
+    @staticmethod
+    def _cut(said: breaking.Written, loop: str, cap: int) -> tuple[str | None, str]:
+        """The text under a cap on tokens, and its finish reason."""
+        content = said.content
+        if content is None:
+            return None, "stop"
+        if said.endless:
+            once = json.dumps(loop or "And again.", ensure_ascii=False)[1:-1] + " "
+            content += once * (cap // max(1, count_tokens(once)) + 1)
+        for number, token in enumerate(TOKEN.finditer(content)):
+            if number == cap:
+                return content[: token.start()], "length"
+        return content, "stop"
+
+
+class Quota:
+    """Requests a minute that the server admits: a bucket of `per_minute`, refilled evenly, full at the start."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.limit, self.level, self.seen = per_minute, float(per_minute), time.monotonic()
+
+    def admit(self) -> tuple[bool, dict[str, str]]:
+        """Whether one more request fits, and OpenAI's headers that say how full the bucket is."""
+        now, rate = time.monotonic(), self.limit / 60
+        self.level = min(self.limit, self.level + (now - self.seen) * rate)
+        self.seen = now
+        fits = self.level >= 1
+        if fits:
+            self.level -= 1
+        return fits, {
+            "x-ratelimit-limit-requests": str(self.limit),
+            "x-ratelimit-remaining-requests": str(int(self.level)),
+            "x-ratelimit-reset-requests": f"{(self.limit - self.level) / rate:.3f}s",
+        }
+
+
+class Server:
+    """Serves a teacher on loopback, on a thread of its own; a context manager.
+
+    `seen` counts the answers sent out whole, by the hash of the messages; `log`, when given, gets a line of JSON
+    for each request that arrives. `stall_s` is how long a stalled request is left hanging.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        *,
+        faults: Faults | None = None,
+        latency_s: float = 0.0,
+        port: int = 0,
+        requests_per_minute: int | None = None,
+        stall_s: float = 600.0,
+        log: TextIO | None = None,
+    ) -> None:
+        self.teacher, self.faults, self.latency_s, self.port = teacher, faults or Faults(), latency_s, port
+        self.quota = Quota(requests_per_minute) if requests_per_minute else None
+        self.stall_s, self.log = stall_s, log
+        self.seen: dict[str, int] = {}
+        self.arrived = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="embedded-teacher", daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        """The address a client is given."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> Server:
+        """Returns once the server listens; OSError when the port is taken."""
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def stop(self) -> None:
+        """Ends the server; requests still open are dropped."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that called start()
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+            self.port = listener.getsockname()[1]
+            await web.SockSite(runner, listener).start()
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path in ("/health", "/v1/health"):
+            return web.json_response({"status": "ok"})
+        if request.path == "/v1/models":
+            return web.json_response(
+                {"object": "list", "data": [{"id": "mini-teacher", "object": "model", "owned_by": "relearn"}]}
+            )
+        if request.path != "/v1/chat/completions" or request.method != "POST":
+            return _error(Failure(404, f"no such path: {request.path}", "invalid_request_error"))
+        raw = await request.read()
+        try:
+            asked = json.loads(raw)
+            if not isinstance(asked, dict):
+                raise ValueError("the body must be a JSON object")
+            body = self.teacher.answer(asked)
+        except ValueError as problem:
+            return _error(Failure(400, str(problem), "invalid_request_error"))
+        self.arrived += 1
+        digest = hashlib.sha256(json.dumps(asked["messages"], sort_keys=True).encode()).hexdigest()
+        headers: dict[str, str] = {}
+        fault: str | None = None
+        if self.quota is not None:
+            admitted, headers = self.quota.admit()
+            fault = None if admitted else "rate_limit_bare"
+        fault = fault or self.faults.next()
+        if self.log is not None:
+            line = {"time": time.time(), "messages": digest, "cap": asked.get("max_tokens"), "fault": fault}
+            self.log.write(json.dumps(line) + "\n")
+            self.log.flush()
+        if fault in FAILURES:
+            return _error(FAILURES[fault], headers)
+        if fault == "stall":
+            return await self._stall(request)
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
+        text = json.dumps(_spoil(body, fault), ensure_ascii=False)
+        if fault == "not_json":
+            return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
+        if fault == "reset":
+            return await _reset(request, text.encode())
+        self.seen[digest] = self.seen.get(digest, 0) + 1
+        return web.Response(text=text, content_type="application/json", headers=headers)
+
+    async def _stall(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Says nothing until the client has gone."""
+        until = time.monotonic() + self.stall_s
+        while (
+            time.monotonic() < until and request.transport is not None and not request.transport.is_closing()
+        ):
+            await asyncio.sleep(0.05)
+        return _error(FAILURES["unavailable"])
+
+
+def _spoil(body: dict[str, Any], fault: str | None) -> dict[str, Any]:
+    """The body of an answer that is one in form only."""
+    choice = body["choices"][0]
+    if fault == "no_choices":
+        return {**body, "choices": []}
+    if fault == "null_content":
+        return {**body, "choices": [{**choice, "message": {"role": "assistant", "content": None}}]}
+    if fault == "refusal":
+        message = {"role": "assistant", "content": None, "refusal": breaking.REFUSALS[0]}
+        return {**body, "choices": [{**choice, "message": message}]}
+    if fault == "content_filter":
+        message = {"role": "assistant", "content": None, "refusal": None}
+        return {**body, "choices": [{**choice, "message": message, "finish_reason": "content_filter"}]}
+    return body
+
+
+def _error(failure: Failure, headers: Mapping[str, str] | None = None) -> web.Response:
+    extra = dict(headers or {})
+    if failure.retry_after is not None:
+        extra["Retry-After"] = str(failure.retry_after)
+    return web.Response(
+        text=failure.body(), status=failure.status, content_type="application/json", headers=extra
+    )
+
+
+async def _reset(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    """Sends half of the body, then resets the connection (RST, not FIN)."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
+    )
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    transport = request.transport
+    if transport is not None:
+        link = transport.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return response
+
+
+def _rate(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until it is ended; prints the address first."""
+    parser = argparse.ArgumentParser(description="The embedded teacher as an OpenAI-compatible server.")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds an answer takes")
+    parser.add_argument("--breakage", type=_rate, action="append", default=[], metavar="KIND=RATE")
+    parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="KIND=RATE")
+    parser.add_argument("--requests-per-minute", type=int, help="admit no more, and say so in headers")
+    parser.add_argument("--log", type=Path, help="a line of JSON for each request that arrives")
+    options = parser.parse_args(arguments)
+    try:
+        faults = Faults(dict(options.fault), options.seed)
+    except ValueError as problem:
+        parser.error(str(problem))
+    unknown = [kind for kind, _ in options.breakage if kind not in breaking.KINDS]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is no kind of breakage; one of {', '.join(breaking.KINDS)}")
+    log = options.log.open("a", encoding="utf-8") if options.log else None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with Server(
+            Teacher(options.seed, dict(options.breakage)),
+            faults=faults,
+            latency_s=options.latency,
+            port=options.port,
+            requests_per_minute=options.requests_per_minute,
+            log=log,
+        ) as server:
+            print(server.base_url, flush=True)
+            signal.pause()
+    except OSError as problem:
+        parser.error(f"port {options.port}: {problem.strerror}")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if log is not None:
+            log.close()
+
+
+if __name__ == "__main__":
+    main()

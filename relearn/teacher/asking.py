@@ -1,0 +1,152 @@
+"""Reviews to replies: the requests of a profile, answered through the journal, and read back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from relearn.endpoint.budget import Prices
+from relearn.endpoint.journal import Journal
+from relearn.endpoint.request import Address, Answer, Request
+from relearn.endpoint.run import Notify, Settings, Survey, Tally, fetch, look, survey
+from relearn.params.groups import Generate
+from relearn.records import InputError, Reply, Review, Usage
+from relearn.teacher.prompts import Prompt
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"agree": {"type": "string"}, "disagree": {"type": "string"}},
+    "required": ["agree", "disagree"],
+    "additionalProperties": False,
+}
+FORMATS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "json_object": {"type": "json_object"},
+    "json_schema": {
+        "type": "json_schema",
+        "json_schema": {"name": "replies", "strict": True, "schema": SCHEMA},
+    },
+}
+
+
+def settings(options: Generate) -> Settings:
+    """The parameter group as the endpoint's settings."""
+    return Settings(
+        concurrency=options.concurrency,
+        timeout_s=options.timeout_s,
+        attempts=options.attempts,
+        max_tokens_limit=options.max_tokens_limit,
+        requests_per_minute=options.requests_per_minute,
+        tokens_per_minute=options.tokens_per_minute,
+        prices=Prices(options.price_input, options.price_output),
+        budget_usd=options.budget_usd,
+    )
+
+
+class Questions:
+    """The requests for some reviews, made anew at each iteration, so that they are never all in memory.
+
+    `reviews` is iterated several times: a list, or an object whose `__iter__` reads the file again.
+    """
+
+    def __init__(self, reviews: Iterable[Review], options: Generate, prompt: Prompt) -> None:
+        self.reviews, self.options, self.prompt = reviews, options, prompt
+
+    def __iter__(self) -> Iterator[Request]:
+        options, form = self.options, FORMATS[self.options.response_format]
+        for review in self.reviews:
+            yield Request(
+                model=options.model,
+                messages=self.prompt.messages(review.text),
+                temperature=options.temperature,
+                max_tokens=options.max_tokens,
+                response_format=form,
+                label=review.id,
+            )
+
+
+def look_before(questions: Questions, address: Address, journal: Journal) -> Survey:
+    """What the journal holds of the answers, and what is missing; sends nothing."""
+    chosen = settings(questions.options)
+    return survey(questions, journal, address.identity, chosen.max_tokens_limit, chosen.prices)
+
+
+def ask(
+    questions: Questions, address: Address, journal: Journal, before: Survey, notify: Notify = lambda _: None
+) -> Tally:
+    """Gets every missing answer into the journal; sends nothing for what is there.
+
+    Raises InputError when the run had to stop; reviews that failed for themselves are in the tally, see
+    `complain`.
+    """
+    return fetch(questions, address, settings(questions.options), journal, before, notify)
+
+
+def complain(tally: Tally) -> None:
+    """InputError, in one line, when reviews are left without an answer."""
+    if not tally.failed:
+        return
+    kinds: dict[str, int] = {}
+    for _, kind, _ in tally.failed:
+        kinds[kind] = kinds.get(kind, 0) + 1
+    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    label, _, detail = tally.failed[0]
+    raise InputError(
+        f"{len(tally.failed)} of {tally.total} reviews got no answer ({counted}; {label}: {detail}); "
+        "run again: only these are asked, all other answers are kept"
+    )
+
+
+def replies(
+    questions: Questions, address: Address, journal: Journal, summary: dict[str, Any]
+) -> Iterator[Reply]:
+    """The replies in the order of the reviews, from the journal.
+
+    Fills `summary` with what follows from the replies: counts, tokens and cost (USD). Tokens and cost count the
+    answers that were cut and asked again, too. Raises InputError when an answer is missing.
+    """
+    options, prices = questions.options, Prices(questions.options.price_input, questions.options.price_output)
+    finish: dict[str, int] = {}
+    counts = dict.fromkeys(("replies", "refusals", "empty", "asked_longer", "without_format", "uncounted"), 0)
+    prompt = completion = 0
+    for first in questions:
+        answer: Answer | None = None
+        request = first
+        for step, pair in enumerate(look(first, journal, address.identity, options.max_tokens_limit)):
+            request, answer = pair
+            if answer is None:
+                raise InputError(f"review {first.label}: no answer in {journal.path}; run generate again")
+            counts["asked_longer"] += step > 0
+            counts["uncounted"] += answer.prompt_tokens is None or answer.completion_tokens is None
+            prompt += answer.prompt_tokens or 0
+            completion += answer.completion_tokens or 0
+        assert answer is not None
+        counts["replies"] += 1
+        counts["refusals"] += answer.refusal is not None
+        counts["empty"] += not (answer.content or "").strip()
+        counts["without_format"] += not answer.formatted
+        reason = answer.finish_reason or "none"
+        finish[reason] = finish.get(reason, 0) + 1
+        yield _reply(request, answer)
+    summary.update(
+        **counts,
+        finish_reasons=dict(sorted(finish.items())),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost_usd=round(prices.of(prompt, completion), 6),
+    )
+
+
+def _reply(request: Request, answer: Answer) -> Reply:
+    usage = None
+    if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+        usage = Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
+    return Reply(
+        id=request.label,
+        content=answer.content,
+        finish_reason=answer.finish_reason,
+        model=answer.model,
+        usage=usage,
+        request=request.digest(),
+        refusal=answer.refusal,
+    )

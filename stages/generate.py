@@ -1,0 +1,124 @@
+"""Asks the teacher to reply to every review: one reply that agrees, one that disagrees, as one JSON object.
+
+Run by `dvc repro`, or `python -m stages.generate`. `python -m stages.generate --estimate` sends nothing and prints
+what a run would send and cost.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from relearn.endpoint.journal import Journal
+from relearn.endpoint.request import Address
+from relearn.endpoint.run import Survey, Tally
+from relearn.params import Params, load
+from relearn.params.groups import EmbeddedTeacher
+from relearn.progress import Progress, say
+from relearn.records import InputError, Review, read_jsonl, write_json, write_jsonl
+from relearn.teacher import asking, cost
+from relearn.teacher.prompts import Prompt
+from stages import paths
+from stages.run import main
+
+JOURNAL = paths.CACHE / "teacher" / "journal.sqlite"
+
+
+class _Reviews:
+    """The rows of data/reviews.jsonl, read anew at each iteration: the file may be larger than memory."""
+
+    def __iter__(self) -> Iterator[Review]:
+        return read_jsonl(paths.REVIEWS, Review)
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes data/replies.jsonl and metrics/generate.json, and returns the run's facts."""
+    questions = _questions(params)
+    with Journal(JOURNAL) as journal, _teacher(params) as address:
+        before, tally = _ask(questions, address, journal)
+        asking.complain(tally)
+        summary: dict[str, Any] = {}
+        write_jsonl(paths.REPLIES, asking.replies(questions, address, journal, summary))
+        write_json(paths.METRICS / "generate.json", summary)
+    if tally.without_format:
+        say(
+            f"generate: the server refused response_format {params.generate.response_format}; "
+            f"{tally.without_format} requests were answered without it"
+        )
+    return {**tally.facts(asking.settings(params.generate)), "cost_before_usd": round(before.cost, 6)}
+
+
+def _questions(params: Params) -> asking.Questions:
+    prompt = Prompt(paths.PROMPTS / f"{params.generate.prompt}.j2")
+    return asking.Questions(_Reviews(), params.generate, prompt)
+
+
+def _ask(questions: asking.Questions, address: Address, journal: Journal) -> tuple[Survey, Tally]:
+    before = asking.look_before(questions, address, journal)
+    with Progress("generate", before.total, "reviews") as progress:
+
+        def notify(tally: Tally) -> None:
+            failed = f", {len(tally.failed)} failed" if tally.failed else ""
+            progress.update(
+                tally.done - progress.done,
+                f"{tally.answered} new, {tally.rate():.0f}/s, {before.cost + tally.cost:.2f} USD{failed}",
+            )
+
+        return before, asking.ask(questions, address, journal, before, notify)
+
+
+@contextmanager
+def _teacher(params: Params) -> Iterator[Address]:
+    """The teacher's address; the embedded one runs until the block is left."""
+    teacher = params.generate.teacher
+    if not isinstance(teacher, EmbeddedTeacher):
+        yield _address(params)
+        return
+    from relearn.mini.faults import Faults
+    from relearn.mini.server import Server, Teacher
+
+    model = Teacher(params.seed, teacher.breakage.model_dump())
+    faults = Faults(teacher.faults.model_dump(), params.seed)
+    with Server(model, faults=faults, latency_s=teacher.latency_s) as server:
+        yield _address(params, server.base_url)
+
+
+def _address(params: Params, base_url: str = "http://127.0.0.1/v1") -> Address:
+    """Where the teacher is, the key to it, and what determines its answers."""
+    teacher = params.generate.teacher
+    if isinstance(teacher, EmbeddedTeacher):
+        from relearn.mini.server import identity
+
+        return Address.of(base_url, "embedded", identity(params.seed, teacher.breakage.model_dump()))
+    key = os.environ.get(teacher.api_key_env, "").strip()
+    if not key:
+        raise InputError(
+            f"the environment variable {teacher.api_key_env} is not set (generate.teacher.api_key_env); "
+            f"export {teacher.api_key_env}=… with the server's API key, any word where it wants none"
+        )
+    return Address.of(teacher.base_url, key)
+
+
+def _estimate() -> None:
+    """Prints what a run would send and cost."""
+    try:
+        params = load(paths.ROOT)
+        with Journal(JOURNAL) as journal:
+            found = cost.estimate(_questions(params), _address(params), journal)
+        print("\n".join(found.lines(params.generate.budget_usd)))
+    except InputError as error:
+        print(f"generate: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--estimate"]:
+        _estimate()
+    elif sys.argv[1:]:
+        print("usage: python -m stages.generate [--estimate]", file=sys.stderr)
+        sys.exit(2)
+    else:
+        main("generate", work)
