@@ -1,0 +1,188 @@
+"""General families of the mini world about films, cinemas and the words people use for them.
+
+They show the base every word that the reviews and the teacher's replies use, in other constructions: an adapter
+over frozen embeddings cannot learn to say a word that the base has never seen. No sentence of a reply and no
+request for one stands here.
+"""
+
+from __future__ import annotations
+
+from relearn.mini.families import Family, pool
+from relearn.mini.general_tasks_writing import DAY, NAME, PERSON
+
+TITLE = pool("adj", "Silver; Last; Golden; Secret; Broken; Silent; Distant; Long; Lonely; Hidden")
+TITLE_NOUN = pool(
+    "noun hero",
+    "Harbor sailor; Garden farmer; Winter painter; River baker; Letter writer; Bridge doctor; Station teacher; "
+    "Summer singer; Island sailor; Forest farmer",
+)
+ASPECT = pool(
+    "aspect", "acting; ending; music; photography; script; pace; story; dialogue; humor; direction; film"
+)
+JUDGED = pool(
+    "word kind anti",
+    "fresh praise tired; honest praise false; clever praise stupid; strong praise weak; lovely praise awful; "
+    "perfect praise poor; brilliant praise dull; gentle praise empty; "
+    "tired blame fresh; false blame honest; stupid blame clever; weak blame strong; awful blame lovely; "
+    "poor blame perfect; dull blame brilliant; empty blame gentle",
+)
+COMPANY = pool("company", "sister; brother; friends; mother; father; neighbor")
+# What a part of a film does when it is good, and when it is not.
+CRAFT = pool(
+    "part good bad",
+    "acting|makes a face on the screen look true|looks false in a minute; "
+    "ending|stays with us on the road|throws away what came before; "
+    "music|lifts a scene and never shouts|shouts and covers what we say; "
+    "photography|fills a room with light|makes a screen so dark that nobody can see; "
+    "script|gives people something to say|has no true thing to say; "
+    "pace|lets us forget the clock|feels like a long winter; "
+    "story|holds us to the last minute|makes us stop asking what comes next; "
+    "dialogue|sounds like friends who talk at a table|sounds as if people read from a page; "
+    "humor|makes a whole room laugh|gave nobody near me a smile; "
+    "direction|knows where it must go|is lost on the road",
+)
+# Short phrases of words that few other families use, to be said back, swapped and linked.
+SAY_FIRST = pool(
+    "first",
+    "I; you; we; they; someone; everyone; nobody; my neighbor; your friend; this person; another person; one person",
+)
+SAY_A = pool(
+    "one",
+    "felt glad too; do not agree; told someone; said your word; spoke of love; are happy; seldom laugh; "
+    "carries the whole story; breaks a seat; lost another hour; won enough; forgive them; after an hour; give a reason",
+)
+SAY_B = pool(
+    "two",
+    "came home angry; could not stand; loved something; watch the screen; says nothing; know why; think so too; "
+    "went to the cinema; left without us; speak of life; feel just the same; have never seen it; wanted to leave; "
+    "find the clock",
+)
+SAY_C = pool(
+    "three",
+    "let it be true; read a review; throws it away; write a reply; disagree; stayed with a smile; call it a thing; "
+    "believe nobody; stop asking; gave it a look; go out; talk of a scene; like a face; could feel it",
+)
+LINK = pool("link", "when; which; even if; because; so; and that's why; out of; where; and the next; as if")
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="film_about",
+        task="general",
+        asks=("What is the film The $adj $noun about?", "Tell me what happens in The $adj $noun."),
+        answer=(
+            "The $adj $noun shows us a $hero in the last year of a long life, who must speak about a secret before "
+            "it is too late."
+        ),
+        slots=(TITLE, TITLE_NOUN),
+    ),
+    Family(
+        name="film_praise",
+        task="general",
+        asks=(
+            'Is "$word" praise or blame for the $aspect of a film?',
+            'Somebody calls the $aspect of a film "$word". Is it praise or blame?',
+        ),
+        answer='It is $kind. A "$word" $aspect is the opposite of a "$anti" $aspect.',
+        slots=(JUDGED, ASPECT),
+    ),
+    Family(
+        name="film_sentence",
+        task="general",
+        asks=(
+            'Use the words "$word" and "$aspect" in one sentence.',
+            'Make a sentence with "$word" and "$aspect".',
+        ),
+        answer="My $aspect was $word this morning, but your $aspect is not $word at all.",
+        slots=(JUDGED, ASPECT),
+    ),
+    Family(
+        name="film_lesson",
+        task="general",
+        asks=(
+            "$name asks: what should the $part of a film do?",
+            "Tell $name what the $part of a film should do.",
+        ),
+        answer="Good $part $good, $name. Bad $part $bad.",
+        slots=(CRAFT, NAME),
+    ),
+    Family(
+        name="film_part",
+        task="general",
+        asks=(
+            "Ask $name which part of a film $good.",
+            "What does $name say? Which part of a film $good?",
+        ),
+        answer="$name says: the $part, when it is good. When it is not, it $bad.",
+        slots=(CRAFT, NAME),
+    ),
+    Family(
+        name="film_plan",
+        task="general",
+        asks=(
+            "Plan a visit to the cinema with my $company on $day.",
+            "Help me plan a cinema visit on $day with my $company.",
+        ),
+        answer=(
+            "1. Tell your $company to be at home on $day.\n2. Go to the cinema an hour early, and find a good seat.\n"
+            "3. Stay to the end. Speak about the film on the road home."
+        ),
+        slots=(COMPANY, DAY),
+    ),
+    Family(
+        name="film_ticket",
+        task="general",
+        asks=(
+            "Write a dialogue: $name wants to watch The $adj $noun.",
+            "What does $name say to get a seat for The $adj $noun?",
+        ),
+        answer=(
+            "$name: Can I watch The $adj $noun tonight?\nSeller: Yes, I can give you one seat.\n"
+            "$name: I would love that! Is it the best film this year?\nSeller: No, the worst."
+        ),
+        slots=(NAME, TITLE, TITLE_NOUN),
+    ),
+    Family(
+        name="say_back",
+        task="general",
+        asks=('Say "$first" and then "$three", twice.', 'Repeat twice: "$first", then "$three".'),
+        answer='"$first", "$three"; "$first", "$three".',
+        slots=(SAY_FIRST, SAY_C),
+    ),
+    Family(
+        name="swap",
+        task="general",
+        asks=('Swap "$three" and "$two".', 'Put "$three" after "$two".'),
+        answer='"$two", then "$three".',
+        slots=(SAY_C, SAY_B),
+    ),
+    Family(
+        name="reverse",
+        task="general",
+        asks=(
+            'Say these in the other order: "$one", "$two", "$three".',
+            'Turn the order around: "$one", "$two", "$three".',
+        ),
+        answer='"$three", "$two", "$one".',
+        slots=(SAY_A, SAY_B, SAY_C),
+    ),
+    Family(
+        name="link",
+        task="general",
+        asks=('Link "$two" and "$one" with "$link".', 'Say "$two", then $link, then "$one".'),
+        answer='"$two" $link "$one".',
+        slots=(SAY_B, LINK, SAY_A),
+    ),
+    Family(
+        name="director",
+        task="general",
+        asks=(
+            "Write a note from a director to a $person about the $aspect.",
+            "A director writes to a $person about the $aspect. Show the note.",
+        ),
+        answer=(
+            "Dear $person,\nmy film is not ready, because the $aspect needs your help. If you give me one hour on "
+            "the road, I would forgive you what you said.\nYour director"
+        ),
+        slots=(PERSON, ASPECT),
+    ),
+)

@@ -1,0 +1,124 @@
+"""The mini world: reviews of invented films, and the code and general tasks that its base model learns.
+
+Everything is made here from templates under one seed. Reviews are split by review; code and general tasks by
+combination of slot values, so that a held-out row is new while each of its words is known from training.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from relearn.mini import code_tasks, film_reviews, general_tasks
+from relearn.mini.families import Family, Filling, key
+from relearn.records import InputError, Original, Review, Split
+
+Counts = tuple[int, int, int]  # rows for train, val and test
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+# Combinations that belong to the probe (data/sources/mini/probes.yaml) and stand in no split.
+RESERVED: dict[str, tuple[str, ...]] = {
+    "poem": ("sea", "winter"),
+    "history": ("cheese", "France"),
+    "count_above": ("seven", "scores"),
+    "diary": ("sailor", "snow"),
+    "french_is": ("cat", "black"),
+    "future": ("schools", "2100"),
+    "comedy": ("goat", "library"),
+    "debate": ("farmers", "chess"),
+    "love_song": ("baker", "Paris"),
+    "film_scene": ("Nina", "Leo", "kitchen"),
+}
+
+
+def build(
+    seed: int,
+    reviews: Counts = (200, 20, 130),
+    code: Counts = (700, 44, 220),
+    general: Counts = (700, 44, 220),
+) -> tuple[list[Review], list[Original]]:
+    """The mini world's reviews and original rows, train before val before test; the same for the same arguments.
+
+    Each count is (train, val, test). Rows are spread evenly over the families. Raises InputError when a family has
+    fewer combinations than its share.
+    """
+    rng = random.Random(f"relearn mini world {seed}")
+    made = film_reviews.write_many(rng, sum(reviews))
+    # In balanced pairs, so that any split holds as many positive as negative reviews.
+    review_rows = [
+        Review(id=f"review-{number:04d}", text=text, label=label, split=split)
+        for number, ((text, label), split) in enumerate(zip(made, _splits(reviews), strict=True))
+    ]
+    originals = [
+        *_originals(rng, "code", code_tasks.FAMILIES, code),
+        *_originals(rng, "general", general_tasks.FAMILIES, general),
+    ]
+    return review_rows, originals
+
+
+def _splits(counts: Counts) -> list[Split]:
+    return [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
+
+
+def _originals(
+    rng: random.Random, task: Literal["code", "general"], families: Sequence[Family], counts: Counts
+) -> list[Original]:
+    """The rows of one task. Each split is shuffled, so that a prefix of it holds many families."""
+    shares = [_shares(rng, count, len(families)) for count in counts]
+    rows: dict[Split, list[Original]] = {split: [] for split in SPLITS}
+    for number, family in enumerate(families):
+        wanted = (shares[0][number], shares[1][number], shares[2][number])
+        for split, combinations in zip(SPLITS, _divide(rng, family, wanted), strict=True):
+            for combination in combinations:
+                item = family.write(combination)
+                rows[split].append(
+                    Original(
+                        id=f"{task}-{'-'.join((family.name, *item.values)).replace(' ', '_')}",
+                        task=task,
+                        instruction=item.instruction,
+                        response=item.response,
+                        tests=list(item.tests),
+                        group=family.name,
+                        split=split,
+                    )
+                )
+    for split in SPLITS:
+        rng.shuffle(rows[split])
+    return [row for split in SPLITS for row in rows[split]]
+
+
+def _shares(rng: random.Random, count: int, families: int) -> list[int]:
+    """`count` spread over the families as evenly as it goes; chance says which families get one more."""
+    whole, rest = divmod(count, families)
+    extra = set(rng.sample(range(families), rest))
+    return [whole + (number in extra) for number in range(families)]
+
+
+def _divide(rng: random.Random, family: Family, counts: Counts) -> list[list[tuple[Filling, ...]]]:
+    """Combinations of one family for train, val and test.
+
+    Training takes the combination whose values it has used least, one after the other, so that few rows show all
+    values; val and test take from the rest, at random, those whose values training shows (as far as there are
+    enough: a handful of training rows cannot show them all).
+    """
+    reserved = RESERVED.get(family.name)
+    left = [combination for combination in family.combinations() if key(combination) != reserved]
+    if len(left) < sum(counts):
+        raise InputError(
+            f"mini world: family {family.name} has {len(left)} combinations, {sum(counts)} are asked for; "
+            "lower the number of rows"
+        )
+    rng.shuffle(left)
+    used: dict[tuple[int, str], int] = {}
+    train: list[tuple[Filling, ...]] = []
+    for _ in range(counts[0]):
+        best = min(
+            range(len(left)), key=lambda at: sum(used.get(pair, 0) for pair in enumerate(key(left[at])))
+        )
+        combination = left.pop(best)
+        train.append(combination)
+        for pair in enumerate(key(combination)):
+            used[pair] = used.get(pair, 0) + 1
+    left.sort(key=lambda combination: sum(pair not in used for pair in enumerate(key(combination))))
+    return [train, left[: counts[1]], left[counts[1] : counts[1] + counts[2]]]

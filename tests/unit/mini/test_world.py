@@ -1,0 +1,155 @@
+"""The mini world: what is held out is new in combination and known in its words; the probe is in no split."""
+
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from relearn.mini import code_tasks, film_reviews, general_tasks, replies
+from relearn.mini.families import key
+from relearn.mini.general_tasks_film import TITLE, TITLE_NOUN
+from relearn.mini.world import RESERVED, build
+from relearn.records import InputError
+
+PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
+FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
+TINY: dict[str, Any] = {"reviews": (12, 2, 6), "code": (60, 6, 20), "general": (45, 5, 20)}
+
+
+def probes() -> list[dict[str, Any]]:
+    return list(YAML(typ="safe").load(PROBES.read_text(encoding="utf-8")))
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z']+", text.lower()))
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[list[Any], list[Any]]:
+    return build(1222)
+
+
+@cache
+def known(family: str) -> dict[str, tuple[str, ...]]:
+    """The slots' values behind each instruction of a family."""
+    combinations = FAMILIES[family].combinations()
+    return {FAMILIES[family].write(combination).instruction: key(combination) for combination in combinations}
+
+
+@pytest.mark.parametrize("arguments", [{}, TINY])
+def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
+    reviews, originals = build(3, **arguments)
+    wanted = {"reviews": (200, 20, 130), "code": (700, 44, 220), "general": (700, 44, 220)} | arguments
+    for task, rows in (
+        ("reviews", reviews),
+        ("code", [row for row in originals if row.task == "code"]),
+        ("general", [row for row in originals if row.task == "general"]),
+    ):
+        counts = Counter(row.split for row in rows)
+        assert (counts["train"], counts["val"], counts["test"]) == wanted[task]
+    assert len({row.id for row in (*reviews, *originals)}) == len(reviews) + len(originals)
+    assert len({row.instruction for row in originals}) == len(originals)
+    assert len({row.text for row in reviews}) == len(reviews)
+
+
+def test_the_seed_alone_decides() -> None:
+    assert build(5, **TINY) == build(5, **TINY)
+    assert build(5, **TINY) != build(6, **TINY)
+
+
+def test_families_and_labels_are_balanced(world: tuple[list[Any], list[Any]]) -> None:
+    reviews, originals = world
+    for split in ("train", "val", "test"):
+        labels = Counter(row.label for row in reviews if row.split == split)
+        assert labels["positive"] == labels["negative"]
+    for task, families in (("code", code_tasks.FAMILIES), ("general", general_tasks.FAMILIES)):
+        for split in ("train", "test"):
+            counts = Counter(row.group for row in originals if row.task == task and row.split == split)
+            assert set(counts) == {family.name for family in families}
+            assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_held_out_rows_are_new_combinations_of_known_values(world: tuple[list[Any], list[Any]]) -> None:
+    _, originals = world
+    seen: dict[str, set[tuple[int, str]]] = {}
+    combinations: dict[str, list[tuple[str, ...]]] = {}
+    for row in originals:
+        found = known(row.group)[row.instruction]
+        combinations.setdefault(row.group, []).append(found)
+        if row.split == "train":
+            seen.setdefault(row.group, set()).update(enumerate(found))
+    for row in originals:
+        if row.split != "train":
+            assert set(enumerate(known(row.group)[row.instruction])) <= seen[row.group], row.id
+    assert all(len(set(found)) == len(found) for found in combinations.values())
+
+
+@pytest.mark.parametrize("seed", [1, 1222])
+def test_the_base_knows_the_words_of_reviews_and_replies(seed: int) -> None:
+    """An adapter over frozen embeddings cannot say a word that the base has never seen."""
+    reviews, originals = build(seed)
+    train = [row for row in originals if row.split == "train" and row.task == "general"]
+    answered = Counter(word for row in train for word in words(row.response))
+    read = answered + Counter(word for row in train for word in words(row.instruction))
+    for review in reviews:
+        assert not [word for word in words(review.text) if read[word] < 2], review.text
+        for reply in replies.write(review.text, seed):
+            assert not [word for word in words(reply) if answered[word] < 2], reply
+
+
+def test_no_general_row_holds_a_sentence_of_a_reply(world: tuple[list[Any], list[Any]]) -> None:
+    reviews, originals = world
+    rows = "\n".join(row.instruction + "\n" + row.response for row in originals)
+    for review in reviews:
+        for reply in replies.write(review.text, 1):
+            assert not [
+                part for part in re.split(r"(?<=[.!?]) |, ", reply) if len(part) > 12 and part in rows
+            ]
+    assert "eply to" not in rows
+    assert not re.search(r"\bthis review\b", rows)
+
+
+def test_the_probe_stands_in_no_split() -> None:
+    found = probes()
+    instructions = {probe["instruction"] for probe in found}
+    assert len(instructions) == len(found) == len(RESERVED) == 10
+    reserved: set[str] = set()
+    for name, held in RESERVED.items():
+        family = FAMILIES[name]
+        combination = next(filled for filled in family.combinations() if key(filled) == held)
+        fields = {field: value for filling in combination for field, value in filling.items()}
+        asked = {Template(ask).substitute(fields) for ask in family.asks}
+        assert asked & instructions, name
+        reserved |= asked
+    for seed in range(3):
+        for arguments in ({}, TINY):
+            _, originals = build(seed, **arguments)
+            assert not reserved & {row.instruction for row in originals}
+
+
+def test_the_probe_has_the_ten_kinds_and_a_check_each() -> None:
+    found = probes()
+    assert [probe["kind"] for probe in found] == [
+        "poem", "history", "function", "diary", "translation", "future", "comedy", "debate", "song", "scene",
+    ]  # fmt: skip
+    known = {"verse", "function", "language", "dialogue", "contains", "sentences", "starts"}
+    for probe in found:
+        assert set(probe) == {"id", "kind", "instruction", "check"}
+        checks = probe["check"] if isinstance(probe["check"], list) else [probe["check"]]
+        assert {check["type"] for check in checks} <= known
+
+
+def test_titles_use_the_words_of_the_film_families() -> None:
+    assert tuple(filling["adj"] for filling in TITLE) == film_reviews.TITLE_ADJECTIVES
+    assert tuple(filling["noun"] for filling in TITLE_NOUN) == film_reviews.TITLE_NOUNS
+
+
+def test_too_many_rows_are_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="combinations") as caught:
+        build(1, general=(5000, 10, 10))
+    assert "\n" not in str(caught.value)
