@@ -1,1 +1,5 @@
-"""Reviews and instructions from files or from the hub: reading, splits, decontamination."""
+"""Reviews and instructions: from files, from the hub; splits and decontamination."""
+
+from relearn.corpora.load import load, tally
+
+__all__ = ["load", "tally"]
