@@ -191,8 +191,18 @@ def atomic_write(path: Path | str) -> Iterator[TextIO]:
 
 
 def dump_line(row: Record) -> str:
-    """The row as one line of JSON, keys in the model's order, without the newline."""
-    return json.dumps(row.model_dump(), ensure_ascii=False)
+    """The row as one line of JSON, keys in the model's order, without the newline.
+
+    Text that UTF-8 cannot hold (a lone surrogate, as a cut-off escape leaves it) is written as escapes.
+    """
+    line = json.dumps(row.model_dump(), ensure_ascii=False)
+    if line.isascii():
+        return line
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(row.model_dump())
+    return line
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:

@@ -1,0 +1,64 @@
+"""Decoding: neighbours and batch size change nothing, the end token ends, the prompt never comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from relearn.chat import Chat
+from relearn.decoding.local import Item, decode
+from tests.unit.tiny import PAIRS, TEMPLATE, tokenizer
+from tests.unit.tuning.test_trainer import run
+
+WORDS = tokenizer()
+CHAT = Chat(WORDS, TEMPLATE)
+ITEMS = [
+    Item(instruction, 12 if index % 3 else 6, response)
+    for index, (instruction, response) in enumerate(PAIRS[:30])
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    scratch: Path = tmp_path_factory.mktemp("scratch")
+    return run(scratch, epochs=8)[0].eval()
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(trained: Any) -> None:
+    together = decode(trained, CHAT, ITEMS, 64, "batch")
+    alone = [decode(trained, CHAT, [item], 1, "one")[0] for item in ITEMS]
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.finish_reason for answer in together] == [answer.finish_reason for answer in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.nll == pytest.approx(other.nll, abs=1e-3)
+
+
+def test_answers_come_in_the_order_asked(trained: Any) -> None:
+    forward = decode(trained, CHAT, ITEMS, 4, "batch")
+    backward = decode(trained, CHAT, ITEMS[::-1], 4, "batch")
+    assert [answer.text for answer in forward] == [answer.text for answer in backward[::-1]]
+
+
+def test_the_end_token_or_the_limit_ends_an_answer(trained: Any) -> None:
+    answers = decode(trained, CHAT, ITEMS, 8, "batch")
+    assert any(answer.finish_reason == "stop" for answer in answers)
+    assert not any("<|" in answer.text for answer in answers)
+    short = decode(trained, CHAT, [Item(item.instruction, 1, None) for item in ITEMS], 8, "batch")
+    assert all(answer.finish_reason == "length" for answer in short if answer.text)
+
+
+def test_the_prompt_is_never_part_of_the_answer(trained: Any) -> None:
+    assert not any("Say" in answer.text for answer in decode(trained, CHAT, ITEMS, 8, "batch"))
+
+
+def test_nll_is_that_of_the_reference_and_the_end_token(trained: Any) -> None:
+    item = ITEMS[3]
+    prompt, response = CHAT.prompt_ids(item.instruction), CHAT.response_ids(item.reference or "")
+    with torch.no_grad():
+        logits = trained(input_ids=torch.tensor([prompt + response])).logits[0].log_softmax(-1)
+    expected = -sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(response))
+    assert decode(trained, CHAT, ITEMS, 16, "batch")[3].nll == pytest.approx(expected, abs=1e-3)
+    assert decode(trained, CHAT, [Item(item.instruction, 4, None)], 1, "batch")[0].nll is None
