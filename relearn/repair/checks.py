@@ -1,0 +1,111 @@
+"""Content checks: why a reply that was read without fault should still not be learned from.
+
+Each has its own reason in the ledger and its own threshold in the profile. They judge whole texts and change
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from relearn.params.groups import Repair
+from relearn.records import Stance
+
+GRAM = 5
+WORD = re.compile(r"\w+(?:['’]\w+)*")
+REFUSAL = re.compile(
+    r"""^\W*(?:(?:i['’]?m|i\ am)\ (?:very\ |really\ |truly\ )?sorry,?\ (?:but\ )?(?:i\ )?(?:can['’]?t|can\ ?not|am\ unable|won['’]?t|i['’]?m\ unable)
+    |(?:sorry|apologies)[,.]?\ (?:but\ )?i\ (?:can['’]?t|can\ ?not|am\ unable|won['’]?t)
+    |i\ apologi[sz]e,?\ but\ i
+    |i\ (?:can['’]?t|can\ ?not|am\ unable\ to|am\ not\ able\ to|won['’]?t|will\ not)\ (?:help|assist|comply|provide|fulfil|fulfill|generate|write|create|produce|do\ that|respond|complete|answer)
+    |i['’]?m\ (?:unable|not\ able)\ to\ (?:help|assist|comply|provide|fulfil|fulfill|generate|write|create|produce|respond|complete|answer)
+    |as\ an?\ (?:ai|artificial\ intelligence|large\ language|language)\b)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ADVERB = r"(?:\w+ly\ |so\ |quite\ |also\ |have\ to\ |must\ |would\ |do\ |just\ |simply\ |really\ |utterly\ |beg\ to\ )*"
+SAYS_DISAGREE = re.compile(
+    rf"""\bi\ {_ADVERB}(?:disagree|dissent)\b(?!\ (?:with\ )?(?:anyone|those|people|critics|the\ (?:critics|people|haters|naysayers)|any\ ))
+    |\bi\ (?:do\ not|don['’]?t|can\ ?not|can['’]?t|could\ not|couldn['’]?t)\ {_ADVERB}agree\b(?!\ more)
+    |\bcould(?:n['’]?t|\ not)\ disagree\ more\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+SAYS_AGREE = re.compile(
+    rf"""\bi\ {_ADVERB}agree\b(?!\ to\ disagree)
+    |\bcould(?:n['’]?t|\ not)\ agree\ more\b
+    |\bi\ (?:can['’]?t|can\ ?not|do\ not|don['’]?t)\ disagree\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+CONCEDES = re.compile(
+    r"\b(?:but|however|though|although|yet|still|while|whereas|nevertheless|nonetheless|disagree|except|until|despite|"
+    r"otherwise|only|unlike)\b",
+    re.IGNORECASE,
+)
+SENTENCE = re.compile(r"[.!?](?:\s|$)")
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.casefold())
+
+
+def echo(reply: str, review: str) -> float:
+    """The share of the reply's word 5-grams that stand in the review; 0 for a reply of fewer than five words."""
+    words = _words(reply)
+    if len(words) < GRAM:
+        return 0.0
+    other = _words(review)
+    seen = {tuple(other[at : at + GRAM]) for at in range(len(other) - GRAM + 1)}
+    if not seen:
+        return 0.0
+    grams = [tuple(words[at : at + GRAM]) for at in range(len(words) - GRAM + 1)]
+    return sum(gram in seen for gram in grams) / len(grams)
+
+
+def alike(first: str, second: str, threshold: float) -> bool:
+    """Whether two texts are the same from `threshold` on: twice the words matched in order, over all words."""
+    one, two = _words(first), _words(second)
+    matcher = SequenceMatcher(None, one, two, autojunk=False)
+    return (
+        matcher.real_quick_ratio() >= threshold
+        and matcher.quick_ratio() >= threshold
+        and matcher.ratio() >= threshold
+    )
+
+
+def refuses(text: str) -> bool:
+    """Whether the teacher declined to answer."""
+    return REFUSAL.match(text) is not None
+
+
+def contradicts(text: str, stance: Stance) -> bool:
+    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
+    end = SENTENCE.search(text)
+    first = text[: end.end()] if end else text[:300]
+    if stance == "agree":
+        return SAYS_DISAGREE.search(first) is not None
+    if SAYS_DISAGREE.search(first) is not None:
+        return False
+    return SAYS_AGREE.search(first) is not None and CONCEDES.search(text) is None
+
+
+def reasons(text: str, stance: Stance, review: str, params: Repair) -> Iterator[str]:
+    """Why the text is refused, most telling first; nothing when it is fit to learn from.
+
+    `similarity` is judged by the caller, who has both texts.
+    """
+    stripped = text.strip()
+    if refuses(stripped):
+        yield "refusal"
+    if len(stripped) < params.min_chars:
+        yield "too_short"
+    if len(stripped) > params.max_chars:
+        yield "too_long"
+    if params.boilerplate:
+        folded = stripped.casefold()
+        if any(phrase.casefold() in folded for phrase in params.boilerplate):
+            yield "boilerplate"
+    if params.contradictions and contradicts(stripped, stance):
+        yield "contradiction"
+    if echo(stripped, review) >= params.echo:
+        yield "echo"

@@ -1,0 +1,90 @@
+"""Where records begin: keys that name a field, and what may stand between one value and the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from relearn.repair.schema import Shape
+
+DOUBLE = '"“”„‟″'
+SINGLE = "'‘’‚`"
+COMMENT = r"//[^\n]*+|/\*(?:(?!\*/)[\s\S])*+\*/|\#[^\n]*+"
+FENCE = r"```+[\w+-]*|~~~+[\w+-]*"
+COLON = r"(?::|：|=>|=(?!=))"
+
+SAME = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+")
+"""Between two values of one object."""
+CLOSING = re.compile(rf"(?:[\s,;}}\])\ufeff]|{COMMENT}|{FENCE})*+")
+"""Between the last value and the end of the text."""
+CROSSING = re.compile(
+    rf"(?:[\s,;{{}}\[\]()\ufeff]|{COMMENT}|{FENCE}|[{DOUBLE}'][\w \-.]{{1,40}}[{DOUBLE}']\s*+:)*+"
+)
+"""Between the last value of one object and the first key of another."""
+OBJECT_END = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+\}}")
+OPENING = re.compile(r"[\s\ufeff]*+(\"\"\"|'''|[\"'“”„‟″‘’‚`«])")
+NESTED = re.compile(
+    rf"[\s\ufeff]*+(?:([{{])\s*+[{DOUBLE}{SINGLE}]?([\w \-]{{1,40}}?)[{DOUBLE}{SINGLE}]?\s*+:|([\[(]))"
+)
+LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Anchor:
+    """A key that names a field: where it starts, where its value is to be looked for, and how it was written."""
+
+    start: int
+    after: int
+    name: str
+    quote: str
+    flag: str | None
+
+
+@lru_cache(maxsize=64)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    exact = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    word = rf"(?:{exact}|[^\W_][\w \-.]{{0,47}})"
+    return re.compile(
+        rf"(?<!\\)([{DOUBLE}])({word})([{DOUBLE}])\s*+{COLON}"
+        rf"|(?<![\\\w])([{SINGLE}])({word})([{SINGLE}])\s*+{COLON}"
+        rf"|(?<![\w\"'“”‘’`\\.\-])((?i:{exact})[\w\-]{{0,20}})\s*+{COLON}"
+    )
+
+
+def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
+    """The keys of fields, in the order of the text; a word in the middle of a sentence is not one."""
+    match_key = shape.keys.match
+    for match in _pattern(tuple(shape.fields)).finditer(text):
+        key = match.group(2) or match.group(5) or match.group(7)
+        found = match_key(key)
+        if found is None:
+            continue
+        bare = match.group(7) is not None
+        if not _structural(text, match.start(), bare):
+            continue
+        if bare and shape.fields[found[0]] == "string" and not OPENING.match(text, match.end()):
+            continue
+        flag = "bare_key" if bare else found[1]
+        yield Anchor(match.start(), match.end(), found[0], match.group(1) or match.group(4) or "", flag)
+
+
+def _structural(text: str, start: int, bare: bool) -> bool:
+    """Whether what stands before a key lets a key stand there."""
+    before = text[max(0, start - 200) : start]
+    stripped = before.rstrip(" \t\r\n\ufeff")
+    if not stripped:
+        return True
+    new_line = "\n" in before[len(stripped) :]
+    last = stripped[-1]
+    if last in "{[(":
+        return True
+    if bare:
+        if last == ",":
+            earlier = stripped[:-1].rstrip()
+            return new_line or not earlier or earlier[-1] in DOUBLE + SINGLE + "}])" or earlier[-1].isdigit()
+        return new_line or last in DOUBLE + SINGLE + "}"
+    if last in ",;}])" or last in DOUBLE or last in SINGLE or new_line:
+        return True
+    return stripped.endswith("*/") or LITERAL_BEFORE.search(stripped) is not None

@@ -1,0 +1,130 @@
+"""The verbatim rule: a kept field is a slice of the raw text with its escapes undone, and nothing else.
+
+`unescape` is written apart from the readers (which take JSON strings from the standard library's parser and
+Python strings from `ast`), so that `holds` checks their answers rather than repeating them.
+Escapes: RFC 8259 section 7 for JSON; the Python language reference, section 2.4.1, for Python.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+
+JSON = "json"
+PYTHON = "python"
+PLAIN = "plain"
+Codec = tuple[str, ...]
+"""Dialects undone one after the other, outermost first: ("json", "json") is a string encoded twice."""
+
+QUOTES = "\"'`“”„‟″‘’‚‛«»"
+_SIMPLE = {
+    '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "'": "'",
+}  # fmt: skip
+_PYTHON_SIMPLE = {
+    '"': '"', "\\": "\\", "'": "'", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
+    "\n": "",
+}  # fmt: skip
+_PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_JSON_ESCAPE = re.compile(rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|.)", re.DOTALL)
+_PYTHON_ESCAPE = re.compile(
+    rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}}|x[0-9a-fA-F]{{2}}|[0-7]{{1,3}}|.)", re.DOTALL
+)
+_INVALID = re.compile(r"\\(?:u(?![0-9a-fA-F]{4})|[^\"\\/bfnrtu])", re.DOTALL)
+
+
+def _undo(body: str, dialect: str) -> str:
+    """The text of one escape, given without its backslash; an unknown escape stands for itself."""
+    if dialect == JSON:
+        plain = _SIMPLE.get(body)
+        if plain is not None:
+            return plain
+        if body[0] == "u" and len(body) == 5:
+            return chr(int(body[1:], 16))
+        if body[0] == "u" and len(body) == 11:
+            return chr(0x10000 + ((int(body[1:5], 16) - 0xD800) << 10) + int(body[7:], 16) - 0xDC00)
+        return "\\" + body
+    plain = _PYTHON_SIMPLE.get(body)
+    if plain is not None:
+        return plain
+    if body[0] in "01234567":
+        return chr(int(body, 8))
+    if len(body) == 11:
+        # Python keeps the two halves apart; a model that writes Python means the character.
+        return chr(0x10000 + ((int(body[1:5], 16) - 0xD800) << 10) + int(body[7:], 16) - 0xDC00)
+    if (body[0] == "u" and len(body) == 5) or (body[0] == "x" and len(body) == 3):
+        return chr(int(body[1:], 16))
+    if body[0] == "U" and len(body) == 9:
+        number = int(body[1:], 16)
+        return chr(number) if number <= 0x10FFFF else "\\" + body
+    return "\\" + body
+
+
+def unescape(text: str, dialect: str) -> str:
+    """The text with its escapes undone; a backslash that starts no escape of the dialect is kept as it is."""
+    if dialect == PLAIN or "\\" not in text:
+        return text
+    pattern = _JSON_ESCAPE if dialect == JSON else _PYTHON_ESCAPE
+    return pattern.sub(lambda match: _undo(match.group(1), dialect), text)
+
+
+def unescape_mapped(text: str, dialect: str, base: int = 0) -> tuple[str, array[int]]:
+    """As `unescape`, with the offset each character came from (plus `base`); one more entry for the end."""
+    if dialect == PLAIN or "\\" not in text:
+        return text, array("q", range(base, base + len(text) + 1))
+    pattern = _JSON_ESCAPE if dialect == JSON else _PYTHON_ESCAPE
+    parts: list[str] = []
+    offsets: array[int] = array("q")
+    at = 0
+    for match in pattern.finditer(text):
+        start = match.start()
+        parts.append(text[at:start])
+        offsets.extend(range(base + at, base + start))
+        plain = _undo(match.group(1), dialect)
+        parts.append(plain)
+        if len(plain) == match.end() - start:
+            offsets.extend(range(base + start, base + match.end()))
+        else:
+            offsets.extend([base + start] * len(plain))
+        at = match.end()
+    parts.append(text[at:])
+    offsets.extend(range(base + at, base + len(text) + 1))
+    return "".join(parts), offsets
+
+
+def decode(text: str, codec: Codec) -> str:
+    """Undoes every dialect of the codec in turn."""
+    for dialect in codec:
+        text = unescape(text, dialect)
+    return text
+
+
+def has_invalid_escape(text: str) -> bool:
+    """Whether a JSON string's inside holds an escape that JSON does not know."""
+    at = text.find("\\")
+    while at >= 0:
+        match = _INVALID.match(text, at)
+        if match:
+            return True
+        at = text.find("\\", at + 2)
+    return False
+
+
+def holds(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
+    """Whether the slice of the raw text, with its escapes undone, is the value."""
+    if not 0 <= start <= end <= len(raw):
+        return False
+    if (
+        end - start == len(value)
+        and raw.startswith(value, start)
+        and ("\\" not in value or all(dialect == PLAIN for dialect in codec))
+    ):
+        return True
+    return decode(raw[start:end], codec) == value
+
+
+def delimiters(raw: str, start: int, end: int) -> tuple[bool, bool]:
+    """Whether a quote stands just before `start` and just after `end` (an encoded quote has backslashes before it)."""
+    after = end
+    while after < len(raw) and raw[after] == "\\" and after - end < 8:
+        after += 1
+    return start > 0 and raw[start - 1] in QUOTES, after < len(raw) and raw[after] in QUOTES

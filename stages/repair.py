@@ -1,0 +1,51 @@
+"""From the teacher's raw replies to clean rows of the new task; what cannot be used is quarantined with its reason.
+
+Run by `dvc repro`, or `python -m stages.repair`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relearn.params import Params
+from relearn.progress import say
+from relearn.records import (
+    InputError,
+    Instruction,
+    Reply,
+    Review,
+    atomic_write,
+    dump_line,
+    read_jsonl,
+    write_json,
+)
+from relearn.repair import new_ledger, repair_replies
+from stages import paths
+from stages.run import main
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes data/instructions.jsonl, data/quarantine.jsonl and metrics/repair.json."""
+    reviews = {review.id: review for review in read_jsonl(paths.REVIEWS, Review)}
+    ledger = new_ledger()
+    with atomic_write(paths.INSTRUCTIONS) as kept, atomic_write(paths.QUARANTINE) as refused:
+        for row in repair_replies(read_jsonl(paths.REPLIES, Reply), reviews, params.repair, ledger):
+            (kept if isinstance(row, Instruction) else refused).write(dump_line(row) + "\n")
+        summary = ledger.as_dict()
+        counts = summary["counts"]
+        if not counts["fields_kept"]:
+            raise InputError(
+                f"{paths.REPLIES.relative_to(paths.ROOT)}: none of {counts['replies']} replies could be used "
+                f"({', '.join(summary['reasons']) or 'the file is empty'}); look at the replies, then run generate again"
+            )
+    write_json(paths.METRICS / "repair.json", summary)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items())
+    say(
+        f"repair: {counts['fields_kept']} of {counts['fields']} texts kept, "
+        f"{counts['fields_quarantined']} quarantined{f' ({reasons})' if reasons else ''}"
+    )
+    return {}
+
+
+if __name__ == "__main__":
+    main("repair", work)

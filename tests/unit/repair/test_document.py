@@ -1,0 +1,81 @@
+"""Reading one text: the shapes that models write, and what must be refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from relearn.repair.document import Reading, read
+from relearn.repair.schema import Shape
+
+SHAPE = Shape.of_names(["agree", "disagree"])
+
+
+def texts(raw: str, finish_reason: str | None = None) -> list[dict[str, str]]:
+    """The whole fields of each record, after checking that each stands where it says."""
+    reading = read(raw, SHAPE, finish_reason)
+    return [{name: part.value for name, part in d.parts.items() if not part.lost} for d in reading.records]
+
+
+def lost(reading: Reading) -> dict[str, str]:
+    """Why fields were refused."""
+    return {name: part.lost for draft in reading.records for name, part in draft.parts.items() if part.lost}
+
+
+BOTH = {"agree": 'I agree, "yes".', "disagree": "It's not so."}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"agree": "I agree, \\"yes\\".", "disagree": "It\'s not so."}',
+        '```json\n{"agree": "I agree, \\"yes\\".", "disagree": "It\'s not so."}\n```',
+        'Sure! Here it is:\n{"agree": "I agree, \\"yes\\".", "disagree": "It\'s not so."}\nHope "this" helps.',
+        '{"agree": "I agree, "yes".", "disagree": "It\'s not so."}',
+        '{"agree": "I agree, \\"yes\\".", "disagree": "It\'s not so.",}',
+        '{"agree": "I agree, \\"yes\\"." "disagree": "It\'s not so."}',
+        '{"agree": "I agree, \\"yes\\".", "disagree": "It\'s not so."',
+        "{'agree': 'I agree, \"yes\".', 'disagree': 'It's not so.'}",
+        "{'agree': 'I agree, \"yes\".', 'disagree': \"It's not so.\"}",
+        '{“agree”: “I agree, "yes".”, “disagree”: “It\'s not so.”}',
+        '{agree: "I agree, \\"yes\\".", disagree: "It\'s not so."}',
+        '{"Agree": "I agree, \\"yes\\".", "disagree_response": "It\'s not so."}',
+        '{"reply": {"agree": {"text": "I agree, \\"yes\\"."}, "disagree": {"text": "It\'s not so."}}}',
+        '[{"agree": "I agree, \\"yes\\"."}, {"disagree": "It\'s not so."}]',
+        '{"agree": "I agree, \\"yes\\".", // the first\n "disagree": "It\'s not so." /* the other */}',
+        '"{\\"agree\\": \\"I agree, \\\\\\"yes\\\\\\".\\", \\"disagree\\": \\"It\'s not so.\\"}"',
+        '{"ok": True, "agree": "I agree, \\"yes\\".", "n": None, "disagree": "It\\\'s not so."}',
+        '[{"stance": "agree", "text": "I agree, \\"yes\\"."}, {"stance": "disagree", "text": "It\'s not so."}]',
+    ],
+)
+def test_shapes_that_models_write(raw: str) -> None:
+    assert texts(raw) == [BOTH]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"agree": "Yes.", "disagree": "The film was',
+        '{"agree": "Yes.", "disagree": "The film was\n```',
+        '{"agree": "Yes.", "disagree": "The film was\n}\n```',
+        '{"agree": "Yes.", "disagree": "He said "no"',
+        '{"agree": "Yes.", "disagree": "He said "',
+        '{"agree": "Yes.", "disagree": "x = {"a": "b"}',
+        "{'agree': 'Yes.', 'disagree': 'I don'",
+    ],
+)
+def test_a_cut_text_is_never_kept_as_whole(raw: str) -> None:
+    assert texts(raw) == [{"agree": "Yes."}]
+    assert set(lost(read(raw, SHAPE))) == {"disagree"}
+
+
+def test_a_dump_that_repeats_itself() -> None:
+    first = '{"agree": "A.", "disagree": "B."}'
+    cut = '{"agree": "C.", "disagree": "D was'
+    raw = f"{first}\n{first}\n{cut}\n{first}\n{cut}"
+    ab = {"agree": "A.", "disagree": "B."}
+    assert texts(raw) == [ab, ab, {"agree": "C."}, ab, {"agree": "C."}]
+
+
+def test_a_list_of_strings_as_python_writes_it() -> None:
+    replies = ['{\n "agree": "It\'s a\\nb", "disagree": "d"}', '{\n "agree": "c", "disagree": "d"}']
+    assert texts(str(replies)) == [{"agree": "It's a\nb", "disagree": "d"}, {"agree": "c", "disagree": "d"}]
