@@ -9,6 +9,7 @@ from typing import Any
 
 from relearn.models import ADAPTER
 from relearn.params import Params
+from relearn.tuning.replay import mix
 from stages import corpus, paths
 from stages.rounds import finetune_round
 from stages.run import main
@@ -16,11 +17,14 @@ from stages.run import main
 
 def work(params: Params) -> dict[str, Any]:
     """Writes models/2b/ and metrics/losses/2b.csv."""
+    new = corpus.pairs(corpus.instructions("train"))
+    old = corpus.pairs(corpus.original("code", "train"))
+    mixed = mix(new, old, params.finetune_2b.replay, params.finetune_2b.replay_control, params.seed)
     adapted = paths.MODELS / "base" / ADAPTER
     return finetune_round(
         params,
         name="finetune_2b",
-        pairs=corpus.pairs(corpus.instructions("train")),
+        pairs=mixed,
         start=adapted if adapted.is_dir() else None,
         lr=params.lr,
         epochs=params.finetune.epochs_2b,

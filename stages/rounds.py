@@ -61,7 +61,9 @@ def finetune_round(
         else rounds.continue_adapter(model, start)
     )
     place = scratch_folder.folder(
-        name, [params.seed, lr, epochs, len(pairs), params.finetune, params.compute, params.chat], inputs
+        name,
+        [params.seed, lr, epochs, *map(list, pairs), params.finetune, params.compute, params.chat],
+        inputs,
     )
     schedule = rounds.schedule(params.finetune, params.compute, lr, epochs, params.seed)
     outcome = train(tuned, rows, held_out, tokenizer.pad_token_id, schedule, place, name)

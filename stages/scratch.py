@@ -15,7 +15,9 @@ from stages import paths
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
-def folder(stage: str, parameters: Iterable[BaseModel | str | float | int], inputs: Iterable[Path]) -> Path:
+def folder(
+    stage: str, parameters: Iterable[BaseModel | str | float | int | list[str]], inputs: Iterable[Path]
+) -> Path:
     """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes and the library versions."""
     digest = hashlib.sha256()
     for value in parameters:

@@ -388,6 +388,17 @@ class Finetune(Group):
         return self
 
 
+class Finetune2b(Group):
+    """The first round: the new task."""
+
+    replay: float = key(
+        "Share of the final mix that is original code data; 0 for none.", "share", ge=0, le=0.9
+    )
+    replay_control: bool = key(
+        "Draw the extra rows from the new task instead: as many updates without replay."
+    )
+
+
 class Finetune2c(Group):
     """The second round: replay."""
 
@@ -457,6 +468,7 @@ class Params(Group):
     compute: Compute
     base: Base
     finetune: Finetune
+    finetune_2b: Finetune2b
     finetune_2c: Finetune2c
     predict: Predict
     eval_3a: Eval3a
