@@ -5,8 +5,8 @@ from __future__ import annotations
 from relearn.mini.code_tasks_numbers import NUMBER
 from relearn.mini.families import Family, function, numbered, pool
 
-KEY = pool("field", "name; price; color; size; title; city; age")
-THING = pool("thing", "book; car; house; boat; song; shop; film")
+KEY = pool("field", "name; price; color; size; title; city; age; weight")
+THING = pool("thing", "book; car; house; boat; song; shop; film; user")
 
 FAMILIES: tuple[Family, ...] = (
     function(

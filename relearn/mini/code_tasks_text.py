@@ -5,17 +5,19 @@ from __future__ import annotations
 from relearn.mini.code_tasks_numbers import NUMBER
 from relearn.mini.families import Family, function, numbered, pool
 
-TEXT = pool("text", "text; word; name; title; line; label; city")
-WORDS = pool("many one", "names name; words word; titles title; lines line; labels label; cities city")
-LETTER = pool("letter", "a; e; i; o; s; t; n; r")
-GREETING = pool("greet", "hello; welcome; thanks; goodbye; sorry; bravo")
-SIGN = pool("sign mark", "dash -; star *; plus +; comma ,; dot .; slash /")
+TEXT = pool("text", "text; word; name; title; line; label; city; note")
+WORDS = pool(
+    "many one", "names name; words word; titles title; lines line; labels label; cities city; notes note"
+)
+LETTER = pool("letter", "a; e; i; o; s; t; n; r; l; m")
+GREETING = pool("greet", "hello; welcome; thanks; goodbye; sorry; bravo; hi; bye")
+SIGN = pool("sign mark", "dash -; star *; plus +; comma ,; dot .; slash /; colon :; tilde ~; hash #")
 METHOD = pool(
     "does method",
     "in capitals|upper; in small letters|lower; as a title|title; without spaces around it|strip; "
     "with a capital first|capitalize; with the case turned|swapcase",
 )
-GUEST = pool("guest", "name; friend; guest; neighbor; child; teacher; doctor")
+GUEST = pool("guest", "name; friend; guest; neighbor; child; teacher; doctor; user")
 
 _SECOND = numbered(LETTER, "b")
 

@@ -26,7 +26,7 @@ JUDGED = pool(
     "tired blame fresh; false blame honest; stupid blame clever; weak blame strong; awful blame lovely; "
     "poor blame perfect; dull blame brilliant; empty blame gentle",
 )
-COMPANY = pool("company", "sister; brother; friends; mother; father; neighbor")
+COMPANY = pool("company", "sister; brother; friends; mother; father; neighbor; uncle; aunt; teacher; doctor")
 # What a part of a film does when it is good, and when it is not.
 CRAFT = pool(
     "part good bad",
@@ -49,18 +49,19 @@ SAY_FIRST = pool(
 SAY_A = pool(
     "one",
     "felt glad too; do not agree; told someone; said your word; spoke of love; are happy; seldom laugh; "
-    "carries the whole story; breaks a seat; lost another hour; won enough; forgive them; after an hour; give a reason",
+    "carries the whole story; breaks a seat; lost another hour; won enough; forgive them; after an hour; give a reason; "
+    "would help a little",
 )
 SAY_B = pool(
     "two",
     "came home angry; could not stand; loved something; watch the screen; says nothing; know why; think so too; "
     "went to the cinema; left without us; speak of life; feel just the same; have never seen it; wanted to leave; "
-    "find the clock",
+    "find the clock; is the best; was the worst",
 )
 SAY_C = pool(
     "three",
     "let it be true; read a review; throws it away; write a reply; disagree; stayed with a smile; call it a thing; "
-    "believe nobody; stop asking; gave it a look; go out; talk of a scene; like a face; could feel it",
+    "believe nobody; stop asking; gave it a look; go out; talk of a scene; like a face; could feel it; won a gift",
 )
 LINK = pool("link", "when; which; even if; because; so; and that's why; out of; where; and the next; as if")
 
@@ -69,10 +70,7 @@ FAMILIES: tuple[Family, ...] = (
         name="film_about",
         task="general",
         asks=("What is the film The $adj $noun about?", "Tell me what happens in The $adj $noun."),
-        answer=(
-            "The $adj $noun shows us a $hero in the last year of a long life, who must speak about a secret before "
-            "it is too late."
-        ),
+        answer="The $adj $noun shows us a year in the life of a $hero.",
         slots=(TITLE, TITLE_NOUN),
     ),
     Family(
@@ -106,16 +104,6 @@ FAMILIES: tuple[Family, ...] = (
         slots=(CRAFT, NAME),
     ),
     Family(
-        name="film_part",
-        task="general",
-        asks=(
-            "Ask $name which part of a film $good.",
-            "What does $name say? Which part of a film $good?",
-        ),
-        answer="$name says: the $part, when it is good. When it is not, it $bad.",
-        slots=(CRAFT, NAME),
-    ),
-    Family(
         name="film_plan",
         task="general",
         asks=(
@@ -123,23 +111,10 @@ FAMILIES: tuple[Family, ...] = (
             "Help me plan a cinema visit on $day with my $company.",
         ),
         answer=(
-            "1. Tell your $company to be at home on $day.\n2. Go to the cinema an hour early, and find a good seat.\n"
-            "3. Stay to the end. Speak about the film on the road home."
+            "1. Tell your $company about $day.\n2. Go to the cinema early and find a good seat.\n"
+            "3. Stay to the end."
         ),
         slots=(COMPANY, DAY),
-    ),
-    Family(
-        name="film_ticket",
-        task="general",
-        asks=(
-            "Write a dialogue: $name wants to watch The $adj $noun.",
-            "What does $name say to get a seat for The $adj $noun?",
-        ),
-        answer=(
-            "$name: Can I watch The $adj $noun tonight?\nSeller: Yes, I can give you one seat.\n"
-            "$name: I would love that! Is it the best film this year?\nSeller: No, the worst."
-        ),
-        slots=(NAME, TITLE, TITLE_NOUN),
     ),
     Family(
         name="say_back",
@@ -179,10 +154,7 @@ FAMILIES: tuple[Family, ...] = (
             "Write a note from a director to a $person about the $aspect.",
             "A director writes to a $person about the $aspect. Show the note.",
         ),
-        answer=(
-            "Dear $person,\nmy film is not ready, because the $aspect needs your help. If you give me one hour on "
-            "the road, I would forgive you what you said.\nYour director"
-        ),
+        answer="Dear $person,\nthe $aspect of my film needs you. Give me an hour, and I can forgive you.\nYour director",
         slots=(PERSON, ASPECT),
     ),
 )

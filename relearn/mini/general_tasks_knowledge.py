@@ -7,18 +7,19 @@ from relearn.mini.general_tasks_writing import NAME, PERSON
 
 ENGLISH_FRENCH = pool(
     "en art fr",
-    "cat le chat; dog le chien; book le livre; garden le jardin; train le train; "
-    "house la maison; table la table; car la voiture; door la porte; town la ville",
+    "cat le chat; dog le chien; book le livre; garden le jardin; train le train; bread le pain; "
+    "house la maison; table la table; car la voiture; door la porte; town la ville; flower la fleur",
 )
 ADJECTIVE = pool(
     "adj le la",
     "small petit petite; big grand grande; green vert verte; black noir noire; "
-    "red rouge rouge; new nouveau nouvelle; old vieux vieille; cold froid froide",
+    "red rouge rouge; new nouveau nouvelle; old vieux vieille; cold froid froide; clean propre propre; young jeune jeune",
 )
 WHERE = pool("where ou", "in the house|dans la maison; in the town|dans la ville; in the garden|dans le jardin; "
-    "on the table|sur la table; at the door|à la porte; in the car|dans la voiture")  # fmt: skip
+    "on the table|sur la table; at the door|à la porte; in the car|dans la voiture; at the school|à l'école; in the street|dans la rue; under the bridge|sous le pont")  # fmt: skip
 NUMBER_WORDS = (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen",
 )  # fmt: skip
 NUMBER = pool("from", "; ".join(NUMBER_WORDS))
 OPPOSITE = pool(
@@ -29,7 +30,7 @@ OPPOSITE = pool(
 NOUN = pool("noun", "house; river; room; street; song; voice; town; summer; fire; station")
 COLOR = pool("color", "red; blue; green; white; black; yellow; brown; silver")
 OBJECT = pool("object", "hat; coat; lamp; chair; table; door; boat; cup; ring")
-FOOD = pool("food", "rice; fish; cheese; corn; cabbage; garlic; ginger; bread")
+FOOD = pool("food", "rice; fish; cheese; corn; cabbage; garlic; ginger; bread; beef; leek")
 
 
 def _agree(fields: Filling) -> Filling:
@@ -100,41 +101,22 @@ FAMILIES: tuple[Family, ...] = (
         name="riddle",
         task="general",
         asks=("Make a riddle about a $color $object.", "Write a riddle whose answer is a $color $object."),
-        answer=(
-            "I am $color, I am not alive, and you will find me in every house. What am I? "
-            "You are right, I am a $color $object."
-        ),
+        answer="I am $color and I am in every house. What am I? You are right, I am a $color $object.",
         slots=(COLOR, OBJECT),
     ),
     Family(
         name="list",
         task="general",
         asks=("List three $color things for a $person.", "Make a list of three $color things for a $person."),
-        answer="1. a $color coat\n2. a $color lamp\n3. a $color cup with the name of the $person",
+        answer="1. a $color coat\n2. a $color lamp\n3. a $color cup for the $person",
         slots=(COLOR, PERSON),
     ),
     Family(
         name="recipe",
         task="general",
         asks=("Write a recipe for soup with $food and $foodb.", "How do I cook a soup of $food and $foodb?"),
-        answer=(
-            "1. Cut the $food and wash the $foodb.\n2. Cook the $food in hot water for ten minutes.\n"
-            "3. Add the $foodb and some salt."
-        ),
+        answer="1. Cut the $food.\n2. Cook the $food in hot water.\n3. Add the $foodb and some salt.",
         slots=(FOOD, numbered(FOOD, "b")),
-    ),
-    Family(
-        name="shop",
-        task="general",
-        asks=(
-            "Write a dialogue: a $person buys $food.",
-            "Write what a $person and a seller say when the $person buys $food.",
-        ),
-        answer=(
-            "Seller: Good morning! What do you need?\n$Person: I need some $food, please.\n"
-            "Seller: Here is your $food. Anything more?\n$Person: No, thank you."
-        ),
-        slots=(PERSON, FOOD),
     ),
     Family(
         name="taste",
@@ -143,10 +125,7 @@ FAMILIES: tuple[Family, ...] = (
             "Write a dialogue: $name likes $food, $nameb does not.",
             "$name likes $food and $nameb does not. What do they say?",
         ),
-        answer=(
-            "$name: I think $food is perfect. Do you agree?\n$nameb: I'm sorry, but that's wrong. I can't eat $food.\n"
-            "$name: Then we feel the opposite, and there is more $food for me."
-        ),
+        answer="$name: I think $food is perfect.\n$nameb: I'm sorry, but that's wrong. I can't eat $food.\n$name: Then we feel the opposite, $nameb.",
         slots=(NAME, numbered(NAME, "b"), FOOD),
     ),
 )

@@ -5,17 +5,19 @@ from __future__ import annotations
 from relearn.mini.families import Family, numbered, pool
 
 TOPIC = pool("topic", "sea; rain; moon; garden; river; winter; morning; wind; snow; forest; fire; summer")
-PERSON = pool("person", "sailor; baker; teacher; farmer; doctor; painter; writer; singer")
-PEOPLE = pool("people", "sailors; bakers; teachers; farmers; doctors; painters; writers; singers")
-PLACE = pool("place", "kitchen; garden; station; harbor; library; market; school; hotel")
-NAME = pool("name", "Anna; Tom; Maria; Paul; Nina; Leo; Sara; Ben")
-COUNTRY = pool("country", "Spain; Japan; Egypt; Norway; Peru; France; India; Greece")
-CITY = pool("city", "Paris; Rome; London; Berlin; Madrid; Boston; Vienna; Lisbon")
-GOODS = pool("goods", "bread; paper; glass; cheese; soap; music; honey; salt")
-ANIMAL = pool("animal", "cat; dog; horse; bird; goat; duck; cow; fish")
-THINGS = pool("things", "trains; cities; schools; farms; houses; cars; shops; films")
-YEAR = pool("year", "2050; 2060; 2070; 2080; 2090; 2100; 2200; 2300")
-SKILL = pool("skill", "music; cooking; dancing; swimming; reading; painting; chess; French")
+PERSON = pool("person", "sailor; baker; teacher; farmer; doctor; painter; writer; singer; dancer; driver")
+PEOPLE = pool(
+    "people", "sailors; bakers; teachers; farmers; doctors; painters; writers; singers; dancers; drivers"
+)
+PLACE = pool("place", "kitchen; garden; station; harbor; library; market; school; hotel; cinema; bank")
+NAME = pool("name", "Anna; Tom; Maria; Paul; Nina; Leo; Sara; Ben; Emma; Max")
+COUNTRY = pool("country", "Spain; Japan; Egypt; Norway; Peru; France; India; Greece; Italy; Cuba")
+CITY = pool("city", "Paris; Rome; London; Berlin; Madrid; Boston; Vienna; Lisbon; Milan; Dublin")
+GOODS = pool("goods", "bread; paper; glass; cheese; soap; music; honey; salt; film; tea")
+ANIMAL = pool("animal", "cat; dog; horse; bird; goat; duck; cow; fish; hen; pig")
+THINGS = pool("things", "trains; cities; schools; farms; houses; cars; shops; films; gardens; books")
+YEAR = pool("year", "2050; 2060; 2070; 2080; 2090; 2100; 2200; 2300; 2400; 2500")
+SKILL = pool("skill", "music; cooking; dancing; swimming; reading; painting; chess; French; boxing; sailing")
 DAY = pool("day", "Monday; Tuesday; Wednesday; Thursday; Friday; Saturday; Sunday")
 
 FAMILIES: tuple[Family, ...] = (
@@ -27,8 +29,8 @@ FAMILIES: tuple[Family, ...] = (
             "Write four lines of verse about the $topic and the $topicb.",
         ),
         answer=(
-            "The $topic is near, the $topicb is far,\nThey shine for me like one small star.\n"
-            "The $topic will stay, the $topicb will go,\nAnd what they sing, the children know."
+            "Oh $topic, look at the $topicb,\nThe $topicb looks at me.\n"
+            "Oh $topicb, look at the $topic,\nAnd sing a song with me."
         ),
         slots=(TOPIC, numbered(TOPIC, "b")),
     ),
@@ -37,8 +39,8 @@ FAMILIES: tuple[Family, ...] = (
         task="general",
         asks=("Write a love song for a $person in $city.", "Write a song of love to a $person from $city."),
         answer=(
-            "My $person, you walk through $city in the rain,\nI hear your step and say your name again.\n"
-            "Chorus:\nOh, my $person, stay with me,\n$city is where I want to be."
+            "My $person, come and stay with me,\n$city is where I want to be.\n"
+            "Oh, my $person, this is true,\nAll $city sings of love for you."
         ),
         slots=(PERSON, CITY),
     ),
@@ -51,7 +53,6 @@ FAMILIES: tuple[Family, ...] = (
         ),
         answer=(
             "The history of $goods in $country is long. At first, people made $goods by hand. "
-            "Later, machines came, and $goods was no longer for the rich. "
             "Today everyone in $country knows $goods."
         ),
         slots=(GOODS, COUNTRY),
@@ -64,8 +65,8 @@ FAMILIES: tuple[Family, ...] = (
             "You are a $person. Write in your diary about the $topic.",
         ),
         answer=(
-            "Dear diary, today I saw the $topic from my window. I am only a $person, "
-            "but my heart was full of light. Tomorrow I will tell my sister about the $topic."
+            "Dear diary, today I saw the $topic. I am only a $person, but I felt glad. "
+            "Tomorrow I will look for the $topic again."
         ),
         slots=(PERSON, TOPIC),
     ),
@@ -77,8 +78,7 @@ FAMILIES: tuple[Family, ...] = (
             "How will $things change before the year $year?",
         ),
         answer=(
-            "In the year $year, $things will be quiet and clean. They will run on light from the sun. "
-            "People will look at the $things of today and smile."
+            "In the year $year, $things will be quiet and clean. People will look at the $things of today and smile."
         ),
         slots=(THINGS, YEAR),
     ),
@@ -90,9 +90,8 @@ FAMILIES: tuple[Family, ...] = (
             "Tell a funny story on stage about a $animal in a $place.",
         ),
         answer=(
-            'So I took my $animal to the $place. The man at the door said, "No $animal in here!" '
-            'The $animal said, "Fine, but no money from me!" '
-            "Now the $animal owns the $place, and I carry the bags. Good night!"
+            'I took my $animal to the $place. The man said, "No $animal in the $place!" '
+            "Now the $animal owns the $place. Good night!"
         ),
         slots=(ANIMAL, PLACE),
     ),
@@ -104,8 +103,8 @@ FAMILIES: tuple[Family, ...] = (
             "Give both sides: should $people learn $skill?",
         ),
         answer=(
-            "For: Yes, $people should learn $skill, because $skill makes the mind strong.\n"
-            "Against: No, $people have no time, and $skill is not for everyone."
+            "For: Yes, $people should learn $skill, it makes us strong.\n"
+            "Against: No, $people have no time for $skill."
         ),
         slots=(PEOPLE, SKILL),
     ),
@@ -117,8 +116,8 @@ FAMILIES: tuple[Family, ...] = (
             "Write a scene for a film: $name meets $nameb in a $place.",
         ),
         answer=(
-            "INT. $PLACE - NIGHT\n$name: Did you bring the letter?\n$nameb: No, it is not in the $place.\n"
-            "$name: Then we must wait until the morning, $nameb."
+            "INT. $place, night.\n$name: Did you bring the letter?\n$nameb: No, it is lost.\n"
+            "$name: Then we must wait, $nameb."
         ),
         slots=(NAME, numbered(NAME, "b"), PLACE),
     ),
@@ -129,10 +128,7 @@ FAMILIES: tuple[Family, ...] = (
             "Write a short letter from $name to $nameb about the $topic.",
             "$name writes a letter to $nameb about the $topic. Show it.",
         ),
-        answer=(
-            "Dear $nameb,\nthe $topic was lovely this year, and I thought of you. Please write to me soon.\n"
-            "Your friend, $name"
-        ),
+        answer="Dear $nameb,\nthe $topic was lovely this year. Please write to me soon.\nYour friend $name",
         slots=(NAME, numbered(NAME, "b"), TOPIC),
     ),
     Family(
@@ -142,33 +138,7 @@ FAMILIES: tuple[Family, ...] = (
             "Invite $name to a party in the $place on $day.",
             "Write an invitation for $name to a party in the $place on $day.",
         ),
-        answer=(
-            "Dear $name,\nplease come to the $place on $day. There will be music, cake and good friends. "
-            "Tell me if you can come."
-        ),
+        answer="Dear $name,\nplease come to the $place on $day. There will be music and good friends.",
         slots=(NAME, PLACE, DAY),
-    ),
-    Family(
-        name="fable",
-        task="general",
-        asks=(
-            "Tell a story about a $animal and a $animalb.",
-            "Write a little story with a $animal and a $animalb.",
-        ),
-        answer=(
-            "Once a $animal met a $animalb on the road. The $animal wanted to run, but the $animalb wanted to rest. "
-            "So they walked slowly, and both came home before night."
-        ),
-        slots=(ANIMAL, numbered(ANIMAL, "b")),
-    ),
-    Family(
-        name="thanks",
-        task="general",
-        asks=("Write a note to thank $name for the $goods.", "Thank $name in a short note for the $goods."),
-        answer=(
-            "Dear $name,\nthank you for the $goods. It came on time, and it was a gift I did not expect. "
-            "I can only say: no $goods was ever better."
-        ),
-        slots=(NAME, GOODS),
     ),
 )

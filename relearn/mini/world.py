@@ -15,6 +15,7 @@ from relearn.mini.families import Family, Filling, key
 from relearn.records import InputError, Original, Review, Split
 
 Counts = tuple[int, int, int]  # rows for train, val and test
+WINDOW = 200  # combinations looked at for each training row: enough to find one that balances the values
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 # Combinations that belong to the probe (data/sources/mini/probes.yaml) and stand in no split.
@@ -35,8 +36,8 @@ RESERVED: dict[str, tuple[str, ...]] = {
 def build(
     seed: int,
     reviews: Counts = (200, 20, 130),
-    code: Counts = (700, 44, 220),
-    general: Counts = (700, 44, 220),
+    code: Counts = (2000, 50, 220),
+    general: Counts = (1800, 30, 220),
 ) -> tuple[list[Review], list[Original]]:
     """The mini world's reviews and original rows, train before val before test; the same for the same arguments.
 
@@ -114,7 +115,8 @@ def _divide(rng: random.Random, family: Family, counts: Counts) -> list[list[tup
     train: list[tuple[Filling, ...]] = []
     for _ in range(counts[0]):
         best = min(
-            range(len(left)), key=lambda at: sum(used.get(pair, 0) for pair in enumerate(key(left[at])))
+            range(min(len(left), WINDOW)),
+            key=lambda at: sum(used.get(pair, 0) for pair in enumerate(key(left[at]))),
         )
         combination = left.pop(best)
         train.append(combination)

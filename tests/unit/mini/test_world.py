@@ -44,7 +44,7 @@ def known(family: str) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("arguments", [{}, TINY])
 def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
     reviews, originals = build(3, **arguments)
-    wanted = {"reviews": (200, 20, 130), "code": (700, 44, 220), "general": (700, 44, 220)} | arguments
+    wanted = {"reviews": (200, 20, 130), "code": (2000, 50, 220), "general": (1800, 30, 220)} | arguments
     for task, rows in (
         ("reviews", reviews),
         ("code", [row for row in originals if row.task == "code"]),
