@@ -10,7 +10,7 @@ from relearn.params.groups import NearDuplicates
 from relearn.records import Split
 
 if TYPE_CHECKING:
-    from relearn.neardup import Index  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from relearn.neardup import Index
 
 
 class Apart:
