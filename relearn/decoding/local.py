@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from relearn.chat import Chat
+from relearn.params.groups import Beam, Greedy, Sampled, TopK
 from relearn.progress import Progress
 
 
@@ -33,14 +34,46 @@ class Answer:
     nll: float | None
 
 
-def decode(model: Any, chat: Chat, items: Sequence[Item], batch_size: int, label: str) -> list[Answer]:
-    """Answers in the order of `items`. A batch holds prompts of one limit and of like length."""
+Strategy = Greedy | Beam | Sampled | TopK
+
+
+def options(strategy: Strategy) -> dict[str, Any]:
+    """The strategy as `generate` takes it, everything it could take from a model's own defaults stated."""
+    if isinstance(strategy, Greedy):
+        return {"do_sample": False, "num_beams": 1}
+    if isinstance(strategy, Beam):
+        return {"do_sample": False, "num_beams": strategy.width, "early_stopping": True}
+    top_k = strategy.k if isinstance(strategy, TopK) else 0
+    return {
+        "do_sample": True,
+        "num_beams": 1,
+        "temperature": strategy.temperature,
+        "top_k": top_k,
+        "top_p": 1.0,
+    }
+
+
+def decode(
+    model: Any,
+    chat: Chat,
+    items: Sequence[Item],
+    batch_size: int,
+    label: str,
+    strategy: Strategy | None = None,
+    seed: int = 0,
+) -> list[Answer]:
+    """Answers in the order of `items`; greedy unless a strategy is given. A batch holds prompts of one limit and like length.
+
+    Sampling draws from torch's generator, seeded here, so that the same items in the same batches answer the same.
+    """
+    chosen = options(strategy or Greedy(kind="greedy"))
+    torch.manual_seed(seed)
     prompts = [chat.prompt_ids(item.instruction) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
-            rows = _generate(model, chat, [prompts[index] for index in batch], items[batch[0]].limit)
+            rows = _generate(model, chat, [prompts[index] for index in batch], items[batch[0]].limit, chosen)
             for index, row in zip(batch, rows, strict=True):
                 texts[index] = _cut(row, chat)
             bar.update(len(batch))
@@ -60,8 +93,10 @@ def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable
         yield batch
 
 
-def _generate(model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Greedy continuations, the prompts cut off."""
+def _generate(
+    model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: int, chosen: dict[str, Any]
+) -> list[list[int]]:
+    """Continuations, the prompts cut off."""
     width = max(len(prompt) for prompt in prompts)
     pad = chat.tokenizer.pad_token_id
     ids = torch.tensor(
@@ -74,9 +109,9 @@ def _generate(model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: i
         input_ids=ids,
         attention_mask=mask,
         max_new_tokens=limit,
-        do_sample=False,
         eos_token_id=chat.end,
         pad_token_id=pad,
+        **chosen,
     )
     return [row.tolist() for row in out[:, width:]]
 

@@ -420,9 +420,38 @@ class MaxNewTokens(Group):
     probe: int = key("Longest answer to a probe.", "tokens", ge=1)
 
 
+class Greedy(Group):
+    """The likeliest token each time."""
+
+    kind: Literal["greedy"]
+
+
+class Beam(Group):
+    """Beam search."""
+
+    kind: Literal["beam"]
+    width: int = key("Beams kept.", "beams", ge=2, le=64)
+
+
+class Sampled(Group):
+    """Sampling from the whole distribution (`temperature`)."""
+
+    kind: Literal["temperature"]
+    temperature: float = key("Logits are divided by it.", gt=0, le=5)
+
+
+class TopK(Group):
+    """Sampling from the likeliest tokens (Fan et al. 2018)."""
+
+    kind: Literal["top_k"]
+    k: int = key("Tokens drawn from.", "tokens", ge=1)
+    temperature: float = key("Logits are divided by it.", gt=0, le=5)
+
+
 class Predict(Group):
     """Decoding the held-out prompts."""
 
+    strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
     batch_size: int = key(
         "Prompts decoded together; fixed, since sums in another order differ in the last bits.",
         "prompts",

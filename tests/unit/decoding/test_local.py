@@ -10,6 +10,7 @@ import torch
 
 from relearn.chat import Chat
 from relearn.decoding.local import Item, decode
+from relearn.params.groups import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import PAIRS, TEMPLATE, tokenizer
 from tests.unit.tuning.test_trainer import run
 
@@ -62,3 +63,37 @@ def test_nll_is_that_of_the_reference_and_the_end_token(trained: Any) -> None:
     expected = -sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(response))
     assert decode(trained, CHAT, ITEMS, 16, "batch")[3].nll == pytest.approx(expected, abs=1e-3)
     assert decode(trained, CHAT, [Item(item.instruction, 4, None)], 1, "batch")[0].nll is None
+
+
+def texts(trained: Any, strategy: Any, seed: int) -> list[str]:
+    return [answer.text for answer in decode(trained, CHAT, ITEMS, 8, "batch", strategy, seed)]
+
+
+@pytest.mark.parametrize(
+    "strategy", [Sampled(kind="temperature", temperature=2.0), TopK(kind="top_k", k=5, temperature=2.0)]
+)
+def test_sampling_is_seeded(trained: Any, strategy: Any) -> None:
+    assert texts(trained, strategy, 1) == texts(trained, strategy, 1) != texts(trained, strategy, 2)
+
+
+def test_sampling_among_one_token_is_greedy(trained: Any) -> None:
+    assert texts(trained, TopK(kind="top_k", k=1, temperature=1.0), 1) == texts(
+        trained, Greedy(kind="greedy"), 1
+    )
+
+
+def test_beams_find_answers_at_least_as_likely_as_greedy(trained: Any) -> None:
+    # Of the answers that both ended, scored by the model itself.
+    greedy = decode(trained, CHAT, ITEMS, 8, "greedy")
+    beam = decode(trained, CHAT, ITEMS, 8, "beam", Beam(kind="beam", width=4))
+
+    def cost(answers: list[Any]) -> list[float | None]:
+        items = [Item(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)]
+        return [scored.nll for scored in decode(trained, CHAT, items, 8, "score")]
+
+    pairs = list(zip(cost(greedy), cost(beam), greedy, beam, strict=True))
+    ended = [
+        (a, b) for a, b, one, other in pairs if one.finish_reason == other.finish_reason == "stop" and a and b
+    ]
+    assert ended
+    assert sum(b <= a + 1e-3 for a, b in ended) / len(ended) >= 0.8
