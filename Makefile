@@ -18,7 +18,7 @@ export PYTHONHASHSEED ?= 0
 RUN := $(VENV)/.relearn-requirements
 DEV := $(VENV)/.relearn-requirements-dev
 
-.PHONY: help repro test test-slow lint clean
+.PHONY: help check repro test test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,7 +34,11 @@ $(DEV): requirements-dev.txt $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+check: $(RUN)  ## say whether params.yaml and its profile are sound, without running anything
+	python -m stages.parameters
+
 repro: $(RUN)  ## run the chain (what changed of it), then print the 3a table
+	@python -m stages.parameters
 	dvc repro
 	@dvc metrics show
 
@@ -48,6 +52,9 @@ lint: $(DEV)  ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
+
+docs: $(RUN)  ## make docs/parameters.md anew, after a change of keys, profiles or dvc.yaml
+	python -m stages.parameters --write
 
 clean:  ## forget runs: outputs and scratch, not the DVC cache
 	rm -rf .cache data/*.jsonl data/predictions models report

@@ -19,7 +19,7 @@ def key(description: str, unit: str = "", **bounds: Any) -> Any:
 class Group(BaseModel):
     """A node of the tree: immutable, refusing unknown, missing and mistyped keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 # --- prepare -----------------------------------------------------------------------------------------------
@@ -233,7 +233,9 @@ class InstructionTexts(Group):
     def _placeholder(self) -> InstructionTexts:
         for name in ("agree", "disagree"):
             if getattr(self, name).count("{review}") != 1:
-                raise ValueError(f"{name} must hold {{review}} exactly once")
+                raise ValueError(
+                    f"{name} must hold {{review}} exactly once; write it where the text of the review belongs"
+                )
         return self
 
 
@@ -261,7 +263,7 @@ class Repair(Group):
     @model_validator(mode="after")
     def _lengths(self) -> Repair:
         if self.max_chars < self.min_chars:
-            raise ValueError("max_chars is below min_chars")
+            raise ValueError("max_chars is below min_chars; raise max_chars or lower min_chars")
         return self
 
 
@@ -303,7 +305,9 @@ class ScratchBase(Group):
     @model_validator(mode="after")
     def _heads(self) -> ScratchBase:
         if self.hidden % self.heads or (self.hidden // self.heads) % 2:
-            raise ValueError(f"hidden ({self.hidden}) must be an even multiple of heads ({self.heads})")
+            raise ValueError(
+                f"hidden ({self.hidden}) must be an even multiple of heads ({self.heads}); change one of them"
+            )
         return self
 
 
@@ -348,7 +352,7 @@ class Lora(Group):
     @model_validator(mode="after")
     def _distinct(self) -> Lora:
         if len(set(self.targets)) != len(self.targets):
-            raise ValueError("targets names a projection twice")
+            raise ValueError("targets names a projection twice; name each once")
         return self
 
 
@@ -379,7 +383,7 @@ class Finetune(Group):
     @model_validator(mode="after")
     def _range(self) -> Finetune:
         if self.lr_max < self.lr_min:
-            raise ValueError("lr_max is below lr_min")
+            raise ValueError("lr_max is below lr_min; raise lr_max or lower lr_min")
         if self.checkpoint_every % self.eval_every:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) must be a multiple of eval_every ({self.eval_every}), "

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from relearn.params.groups import Params
+from relearn.params.wording import Mistake, first_mistake, nearest, shown
 from relearn.records import InputError
 
 SWEPT = ("profile", "lr", "seed")
@@ -23,162 +23,104 @@ SWEPT = ("profile", "lr", "seed")
 def load(root: Path) -> Params:
     """The validated parameters of the repository at `root`.
 
-    Raises InputError, one line, naming the file and the key, for anything missing, unknown, mistyped or out of
-    bounds; unknown keys come with the nearest known one.
+    Raises InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or
+    out of bounds; unknown keys and names come with the nearest known one.
     """
-    params_file = root / "params.yaml"
-    swept = _mapping(params_file)
-    for name in swept:
+    swept = _File(root, "params.yaml")
+    for name in swept.values:
         if name not in SWEPT:
-            raise InputError(
-                f"{params_file.name}: {name}: unknown key{_nearest(name, SWEPT)}; this file holds {', '.join(SWEPT)}"
+            raise swept.wrong(
+                (name,), f"unknown key{nearest(name, SWEPT)}; this file holds {', '.join(SWEPT)}, remove it"
             )
     for name in SWEPT:
-        if name not in swept:
-            raise InputError(f"{params_file.name}: {name}: missing; add it")
-    profile = swept["profile"]
-    profiles = sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
+        if name not in swept.values:
+            raise swept.wrong((), f"{name} is missing; add it, as in `git show HEAD:params.yaml`")
+    profile = swept.values["profile"]
+    profiles = names(root)
     if not isinstance(profile, str) or profile not in profiles:
-        raise InputError(
-            f"{params_file.name}: profile: no profile {profile!r}{_nearest(str(profile), profiles)}; there are {', '.join(profiles) or 'none'}"
+        raise swept.wrong(
+            ("profile",),
+            f"no profile {shown(profile)}{nearest(profile, profiles)}; there are {', '.join(profiles) or 'none'}",
         )
-    profile_file = root / "profiles" / f"{profile}.yaml"
-    rest = _mapping(profile_file)
+    rest = _File(root, f"profiles/{profile}.yaml")
     for name in SWEPT:
-        if name in rest:
-            raise InputError(
-                f"profiles/{profile_file.name}: {name}: stands in params.yaml; a profile may not hold it"
-            )
+        if name in rest.values:
+            raise rest.wrong((name,), "stands in params.yaml, and a profile may not hold it; remove it here")
     try:
-        return Params.model_validate({**swept, **rest})
+        return Params.model_validate({**swept.values, **rest.values})
     except ValidationError as error:
-        raise InputError(_worded(error, profile)) from None
+        mistake = first_mistake(error)
+        # a rule between keys, which holds for the whole tree, names its key first
+        file = swept if _top(mistake) in SWEPT else rest
+        raise file.wrong(mistake.path, mistake.message) from None
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    """The file's top-level mapping."""
-    name = path.name if path.parent.name != "profiles" else f"profiles/{path.name}"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file; run from the repository, or restore it with git") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
-    try:
-        value = YAML(typ="safe").load(text)
-    except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{name}{line}: not YAML: {error.problem}; mend it by hand") from None
-    except YAMLError as error:
-        raise InputError(f"{name}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{name}: holds no keys; expected lines of the form key: value")
-    return value
+def names(root: Path) -> list[str]:
+    """The profiles of the repository at `root`, in order."""
+    return sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
 
 
-def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _top(mistake: Mistake) -> str:
+    return mistake.path[0] if mistake.path else ""
 
 
-def _worded(error: ValidationError, profile: str) -> str:
-    """The first error as one line: file, key, what is wrong, what to do."""
-    # An unknown key next to a missing one is a typing mistake: name the one that was typed.
-    errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    first = errors[0]
-    loc = _path(first["loc"])
-    message = _reason(first, loc)
-    if not loc:
-        # A rule between keys names its own key first.
-        return f"{'params.yaml' if message.startswith('lr:') else f'profiles/{profile}.yaml'}: {message}"
-    file = "params.yaml" if loc[0] in SWEPT else f"profiles/{profile}.yaml"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{file}: {'.'.join(loc)}: {message}{more}"
+class _File:
+    """A parameter file: its top-level keys, and where each key stands."""
 
+    def __init__(self, root: Path, name: str) -> None:
+        """Raises InputError when the file is missing, cannot be read, or is no mapping of names to values."""
+        self.name = name
+        try:
+            self._text = (root / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError(f"{name}: no such file; restore it with `git checkout -- {name}`") from None
+        except IsADirectoryError:
+            raise InputError(f"{name}: is a folder, a file is expected; move the folder away") from None
+        except PermissionError:
+            raise InputError(f"{name}: not readable; run `chmod u+r {name}`") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
+        try:
+            value = YAML(typ="safe").load(self._text)
+        except MarkedYAMLError as error:
+            place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            problem = (error.problem or "cannot be read").splitlines()[0]
+            raise InputError(f"{name}{place}: not YAML: {problem}; mend that line") from None
+        except (YAMLError, ValueError, RecursionError) as error:
+            # a ValueError comes from a scalar such as the date 2023-02-31
+            problem = (str(error) or "nested too deeply").splitlines()[0]
+            raise InputError(f"{name}: not YAML: {problem}; mend the file") from None
+        if not isinstance(value, dict):
+            raise InputError(f"{name}: holds no keys; lines of the form `key: value` are expected")
+        self.values: dict[str, Any] = value
 
-def _path(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys as the YAML file has them: pydantic adds a union's tag (`mini`, `scratch` …) as a level."""
-    return [str(part) for index, part in enumerate(loc) if part not in _tags(_node(loc[:index]))]
+    def wrong(self, path: tuple[str, ...], message: str) -> InputError:
+        """The error for the key at `path`: file, line, key, what is wrong, what to do."""
+        line = self._line(path)
+        place = f", line {line}" if line else ""
+        where = f"{'.'.join(map(str, path))}: " if path else ""
+        return InputError(f"{self.name}{place}: {where}{message}")
 
-
-def _reason(error: ErrorDetails, loc: list[str]) -> str:
-    kind, value = error["type"], error.get("input")
-    context = error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"unknown key{_nearest(loc[-1], _children(error['loc'][:-1]))}; remove or rename it"
-    if kind == "missing":
-        return "missing; add it (docs/parameters.md says what it is)"
-    if kind == "value_error":
-        return str(context.get("error", error["msg"])).replace("\n", " ")
-    if kind == "union_tag_not_found":
-        return f"kind is missing; one of {', '.join(_tags(_node(error['loc'])))}"
-    if kind == "union_tag_invalid":
-        return f"kind {context['tag']!r} is unknown{_nearest(str(context['tag']), _split(context['expected_tags']))}; one of {context['expected_tags']}"
-    if kind in (
-        "float_type",
-        "int_type",
-        "bool_type",
-        "string_type",
-        "list_type",
-        "model_type",
-        "model_attributes_type",
-        "int_from_float",
-    ):
-        wanted = {
-            "float_type": "a number",
-            "int_type": "a whole number",
-            "int_from_float": "a whole number",
-            "bool_type": "true or false",
-            "string_type": "a text",
-            "list_type": "a list",
-        }.get(kind, "a group of keys")
-        return f"{_shown(value)} is not {wanted}"
-    return f"{_shown(value)}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _split(tags: object) -> list[str]:
-    return [tag.strip(" '") for tag in str(tags).split(",")]
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _node(loc: tuple[int | str, ...]) -> Any:
-    """The annotation found by walking the tree along a pydantic error path."""
-    node: Any = Params
-    for part in loc:
-        options = _models(node)
-        if isinstance(part, str) and part in _tags(node):
-            node = _tags(node)[part]
-            continue
-        for model in options:
-            if part in model.model_fields:
-                node = model.model_fields[str(part)].annotation
+    def _line(self, path: tuple[str, ...]) -> int:
+        """The line, from 1, of the key or, where it is missing, of the group it belongs to; 0 for the file."""
+        node: Node | None = YAML().compose(self._text)
+        line = 0
+        for part in path:
+            found = _child(node, part)
+            if found is None:
                 break
-        else:
-            return None
-    return node
+            key, node = found
+            line = key.start_mark.line + 1
+        return line
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The groups an annotation may hold, unions and None looked through."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
-
-
-def _tags(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Discriminator value → group, for a union of groups with a `kind`."""
-    found = {}
-    for model in _models(annotation):
-        field = model.model_fields.get("kind")
-        if field is not None:
-            found[field.annotation.__args__[0]] = model  # type: ignore[union-attr]
-    return found if len(found) > 1 else {}
-
-
-def _children(loc: tuple[int | str, ...]) -> list[str]:
-    """The known keys at a place in the tree."""
-    return sorted({name for model in _models(_node(loc)) for name in model.model_fields})
+def _child(node: Node | None, part: str) -> tuple[Node, Node] | None:
+    """The (key, value) nodes of one key of a mapping, or of one item of a list."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if str(key.value) == str(part):
+                return key, value
+    elif isinstance(node, SequenceNode) and part.isdecimal() and int(part) < len(node.value):
+        item = node.value[int(part)]
+        return item, item
+    return None

@@ -1,0 +1,270 @@
+"""Describes every parameter as Markdown: what it is, its unit and bounds, its value in each profile, what it re-runs.
+
+Everything is taken from the tree in `groups`, from the profiles, and from the `params`, `deps` and `outs` of the
+chain, so that the page cannot say what the program does not do. `python -m stages.parameters` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from relearn.params.groups import Params
+from relearn.params.load import SWEPT
+from relearn.params.wording import shown
+
+Chain = Mapping[str, Mapping[str, Any]]  # stage name → its block of dvc.yaml
+
+
+@dataclass(frozen=True)
+class Key:
+    """A leaf of the tree. `path` has the keys as the YAML file has them; `when` is the `kind` it belongs to."""
+
+    path: tuple[str, ...]
+    description: str
+    unit: str
+    bounds: str
+    when: str = ""
+
+    @property
+    def name(self) -> str:
+        """The path with dots."""
+        return ".".join(self.path)
+
+
+def keys() -> list[Key]:
+    """Every leaf of the tree, in its order; a `kind` once, before the keys of each kind."""
+    return list(_keys(Params, (), ""))
+
+
+def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
+    """The stages that a change of this key runs again, because they track it or a group it is in."""
+    name = ".".join(path)
+    found = []
+    for stage, block in chain.items():
+        for tracked in _tracked(block):
+            if name == tracked or name.startswith(f"{tracked}."):
+                found.append(stage)
+                break
+    return found
+
+
+def following(stage: str, chain: Chain) -> list[str]:
+    """The stages after `stage`: those that read what it writes, and so on, in the chain's order."""
+    reached = {stage}
+    for name, block in chain.items():  # a stage stands after those it depends on
+        written = {out for done in reached for out in _outs(chain[done])}
+        if any(_within(str(dep), out) for dep in block.get("deps", ()) for out in written):
+            reached.add(name)
+    return [name for name in chain if name in reached and name != stage]
+
+
+def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
+    """The whole page. `profiles` maps a profile's name to its keys, as read."""
+    parts = [
+        "# Parameters",
+        "Made from the parameter tree by `make docs`; edit `relearn/params/groups.py` or a profile, not this page. "
+        "`params.yaml` holds what is swept (`profile`, `lr`, `seed`), the profile everything else. No key has a "
+        "default in the code: each profile states all of them.",
+        "**Re-runs** names the stages that run again when the key changes. The stages after them run again only if "
+        "what they read has changed by then: see [the last section](#what-runs-again). A comment runs nothing.",
+    ]
+    for title, group in _grouped(keys()):
+        parts += [f"## {title}", _about(title), _table(group, profiles, chain)]
+    parts += ["## What runs again", _reruns(chain)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _keys(model: type[BaseModel], path: tuple[str, ...], when: str) -> Iterator[Key]:
+    for name, field in model.model_fields.items():
+        at = (*path, name)
+        if name == "kind":
+            continue  # said once for the union it belongs to
+        groups = _models(field.annotation)
+        if not groups:
+            yield Key(at, _prose(field), _unit(field), _bounds(field), when)
+            continue
+        if len(groups) > 1:
+            kinds = {str(get_args(group.model_fields["kind"].annotation)[0]): group for group in groups}
+            text = " ".join(f"`{kind}`: {_summary(group)}" for kind, group in kinds.items())
+            yield Key((*at, "kind"), text, "", ", ".join(kinds), when)
+            for kind, group in kinds.items():
+                yield from _keys(group, at, f"{at[-1]}.kind: {kind}")
+            continue
+        if type(None) in get_args(field.annotation):
+            yield Key(at, _prose(field), "", "null, or the keys below", when)
+        yield from _keys(groups[0], at, when)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
+
+
+def _summary(group: type[BaseModel]) -> str:
+    return " ".join((group.__doc__ or "").split())
+
+
+def _prose(field: FieldInfo) -> str:
+    return field.description or ""
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _bounds(field: FieldInfo) -> str:
+    options = _options(field.annotation)
+    if options:
+        text = ", ".join(map(str, options))
+        return f"a list of {text}" if get_origin(field.annotation) is list else text
+    limits = {}
+    for rule in field.metadata:
+        for sign, attribute in (("≥", "ge"), (">", "gt"), ("≤", "le"), ("<", "lt")):
+            limit = getattr(rule, attribute, None)
+            if limit is not None:
+                limits[sign] = f"{sign} {limit:g}" if limit < 1e6 else f"{sign} {limit}"
+        if getattr(rule, "pattern", None):
+            limits["pattern"] = f"matches `{rule.pattern}`"
+        if getattr(rule, "min_length", None):
+            limits["length"] = "not empty"
+    inner = field.annotation
+    words = [_type(inner), *limits.values()]
+    if type(None) in get_args(inner):
+        words.append("or null")
+    return ", ".join(words)
+
+
+def _type(annotation: Any) -> str:
+    names = {float: "number", int: "whole number", bool: "true or false", str: "text"}
+    if get_origin(annotation) is list:
+        return f"list of {names[get_args(annotation)[0]]}s"
+    return names[next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))]
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(option for inner in get_args(annotation) for option in _options(inner))
+
+
+def _grouped(found: Sequence[Key]) -> list[tuple[str, list[Key]]]:
+    """The keys by top-level group, those of params.yaml first."""
+    titles = ["params.yaml", *dict.fromkeys(key.path[0] for key in found if key.path[0] not in SWEPT)]
+    return [
+        (
+            title,
+            [
+                key
+                for key in found
+                if (key.path[0] in SWEPT if title == "params.yaml" else key.path[0] == title)
+            ],
+        )
+        for title in titles
+    ]
+
+
+def _about(title: str) -> str:
+    if title == "params.yaml":
+        return "What is swept, with the value of the last run. `lr` must lie within `finetune.lr_min` and `finetune.lr_max` of the profile."
+    groups = _models(Params.model_fields[title].annotation)
+    return _summary(groups[0])
+
+
+def _table(group: Sequence[Key], profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
+    if group[0].path[0] in SWEPT:
+        profiles = {}  # an experiment leaves its values in params.yaml: they are no defaults
+    lines = [
+        f"| {' | '.join(['key', 'what it is', 'unit', 'bounds', *profiles, 're-runs'])} |",
+        "| --- " * (5 + len(profiles)) + "|",
+    ]
+    for key in group:
+        what = key.description + (f" With `{key.when}`." if key.when else "")
+        values = [_cell(_value(profile, key)) for profile in profiles.values()]
+        stages = ", ".join(f"`{stage}`" for stage in stages_of(key.path, chain))
+        cells = [f"`{key.name}`", what, key.unit, key.bounds, *values, stages]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+_ABSENT = object()
+
+
+def _value(profile: Mapping[str, Any], key: Key) -> object:
+    """The key's value in a profile, `...` for a group that is there, _ABSENT where the profile has no such key."""
+    value: Any = profile
+    if key.when:
+        # two kinds may share a key's name
+        union, kind = key.when.split(".kind: ")
+        at: Any = profile
+        for part in key.path[: key.path.index(union) + 1]:
+            at = at.get(part) if isinstance(at, Mapping) else None
+        if not isinstance(at, Mapping) or at.get("kind") != kind:
+            return _ABSENT
+    for part in key.path:
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return ... if isinstance(value, Mapping) else value
+
+
+def _cell(value: object) -> str:
+    if value is _ABSENT:
+        return "–"
+    if value is ...:
+        return "see below"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(f"`{item}`" for item in value)
+    return f"`{shown(value)}`"
+
+
+def _reruns(chain: Chain) -> str:
+    lines = [
+        "DVC compares what a stage tracks with what stood there when it last ran; nothing else matters, neither the "
+        "time nor a comment. A combination of parameters, inputs and code that has run before is restored from the "
+        "run cache and runs nothing.",
+        "",
+        "| stage | runs again when one of these changes | then, if its outputs have changed |",
+        "| --- | --- | --- |",
+    ]
+    for stage, block in chain.items():
+        tracked = ", ".join(f"`{name}`" for name in _tracked(block))
+        read = ", ".join(f"`{dep}`" for dep in block.get("deps", ()) if _is_data(str(dep)))
+        after = ", ".join(f"`{name}`" for name in following(stage, chain))
+        lines.append(
+            f"| `{stage}` | {tracked}; {read or 'no file'}; its own code | {after or 'nothing follows'} |"
+        )
+    return "\n".join(lines)
+
+
+def _is_data(dep: str) -> bool:
+    return not dep.endswith(".py") and not dep.startswith("relearn/")
+
+
+def _tracked(block: Mapping[str, Any]) -> list[str]:
+    """The keys a stage tracks: those of params.yaml as they are, then those of the profile's file."""
+    found = []
+    for entry in block.get("params", ()):
+        if isinstance(entry, str):
+            found.append(entry)
+        else:
+            found += [str(name) for names in entry.values() for name in names]
+    return found
+
+
+def _outs(block: Mapping[str, Any]) -> list[str]:
+    return [
+        str(next(iter(out)) if isinstance(out, Mapping) else out)
+        for section in ("outs", "metrics", "plots")
+        for out in block.get(section, ())
+    ]
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/")

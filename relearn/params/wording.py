@@ -1,0 +1,169 @@
+"""Turns pydantic's errors on the parameter tree into one line that a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from relearn.params.groups import Params
+
+_WANTED = {
+    "float_type": "a number is",
+    "int_type": "a whole number is",
+    "int_from_float": "a whole number is",
+    "bool_type": "true or false is",
+    "string_type": "a text is",
+    "list_type": "a list is",
+    "model_type": "a group of keys is",
+    "model_attributes_type": "a group of keys is",
+    "finite_number": "a finite number is",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: the key's path as the YAML file has it, what is wrong and what to do."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+def first_mistake(error: ValidationError) -> Mistake:
+    """The mistake to name first. An unknown key goes before a missing one, since it is often the same, mistyped."""
+    errors = sorted(error.errors(), key=lambda item: item["type"] not in ("extra_forbidden", "invalid_key"))
+    mistake = _mistake(errors[0])
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Mistake(mistake.path, mistake.message + more)
+
+
+def nearest(word: object, known: Sequence[str]) -> str:
+    """` (did you mean …?)` for the known name that comes closest, or nothing."""
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as it would stand in the YAML file, cut to a readable length."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _mistake(error: ErrorDetails) -> Mistake:
+    loc, kind, value = error["loc"], error["type"], error.get("input")
+    path, context = _path(loc), error.get("ctx", {})
+    if kind in ("extra_forbidden", "invalid_key"):
+        known = _children(loc[:-1])
+        return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
+    if kind == "missing":
+        return Mistake(path, "missing; add it (docs/parameters.md says what it is)")
+    if kind == "value_error":
+        rule = str(context.get("error", error["msg"])).replace("\n", " ")
+        # A rule of the whole tree says which key it is about: `finetune.quantize: 4bit needs …`.
+        key, _, rest = rule.partition(": ")
+        return Mistake(path, rule) if path or not rest else Mistake(tuple(key.split(".")), rest)
+    if kind == "union_tag_not_found":
+        return _no_kind(path, loc, value)
+    if kind == "union_tag_invalid":
+        kinds = list(_tags(_node(loc)))
+        tag = context["tag"]
+        return Mistake(
+            (*path, "kind"), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}"
+        )
+    if kind == "literal_error":
+        options = [str(option) for option in _options(_node(loc))]
+        return Mistake(
+            path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}"
+        )
+    if kind in _WANTED:
+        hint = ", without quotes" if isinstance(value, str) and _number(value) else ""
+        return Mistake(path, f"{shown(value)} stands where {_WANTED[kind]} expected; write one{hint}")
+    message = error["msg"].replace("\n", " ")
+    return Mistake(path, f"{shown(value)} is out of bounds: {message[0].lower()}{message[1:]}")
+
+
+def _no_kind(path: tuple[str, ...], loc: tuple[int | str, ...], value: object) -> Mistake:
+    """A group whose `kind` is missing: mistyped, if a key that no kind knows comes close to it."""
+    kinds = ", ".join(_tags(_node(loc)))
+    known = {name for model in _models(_node(loc)) for name in model.model_fields}
+    for name in value if isinstance(value, dict) else ():
+        if name not in known and nearest(name, ["kind"]):
+            return Mistake(
+                (*path, str(name)),
+                f"unknown key (did you mean kind?); rename it, its value is one of {kinds}",
+            )
+    return Mistake((*path, "kind"), f"missing; add it, one of {kinds}")
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys as the YAML file has them: pydantic adds a union's tag (`mini`, `scratch` …) as a level."""
+    return tuple(
+        str(part)
+        for index, part in enumerate(loc)
+        if part not in _tags(_node(loc[:index])) and not (index == len(loc) - 1 and part == "[key]")
+    )
+
+
+def _node(loc: tuple[int | str, ...]) -> Any:
+    """The annotation found by walking the tree along a pydantic error path."""
+    node: Any = Params
+    for part in loc:
+        tags = _tags(node)
+        if isinstance(part, str) and part in tags:
+            node = tags[part]
+            continue
+        if isinstance(part, int) and get_origin(node) is list:
+            node = get_args(node)[0]
+            continue
+        for model in _models(node):
+            if part in model.model_fields:
+                node = model.model_fields[str(part)].annotation
+                break
+        else:
+            return None
+    return node
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The groups an annotation may hold, unions and None looked through."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
+
+
+def _tags(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Discriminator value → group, for a union of groups with a `kind`."""
+    found = {}
+    for model in _models(annotation):
+        field = model.model_fields.get("kind")
+        if field is not None:
+            found[str(get_args(field.annotation)[0])] = model
+    return found if len(found) > 1 else {}
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The values of a Literal, None looked through."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(option for inner in get_args(annotation) for option in _options(inner))
+
+
+def _children(loc: tuple[int | str, ...]) -> list[str]:
+    """The known keys at a place in the tree."""
+    return sorted({name for model in _models(_node(loc)) for name in model.model_fields})

@@ -1,0 +1,89 @@
+"""Each rule between keys refuses what it should, and says which key and what to do."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from relearn.params import Params
+from relearn.params.document import keys
+from relearn.params.wording import first_mistake
+from tests.unit.params.test_load import RATES, parsed
+
+RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "shares of breakage": ("mini", {"generate.teacher.breakage.fence": 0.9}, "generate.teacher.breakage", "lower some"),
+    "answer caps": ("mini", {"generate.max_tokens": 600}, "generate", "raise it to at least max_tokens"),
+    "reply lengths": ("files", {"repair.min_chars": 5000}, "repair", "raise max_chars or lower min_chars"),
+    "no review in the instruction": ("mini", {"repair.instructions.agree": "Agree."}, "repair.instructions", "{review} exactly once"),
+    "two reviews in it": ("mini", {"repair.instructions.disagree": "{review}{review}"}, "repair.instructions", "disagree must hold"),
+    "heads that do not divide": ("mini", {"base.model.heads": 5}, "base.model", "even multiple of heads (5)"),
+    "heads of odd width": ("mini", {"base.model.hidden": 18, "base.model.heads": 6}, "base.model", "even multiple"),
+    "a projection twice": ("mini", {"finetune.lora.targets": ["q_proj", "q_proj"]}, "finetune.lora", "name each once"),
+    "no projection": ("mini", {"finetune.lora.targets": []}, "finetune.lora.targets", "at least 1 item"),
+    "a range upside down": ("mini", {"finetune.lr_min": 0.02, "finetune.lr_max": 0.01}, "finetune", "raise lr_max or lower lr_min"),
+    "a checkpoint between looks": ("mini", {"finetune.checkpoint_every": 30}, "finetune", "multiple of eval_every (25)"),
+    "lr below the range": ("mini", {"lr": 1e-6}, "lr", "range of profile mini, 1e-05 to 0.03"),
+    "lr above the range": ("llama2-7b", {"lr": 1e-2}, "lr", "range of profile llama2-7b, 1e-06 to 0.001"),
+    "4bit on a CPU": ("mini", {"finetune.quantize": "4bit"}, "finetune.quantize", "use none on cpu"),
+    "8-bit AdamW on a CPU": ("files", {"finetune.optimizer": "adamw_8bit"}, "finetune.optimizer", "use adamw on cpu"),
+    "the original on a CPU": ("llama2-7b", {"compute.device": "cpu"}, "finetune.quantize", "compute.device cuda"),
+    "no scheme in the address": ("llama2-7b", {"generate.teacher.base_url": "api.openai.com/v1"}, "generate.teacher.base_url", "pattern"),
+    "a key for the key's name": ("llama2-7b", {"generate.teacher.api_key_env": "sk-123"}, "generate.teacher.api_key_env", "pattern"),
+    "a path for a prompt": ("mini", {"generate.prompt": "../secret"}, "generate.prompt", "pattern"),
+    "a data set that is a path": ("llama2-7b", {"prepare.source.code.dataset": "a/b/c"}, "prepare.source.code.dataset", "pattern"),
+    "temperature above 2": ("mini", {"generate.temperature": 2.5}, "generate.temperature", "less than or equal to 2"),
+    "dropout of all": ("mini", {"finetune.lora.dropout": 1.0}, "finetune.lora.dropout", "less than 1"),
+    "threshold of any pair": ("files", {"prepare.near_duplicates.threshold": 0.1}, "prepare.near_duplicates.threshold", "greater than 0.3"),
+    "too few resamples": ("mini", {"eval_3a.resamples": 10}, "eval_3a.resamples", "greater than or equal to 100"),
+    "a vocabulary below the bytes": ("mini", {"base.model.vocabulary": 256}, "base.model.vocabulary", "greater than or equal to 300"),
+    "an empty column name": ("files", {"prepare.source.reviews.text": ""}, "prepare.source.reviews.text", "at least 1 character"),
+    "keys of another kind": ("mini", {"prepare.source.path": "x.csv"}, "prepare.source.path", "unknown key"),
+    "an unknown kind": ("mini", {"base.model.kind": "scrach"}, "base.model.kind", "did you mean scratch?"),
+    "a group that is null": ("mini", {"finetune.lora": None}, "finetune.lora", "a group of keys is expected"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_names_the_key_and_the_way_out(rule: str) -> None:
+    profile, changes, where, hint = RULES[rule]
+    tree: dict[str, Any] = {
+        "profile": profile, "lr": RATES[profile], "seed": 1, **copy.deepcopy(parsed(profile))
+    }  # fmt: skip
+    Params.model_validate(tree)
+    for key, value in changes.items():
+        *parents, name = key.split(".")
+        group = tree
+        for parent in parents:
+            group = group[parent]
+        group[name] = value
+    with pytest.raises(ValidationError) as caught:
+        Params.model_validate(tree)
+    found = first_mistake(caught.value)
+    assert ".".join(found.path) == where
+    assert hint in found.message
+    assert "\n" not in found.message
+
+
+def test_no_key_has_a_default() -> None:
+    def groups(model: type[BaseModel]) -> set[type[BaseModel]]:
+        found = {model}
+        for field in model.model_fields.values():
+            stack = [field.annotation]
+            while stack:
+                part: Any = stack.pop()
+                if isinstance(part, type) and issubclass(part, BaseModel):
+                    found |= groups(part)
+                stack += getattr(part, "__args__", ())
+        return found
+
+    for group in groups(Params):
+        for name, field in group.model_fields.items():
+            assert field.is_required(), f"{group.__name__}.{name} has a default"
+
+
+def test_every_key_says_what_it_is() -> None:
+    assert [key.name for key in keys() if not key.description] == []
+    assert [key.name for key in keys() if not key.bounds] == []
