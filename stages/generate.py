@@ -14,7 +14,8 @@ from typing import Any
 
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.run import Survey, Tally
+from relearn.endpoint.survey import Survey
+from relearn.endpoint.tally import Tally
 from relearn.params import Params, load
 from relearn.params.groups import EmbeddedTeacher
 from relearn.progress import Progress, say
@@ -77,8 +78,9 @@ def _teacher(params: Params) -> Iterator[Address]:
     if not isinstance(teacher, EmbeddedTeacher):
         yield _address(params)
         return
+    from relearn.mini.completions import Teacher
     from relearn.mini.faults import Faults
-    from relearn.mini.server import Server, Teacher
+    from relearn.mini.server import Server
 
     model = Teacher(params.seed, teacher.breakage.model_dump())
     faults = Faults(teacher.faults.model_dump(), params.seed)
@@ -90,7 +92,7 @@ def _address(params: Params, base_url: str = "http://127.0.0.1/v1") -> Address:
     """Where the teacher is, the key to it, and what determines its answers."""
     teacher = params.generate.teacher
     if isinstance(teacher, EmbeddedTeacher):
-        from relearn.mini.server import identity
+        from relearn.mini.completions import identity
 
         return Address.of(base_url, "embedded", identity(params.seed, teacher.breakage.model_dump()))
     key = os.environ.get(teacher.api_key_env, "").strip()

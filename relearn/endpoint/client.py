@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
@@ -58,13 +59,13 @@ class Client:
         try:
             async with asyncio.timeout(self.timeout_s):
                 response = await self._api.post("/chat/completions", cast_to=httpx2.Response, body=body)
-        except (TimeoutError, openai.APITimeoutError):
+        except TimeoutError:
             raise Failed("timeout", f"no answer within {self.timeout_s:g} s", billed=True) from None
         except openai.APIStatusError as error:
             self._hear(error.response.headers)
             raise self._refused(error, asked) from None
         except openai.APIConnectionError as error:
-            raise self._broken(error.__cause__ or error) from None
+            raise self._broken(error) from None
         self._hear(response.headers)
         return self._read(response.content, request, formatted or request.response_format is None)
 
@@ -83,10 +84,15 @@ class Client:
             return Failed("wait_too_long", f"the server asks to wait {wait:.0f} s ({failed.detail})", "stop")
         return failed
 
-    def _broken(self, cause: BaseException) -> Failed:
-        detail = one_line(str(cause) or type(cause).__name__, self.address.api_key)
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return Failed("unreachable", detail)
+    def _broken(self, error: BaseException) -> Failed:
+        """The failure of a connection; told from its causes, since the layers in between rename it."""
+        cause: BaseException | None = error
+        while cause is not None:
+            error = cause
+            if isinstance(error, aiohttp.ClientConnectorError):
+                return Failed("unreachable", one_line(str(error), self.address.api_key))
+            cause = error.__cause__
+        detail = one_line(str(error) or type(error).__name__, self.address.api_key)
         return Failed("connection", detail, billed=True)
 
     def _read(self, raw: bytes, request: Request, formatted: bool) -> Answer:

@@ -1,7 +1,6 @@
 """Requests to answers: the journal asked first, the limits kept, failures retried, money counted.
 
-`survey` tells what is there and what is missing; `fetch` gets what is missing into the journal; `look` walks from
-a request to its final answer. Requests are iterated, never gathered: memory does not grow with their number.
+Requests are iterated, never gathered: memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -10,144 +9,24 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
+from relearn.endpoint.budget import Budget, Guess, OverBudget
 from relearn.endpoint.client import Client
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.limits import Limits, backoff
 from relearn.endpoint.request import Address, Answer, Request, next_cap
+from relearn.endpoint.survey import Survey
+from relearn.endpoint.tally import Settings, Tally
 from relearn.records import InputError
 
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD."""
-
-    concurrency: int
-    timeout_s: float
-    attempts: int
-    max_tokens_limit: int
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    prices: Prices = field(default_factory=Prices)
-    budget_usd: float | None = None
-    backoff_s: float = 0.5
-
-
-@dataclass
-class Survey:
-    """What a set of requests needs: `missing` of `total` have no final answer yet."""
-
-    total: int = 0
-    missing: int = 0
-    cost: float = 0.0  # USD of what is answered, cut answers included
-    missing_bytes: int = 0  # of the messages still to be sent
-    missing_messages: int = 0
-
-
-@dataclass
-class Tally:
-    """What happened in a run. None of it belongs in an output."""
-
-    total: int = 0
-    journalled: int = 0
-    answered: int = 0
-    sent: int = 0
-    retried: int = 0
-    asked_longer: int = 0
-    waited_for_others: int = 0
-    asked_again_after_a_kill: int = 0
-    without_format: int = 0
-    failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
-    failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
-    cost: float = 0.0  # USD, this run
-    cost_unconfirmed: float = 0.0  # USD at most, for exchanges that broke off after they were sent
-    seconds: float = 0.0
-    in_flight_seconds: float = 0.0  # of the exchanges that were answered
-    exchanges: int = 0  # that were answered
-    started: float = field(default_factory=time.monotonic)
-
-    def rate(self) -> float:
-        """Answers a second, so far."""
-        return self.answered / max(time.monotonic() - self.started, 1e-9)
-
-    @property
-    def done(self) -> int:
-        """Requests settled, one way or the other."""
-        return self.journalled + self.answered + len(self.failed)
-
-    def facts(self, settings: Settings) -> dict[str, Any]:
-        """The tally for a run log, with the share of the ideal rate.
-
-        The ideal keeps all slots busy at the mean latency seen, or meets the limit on requests, whichever is
-        slower. The latency is the client's: its own delay counts as the server's here (the benchmark, which
-        knows the server's, shows the difference).
-        """
-        rate = self.exchanges / self.seconds if self.seconds else 0.0
-        ideal = None
-        if self.exchanges and self.in_flight_seconds:
-            ideal = settings.concurrency * self.exchanges / self.in_flight_seconds
-            if settings.requests_per_minute:
-                ideal = min(ideal, settings.requests_per_minute / 60)
-        return {
-            "requests": self.total,
-            "journalled": self.journalled,
-            "answered": self.answered,
-            "failed": len(self.failed),
-            "sent": self.sent,
-            "retried": self.retried,
-            "failures": dict(sorted(self.failures.items())),
-            "asked_longer": self.asked_longer,
-            "asked_again_after_a_kill": self.asked_again_after_a_kill,
-            "waited_for_others": self.waited_for_others,
-            "without_format": self.without_format,
-            "cost_usd": round(self.cost, 6),
-            "cost_unconfirmed_usd": round(self.cost_unconfirmed, 6),
-            "asking_seconds": round(self.seconds, 3),
-            "requests_per_second": round(rate, 3),
-            "share_of_ideal_rate": round(rate / ideal, 4) if ideal else None,
-        }
-
-
 Notify = Callable[[Tally], None]
-
-
-def look(
-    request: Request, journal: Journal, identity: str, limit: int
-) -> Iterator[tuple[Request, Answer | None]]:
-    """Yields (request, answer) along the larger and larger caps; the last pair is the final one, None if missing."""
-    while True:
-        answer = journal.get(request.key(identity))
-        yield request, answer
-        cap = next_cap(request.max_tokens, limit) if answer is not None and answer.cut else None
-        if cap is None:
-            return
-        request = request.with_cap(cap)
-
-
-def survey(
-    requests: Iterable[Request], journal: Journal, identity: str, limit: int, prices: Prices
-) -> Survey:
-    """Counts what the journal holds of these requests; sends nothing."""
-    found = Survey()
-    for first in requests:
-        found.total += 1
-        for request, answer in look(first, journal, identity, limit):
-            if answer is None:
-                found.missing += 1
-                found.missing_bytes += request.size
-                found.missing_messages += len(request.messages)
-            else:
-                found.cost += prices.of(answer.prompt_tokens or 0, answer.completion_tokens or 0)
-    return found
 
 
 def fetch(
@@ -199,7 +78,7 @@ class _Run:
         self.rng = random.SystemRandom()
         self.format_refused = False
         self.failed_in_a_row = 0
-        self.reason: InputError | None = None
+        self.reason: str | None = None
         self.waiting: set[asyncio.Task[Any]] = set()
         self.asking: dict[str, asyncio.Event] = {}
         self.started = time.monotonic()
@@ -219,7 +98,8 @@ class _Run:
                     working.create_task(self._work(requests))
             renewing.cancel()
         if self.reason is not None:
-            raise self.reason
+            kept = self.before.total - self.before.missing + self.tally.answered
+            raise InputError(f"{self.reason}; {kept} of {self.before.total} answers are kept")
 
     async def _renew(self) -> None:
         while True:
@@ -229,8 +109,7 @@ class _Run:
     def _stop(self, reason: str) -> None:
         """Ends the run: who waits is woken, who is in an exchange finishes it, so that nothing paid is lost."""
         if self.reason is None:
-            kept = self.before.total - self.before.missing + self.tally.answered
-            self.reason = InputError(f"{reason}; {kept} of {self.before.total} answers are kept")
+            self.reason = reason
             here = asyncio.current_task()
             for task in [task for task in self.waiting if task is not here]:
                 task.cancel()
@@ -355,7 +234,8 @@ class _Run:
                     continue
                 if failed.verdict == "stop":
                     todo = TODO.get(failed.kind)
-                    self._stop(f"{self.address.base_url}: {failed.detail}" + (f"; {todo}" if todo else ""))
+                    said = f"{self.address.base_url}: {failed.detail.rstrip('.')}"
+                    self._stop(f"{said}; {todo}" if todo else said)
                     raise _Stopped from None
                 if failed.kind == "unreachable" and attempt >= 3 and not self.tally.exchanges:
                     self._stop(f"{self.address.base_url} cannot be reached ({failed.detail})")

@@ -1,151 +1,33 @@
-"""The embedded teacher's server: OpenAI's chat completions on loopback, answered by the rules of `replies`.
+"""The embedded teacher's server: OpenAI's chat completions on loopback, answered by rules instead of a model.
 
 The stage starts one on a free port and stops it again. By hand, for a try or a benchmark:
 
     python -m relearn.mini.server --port 8000 --latency 0.3 --fault server_error=0.05
 
-An answer is a function of (seed, breakage rates, messages, cap, response format): order, concurrency and earlier
-requests change nothing. Only transport faults, which a client has to retry, follow the order of arrival.
+What it answers is `completions`; what goes wrong on the way is `faults`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import hashlib
 import json
-import random
-import re
 import signal
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from aiohttp import web
 
 from relearn.mini import breakage as breaking
+from relearn.mini.completions import Teacher
 from relearn.mini.faults import FAILURES, Failure, Faults
-
-Write = Callable[[str, int], tuple[str, str]]
-
-# A prompt fences the review with a tag that the review cannot hold; see docs/generation.md.
-FENCED = re.compile(r"<review-([0-9a-f]{8,64})>\n(.*)\n</review-\1>", re.DOTALL)
-TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
-
-
-@functools.cache
-def version() -> str:
-    """A hash of this package's source: a change of the words or of the breakage is another teacher."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def identity(seed: int, breakage: Mapping[str, float]) -> str:
-    """What determines this teacher's answers, in place of the address (its port is another every time)."""
-    rates = ",".join(f"{kind}={breakage[kind]:g}" for kind in breaking.KINDS if breakage.get(kind))
-    return f"embedded/{version()}/seed={seed}/{rates or 'whole'}"
-
-
-def count_tokens(text: str) -> int:
-    """Tokens as this server counts them: pieces of words of up to six letters, and marks."""
-    return sum(1 for _ in TOKEN.finditer(text))
-
-
-def find_review(messages: list[dict[str, Any]]) -> str:
-    """The review in the last user message: what stands in the fence, or else the whole message."""
-    text = ""
-    for message in messages:
-        if message.get("role") == "user":
-            text = _text(message.get("content"))
-    fenced = FENCED.search(text)
-    return (fenced.group(2) if fenced else text).strip()
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):  # parts of a multimodal message
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return ""
-
-
-class Teacher:
-    """The model behind the server. `write(review, seed)` gives the agreeing and the disagreeing reply."""
-
-    def __init__(self, seed: int, breakage: Mapping[str, float], write: Write | None = None) -> None:
-        if write is None:
-            from relearn.mini import replies
-
-            write = replies.write
-        self.seed, self.rates, self.words = seed, dict(breakage), write
-
-    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The body of the response to a chat-completions request; ValueError when it is not one."""
-        messages = request.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            raise ValueError("'messages' must be a list of messages")
-        if not messages:
-            raise ValueError("'messages' is empty")
-        if request.get("stream"):
-            raise ValueError("'stream' is not supported")
-        cap = request.get("max_completion_tokens") or request.get("max_tokens") or 4096
-        if not isinstance(cap, int):
-            raise ValueError("'max_tokens' must be an integer")
-        asked = request.get("response_format")
-        form = str(asked.get("type", "none")) if isinstance(asked, dict) else "none"
-        form = form if form in breaking.EXCLUDED else "none"
-
-        source = json.dumps([self.seed, messages], sort_keys=True)
-        digest = hashlib.sha256(source.encode()).hexdigest()
-        rng = random.Random(digest)
-        kind = breaking.choose(self.rates, rng.random(), form)
-        agree, disagree = self.words(find_review(messages), self.seed)
-        said = breaking.write(agree, disagree, kind, rng, form)
-        content, finish = self._cut(said, disagree, cap)
-        tokens = count_tokens(content if content is not None else said.refusal or "")
-        prompt = sum(4 + count_tokens(_text(message.get("content"))) for message in messages)
-        return {
-            "id": f"chatcmpl-{digest[:24]}",
-            "object": "chat.completion",
-            "created": 0,
-            "model": str(request.get("model", "mini-teacher")),
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": content, "refusal": said.refusal},
-                    "logprobs": None,
-                    "finish_reason": finish,
-                }
-            ],
-            "usage": {
-                "prompt_tokens": prompt,
-                "completion_tokens": tokens,
-                "total_tokens": prompt + tokens,
-            },
-        }
-
-    @staticmethod
-    def _cut(said: breaking.Written, loop: str, cap: int) -> tuple[str | None, str]:
-        """The text under a cap on tokens, and its finish reason."""
-        content = said.content
-        if content is None:
-            return None, "stop"
-        if said.endless:
-            once = json.dumps(loop or "And again.", ensure_ascii=False)[1:-1] + " "
-            content += once * (cap // max(1, count_tokens(once)) + 1)
-        for number, token in enumerate(TOKEN.finditer(content)):
-            if number == cap:
-                return content[: token.start()], "length"
-        return content, "stop"
 
 
 class Quota:

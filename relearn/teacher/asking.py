@@ -8,7 +8,9 @@ from typing import Any
 from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, Answer, Request
-from relearn.endpoint.run import Notify, Settings, Survey, Tally, fetch, look, survey
+from relearn.endpoint.run import Notify, fetch
+from relearn.endpoint.survey import Survey, look, survey
+from relearn.endpoint.tally import Settings, Tally
 from relearn.params.groups import Generate
 from relearn.records import InputError, Reply, Review, Usage
 from relearn.teacher.prompts import Prompt

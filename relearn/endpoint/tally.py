@@ -1,0 +1,89 @@
+"""How a server is asked, and what happened: the numbers around a run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from relearn.endpoint.budget import Prices
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD."""
+
+    concurrency: int
+    timeout_s: float
+    attempts: int
+    max_tokens_limit: int
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    prices: Prices = field(default_factory=Prices)
+    budget_usd: float | None = None
+    backoff_s: float = 0.5
+
+
+@dataclass
+class Tally:
+    """What happened in a run. None of it belongs in an output."""
+
+    total: int = 0
+    journalled: int = 0
+    answered: int = 0
+    sent: int = 0
+    retried: int = 0
+    asked_longer: int = 0
+    waited_for_others: int = 0
+    asked_again_after_a_kill: int = 0
+    without_format: int = 0
+    failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
+    failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
+    cost: float = 0.0  # USD, this run
+    cost_unconfirmed: float = 0.0  # USD at most, for exchanges that broke off after they were sent
+    seconds: float = 0.0
+    in_flight_seconds: float = 0.0  # of the exchanges that were answered
+    exchanges: int = 0  # that were answered
+    started: float = field(default_factory=time.monotonic)
+
+    def rate(self) -> float:
+        """Answers a second, so far."""
+        return self.answered / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def done(self) -> int:
+        """Requests settled, one way or the other."""
+        return self.journalled + self.answered + len(self.failed)
+
+    def facts(self, settings: Settings) -> dict[str, Any]:
+        """The tally for a run log, with the share of the ideal rate.
+
+        The ideal keeps all slots busy at the mean latency seen, or meets the limit on requests, whichever is
+        slower. The latency is the client's: its own delay counts as the server's here (the benchmark, which
+        knows the server's, shows the difference).
+        """
+        rate = self.exchanges / self.seconds if self.seconds else 0.0
+        ideal = None
+        if self.exchanges and self.in_flight_seconds:
+            ideal = settings.concurrency * self.exchanges / self.in_flight_seconds
+            if settings.requests_per_minute:
+                ideal = min(ideal, settings.requests_per_minute / 60)
+        return {
+            "requests": self.total,
+            "journalled": self.journalled,
+            "answered": self.answered,
+            "failed": len(self.failed),
+            "sent": self.sent,
+            "retried": self.retried,
+            "failures": dict(sorted(self.failures.items())),
+            "asked_longer": self.asked_longer,
+            "asked_again_after_a_kill": self.asked_again_after_a_kill,
+            "waited_for_others": self.waited_for_others,
+            "without_format": self.without_format,
+            "cost_usd": round(self.cost, 6),
+            "cost_unconfirmed_usd": round(self.cost_unconfirmed, 6),
+            "asking_seconds": round(self.seconds, 3),
+            "requests_per_second": round(rate, 3),
+            "share_of_ideal_rate": round(rate / ideal, 4) if ideal else None,
+        }

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relearn.endpoint.journal import Claim, Journal
+from relearn.endpoint.request import Answer
+from relearn.records import InputError
+
+ANSWER = Answer("text", "stop", None, "served", 10, 5)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "teacher" / "journal.sqlite"
+
+
+def test_an_answer_comes_back_after_closing(path: Path) -> None:
+    with Journal(path) as journal:
+        assert journal.get("k") is None
+        journal.keep("k", "here", "m", ANSWER)
+    with Journal(path) as journal:
+        assert journal.get("k") == ANSWER
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.one_of(st.none(), st.text()),
+    st.one_of(st.none(), st.text()),
+    st.one_of(st.none(), st.integers(0, 2**40)),
+)
+def test_any_answer_comes_back(content: str | None, refusal: str | None, tokens: int | None) -> None:
+    answer = Answer(content, "stop", refusal, "m", tokens, tokens, formatted=False)
+    with Journal(":memory:") as journal:
+        journal.keep("k", "here", "m", answer)
+        assert journal.get("k") == answer
+
+
+def test_a_lone_surrogate_does_not_lose_the_answer() -> None:
+    with Journal(":memory:") as journal:
+        journal.keep("k", "here", "m", Answer("a\ud800b", "stop", None, "m", 1, 1))
+        kept = journal.get("k")
+    assert kept is not None
+    assert kept.content == "a?b"
+
+
+def test_the_first_answer_stays(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.keep("k", "here", "m", ANSWER)
+        journal.keep("k", "here", "m", Answer("other", "stop", None, "m", 1, 1))
+        assert journal.get("k") == ANSWER
+
+
+def test_one_claim_at_a_time(path: Path) -> None:
+    with Journal(path) as one, Journal(path) as two:
+        assert one.claim("k") is Claim.OURS
+        assert one.claim("k") is Claim.OURS
+        assert two.claim("k") is Claim.HELD
+        one.release("k")
+        assert two.claim("k") is Claim.OURS
+        two.keep("k", "here", "m", ANSWER)
+        assert one.claim("k") is Claim.ANSWERED
+
+
+def test_a_lease_runs_out_and_is_renewed(path: Path) -> None:
+    with Journal(path, lease_s=0.2) as one, Journal(path, lease_s=60) as two:
+        one.claim("lost")
+        time.sleep(0.15)
+        one.renew()
+        time.sleep(0.1)
+        assert two.claim("lost") is Claim.HELD
+        time.sleep(0.15)
+        assert two.claim("lost") is Claim.ORPHAN
+
+
+def test_closing_frees_claims(path: Path) -> None:
+    with Journal(path) as one, Journal(path) as two:
+        one.claim("k")
+        one.close()
+        assert two.claim("k") is Claim.OURS
+        one.__init__(path)  # type: ignore[misc]  # so that the block can close it
+
+
+def test_a_killed_processes_claims_are_free_at_once_and_known_as_orphans(path: Path) -> None:
+    program = (
+        "import os, sys; from relearn.endpoint.journal import Journal;"
+        "journal = Journal(sys.argv[1]); journal.claim('k'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    with Journal(path) as journal:
+        assert [key for key, _ in journal.claims()] == ["k"]
+        assert journal.claim("k") is Claim.ORPHAN
+
+
+def test_failures_are_apart_and_an_answer_ends_them(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.claim("k")
+        journal.fail("k", "here", "m", "r1", "timeout", "no answer", 4)
+        assert journal.get("k") is None
+        assert journal.claims() == []
+        assert list(journal.failures()) == [("r1", "timeout", "no answer", 4)]
+        journal.keep("k", "here", "m", ANSWER)
+        assert list(journal.failures()) == []
+
+
+def test_what_a_model_typically_answers(path: Path) -> None:
+    with Journal(path) as journal:
+        assert journal.typical("here", "m") is None
+        journal.keep("a", "here", "m", ANSWER)
+        journal.keep("b", "here", "m", ANSWER)
+        journal.keep("c", "there", "m", ANSWER)
+        journal.keep("d", "here", "m", Answer("x", "stop", None, "m", None, None))
+        assert journal.typical("here", "m") == (2, 20, 10)
+
+
+def test_two_processes_make_one_journal(path: Path) -> None:
+    program = (
+        "import sys; from relearn.endpoint.journal import Journal\n"
+        "with Journal(sys.argv[1]) as journal:\n"
+        "    print(sum(journal.claim(str(n)).value == 'ours' for n in range(300)))\n"
+        "    sys.stdout.flush(); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    won = [int(child.stdout.readline()) for child in children if child.stdout]
+    for child in children:
+        child.communicate("")
+        assert child.returncode == 0
+    assert sum(won) == 300
+
+
+def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to be taken for one " * 40)
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        Journal(text)
+    assert text.read_text().startswith("not a database")
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE people (name TEXT)")
+    with pytest.raises(InputError, match="not a journal"):
+        Journal(other)
+    with sqlite3.connect(other) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("people",)]
+    with pytest.raises(InputError):
+        Journal(tmp_path)
+
+
+def test_a_later_version_is_refused(path: Path) -> None:
+    Journal(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version=2")
+    with pytest.raises(InputError, match="version 2"):
+        Journal(path)
