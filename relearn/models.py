@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from relearn import hub
 from relearn.records import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 BASE_FILE = "base.json"
 ADAPTER = "adapter"
 WEIGHTS = ("*.safetensors",)
+FETCHED = (
+    "*.json",
+    "*.safetensors",
+    "*.model",
+    "*.txt",
+    "*.jinja",
+)  # of a hub repository; never pickles or code
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -38,26 +46,29 @@ def settle(threads: int, seed: int) -> None:
     logging.disable_progress_bar()
 
 
-def where(folder: Path, root: Path) -> tuple[str, str | None]:
-    """What `from_pretrained` takes for the base described by `folder`/base.json: a folder or hub name, a commit.
+def locate(folder: Path, root: Path) -> Path:
+    """The folder that holds the weights of the base described by `folder`/base.json.
 
-    `root` is what a `folder` path is relative to. Raises InputError when the description is missing or broken.
+    A hub model is fetched at its commit into the hub's own cache, its files checked against the published hashes.
+    `root` is what the path of a `folder` base is relative to. Raises InputError when the description is missing or
+    broken, or the files cannot be had.
     """
     file = folder / BASE_FILE
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         kind = facts["kind"]
         if kind == "scratch":
-            return str(folder), None
+            return folder
         if kind == "folder":
-            return str(root / facts["path"]), None
-        return str(facts["repository"]), str(facts["commit"])
+            return root / str(facts["path"])
+        repository, commit = str(facts["repository"]), str(facts["commit"])
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; run the base stage (dvc repro base)") from None
     except (json.JSONDecodeError, KeyError, TypeError):
         raise InputError(
             f"{file}: not a description of a base model; run the base stage again (dvc repro -f base)"
         ) from None
+    return hub.download(repository, commit, "model", FETCHED)
 
 
 def check_folder(folder: Path) -> None:
@@ -77,14 +88,15 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
 
 
-def load_tokenizer(name: str, commit: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or hub model, padding on the right, with a pad token."""
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder, with a pad token. Raises InputError when it has no end token."""
     from transformers import AutoTokenizer
 
-    tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(name, revision=commit))
+    check_folder(folder)
+    tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(folder, local_files_only=True))
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"{name}: the tokenizer has no end token; set eos_token in its tokenizer_config.json"
+            f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json"
         )
     if tokenizer.pad_token_id is None:
         # Padding is masked everywhere, so any token serves; Llama-2 has none of its own.
@@ -93,8 +105,7 @@ def load_tokenizer(name: str, commit: str | None = None) -> PreTrainedTokenizerB
 
 
 def load_base(
-    name: str,
-    commit: str | None,
+    folder: Path,
     device: Literal["cpu", "cuda"],
     precision: Literal["fp32", "bf16"] = "fp32",
     quantize: Literal["none", "4bit"] = "none",
@@ -108,26 +119,25 @@ def load_base(
 
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
-    if Path(name).is_dir():
-        check_folder(Path(name))
+    check_folder(folder)
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
     extra: dict[str, Any] = {}
     if quantize == "4bit":
         extra["quantization_config"] = _four_bit()
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=commit,
+            folder,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            local_files_only=True,
             device_map=device,
             **extra,
         )
     except ValueError as error:
-        if "trust_remote_code" in str(error):
+        if "trust_remote_code" in str(error) or "model type" in str(error):
             raise InputError(
-                f"{name}: the repository brings code of its own, which relearn does not run; use a model whose architecture transformers has"
+                f"{folder}: needs code of its own, which relearn does not run; use a model whose architecture transformers has"
             ) from None
         raise
     model.eval()

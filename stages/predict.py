@@ -23,12 +23,12 @@ def work(params: Params) -> dict[str, Any]:
     """Writes data/predictions/{base,2b,2c}.jsonl."""
     models.settle(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
-    where, commit = models.where(base, paths.ROOT)
-    tokenizer = models.load_tokenizer(where, commit)
+    weights = models.locate(base, paths.ROOT)
+    tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     prompts = _prompts(params)
     frozen = models.load_base(
-        where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize
+        weights, params.compute.device, params.finetune.precision, params.finetune.quantize
     )
     folders = {name: paths.adapter(name) for name in ("2b", "2c")}
     adapted = base / models.ADAPTER

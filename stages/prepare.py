@@ -47,7 +47,8 @@ def work(params: Params) -> dict[str, Any]:
 def _mini(params: Params) -> tuple[list[Review], list[Original]]:
     from relearn.mini import world
 
-    def three(counts: Counts) -> tuple[int, int, int]:
+    def three(counts: Counts | None) -> tuple[int, int, int]:
+        assert counts is not None  # the profile's rules hold it for this source
         return counts.train, counts.val, counts.test
 
     group = params.prepare

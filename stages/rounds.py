@@ -43,8 +43,8 @@ def finetune_round(
     """
     models.settle(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
-    where, commit = models.where(base, paths.ROOT)
-    tokenizer = models.load_tokenizer(where, commit)
+    weights = models.locate(base, paths.ROOT)
+    tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     limit = params.finetune.max_tokens
     rows = encode(pairs, chat, limit)
@@ -52,7 +52,7 @@ def finetune_round(
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
     held_out = {task: encode(found, chat, limit) for task, found in corpus.watched(with_reviews).items()}
     model = models.load_base(
-        where, commit, params.compute.device, params.finetune.precision, params.finetune.quantize
+        weights, params.compute.device, params.finetune.precision, params.finetune.quantize
     )
     models.settle(params.compute.threads, params.seed)
     tuned = (

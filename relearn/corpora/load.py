@@ -59,7 +59,7 @@ def load(
         "code", code_table, source.code, group.code, longest, seed, apart
     )
     counts["general"] = None
-    if source.general is not None and general_table is not None:
+    if source.general is not None and general_table is not None and group.general is not None:
         # 2c replays code only: a general row that is a code row as well would be replayed unseen
         for row in originals:
             apart.forbid("code", row.instruction)
