@@ -1,0 +1,193 @@
+"""base, 2b and 2c compared: points, intervals, forgetting, recovery, significance, and the rows of the 3a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from relearn.params.groups import Eval3a
+from relearn.records import TASKS, InputError, Prediction, Task
+from relearn.scoring import forgetting, resampling
+from relearn.scoring.bertscore import Encoder
+from relearn.scoring.forgetting import Comparison, Rounds
+from relearn.scoring.tasks import POINTS, TaskScores, score_task
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What eval_3a writes. Plain values, rounded to four digits, ready for JSON.
+
+    `points[model]` is nested by task; `intervals` holds everything else (below, by task and metric); `rows` are the
+    table's, one a model, task and metric.
+    """
+
+    points: dict[str, dict[str, dict[str, float]]]
+    intervals: dict[str, Any]
+    signatures: dict[str, Any]
+    rows: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+
+
+def evaluate_models(
+    predictions: Mapping[str, Sequence[Prediction]],
+    tests: Mapping[str, list[str]],
+    params: Eval3a,
+    seed: int,
+    tasks: Sequence[Task] = TASKS,
+) -> Evaluation:
+    """Scores every model on every task, over the same items, and compares them.
+
+    `predictions` are by model, in the order base, 2b, 2c (two models do: what was replayed is then not compared).
+    Probes are not scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
+    """
+    models = list(predictions)
+    encoder: Encoder | None = None
+    points: dict[str, dict[str, dict[str, float]]] = {model: {} for model in models}
+    signatures: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    compared: list[tuple[Task, Comparison]] = []
+    notes: list[str] = []
+    for task in tasks:
+        answers = _aligned(predictions, task)
+        if not answers[models[0]]:
+            continue
+        if encoder is None and any(row.reference for row in answers[models[0]]):
+            encoder = Encoder(params.encoder, params.encoder_layers)
+        scored = {model: score_task(task, answers[model], tests, params, encoder) for model in models}
+        rounds = Rounds(scored, params.resamples, seed)
+        comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
+        compared += [(task, comparison) for comparison in comparisons]
+        for model in models:
+            points[model][task] = _points(task, model, scored[model], comparisons)
+        for warning in resampling.warnings(len(rounds.ids), rounds.clusters):
+            notes.append(f"{task}: {warning}")
+        found[task] = _details(scored, rounds)
+        signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
+        rows += _rows(task, scored, rounds)
+    _correct(compared)
+    for name in found:
+        found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner == name]
+    _mark(rows, compared)
+    intervals = {
+        "confidence": resampling.CONFIDENCE,
+        "resamples": params.resamples,
+        "seed": seed,
+        "claim": "these checkpoints, not the method: one training seed",
+        "warnings": notes,
+        "tasks": found,
+    }
+    return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:
+    """Each model's answers to the task in the first model's order."""
+    first, *_ = predictions
+    answers: dict[str, list[Prediction]] = {}
+    order = [row.id for row in predictions[first] if row.task == task]
+    for model, rows in predictions.items():
+        by_id = {row.id: row for row in rows if row.task == task}
+        if len(by_id) != sum(row.task == task for row in rows):
+            raise InputError(f"predictions of {model}, task {task}: an id comes twice; run predict again")
+        if by_id.keys() != set(order):
+            odd = sorted(by_id.keys() ^ set(order))[0]
+            raise InputError(
+                f"predictions of {model} and {first}, task {task}: {odd} is not in both; run predict again"
+            )
+        answers[model] = [by_id[identity] for identity in order]
+    return answers
+
+
+def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
+    """The task's few keys of metrics/eval_3a/<model>.json."""
+    values = {
+        name: round(scored.scores[name].point, DIGITS)
+        for name in POINTS[task]
+        if name in scored.scores and scored.scores[name].items
+    }
+    headline = next(iter(values), None)
+    for comparison in comparisons:
+        if comparison.metric != headline or comparison.after != model:
+            continue
+        if comparison.kind == "forgetting":
+            values["forgotten"] = round(comparison.value, DIGITS)
+        elif (
+            comparison.kind == "recovery"
+            and comparison.ratio is not None
+            and not math.isnan(comparison.ratio)
+        ):
+            values["recovered"] = round(comparison.ratio, DIGITS)
+        elif comparison.kind == "recovery" and task == "reviews":
+            values["backward_transfer"] = round(comparison.value, DIGITS)
+    return values
+
+
+def _details(scored: Mapping[str, TaskScores], rounds: Rounds) -> dict[str, Any]:
+    first = next(iter(scored.values()))
+    return {
+        "items": len(first.ids),
+        "clusters": rounds.clusters,
+        "counts": {model: dict(task.counts) for model, task in scored.items()},
+        "scores": {
+            name: {
+                model: {
+                    "value": scored[model].scores[name].point,
+                    "low": rounds.interval(model, name).low,
+                    "high": rounds.interval(model, name).high,
+                    "items": scored[model].scores[name].items,
+                }
+                for model in scored
+            }
+            for name in rounds.names
+        },
+        "flips": rounds.flips(),
+    }
+
+
+def _rows(task: Task, scored: Mapping[str, TaskScores], rounds: Rounds) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": model,
+            "task": task,
+            "metric": name,
+            "value": scored[model].scores[name].point,
+            "low": rounds.interval(model, name).low,
+            "high": rounds.interval(model, name).high,
+            "mark": "",
+        }
+        for model in scored
+        for name in POINTS[task]
+        if name in rounds.names
+    ]
+
+
+def _correct(compared: list[tuple[Task, Comparison]]) -> None:
+    """Holm over the family of tests that the table shows: every model change, task and shown metric."""
+    family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
+    for comparison, adjusted in zip(family, resampling.holm([c.p for c in family]), strict=True):
+        comparison.p_holm = adjusted
+
+
+def _mark(rows: list[dict[str, Any]], compared: list[tuple[Task, Comparison]]) -> None:
+    """▼ or ▲ on a model that is significantly worse or better than the one before it."""
+    for task, comparison in compared:
+        if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
+            continue
+        for row in rows:
+            if (row["task"], row["metric"], row["model"]) == (task, comparison.metric, comparison.after):
+                row["mark"] = "▲" if comparison.better else "▼"
+
+
+def _plain(value: Any) -> Any:
+    """Rounded, and nan as None, for JSON without it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DIGITS)
+    return value

@@ -1,0 +1,162 @@
+"""Forgetting, recovery and backward transfer between the rounds, with intervals, tests and flips.
+
+R is a score turned so that higher is better (bits per byte negated). Forgetting = R[base] - R[2b] (relative: over
+R[base]; Luo et al. 2023); recovery = (R[2c] - R[2b]) / (R[base] - R[2b]), only where forgetting's interval lies above
+0; backward transfer of 2c = R[2c] - R[2b] on the new task (Lopez-Paz & Ranzato 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from relearn.scoring import resampling
+from relearn.scoring.resampling import Interval
+from relearn.scoring.scores import Floats
+from relearn.scoring.tasks import TaskScores
+
+LEVEL = 0.05
+SCALES_FROM_ZERO = {"bpb"}  # lower is better: a relative loss is the rise over base's value
+
+
+@dataclass
+class Comparison:
+    """One metric of one task, `after` against `before`.
+
+    kind `forgetting`: `value` = R[before] - R[after], `ratio` the relative loss. kind `recovery`: `value` =
+    R[after] - R[before], `ratio` the recovered share of what was lost (nan where undefined). `low` and `high` are the
+    95% interval of `value`; `p` is the randomisation test's, `p_holm` after Holm's correction; `detectable` the
+    smallest difference this sample would have shown. `better`: whether `after` is the better one.
+    """
+
+    kind: Literal["forgetting", "recovery"]
+    metric: str
+    before: str
+    after: str
+    value: float
+    low: float
+    high: float
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    p: float
+    p_holm: float
+    detectable: float
+    better: bool
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Rounds:
+    """The scores of the models on one task, resampled together."""
+
+    def __init__(self, scored: Mapping[str, TaskScores], resamples: int, seed: int) -> None:
+        self.scored = dict(scored)
+        self.models = list(scored)
+        first = scored[self.models[0]]
+        self.ids = first.ids
+        self.numbers, self.clusters = resampling.number_clusters(first.groups)
+        self.resamples, self.seed = resamples, seed
+        self.drawn = resampling.draw(self.clusters, resamples, seed)
+        self.names = [
+            name
+            for name in first.scores
+            if all(name in task.scores and task.scores[name].items for task in scored.values())
+        ]
+        self._intervals: dict[tuple[str, str], Interval] = {}
+
+    def sums(self, model: str, name: str) -> Floats:
+        return resampling.cluster_sums(self.scored[model].scores[name].stats, self.numbers, self.clusters)
+
+    def interval(self, model: str, name: str) -> Interval:
+        """The 95% interval of one score."""
+        key = (model, name)
+        if key not in self._intervals:
+            scores = self.scored[model].scores[name]
+            self._intervals[key] = resampling.interval(scores, self.numbers, self.drawn)
+        return self._intervals[key]
+
+    def resampled(self, model: str, name: str) -> Floats:
+        """R of every resample: turned so that higher is better."""
+        scores = self.scored[model].scores[name]
+        return scores.sign * resampling.resampled(self.sums(model, name), scores.combine, self.drawn)
+
+    def compare(self, name: str) -> list[Comparison]:
+        """Forgetting from the first model to the second, and recovery from the second to the third, if there is one."""
+        if len(self.models) < 2:
+            return []
+        found = [self._compare(name, "forgetting", self.models[0], self.models[1])]
+        if len(self.models) > 2:
+            found.append(self._compare(name, "recovery", self.models[1], self.models[2], found[0]))
+        return found
+
+    def _compare(
+        self,
+        name: str,
+        kind: Literal["forgetting", "recovery"],
+        before: str,
+        after: str,
+        lost: Comparison | None = None,
+    ) -> Comparison:
+        first, second = self.scored[before].scores[name], self.scored[after].scores[name]
+        turn = -1.0 if kind == "forgetting" else 1.0
+        gain = first.sign * (second.point - first.point)
+        gains = self.resampled(after, name) - self.resampled(before, name)
+        value = turn * gain
+        if first.proportion:
+            ends = resampling.newcombe(self.sums(before, name), self.sums(after, name))
+            low, high = sorted((turn * first.sign * ends.low, turn * first.sign * ends.high))
+        else:
+            ends = resampling.percentiles(turn * gains, self.clusters)
+            low, high = ends.low, ends.high
+        ratio, ratio_ends = math.nan, Interval(math.nan, math.nan)
+        if kind == "forgetting" and first.point:
+            ratio = value / abs(first.point)
+            ratio_ends = resampling.percentiles(-gains / np.abs(self.resampled(before, name)), self.clusters)
+        elif lost is not None and lost.low > 0:
+            base = self.models[0]
+            losses = self.resampled(base, name) - self.resampled(before, name)
+            ratio = gain / lost.value
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio_ends = resampling.percentiles(
+                    np.where(losses > 0, gains / losses, np.nan), self.clusters
+                )
+        return Comparison(
+            kind=kind,
+            metric=name,
+            before=before,
+            after=after,
+            value=value,
+            low=low,
+            high=high,
+            ratio=ratio,
+            ratio_low=ratio_ends.low,
+            ratio_high=ratio_ends.high,
+            p=resampling.randomisation(
+                self.sums(before, name), self.sums(after, name), first.combine, self.resamples, self.seed
+            ),
+            p_holm=math.nan,
+            detectable=resampling.minimum_detectable(gains),
+            better=gain > 0,
+        )
+
+    def flips(self) -> dict[str, dict[str, dict[str, int]]]:
+        """For every metric that is right or wrong an item: how many went each way between neighbouring models."""
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for name in self.names:
+            if not self.scored[self.models[0]].scores[name].proportion:
+                continue
+            for before, after in pairwise(self.models):
+                first, second = (self.scored[model].scores[name].each() for model in (before, after))
+                found.setdefault(name, {})[f"{before} to {after}"] = {
+                    "lost": int(((first == 1) & (second == 0)).sum()),
+                    "gained": int(((first == 0) & (second == 1)).sum()),
+                    "kept": int(((first == 1) & (second == 1)).sum()),
+                }
+        return found

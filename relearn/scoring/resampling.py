@@ -1,0 +1,210 @@
+"""Intervals and tests over clusters: bootstrap, Wilson, Newcombe, paired approximate randomisation, Holm.
+
+Everything works on the summed statistics of `scores.Scores`, a cluster at a time, so that a resample of a thousand
+costs one matrix product, whatever the metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr as normal_cdf
+from scipy.special import ndtri as normal_quantile
+from scipy.special import stdtrit as student_quantile
+
+from relearn.scoring.scores import Combine, Floats, Scores
+
+CONFIDENCE = 0.95
+FEW_ITEMS, FEW_CLUSTERS = 200, 30
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% interval; nan ends where nothing can be said."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def cluster_sums(stats: Floats, clusters: npt.NDArray[np.intp], number: int) -> Floats:
+    """(items, k) summed within clusters numbered from 0: (number, k)."""
+    sums = np.zeros((number, stats.shape[1]))
+    np.add.at(sums, clusters, stats)
+    return sums
+
+
+def number_clusters(groups: Sequence[str]) -> tuple[npt.NDArray[np.intp], int]:
+    """Cluster numbers in order of first appearance, and how many there are."""
+    seen: dict[str, int] = {}
+    numbers = [seen.setdefault(group, len(seen)) for group in groups]
+    return np.array(numbers, dtype=np.intp), len(seen)
+
+
+def draw(clusters: int, resamples: int, seed: int) -> Floats:
+    """How often each resample takes each cluster: (resamples, clusters), rows summing to `clusters`.
+
+    One draw serves every model and metric of a task: that is what makes differences paired.
+    """
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(float)
+
+
+def percentiles(values: Floats, clusters: int) -> Interval:
+    """The 95% percentile interval of resampled values, widened for few clusters (Hesterberg 2015, section 5.3).
+
+    The plain percentile interval is too narrow by a factor of about sqrt((n - 1) / n) and by the normal's quantile
+    in place of Student's; taking percentiles further out makes up for both.
+    """
+    values = values[~np.isnan(values)]
+    if len(values) == 0 or clusters < 2:
+        return Interval(math.nan, math.nan)
+    tail = normal_cdf(
+        -math.sqrt(clusters / (clusters - 1)) * student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
+    )
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def resampled(sums: Floats, combine: Combine, drawn: Floats) -> Floats:
+    """The score of every resample, (resamples,)."""
+    return combine(drawn @ sums)
+
+
+def wilson(sums: Floats) -> Interval:
+    """Wilson's score interval of a proportion over clusters; `sums` is (clusters, 2): hits and items.
+
+    The number of items is divided by the design effect, and scaled for Student's t with clusters - 1 degrees of
+    freedom (Korn & Graubard 1998; Dean & Pagano 2015 recommend Wilson's on the effective size). All right or all
+    wrong tells nothing about the design effect: the worst, that a cluster is one observation, is taken then.
+    """
+    sums = sums[sums[:, 1] > 0]
+    if len(sums) == 0:
+        return Interval(math.nan, math.nan)
+    share, size = _effective(sums)
+    low, high = _wilson_ends(share, size)
+    return Interval(low, high)
+
+
+def newcombe(before: Floats, after: Floats) -> Interval:
+    """The interval of a difference of paired proportions, after - before, over the same clusters.
+
+    Newcombe's hybrid score interval (1998, method 10) with both Wilson intervals on their effective sizes, and the
+    correlation of the two taken over clusters.
+    """
+    kept = (before[:, 1] > 0) & (after[:, 1] > 0)
+    before, after = before[kept], after[kept]
+    if len(before) == 0:
+        return Interval(math.nan, math.nan)
+    (first, n_first), (second, n_second) = _effective(before), _effective(after)
+    low1, high1 = _wilson_ends(second, n_second)
+    low2, high2 = _wilson_ends(first, n_first)
+    phi = _correlation(_residuals(before), _residuals(after))
+    difference = second - first
+
+    def reach(up: float, down: float) -> float:
+        return math.sqrt(max(0.0, up * up - 2 * phi * up * down + down * down))
+
+    return Interval(
+        difference - reach(second - low1, high2 - first), difference + reach(high1 - second, first - low2)
+    )
+
+
+def _residuals(sums: Floats) -> Floats:
+    """Each cluster's hits less what the overall share lets expect of it."""
+    share = float(sums[:, 0].sum() / sums[:, 1].sum())
+    return np.asarray(sums[:, 0] - share * sums[:, 1])
+
+
+def _correlation(first: Floats, second: Floats) -> float:
+    scale = math.sqrt(float(first @ first) * float(second @ second))
+    return float(first @ second) / scale if scale > 0 else 0.0
+
+
+def _effective(sums: Floats) -> tuple[float, float]:
+    """The share of hits, and the size of a simple random sample that would know it as well."""
+    clusters, items = len(sums), float(sums[:, 1].sum())
+    share = float(sums[:, 0].sum()) / items
+    if clusters < 2:
+        return share, 1.0
+    residuals = _residuals(sums)
+    variance = clusters / (clusters - 1) * float(residuals @ residuals) / items**2
+    size = share * (1 - share) / variance if variance > 0 else float(clusters)
+    size = min(size, items)
+    z, t = normal_quantile((1 + CONFIDENCE) / 2), student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
+    return share, max(1.0, size * float(z / t) ** 2)
+
+
+def _wilson_ends(share: float, size: float) -> tuple[float, float]:
+    z = float(normal_quantile((1 + CONFIDENCE) / 2))
+    centre = (share + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
+    return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
+
+
+def randomisation(before: Floats, after: Floats, combine: Combine, resamples: int, seed: int) -> float:
+    """p of a two-sided paired approximate randomisation test that swaps whole clusters between two models.
+
+    `before` and `after` are (clusters, k). Noreen 1989; p = (1 + at least as extreme) / (1 + resamples), which
+    keeps the test's level exact.
+    """
+    generator = np.random.default_rng(seed)
+    swaps = generator.integers(0, 2, size=(resamples, len(before))).astype(float)
+    moved = swaps @ (after - before)
+    differences = combine(after.sum(axis=0) - moved) - combine(before.sum(axis=0) + moved)
+    observed = float(combine(after.sum(axis=0)) - combine(before.sum(axis=0)))
+    if math.isnan(observed):
+        return math.nan
+    # The tolerance keeps ties, which floating point would otherwise break at random.
+    extreme = np.abs(differences) >= abs(observed) - 1e-12
+    return float((1 + extreme.sum()) / (1 + resamples))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (1979) of a family of p values; nan stays nan and does not count."""
+    order = sorted((p, index) for index, p in enumerate(values) if not math.isnan(p))
+    adjusted = [math.nan] * len(values)
+    running = 0.0
+    for rank, (p, index) in enumerate(order):
+        running = max(running, min(1.0, (len(order) - rank) * p))
+        adjusted[index] = running
+    return adjusted
+
+
+def minimum_detectable(differences: Floats, power: float = 0.8) -> float:
+    """The smallest true difference that this sample would have shown (two-sided 5%, power 80%), from resampled ones.
+
+    (z(0.975) + z(power)) standard errors: Cohen 1988; reported so that "no difference found" says how large one
+    could have been missed.
+    """
+    values = differences[~np.isnan(differences)]
+    if len(values) < 2:
+        return math.nan
+    scale = float(normal_quantile((1 + CONFIDENCE) / 2) + normal_quantile(power))
+    return scale * float(values.std(ddof=1))
+
+
+def warnings(items: int, clusters: int) -> list[str]:
+    """What to say about a sample too small for its intervals to be trusted."""
+    found = []
+    if items < FEW_ITEMS:
+        found.append(
+            f"{items} prompts, fewer than {FEW_ITEMS}: differences below the smallest detectable one stay hidden"
+        )
+    if clusters < FEW_CLUSTERS:
+        found.append(f"{clusters} clusters, fewer than {FEW_CLUSTERS}: the intervals may be too narrow")
+    return found
+
+
+def interval(scores: Scores, clusters: npt.NDArray[np.intp], drawn: Floats) -> Interval:
+    """The 95% interval of one metric under one model."""
+    sums = cluster_sums(scores.stats, clusters, drawn.shape[1])
+    if scores.proportion:
+        return wilson(sums)
+    return percentiles(resampled(sums, scores.combine, drawn), int((sums != 0).any(axis=1).sum()))

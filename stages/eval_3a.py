@@ -1,0 +1,38 @@
+"""Scores base, 2b and 2c on every task, with intervals; what 2b forgot and what 2c brought back.
+
+Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relearn.params import Params
+from relearn.progress import say
+from relearn.records import MODELS, Original, Prediction, read_jsonl, write_json
+from relearn.scoring import evaluate_models, table
+from stages import paths
+from stages.run import main
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.{md,csv}."""
+    predictions: dict[str, list[Prediction]] = {
+        model: list(read_jsonl(paths.predictions(model), Prediction)) for model in MODELS
+    }
+    tests = {
+        row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.split == "test" and row.tests
+    }
+    found = evaluate_models(predictions, tests, params.eval_3a, params.seed)
+    for model, points in found.points.items():
+        write_json(paths.EVAL_3A / f"{model}.json", points)
+    write_json(paths.METRICS / "intervals.json", found.intervals)
+    write_json(paths.METRICS / "signatures.json", found.signatures)
+    table.write(found, paths.REPORT / "table_3a.md", paths.REPORT / "table_3a.csv")
+    for warning in found.warnings:
+        say(f"eval_3a: warning: {warning}")
+    return {}
+
+
+if __name__ == "__main__":
+    main("eval_3a", work)
