@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from relearn import corpora
 from relearn.params import Params
 from relearn.params.groups import Counts, MiniSource
+from relearn.progress import say
 from relearn.records import InputError, Original, Review, write_json, write_jsonl
 from stages import paths
 from stages.run import main
@@ -40,7 +41,7 @@ def work(params: Params) -> dict[str, Any]:
     write_jsonl(paths.REVIEWS, reviews)
     write_jsonl(paths.ORIGINAL, originals)
     write_json(paths.METRICS / "prepare.json", counts)
-    _say(counts)
+    _tell(counts)
     return {}
 
 
@@ -79,10 +80,10 @@ def _probes(file: Path) -> list[str]:
     return [probe["instruction"] for probe in probes]
 
 
-def _say(counts: dict[str, Any]) -> None:
+def _tell(counts: dict[str, Any]) -> None:
     for task, found in counts.items():
         if found is None:
-            print(f"{task}: the source has none; the task is left out of the tables")
+            say(f"{task}: the source has none; the task is left out of the tables")
             continue
         kept = {
             split: sum(rows.values()) if isinstance(rows, dict) else rows
@@ -94,10 +95,10 @@ def _say(counts: dict[str, Any]) -> None:
         )
         if "rows" in found:
             line += f" of {found['rows']} rows" + (f" (left out: {left_out})" if left_out else "")
-        print(line)
+        say(line)
         commit = found.get("source", {}).get("commit")
         if commit is not None and commit != found["source"]["revision"]:
-            print(f"{task}: {found['source']['dataset']} {found['source']['revision']} is commit {commit}")
+            say(f"{task}: {found['source']['dataset']} {found['source']['revision']} is commit {commit}")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,13 @@ class HubTable:
         self.name = f"hub data set {repo_id}, split {split}"
         self.commit = hub.resolve(repo_id, revision, "dataset", memory)
         self.origin = {"dataset": repo_id, "revision": revision, "commit": self.commit, "split": split}
-        hub.files(
-            repo_id, self.commit, "dataset"
-        )  # so that what is wrong with the repository is said in our words
+        # asked for first, so that what is wrong with the repository is said in our words
+        listing = hub.files(repo_id, self.commit, "dataset")
+        if f"{repo_id.rsplit('/', 1)[-1]}.py" in listing:
+            raise InputError(
+                f"{self._place(repo_id)}: is read by a program of its own, which is never run; choose a revision that "
+                "holds data files (for many data sets refs/convert/parquet), or download the data and use source kind files"
+            )
         self._builder = self._local_builder(repo_id, split)
         self._split = split
 
@@ -42,18 +46,11 @@ class HubTable:
         from datasets import load_dataset_builder
         from datasets.data_files import DataFilesDict, DataFilesList
 
-        place = f"hub data set {repo_id} at {self.commit[:12]}"
+        place = self._place(repo_id)
         try:
             # the hf:// form never takes a folder of the same name in the working directory for the data set
             with hub.worded(repo_id, self.commit, "dataset"):
                 builder = load_dataset_builder(f"hf://datasets/{repo_id}", revision=self.commit)
-        except RuntimeError as error:
-            if "scripts are no longer supported" not in str(error):
-                raise
-            raise InputError(
-                f"{place}: is read by a program of its own, which is never run; choose a revision that holds data files "
-                "(for many data sets refs/convert/parquet), or download the data and use source kind files"
-            ) from None
         except (ValueError, OSError) as error:
             # the exceptions of datasets (no data files, an empty repository, several configurations and no default)
             # are subclasses of these
@@ -83,6 +80,9 @@ class HubTable:
         local = [str(folder / path) for path in paths]
         builder.config.data_files = DataFilesDict({split: DataFilesList(local, [(path,) for path in local])})
         return builder
+
+    def _place(self, repo_id: str) -> str:
+        return f"hub data set {repo_id} at {self.commit[:12]}"
 
     def where(self, number: int) -> str:
         """The data set and the row."""

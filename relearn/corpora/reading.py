@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from relearn.corpora.apart import Apart
 from relearn.corpora.select import FILL_ORDER, Candidate, MoreNeeded, Picked, Pool, pick
 from relearn.corpora.table import Row, Table
 from relearn.params.groups import Counts
+from relearn.progress import Progress, say
 from relearn.records import InputError, Original, Review, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -75,15 +75,10 @@ def choose(
     wanted: dict[Split, int] = {split: getattr(counts, split) for split in FILL_ORDER}
     limit = 2 * sum(wanted.values()) + 64
     while True:
+        say(f"reading {task}")
         reading, pools = read(limit)
-        attempt = apart.fresh()
         try:
-            picked = pick(
-                pools,
-                wanted,
-                functools.partial(_ask, attempt.refused, text),
-                functools.partial(_ask, attempt.taken, text),
-            )
+            picked = _attempt(pools, wanted, task, apart.fresh(), text)
         except MoreNeeded:
             limit *= 4
             continue
@@ -91,13 +86,19 @@ def choose(
         return reading, picked
 
 
-A = TypeVar("A")
+def _attempt(
+    pools: dict[str, Pool[T]], wanted: dict[Split, int], task: str, apart: Apart, text: Callable[[T], str]
+) -> Picked[T]:
+    with Progress(f"choosing {task}", sum(wanted.values())) as progress:
 
+        def refused(candidate: Candidate[T], split: Split) -> str | None:
+            return apart.refused(text(candidate.row), split)
 
-def _ask(
-    answer: Callable[[str, Split], A], text: Callable[[T], str], candidate: Candidate[T], split: Split
-) -> A:
-    return answer(text(candidate.row), split)
+        def taken(candidate: Candidate[T], split: Split) -> None:
+            apart.taken(text(candidate.row), split)
+            progress.update()
+
+        return pick(pools, wanted, refused, taken)
 
 
 def rows_of(picked: Picked[T]) -> Iterator[tuple[Split, T]]:
