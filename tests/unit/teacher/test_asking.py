@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relearn.endpoint.journal import Journal
+from relearn.endpoint.request import Address
+from relearn.endpoint.tally import Tally
+from relearn.mini.completions import Teacher
+from relearn.mini.faults import Faults
+from relearn.mini.server import Server
+from relearn.params.groups import Generate
+from relearn.records import InputError, Reply, Review
+from relearn.teacher import asking, cost
+from relearn.teacher.prompts import Prompt
+
+PROMPTS = Path(__file__).resolve().parents[3] / "prompts"
+REVIEWS = [Review(id=f"r{n}", text=f"Film {n} was fine.", label="pos", split="train") for n in range(12)]
+BASE: dict[str, Any] = {
+    "teacher": {"kind": "server", "base_url": "http://127.0.0.1/v1", "api_key_env": "KEY"},
+    "model": "m",
+    "prompt": "agree_disagree",
+    "temperature": 0.0,
+    "max_tokens": 64,
+    "max_tokens_limit": 64,
+    "response_format": "none",
+    "concurrency": 4,
+    "requests_per_minute": None,
+    "tokens_per_minute": None,
+    "timeout_s": 5.0,
+    "attempts": 3,
+    "price_input": 1.0,
+    "price_output": 2.0,
+    "budget_usd": None,
+}
+
+
+def words(review: str, seed: int) -> tuple[str, str]:
+    return f"Yes: {review}", f"No: {review}"
+
+
+def questions(reviews: list[Review] = REVIEWS, **more: Any) -> asking.Questions:
+    return asking.Questions(
+        reviews, Generate.model_validate(BASE | more), Prompt(PROMPTS / "agree_disagree.j2")
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        yield journal
+
+
+def run(asked: asking.Questions, journal: Journal, *script: str) -> tuple[Tally, list[Reply], dict[str, Any]]:
+    with Server(Teacher(0, {}, words), faults=Faults(script=script)) as server:
+        address = Address.of(server.base_url, "key", "test")
+        before = asking.look_before(asked, address, journal)
+        tally = asking.ask(asked, address, journal, before)
+        summary: dict[str, Any] = {}
+        return tally, list(asking.replies(asked, address, journal, summary)), summary
+
+
+def test_replies_come_in_the_order_of_the_reviews(journal: Journal) -> None:
+    tally, replies, summary = run(questions(), journal)
+    assert tally.answered == 12
+    assert [reply.id for reply in replies] == [review.id for review in REVIEWS]
+    for review, reply in zip(REVIEWS, replies, strict=True):
+        assert json.loads(reply.content or "") == {
+            "agree": f"Yes: {review.text}",
+            "disagree": f"No: {review.text}",
+        }
+        assert reply.usage is not None
+        assert len(reply.request) == 64
+    assert summary["replies"] == 12
+    assert summary["finish_reasons"] == {"stop": 12}
+    prompt = sum(reply.usage.prompt_tokens for reply in replies if reply.usage)
+    completion = sum(reply.usage.completion_tokens for reply in replies if reply.usage)
+    assert (summary["prompt_tokens"], summary["completion_tokens"]) == (prompt, completion)
+    assert summary["cost_usd"] == pytest.approx((prompt + 2 * completion) / 1e6, abs=1e-6)
+
+
+def test_replies_are_the_same_from_the_journal(journal: Journal) -> None:
+    _, first, one = run(questions(), journal)
+    tally, second, two = run(questions(), journal)
+    assert tally.sent == 0
+    assert (first, one) == (second, two)
+
+
+def test_cut_answers_count_in_tokens_and_cost(journal: Journal) -> None:
+    tally, replies, summary = run(questions(REVIEWS[:1], max_tokens=8), journal)
+    assert tally.sent == 3  # 8, 16, 32
+    assert summary["asked_longer"] == 2
+    assert summary["finish_reasons"] == {"stop": 1}
+    usage = replies[0].usage
+    assert usage is not None
+    assert summary["prompt_tokens"] == 3 * usage.prompt_tokens
+    assert summary["completion_tokens"] == 8 + 16 + usage.completion_tokens
+
+
+def test_poor_answers_are_rows_that_say_what_they_are(journal: Journal) -> None:
+    script = ("null_content", "refusal", "content_filter")
+    _, replies, summary = run(questions(concurrency=1), journal, *script)
+    assert [reply.content for reply in replies[:3]] == [None, None, None]
+    assert replies[1].refusal
+    assert replies[2].finish_reason == "content_filter"
+    assert (summary["refusals"], summary["empty"]) == (1, 3)
+    assert summary["finish_reasons"] == {"content_filter": 1, "stop": 11}
+
+
+def test_a_schema_is_asked_for(journal: Journal) -> None:
+    request = next(iter(questions(response_format="json_schema")))
+    assert request.response_format is not None
+    schema = request.response_format["json_schema"]["schema"]
+    assert schema["required"] == ["agree", "disagree"] == list(schema["properties"])
+    tally, _, summary = run(
+        questions(response_format="json_schema", concurrency=1), journal, "format_refused"
+    )
+    assert tally.without_format == summary["without_format"] == 12
+
+
+def test_a_missing_answer_is_an_error_not_an_empty_row(journal: Journal) -> None:
+    asked = questions()
+    with pytest.raises(InputError, match="r0: no answer"):
+        list(asking.replies(asked, Address.of("http://x/v1", "key"), journal, {}))
+
+
+def test_complaining() -> None:
+    asking.complain(Tally(total=5, answered=5))
+    tally = Tally(
+        total=5, failed=[("r1", "timeout", "no answer"), ("r2", "http_500", "x"), ("r3", "timeout", "y")]
+    )
+    with pytest.raises(InputError) as caught:
+        asking.complain(tally)
+    text = str(caught.value)
+    assert text.startswith("3 of 5 reviews got no answer (1 http_500, 2 timeout; r1: no answer)")
+    assert "run again" in text
+    assert "\n" not in text
+
+
+def test_an_estimate_before_and_after(journal: Journal) -> None:
+    asked, address = questions(), Address.of("http://x/v1", "key", "test")
+    first = cost.estimate(asked, address, journal)
+    assert (first.requests, first.journalled) == (12, 0)
+    assert first.completion_most == 12 * 64
+    assert 0 < first.cost < first.cost_most
+    run(questions(REVIEWS[:6]), journal)
+    second = cost.estimate(asked, address, journal)
+    assert (second.requests, second.journalled) == (12, 6)
+    assert "6 that this model has given" in second.basis
+    _, _, summary = run(asked, journal)
+    whole = cost.estimate(asked, address, journal)
+    assert (whole.journalled, whole.cost, whole.cost_most) == (12, 0, 0)
+    assert whole.spent == pytest.approx(summary["cost_usd"], abs=1e-6)
+    assert second.spent < summary["cost_usd"] <= second.spent + second.cost_most
+    assert summary["cost_usd"] <= first.cost_most
+
+
+def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> None:
+    found = cost.estimate(questions(), Address.of("http://x/v1", "key"), journal)
+    text = "\n".join(found.lines(1e-9))
+    assert "estimate, nothing was sent" in text
+    assert "passes it" in text
+    assert "stays within it" in "\n".join(found.lines(100.0))
