@@ -36,7 +36,7 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
         pairs += [(shape.review_instruction, review.text) for review in corpus.reviews("train")]
     tokenizer = scratch.train_tokenizer(scratch.texts(pairs), shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
-    rows = encode(pairs, chat, shape.max_tokens, whole=True)
+    rows = encode(pairs, chat, shape.max_tokens)
     held_out = {
         task: encode(found, chat, shape.max_tokens)
         for task, found in corpus.watched(with_reviews=False).items()

@@ -36,11 +36,10 @@ class Rows(Dataset[Row]):
         return self.rows[index]
 
 
-def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int, whole: bool = False) -> Rows:
+def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Rows:
     """(instruction, response) pairs as rows of at most `max_tokens` tokens.
 
     A longer row is left out and counted, never cut: a cut response teaches the model to stop in mid-sentence.
-    `whole` puts the loss on the prompt too, as a model that learns the language from nothing needs it.
     Raises InputError when no row is left, or a response has no token.
     """
     rows, too_long = [], 0
@@ -54,7 +53,7 @@ def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int, whole:
         if len(prompt) + len(answer) > max_tokens:
             too_long += 1
             continue
-        rows.append(Row((*prompt, *answer), 0 if whole else len(prompt)))
+        rows.append(Row((*prompt, *answer), len(prompt)))
     if not rows:
         raise InputError(
             f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it"
@@ -72,14 +71,13 @@ def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
     """
     length = max(len(row.ids) for row in rows)
     # The token at position p is predicted from position p - 1.
-    first = max(min(row.prompt for row in rows) - 1, 0)
+    first = min(row.prompt for row in rows) - 1
     ids = torch.full((len(rows), length), pad, dtype=torch.long)
     labels = torch.full((len(rows), length - 1 - first), IGNORED, dtype=torch.long)
     for index, row in enumerate(rows):
         tokens = torch.tensor(row.ids, dtype=torch.long)
         ids[index, : len(tokens)] = tokens
-        start = max(row.prompt - 1, 0)
-        labels[index, start - first : len(tokens) - 1 - first] = tokens[start + 1 :]
+        labels[index, row.prompt - 1 - first : len(tokens) - 1 - first] = tokens[row.prompt :]
     return {
         "input_ids": ids,
         "logits_to_keep": torch.arange(first, length - 1),

@@ -51,11 +51,6 @@ def test_a_batch_gives_the_loss_of_its_rows_alone() -> None:
     assert torch.allclose(together, alone, atol=1e-4)
 
 
-def test_whole_rows_put_the_loss_on_the_prompt_too() -> None:
-    batch = collate(encode(PAIRS[:2], CHAT, 64, whole=True).rows, WORDS.pad_token_id)
-    assert looked_at(batch)[0].endswith(f"{PAIRS[0][0]}<|end|>\n<|assistant|>\n{PAIRS[0][1]}<|end|>")
-
-
 def test_long_rows_are_left_out_whole_and_counted() -> None:
     rows = encode([*PAIRS[:3], ("Say it.", "one " * 100)], CHAT, 64)
     assert (len(rows), rows.too_long) == (3, 1)
