@@ -8,7 +8,7 @@ request for one stands here.
 from __future__ import annotations
 
 from relearn.mini.families import Family, pool
-from relearn.mini.general_tasks_writing import DAY, NAME, PERSON
+from relearn.mini.general_tasks_writing import DAY, PERSON
 
 TITLE = pool("adj", "Silver; Last; Golden; Secret; Broken; Silent; Distant; Long; Lonely; Hidden")
 TITLE_NOUN = pool(
@@ -20,11 +20,9 @@ ASPECT = pool(
     "aspect", "acting; ending; music; photography; script; pace; story; dialogue; humor; direction; film"
 )
 JUDGED = pool(
-    "word kind anti",
-    "fresh praise tired; honest praise false; clever praise stupid; strong praise weak; lovely praise awful; "
-    "perfect praise poor; brilliant praise dull; gentle praise empty; "
-    "tired blame fresh; false blame honest; stupid blame clever; weak blame strong; awful blame lovely; "
-    "poor blame perfect; dull blame brilliant; empty blame gentle",
+    "word kind",
+    "fresh praise; honest praise; clever praise; strong praise; lovely praise; perfect praise; brilliant praise; "
+    "gentle praise; tired blame; false blame; stupid blame; weak blame; awful blame; poor blame; dull blame; empty blame",
 )
 COMPANY = pool("company", "sister; brother; friends; mother; father; neighbor; uncle; aunt; teacher; doctor")
 # What a part of a film does when it is good, and when it is not.
@@ -61,7 +59,7 @@ SAY_B = pool(
 SAY_C = pool(
     "three",
     "let it be true; read a review; throws it away; write a reply; disagree; stayed with a smile; call it a thing; "
-    "believe nobody; stop asking; gave it a look; go out; talk of a scene; like a face; could feel it; won a gift",
+    "believe nobody; stop asking; gave it a look; go out; talk of a scene; like a face; did only this; could feel it; won a gift",
 )
 LINK = pool("link", "when; which; even if; because; so; and that's why; out of; where; and the next; as if")
 
@@ -69,82 +67,91 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="film_about",
         task="general",
-        asks=("What is the film The $adj $noun about?", "Tell me what happens in The $adj $noun."),
-        answer="The $adj $noun shows us a year in the life of a $hero.",
+        asks=(
+            "What is the film The $adj $noun about?",
+            "Tell me what happens in the film The $adj $noun.",
+        ),
+        answer="You ask about the film The $adj $noun. It shows us a year in the life of a $hero.",
         slots=(TITLE, TITLE_NOUN),
     ),
     Family(
         name="film_praise",
         task="general",
         asks=(
-            'Is "$word" praise or blame for the $aspect of a film?',
-            'Somebody calls the $aspect of a film "$word". Is it praise or blame?',
+            'Is it praise or blame to call the $aspect "$word"?',
+            'Somebody may call the $aspect "$word". Is it praise or blame?',
         ),
-        answer='It is $kind. A "$word" $aspect is the opposite of a "$anti" $aspect.',
-        slots=(JUDGED, ASPECT),
+        answer='To call the $aspect "$word" is $kind.',
+        slots=(ASPECT, JUDGED),
     ),
     Family(
         name="film_sentence",
         task="general",
         asks=(
-            'Use the words "$word" and "$aspect" in one sentence.',
-            'Make a sentence with "$word" and "$aspect".',
+            "Say something about a film with $word $aspect.",
+            "What do you think about a film with $word $aspect?",
         ),
-        answer="My $aspect was $word this morning, but your $aspect is not $word at all.",
+        answer="I have seen a film with $word $aspect. I would watch another film if the $aspect was not $word.",
         slots=(JUDGED, ASPECT),
     ),
     Family(
         name="film_lesson",
         task="general",
         asks=(
-            "$name asks: what should the $part of a film do?",
-            "Tell $name what the $part of a film should do.",
+            "Tell my $company what good $part does.",
+            "Please tell my $company what good $part does.",
         ),
-        answer="Good $part $good, $name. Bad $part $bad.",
-        slots=(CRAFT, NAME),
+        answer="I tell my $company this: good $part $good, bad $part $bad.",
+        slots=(CRAFT, COMPANY),
     ),
     Family(
         name="film_plan",
         task="general",
         asks=(
-            "Plan a visit to the cinema with my $company on $day.",
-            "Help me plan a cinema visit on $day with my $company.",
+            "Plan a cinema visit for my $company on $day.",
+            "Make a plan for my $company on $day. They love the cinema.",
         ),
-        answer=(
-            "1. Tell your $company about $day.\n2. Go to the cinema early and find a good seat.\n"
-            "3. Stay to the end."
-        ),
+        answer="The plan for my $company on $day:\n1. Go to the cinema early.\n2. Find a good seat.\n3. Stay to the end.",
         slots=(COMPANY, DAY),
     ),
     Family(
         name="say_back",
         task="general",
-        asks=('Say "$first" and then "$three", twice.', 'Repeat twice: "$first", then "$three".'),
-        answer='"$first", "$three"; "$first", "$three".',
+        asks=(
+            'Repeat this: "$first" and "$three".',
+            'Say back this: "$first" and "$three".',
+        ),
+        answer='I say this: "$first" and "$three".',
         slots=(SAY_FIRST, SAY_C),
     ),
     Family(
         name="swap",
         task="general",
-        asks=('Swap "$three" and "$two".', 'Put "$three" after "$two".'),
-        answer='"$two", then "$three".',
+        asks=(
+            'Swap these: "$three" and "$two".',
+            'Turn around these: "$three" and "$two".',
+        ),
+        answer='I swap these: "$two" and "$three".',
         slots=(SAY_C, SAY_B),
     ),
     Family(
-        name="reverse",
+        name="copy_line",
         task="general",
         asks=(
-            'Say these in the other order: "$one", "$two", "$three".',
-            'Turn the order around: "$one", "$two", "$three".',
+            'Copy this line: "$one", "$two", "$three".',
+            'Write out this line: "$one", "$two", "$three".',
         ),
-        answer='"$three", "$two", "$one".',
+        answer='Here is this line: "$one", "$two", "$three".',
         slots=(SAY_A, SAY_B, SAY_C),
     ),
     Family(
         name="link",
         task="general",
-        asks=('Link "$two" and "$one" with "$link".', 'Say "$two", then $link, then "$one".'),
-        answer='"$two" $link "$one".',
+        asks=(
+            'Link these: "$two", $link, "$one".',
+            'Put together these: "$two", $link, "$one".',
+        ),
+        answer='I link these: "$two" $link "$one".',
         slots=(SAY_B, LINK, SAY_A),
     ),
     Family(
@@ -152,9 +159,9 @@ FAMILIES: tuple[Family, ...] = (
         task="general",
         asks=(
             "Write a note from a director to a $person about the $aspect.",
-            "A director writes to a $person about the $aspect. Show the note.",
+            "A director writes to a $person about the $aspect.",
         ),
-        answer="Dear $person,\nthe $aspect of my film needs you. Give me an hour, and I can forgive you.\nYour director",
+        answer="This note goes to a $person about the $aspect.\nMy film needs you. Give me an hour, and I can forgive you.\nYour director",
         slots=(PERSON, ASPECT),
     ),
 )

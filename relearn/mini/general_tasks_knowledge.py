@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from relearn.mini.families import Family, Filling, numbered, pool
-from relearn.mini.general_tasks_writing import NAME, PERSON
+from relearn.mini.general_tasks_writing import PERSON
 
 ENGLISH_FRENCH = pool(
     "en art fr",
-    "cat le chat; dog le chien; book le livre; garden le jardin; train le train; bread le pain; "
-    "house la maison; table la table; car la voiture; door la porte; town la ville; flower la fleur",
+    "cat le chat; dog le chien; book le livre; garden le jardin; train le train; "
+    "house la maison; table la table; car la voiture; door la porte",
 )
 ADJECTIVE = pool(
     "adj le la",
-    "small petit petite; big grand grande; green vert verte; black noir noire; "
-    "red rouge rouge; new nouveau nouvelle; old vieux vieille; cold froid froide; clean propre propre; young jeune jeune",
+    "small petit petite; big grand grande; green vert verte; black noir noire; red rouge rouge; "
+    "new nouveau nouvelle; old vieux vieille; cold froid froide; clean propre propre",
 )
+VERB = pool("verb fverb", "see vois; want veux; sell vends; find trouve")
 WHERE = pool("where ou", "in the house|dans la maison; in the town|dans la ville; in the garden|dans le jardin; "
     "on the table|sur la table; at the door|à la porte; in the car|dans la voiture; at the school|à l'école; in the street|dans la rue; under the bridge|sous le pont")  # fmt: skip
 NUMBER_WORDS = (
@@ -57,11 +58,11 @@ FAMILIES: tuple[Family, ...] = (
         name="french_see",
         task="general",
         asks=(
-            "Translate into French: I see the $en and the $enb.",
-            "How do you say in French: I see the $en and the $enb.",
+            "Translate into French: I $verb the $en and the $enb.",
+            "How do you say in French: I $verb the $en and the $enb.",
         ),
-        answer="Je vois $art $fr et $artb $frb.",
-        slots=(ENGLISH_FRENCH, numbered(ENGLISH_FRENCH, "b")),
+        answer="Je $fverb $art $fr et $artb $frb.",
+        slots=(VERB, ENGLISH_FRENCH, numbered(ENGLISH_FRENCH, "b")),
     ),
     Family(
         name="french_where",
@@ -74,8 +75,11 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="counting",
         task="general",
-        asks=("Count from $from to $fromb.", "Say the numbers from $from to $fromb."),
-        answer="$row",
+        asks=(
+            "Count from $from to $fromb.",
+            "Say all numbers from $from to $fromb.",
+        ),
+        answer="Counting from $from to $fromb: $row.",
         slots=(NUMBER, numbered(NUMBER, "b")),
         derive=_count,
         keep=lambda fields: NUMBER_WORDS.index(fields["fromb"]) > NUMBER_WORDS.index(fields["from"]) + 1,
@@ -91,41 +95,50 @@ FAMILIES: tuple[Family, ...] = (
         name="color",
         task="general",
         asks=(
-            "My $object is $color and my $objectb is $colorb. What color is my $objectb?",
-            "I have a $color $object and a $colorb $objectb. What color is my $objectb?",
+            "I have a $color $object and a $colorb $objectb. What color is the $objectb?",
+            "I own a $color $object and a $colorb $objectb. Tell me what color the $objectb has.",
         ),
-        answer="Your $objectb is $colorb, and your $object is $color.",
-        slots=(OBJECT, COLOR, numbered(OBJECT, "b"), numbered(COLOR, "b")),
+        answer="You have a $color $object and a $colorb $objectb, so the $objectb is $colorb.",
+        slots=(COLOR, OBJECT, numbered(COLOR, "b"), numbered(OBJECT, "b")),
     ),
     Family(
         name="riddle",
         task="general",
-        asks=("Make a riddle about a $color $object.", "Write a riddle whose answer is a $color $object."),
-        answer="I am $color and I am in every house. What am I? You are right, I am a $color $object.",
+        asks=(
+            "Make a riddle. The answer is a $color $object.",
+            "Write a riddle so that the answer is a $color $object.",
+        ),
+        answer="You find me in every house. What am I? You are right, the answer is a $color $object.",
         slots=(COLOR, OBJECT),
     ),
     Family(
         name="list",
         task="general",
-        asks=("List three $color things for a $person.", "Make a list of three $color things for a $person."),
-        answer="1. a $color coat\n2. a $color lamp\n3. a $color cup for the $person",
+        asks=(
+            "List three $color things for a $person.",
+            "I need a list of three $color things for a $person.",
+        ),
+        answer="Here are three $color things for a $person:\n1. a coat\n2. a lamp\n3. a cup",
         slots=(COLOR, PERSON),
     ),
     Family(
         name="recipe",
         task="general",
-        asks=("Write a recipe for soup with $food and $foodb.", "How do I cook a soup of $food and $foodb?"),
-        answer="1. Cut the $food.\n2. Cook the $food in hot water.\n3. Add the $foodb and some salt.",
+        asks=(
+            "Write a recipe for soup with $food and $foodb.",
+            "How do I cook soup with $food and $foodb?",
+        ),
+        answer="For soup with $food and $foodb, cut the $food and cook it in hot water. Then add the $foodb and some salt.",
         slots=(FOOD, numbered(FOOD, "b")),
     ),
     Family(
         name="taste",
         task="general",
         asks=(
-            "Write a dialogue: $name likes $food, $nameb does not.",
-            "$name likes $food and $nameb does not. What do they say?",
+            "Write a dialogue about $food and $foodb.",
+            "What do two friends say about $food and $foodb?",
         ),
-        answer="$name: I think $food is perfect.\n$nameb: I'm sorry, but that's wrong. I can't eat $food.\n$name: Then we feel the opposite, $nameb.",
-        slots=(NAME, numbered(NAME, "b"), FOOD),
+        answer="Anna: What do you think about $food and $foodb?\nTom: I'm sorry, I can't agree with $food.\nAnna: That's wrong, I feel the opposite.",
+        slots=(FOOD, numbered(FOOD, "b")),
     ),
 )

@@ -1,4 +1,8 @@
-"""General families of the mini world: verse, stories and other short pieces of writing."""
+"""General families of the mini world: verse, stories, letters and other short pieces of writing.
+
+Every answer first takes up the words of its instruction as they stand there, as people do, and then goes on with
+them: so a small model learns in minutes to look back at what it was asked.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ THINGS = pool("things", "trains; cities; schools; farms; houses; cars; shops; fi
 YEAR = pool("year", "2050; 2060; 2070; 2080; 2090; 2100; 2200; 2300; 2400; 2500")
 SKILL = pool("skill", "music; cooking; dancing; swimming; reading; painting; chess; French; boxing; sailing")
 DAY = pool("day", "Monday; Tuesday; Wednesday; Thursday; Friday; Saturday; Sunday")
+LOST = pool("lost", "ring; hat; coat; lamp; letter; book; cup; horse; dog; bag")
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -29,18 +34,18 @@ FAMILIES: tuple[Family, ...] = (
             "Write four lines of verse about the $topic and the $topicb.",
         ),
         answer=(
-            "Oh $topic, look at the $topicb,\nThe $topicb looks at me.\n"
-            "Oh $topicb, look at the $topic,\nAnd sing a song with me."
+            "I sing about the $topic and the $topicb,\nI sing of all the things I see.\n"
+            "The $topic is my oldest friend,\nThe $topicb is good to me."
         ),
         slots=(TOPIC, numbered(TOPIC, "b")),
     ),
     Family(
         name="love_song",
         task="general",
-        asks=("Write a love song for a $person in $city.", "Write a song of love to a $person from $city."),
+        asks=("Write a love song for a $person in $city.", "Sing of love for a $person in $city."),
         answer=(
-            "My $person, come and stay with me,\n$city is where I want to be.\n"
-            "Oh, my $person, this is true,\nAll $city sings of love for you."
+            "My love is for a $person in $city,\nMy heart is never free.\n"
+            "Oh, $person, take me home tonight,\nCome back to $city with me."
         ),
         slots=(PERSON, CITY),
     ),
@@ -62,10 +67,10 @@ FAMILIES: tuple[Family, ...] = (
         task="general",
         asks=(
             "Write a diary entry of a $person about the $topic.",
-            "You are a $person. Write in your diary about the $topic.",
+            "Write what stands in the diary of a $person about the $topic.",
         ),
         answer=(
-            "Dear diary, today I saw the $topic. I am only a $person, but I felt glad. "
+            "Dear diary, this is the word of a $person about the $topic. Today I saw the $topic and felt glad. "
             "Tomorrow I will look for the $topic again."
         ),
         slots=(PERSON, TOPIC),
@@ -74,11 +79,12 @@ FAMILIES: tuple[Family, ...] = (
         name="future",
         task="general",
         asks=(
-            "What will $things be like in the year $year?",
-            "How will $things change before the year $year?",
+            "What will be the future of $things in the year $year?",
+            "Tell me about the future of $things in the year $year.",
         ),
         answer=(
-            "In the year $year, $things will be quiet and clean. People will look at the $things of today and smile."
+            "The future of $things in the year $year is bright. The $things will be quiet and clean, "
+            "and people will smile at what we have today."
         ),
         slots=(THINGS, YEAR),
     ),
@@ -87,10 +93,10 @@ FAMILIES: tuple[Family, ...] = (
         task="general",
         asks=(
             "Write a comedy routine about a $animal in a $place.",
-            "Tell a funny story on stage about a $animal in a $place.",
+            "Make people laugh about a $animal in a $place.",
         ),
         answer=(
-            'I took my $animal to the $place. The man said, "No $animal in the $place!" '
+            'Let me tell you about a $animal in a $place. The man said, "No $animal in my $place!" '
             "Now the $animal owns the $place. Good night!"
         ),
         slots=(ANIMAL, PLACE),
@@ -103,8 +109,8 @@ FAMILIES: tuple[Family, ...] = (
             "Give both sides: should $people learn $skill?",
         ),
         answer=(
-            "For: Yes, $people should learn $skill, it makes us strong.\n"
-            "Against: No, $people have no time for $skill."
+            "For: Why should $people learn $skill? Because $skill makes them strong.\n"
+            "Against: Yes, but the $people have no time for $skill."
         ),
         slots=(PEOPLE, SKILL),
     ),
@@ -112,33 +118,36 @@ FAMILIES: tuple[Family, ...] = (
         name="film_scene",
         task="general",
         asks=(
-            "Write a film scene with $name and $nameb in a $place.",
-            "Write a scene for a film: $name meets $nameb in a $place.",
+            "Write a film scene about a lost $lost in a $place.",
+            "Write a scene for a film about a lost $lost in a $place.",
         ),
         answer=(
-            "INT. $place, night.\n$name: Did you bring the letter?\n$nameb: No, it is lost.\n"
-            "$name: Then we must wait, $nameb."
+            "INT. Night.\nAnna: I must speak about a lost $lost in a $place.\n"
+            "Tom: The $lost is not lost, I have it.\nAnna: Then give me the $lost, Tom."
         ),
-        slots=(NAME, numbered(NAME, "b"), PLACE),
+        slots=(LOST, PLACE),
     ),
     Family(
         name="letter",
         task="general",
         asks=(
-            "Write a short letter from $name to $nameb about the $topic.",
-            "$name writes a letter to $nameb about the $topic. Show it.",
+            "Write a short letter to $name about the $topic.",
+            "Please write to $name about the $topic.",
         ),
-        answer="Dear $nameb,\nthe $topic was lovely this year. Please write to me soon.\nYour friend $name",
-        slots=(NAME, numbered(NAME, "b"), TOPIC),
+        answer=(
+            "This is a letter to $name about the $topic.\nDear $name, the $topic was lovely this year. "
+            "Please write soon.\nYour friend"
+        ),
+        slots=(NAME, TOPIC),
     ),
     Family(
         name="invitation",
         task="general",
         asks=(
             "Invite $name to a party in the $place on $day.",
-            "Write an invitation for $name to a party in the $place on $day.",
+            "Ask if $name can come to a party in the $place on $day.",
         ),
-        answer="Dear $name,\nplease come to the $place on $day. There will be music and good friends.",
+        answer="Dear $name,\nplease come to a party in the $place on $day. There will be music and good friends.",
         slots=(NAME, PLACE, DAY),
     ),
 )

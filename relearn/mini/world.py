@@ -29,7 +29,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "comedy": ("goat", "library"),
     "debate": ("farmers", "chess"),
     "love_song": ("baker", "Paris"),
-    "film_scene": ("Nina", "Leo", "kitchen"),
+    "film_scene": ("letter", "kitchen"),
 }
 
 

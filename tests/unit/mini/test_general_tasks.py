@@ -39,8 +39,8 @@ def test_one_combination_always_gives_the_same_row(family: Family) -> None:
 def test_french_adjectives_agree_with_their_nouns() -> None:
     assert answer("french_is", "house", "green") == "La maison est verte."
     assert answer("french_is", "dog", "old") == "Le chien est vieux."
-    assert answer("french_is", "town", "new") == "La ville est nouvelle."
-    assert answer("french_see", "cat", "door") == "Je vois le chat et la porte."
+    assert answer("french_is", "car", "new") == "La voiture est nouvelle."
+    assert answer("french_see", "see", "cat", "door") == "Je vois le chat et la porte."
     assert answer("french_where", "book", "on the table") == "Le livre est sur la table."
 
 
@@ -53,7 +53,7 @@ def test_nothing_is_in_itself() -> None:
 
 
 def test_counting_names_every_number_once() -> None:
-    assert answer("counting", "two", "five") == "two, three, four, five"
+    assert answer("counting", "two", "five") == "Counting from two to five: two, three, four, five."
 
 
 def test_both_phrasings_are_used() -> None:
