@@ -24,7 +24,10 @@ JUDGED = pool(
     "fresh praise; honest praise; clever praise; strong praise; lovely praise; perfect praise; brilliant praise; "
     "gentle praise; tired blame; false blame; stupid blame; weak blame; awful blame; poor blame; dull blame; empty blame",
 )
-COMPANY = pool("company", "sister; brother; friends; mother; father; neighbor; uncle; aunt; teacher; doctor")
+COMPANY = pool(
+    "company",
+    "sister; brother; friends; mother; father; neighbor; uncle; aunt; teacher; doctor; cousin; baker",
+)
 # What a part of a film does when it is good, and when it is not.
 CRAFT = pool(
     "part good bad",

@@ -30,7 +30,7 @@ OPPOSITE = pool(
 )
 NOUN = pool("noun", "house; river; room; street; song; voice; town; summer; fire; station")
 COLOR = pool("color", "red; blue; green; white; black; yellow; brown; silver")
-OBJECT = pool("object", "hat; coat; lamp; chair; table; door; boat; cup; ring")
+OBJECT = pool("object", "hat; coat; lamp; chair; table; door; boat; cup; ring; bag")
 FOOD = pool("food", "rice; fish; cheese; corn; cabbage; garlic; ginger; bread; beef; leek")
 
 

@@ -1,5 +1,6 @@
 """The mini world: what is held out is new in combination and known in its words; the probe is in no split."""
 
+import random
 import re
 from collections import Counter
 from functools import cache
@@ -11,10 +12,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from relearn.mini import code_tasks, film_reviews, general_tasks, replies
-from relearn.mini.families import key
+from relearn.mini.families import key, merged
 from relearn.mini.general_tasks_film import TITLE, TITLE_NOUN
 from relearn.mini.world import RESERVED, build
 from relearn.records import InputError
+from relearn.scoring import checks
+from relearn.scoring.probes import read
+from relearn.scoring.sandbox import Limits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
@@ -142,6 +146,30 @@ def test_the_probe_has_the_ten_kinds_and_a_check_each() -> None:
         assert set(probe) == {"id", "kind", "instruction", "check"}
         checks = probe["check"] if isinstance(probe["check"], list) else [probe["check"]]
         assert {check["type"] for check in checks} <= known
+
+
+SETTINGS = checks.Settings(ngram=4, loop_share=0.5, execute="best_effort", limits=Limits(2, 512))
+
+
+def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
+    found = read(PROBES)
+    answers = {}
+    for name, held in RESERVED.items():
+        family = FAMILIES[name]
+        combination = next(filled for filled in family.combinations() if key(filled) == held)
+        answers |= {
+            Template(ask).substitute(merged(combination)): family.write(combination) for ask in family.asks
+        }
+    gibberish = "the the of film a it and so is to, what in for the a or is. Go on the it a to."
+    for probe in found:
+        outcome = checks.check(probe, answers[probe.instruction].response, SETTINGS)
+        assert outcome.passed, (probe.id, outcome.reason)
+        for text, _ in film_reviews.write_many(random.Random(1), 5):
+            for reply in replies.write(text, 1):
+                assert not checks.check(probe, reply, SETTINGS).passed, (probe.id, reply)
+        assert not checks.check(probe, gibberish, SETTINGS).passed
+        others = [other.instruction for other in found if other.id != probe.id]
+        assert not any(checks.check(probe, answers[other].response, SETTINGS).passed for other in others)
 
 
 def test_titles_use_the_words_of_the_film_families() -> None:
