@@ -184,8 +184,10 @@ class Reader:
         if opening is None:
             return self._unquoted(anchor, following, stop)
         quote = opening.group(1)
-        if quote in ('"""', "'''") and not _last(text, quote, opening.end(), stop) > 0:
-            quote = quote[0]
+        if len(quote) == 3 and (
+            text.startswith(quote[0], opening.end()) or _last(text, quote, opening.end(), stop) < 0
+        ):
+            quote = quote[0]  # an ordinary quote, and a text that begins with two or three of them
         start = opening.start(1) + len(quote)
         closers = CLOSERS[quote]
         codec = (PYTHON,) if anchor.quote == "'" and quote[0] in "\"'" else (JSON,)
@@ -212,34 +214,83 @@ class Reader:
     ) -> tuple[int, bool, list[str], str]:
         """Where the value that starts at `start` is closed: (offset or -1, next key is of the same object, flags, why)."""
         text = self.text
+        stop = self._object_before(start, closers, following, stop)
         width = 3 if len(closers) == 3 and closers[0] == closers[1] else 1
         extra, suspect = self._before_extra_key(start, closers, following, stop)
         if extra is not None:
             return extra[0], extra[1], [], ""
         doubtful = False
+        candidates: list[
+            tuple[int, str | None, bool]
+        ] = []  # offset, what closes (None: nothing), next of same object
+        gap = locate.CROSSING if following is not None else locate.CLOSING
         at = stop
         for _ in range(BACKWARD):
             at = _last(text, closers, start, at)
             if at < 0:
                 break
             after = at + width
-            raw = text[start:at]
             if following is not None and locate.SAME.fullmatch(text, after, stop):
-                if suspect:
-                    return -1, False, [], "ambiguous_end"
-                return at, True, [] if "," in text[after:stop] else ["comma_missing"], ""
-            gap = locate.CROSSING if following is not None else locate.CLOSING
-            if gap.fullmatch(text, after, stop):
+                candidates.append((at, None, True))
+            elif gap.fullmatch(text, after, stop):
                 between = text[after:stop]
                 first = locate.SAME.match(between).end()  # type: ignore[union-attr]
                 closed = between[first : first + 1] in ("}", "]", ")")
-                if not suspect and self._plausible(anchor, raw, closers, between if closed else None):
-                    return at, False, [] if closed else ["closing_brace_missing"], ""
-                doubtful = True
-        at = self._before_prose(start, closers, stop)
+                candidates.append((at, between if closed else None, False))
+        # A comment may hold quotes: the first candidate whose own quotes pair up comes before the last one.
+        candidates.reverse()
+        for at, closing, same in candidates:
+            raw = text[start:at]
+            if same:
+                if at != candidates[-1][0] and len(bare_quotes(raw, closers)) % 2:
+                    continue
+                if suspect:
+                    return -1, False, [], "ambiguous_end"
+                return at, True, [] if "," in text[at + width : stop] else ["comma_missing"], ""
+            if not suspect and self._plausible(anchor, raw, closers, closing):
+                return at, False, [] if closing is not None else ["closing_brace_missing"], ""
+            doubtful = True
+        at = self._before_prose(anchor, start, closers, stop)
         if at >= 0 and not suspect:
             return at, False, [], ""
         return -1, False, [], "ambiguous_end" if doubtful or suspect else "cut_off"
+
+    def _object_before(self, start: int, closers: str, following: Anchor | None, stop: int) -> int:
+        """Where the object of the following key begins, if it is another object: no value reaches past that."""
+        text = self.text
+        if following is not None:
+            before = stop
+            for _ in range(4):
+                brace = text.rfind("{", start, before)
+                if brace < 0:
+                    break
+                if self._leads(brace + 1, stop):
+                    stop = brace
+                    break
+                before = brace
+        for turn, match in enumerate(_boundary(closers).finditer(text, start, stop)):
+            if turn == 50:
+                break
+            raw = text[start : match.start()]
+            if (
+                not _escaped(text, match.start(), start)
+                and len(bare_quotes(raw, closers)) % 2 == 0
+                and _open_braces(raw) <= 0
+            ):
+                return match.start("brace")
+        return stop
+
+    def _leads(self, at: int, stop: int) -> bool:
+        """Whether nothing but whole keys nobody asked for stands between a brace and a known key."""
+        for _ in range(EXTRA_KEYS):
+            if locate.SAME.fullmatch(self.text, at, stop):
+                return True
+            key = NEXT_KEY.match(self.text, at, stop)
+            end = skip_value(self.text, key.end(), stop) if key is not None else None
+            if end is None:
+                return False
+            at = end
+        return False
 
     def _plausible(self, anchor: Anchor, raw: str, closers: str, closing: str | None) -> bool:
         """Whether a quote that nothing but closing marks (or nothing at all) follows closes the value.
@@ -252,7 +303,11 @@ class Reader:
                 return True
             opened = _open_braces(raw)
             return opened <= 0 or closing.count("}") > opened
-        if not raw or TRAILING_SPACE.search(raw) or raw[-1] in OPENS:
+        if not raw or TRAILING_SPACE.search(raw):
+            return False
+        if not inner and self._escapes(anchor, len(raw), closers):
+            return not self.length or raw[-1] in ENDS_SENTENCE
+        if raw[-1] in OPENS and not raw.endswith("```"):
             return False
         if closers[0] in APOSTROPHES and raw[-1] not in ENDS_SENTENCE:
             return False
@@ -262,8 +317,12 @@ class Reader:
             return _pairs(raw, inner)
         return STRING_PREFIX.search(raw) is None
 
-    def _before_prose(self, start: int, closers: str, stop: int) -> int:
-        """The first quote that is followed by a closing brace and then by text that is no part of the record."""
+    def _escapes(self, anchor: Anchor, size: int, closers: str) -> bool:
+        """Whether whoever wrote the value escapes the quotes inside it: then a bare one is no part of the text."""
+        return _ESCAPED_QUOTE[closers[0]].search(self.text, anchor.after, anchor.after + size + 8) is not None
+
+    def _before_prose(self, anchor: Anchor, start: int, closers: str, stop: int) -> int:
+        """The first quote that a closing brace follows (or the end of a line), and then text of no record."""
         text = self.text
         pattern = _brace_after(closers)
         for turn, match in enumerate(pattern.finditer(text, start, stop)):
@@ -276,6 +335,12 @@ class Reader:
             if _open_braces(raw) > 0 and _open_braces(raw) >= match.group().count("}"):
                 continue
             if not inner or _pairs(raw, inner):
+                return match.start()
+        for turn, match in enumerate(_line_end_after(closers).finditer(text, start, stop)):
+            if turn == 200:
+                break
+            raw = text[start : match.start()]
+            if not _escaped(text, match.start(), start) and self._plausible(anchor, raw, closers, None):
                 return match.start()
         return -1
 
@@ -413,6 +478,27 @@ def _brace_after(closers: str) -> re.Pattern[str]:
         re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
     )
     return re.compile(rf"{close}(?:[\s,;]|{locate.COMMENT})*+[\]\s]*+\}}[\s}}\]]*+")
+
+
+@lru_cache(maxsize=16)
+def _boundary(closers: str) -> re.Pattern[str]:
+    close = (
+        re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
+    )
+    return re.compile(
+        rf"{close}[\s,;]*+\}}[\s,;\]}}]*+(?:```\w*+\s*+)*+\[?\s*+(?P<brace>\{{)\s*+[\"'“]?[^\W\d][\w \-]{{0,40}}[\"'”]?\s*+:"
+    )
+
+
+@lru_cache(maxsize=16)
+def _line_end_after(closers: str) -> re.Pattern[str]:
+    close = (
+        re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
+    )
+    return re.compile(rf"{close}[ \t,]*+\r?\n")
+
+
+_ESCAPED_QUOTE = {quote: re.compile(rf"(?<!\\)(?:\\\\)*+\\{re.escape(quote)}") for quote in "\"'`“”„‟″‘’‚»«"}
 
 
 def skip_value(text: str, at: int, stop: int) -> int | None:

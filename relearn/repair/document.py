@@ -40,7 +40,7 @@ def read(text: str, shape: Shape, finish_reason: str | None = None, depth: int =
     whole = _whole(text, shape)
     if whole is not None:
         records = whole
-    elif depth < 3 and wrapped.looks_wrapped(text):
+    elif depth < 3 and wrapped.looks_wrapped(text, shape):
         records = _read_wrapped(text, shape, finish_reason, depth)
     else:
         records = _scan(text, shape, finish_reason)
@@ -53,7 +53,7 @@ def read(text: str, shape: Shape, finish_reason: str | None = None, depth: int =
 def _read_wrapped(text: str, shape: Shape, finish_reason: str | None, depth: int) -> list[Draft]:
     records: list[Draft] = []
     at = 0
-    for inner in wrapped.wrapped(text):
+    for inner in wrapped.wrapped(text, shape):
         records += _shifted(_scan(text[at : inner.start], shape, None), at)
         for draft in read(inner.text, shape, finish_reason, depth + 1).records:
             records.append(_mapped(draft, inner))

@@ -22,7 +22,7 @@ class Ledger:
         """Declares that one count is the sum of others."""
         self._sums.append((whole, parts))
         for name in (whole, *parts):
-            self.counts.setdefault(name, 0)
+            self.counts[name] += 0
 
     def flag(self, flags: Iterable[str]) -> None:
         """Counts the flags of something kept."""

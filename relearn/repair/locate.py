@@ -11,7 +11,7 @@ from relearn.repair.schema import Shape
 
 DOUBLE = '"“”„‟″'
 SINGLE = "'‘’‚`"
-COMMENT = r"//[^\n]*+|/\*(?:(?!\*/)[\s\S])*+\*/|\#[^\n]*+"
+COMMENT = r"//[^\n]*+\n|/\*(?:(?!\*/)[\s\S])*+\*/|\#[^\n]*+\n"
 FENCE = r"```+[\w+-]*|~~~+[\w+-]*"
 COLON = r"(?::|：|=>|=(?!=))"
 
@@ -28,6 +28,7 @@ OPENING = re.compile(r"[\s\ufeff]*+(\"\"\"|'''|[\"'“”„‟″‘’‚`«])
 NESTED = re.compile(
     rf"[\s\ufeff]*+(?:([{{])\s*+[{DOUBLE}{SINGLE}]?([\w \-]{{1,40}}?)[{DOUBLE}{SINGLE}]?\s*+:|([\[(]))"
 )
+VALUE_ENDS = DOUBLE + SINGLE + "}])"
 LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
 
 
@@ -49,7 +50,7 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(
         rf"(?<!\\)([{DOUBLE}])({word})([{DOUBLE}])\s*+{COLON}"
         rf"|(?<![\\\w])([{SINGLE}])({word})([{SINGLE}])\s*+{COLON}"
-        rf"|(?<![\w\"'“”‘’`\\.\-])((?i:{exact})[\w\-]{{0,20}})\s*+{COLON}"
+        rf"|(?<![\w\"'“”‘’`\\.\-])([^\W\d][\w\-]{{0,47}})\s*+{COLON}"
     )
 
 
@@ -62,29 +63,46 @@ def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
         if found is None:
             continue
         bare = match.group(7) is not None
+        if bare and found[0].casefold() not in key.casefold():
+            continue  # "for:" and "against:" are words of a sentence too
         if not _structural(text, match.start(), bare):
             continue
-        if bare and shape.fields[found[0]] == "string" and not OPENING.match(text, match.end()):
+        if bare and shape.fields[found[0]] == "string" and not _opens(text, match.end()):
             continue
         flag = "bare_key" if bare else found[1]
         yield Anchor(match.start(), match.end(), found[0], match.group(1) or match.group(4) or "", flag)
+
+
+def _opens(text: str, at: int) -> bool:
+    """Whether a text, or a text in an object or list of its own, begins here."""
+    if OPENING.match(text, at):
+        return True
+    nested = NESTED.match(text, at)
+    return nested is not None and OPENING.match(text, nested.end()) is not None
 
 
 def _structural(text: str, start: int, bare: bool) -> bool:
     """Whether what stands before a key lets a key stand there."""
     before = text[max(0, start - 200) : start]
     stripped = before.rstrip(" \t\r\n\ufeff")
+    new_line = "\n" in before[len(stripped) :]
+    while stripped.endswith("*/") and "/*" in stripped[:-2]:
+        stripped = stripped[: stripped.rindex("/*", 0, -2)].rstrip(" \t\r\n\ufeff")
     if not stripped:
         return True
-    new_line = "\n" in before[len(stripped) :]
     last = stripped[-1]
     if last in "{[(":
         return True
     if bare:
         if last == ",":
             earlier = stripped[:-1].rstrip()
-            return new_line or not earlier or earlier[-1] in DOUBLE + SINGLE + "}])" or earlier[-1].isdigit()
-        return new_line or last in DOUBLE + SINGLE + "}"
+            return (
+                new_line
+                or not earlier
+                or earlier[-1] in VALUE_ENDS
+                or LITERAL_BEFORE.search(earlier) is not None
+            )
+        return new_line or last in VALUE_ENDS
     if last in ",;}])" or last in DOUBLE or last in SINGLE or new_line:
         return True
-    return stripped.endswith("*/") or LITERAL_BEFORE.search(stripped) is not None
+    return LITERAL_BEFORE.search(stripped) is not None

@@ -11,13 +11,15 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from relearn.repair.locate import anchors
+from relearn.repair.schema import Shape
 from relearn.repair.verbatim import JSON, PYTHON, unescape_mapped
 
 _BLANK = r"(?:\s|\\[nrt])*+"
 _OPEN = re.compile(
-    rf"(?<![\w\\])([\"'])(?={_BLANK}(?:```\w*{_BLANK})?[\[{{]{_BLANK}[\[{{]?{_BLANK}(?:\\[\"']|\"|'|\w))"
+    rf"(?<![\w\\])([\"'])(?={_BLANK}(?:```\w*{_BLANK})?[\[{{]{_BLANK}[\[{{]?{_BLANK}(?:\\[\"']|\\u20|[\"'“”\w/#]))"
 )
-_ESCAPED_KEY = re.compile(r"\\+[\"'][\w][\w \-]{0,47}\\+[\"']\s*+:")
+_ESCAPED_KEY = re.compile(r"\\+[\"']([\w][\w \-]{0,47})\\+[\"']\s*+:")
 _END = {
     '"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL),
     "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL),
@@ -37,17 +39,25 @@ class Wrapped:
     dialect: str
 
 
-def looks_wrapped(text: str) -> bool:
+def looks_wrapped(text: str, shape: Shape) -> bool:
     """Whether reading the text once may not be enough (cheap: most texts have neither sign)."""
-    return "\\" in text and (_ESCAPED_KEY.search(text) is not None or _OPEN.search(text) is not None)
+    return "\\" in text and (_escaped_field(text, 0, shape) is not None or _OPEN.search(text) is not None)
 
 
-def wrapped(text: str) -> Iterator[Wrapped]:
-    """The strings that hold objects, in order, not overlapping. A string never closed goes to the end."""
+def _escaped_field(text: str, at: int, shape: Shape) -> re.Match[str] | None:
+    """The first key of a field whose quotes are escaped."""
+    for match in _ESCAPED_KEY.finditer(text, at):
+        if shape.keys.match(match.group(1)) is not None:
+            return match
+    return None
+
+
+def wrapped(text: str, shape: Shape) -> Iterator[Wrapped]:
+    """The strings that hold objects with a field, in order, not overlapping; one never closed goes to the end."""
     at = 0
     while True:
         opening = _OPEN.search(text, at)
-        escaped = _ESCAPED_KEY.search(text, at)
+        escaped = _escaped_field(text, at, shape)
         if opening is None and escaped is None:
             return
         if opening is not None and (escaped is None or opening.start() < escaped.start()):
@@ -59,10 +69,12 @@ def wrapped(text: str) -> Iterator[Wrapped]:
                 _AFTER.match(text, closing.end()) is not None
                 or _NEWLINE_AFTER.match(text, closing.end()) is not None
             )
-            keyed = _ESCAPED_KEY.search(inside) is not None
-            if "\\" in inside and (keyed or (quote == "'" and whole and _has_bare_key(inside))):
-                dialect = PYTHON if quote == "'" or not keyed else JSON
+            escaped_key = _escaped_field(inside, 0, shape) is not None
+            decoded = ""
+            if "\\" in inside and (whole or escaped_key) and not _is_value(text, opening.start(), at):
+                dialect = PYTHON if quote == "'" else JSON
                 decoded, offsets = unescape_mapped(inside, dialect, opening.end())
+            if decoded and next(anchors(decoded, shape), None) is not None:
                 yield Wrapped(
                     opening.start(), closing.end() if closing else len(text), decoded, offsets, dialect
                 )
@@ -81,8 +93,6 @@ def wrapped(text: str) -> Iterator[Wrapped]:
         return
 
 
-_BARE_KEY = re.compile(r"\"[\w][\w \-]{0,47}\"\s*+:")
-
-
-def _has_bare_key(inside: str) -> bool:
-    return _BARE_KEY.search(inside) is not None
+def _is_value(text: str, quote: int, floor: int) -> bool:
+    """Whether a string is the value of a key: then it is a text that happens to begin with a bracket."""
+    return text[max(floor, quote - 20) : quote].rstrip().endswith(":")

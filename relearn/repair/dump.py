@@ -1,0 +1,185 @@
+"""What a file of raw replies may be, and how it is taken apart into texts to read.
+
+JSON Lines of replies or of records are read line by line, in constant memory; a line that is not whole JSON is
+held with its neighbours and read as plain text. Any other file is one text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from relearn.records import InputError
+from relearn.repair.schema import Shape
+
+CONTENT_KEYS = (
+    "content",
+    "text",
+    "response",
+    "reply",
+    "completion",
+    "output",
+    "raw",
+    "answer",
+    "generated_text",
+)
+ID_KEYS = ("id", "custom_id", "review_id", "key", "index")
+LOOK_AHEAD = 64
+
+
+@dataclass(slots=True)
+class Text:
+    """A text to read. `base` is added to its offsets; `id` and `line` say where it came from when it is a reply."""
+
+    text: str
+    base: int = 0
+    id: str | int | None = None
+    line: int | None = None
+    finish_reason: str | None = None
+    reply: bool = False
+    broken: bool = False
+
+
+def texts(file: BinaryIO, name: str, shape: Shape) -> Iterator[Text]:
+    """The texts of a file, in order. InputError when it is not UTF-8, naming the line."""
+    lines = _decoded(file, name)
+    held: list[str] = []
+    blank = True
+    for line in lines:
+        held.append(line)
+        if line.strip("\ufeff \t\r\n"):
+            blank = False
+            if _line(line, shape) is not None or len(held) >= LOOK_AHEAD:
+                break
+    if blank:
+        return
+    if _line(held[-1], shape) is not None:
+        yield from _lines(_joined(held, lines), shape)
+        return
+    held.extend(lines)
+    text = "".join(held)
+    del held
+    replies = _array(text, shape)
+    if replies is None:
+        yield Text(text)
+    else:
+        yield from replies
+
+
+def _joined(held: list[str], rest: Iterator[str]) -> Iterator[str]:
+    yield from held
+    yield from rest
+
+
+def _decoded(file: BinaryIO, name: str) -> Iterator[str]:
+    for number, raw in enumerate(file, 1):
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
+            ) from None
+
+
+def _line(line: str, shape: Shape) -> Text | None:
+    """The line as a reply or a record of its own; None when it is neither."""
+    stripped = line.strip("\ufeff \t\r\n")
+    if not (stripped.startswith("{") and stripped.endswith("}")):
+        return None
+    try:
+        value = json.loads(stripped)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    reply = _reply(value, shape)
+    if reply is not None:
+        return reply
+    if any(shape.keys.match(key) is not None for key in value):
+        return Text(line)
+    return None
+
+
+def _reply(value: dict[str, Any], shape: Shape) -> Text | None:
+    """A row of replies: `id`, `content`, `finish_reason`, or an answer of a chat-completions server."""
+    if any(key in shape.fields for key in value):
+        return None
+    identity = next((value[key] for key in ID_KEYS if isinstance(value.get(key), str | int)), None)
+    for path in (("response", "body"), ("response",), ("body",), ()):
+        inner: Any = value
+        for key in path:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        choices = inner.get("choices") if isinstance(inner, dict) else None
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            message = choices[0].get("message")
+            content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
+            if content is None or isinstance(content, str):
+                return Text(content or "", 0, identity, None, _word(choices[0].get("finish_reason")), True)
+    if "content" in value:
+        found = ["content"]
+    else:
+        found = [key for key in CONTENT_KEYS if isinstance(value.get(key), str)]
+        if any(shape.keys.match(key) is not None for key in value):
+            return None
+    if len(found) != 1 or not (value[found[0]] is None or isinstance(value[found[0]], str)):
+        return None
+    return Text(value[found[0]] or "", 0, identity, None, _word(value.get("finish_reason")), True)
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _lines(lines: Iterable[str], shape: Shape) -> Iterator[Text]:
+    at = 0
+    other: list[str] = []
+    other_at = other_line = 0
+    replies = 0
+
+    def flush() -> Iterator[Text]:
+        if "".join(other).strip("\ufeff \t\r\n"):
+            text = Text("".join(other), other_at, broken=replies > 0)
+            if replies:
+                text.line = other_line
+            yield text
+        other.clear()
+
+    for number, line in enumerate(lines, 1):
+        found = _line(line, shape)
+        if found is None:
+            if not other:
+                other_at, other_line = at, number
+            other.append(line)
+        else:
+            yield from flush()
+            found.line = number
+            if found.reply:
+                replies += 1
+            else:
+                found.base, found.line = at, None
+            yield found
+        at += len(line)
+    yield from flush()
+
+
+def _array(text: str, shape: Shape) -> list[Text] | None:
+    """Replies from one JSON document: an array of them, an object that wraps the array, or a single reply."""
+    stripped = text.strip("\ufeff \t\r\n")
+    if not stripped or stripped[0] not in "[{" or '"' not in stripped:
+        return None
+    try:
+        value = json.loads(stripped)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict):
+        single = _reply(value, shape)
+        if single is not None:
+            return [single]
+        lists = [child for child in value.values() if isinstance(child, list)]
+        value = lists[0] if len(lists) == 1 else None
+    if not isinstance(value, list) or not value:
+        return None
+    replies = [_reply(row, shape) if isinstance(row, dict) else None for row in value]
+    return [reply for reply in replies if reply is not None] if all(replies) else None
