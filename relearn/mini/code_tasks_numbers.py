@@ -85,7 +85,7 @@ FAMILIES: tuple[Family, ...] = (
     function(
         "power",
         "power_$word($amount)",
-        "multiplies $amount with itself in a loop over range($digit)",
+        "multiplies $amount with itself $digit times in a loop",
         "result = 1\nfor step in range($digit):\n    result = result * $amount\nreturn result",
         (NUMBER, AMOUNT),
         ("assert power_$word(2) == 2 ** $digit", "assert power_$word(1) == 1"),
@@ -145,7 +145,7 @@ FAMILIES: tuple[Family, ...] = (
     function(
         "compare",
         "${more}_or_$less(number)",
-        'returns "$more" when number > $digit, else "$less"',
+        'returns "$more" when number is over $digit, else "$less"',
         'if number > $digit:\n    return "$more"\nreturn "$less"',
         (PAIR, NUMBER),
         ('assert ${more}_or_$less(99) == "$more"', 'assert ${more}_or_$less($digit) == "$less"'),

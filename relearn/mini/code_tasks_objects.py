@@ -75,8 +75,8 @@ FAMILIES: tuple[Family, ...] = (
         name="class_counter",
         task="code",
         asks=(
-            "Write a Python class $Thing that starts with count = $digit and has a method add.",
-            "Define $Thing in Python, a class that starts with count = $digit and has a method add.",
+            "Write a Python class $Thing whose count starts at $digit, with a method add.",
+            "Define $Thing in Python, a class whose count starts at $digit, with a method add.",
         ),
         answer=(
             "class $Thing:\n    def __init__(self):\n        self.count = $digit\n\n"
