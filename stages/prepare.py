@@ -10,14 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from relearn import corpora
 from relearn.params import Params
 from relearn.params.groups import Counts, MiniSource
 from relearn.progress import say
-from relearn.records import InputError, Original, Review, write_json, write_jsonl
+from relearn.records import Original, Review, write_json, write_jsonl
+from relearn.scoring.probes import read as read_probes
 from stages import paths
 from stages.run import main
 
@@ -31,11 +29,13 @@ def work(params: Params) -> dict[str, Any]:
         counts = corpora.tally(reviews, originals)
     else:
         folder = _shown(paths.sources(params.profile))
+        # read whole, checks too: a mistake in them should show now, not after the training
+        probes = read_probes(folder / "probes.yaml")
         reviews, originals, counts = corpora.load(
             group,
             folder,
             params.seed,
-            probes=_probes(folder / "probes.yaml"),
+            probes=[probe.instruction for probe in probes],
             memory=paths.CACHE / "hub",
         )
     write_jsonl(paths.REVIEWS, reviews)
@@ -60,24 +60,6 @@ def _shown(folder: Path) -> Path:
     """The folder as messages show it: from the working directory, which is the repository when dvc runs the stage."""
     relative = Path(os.path.relpath(folder))
     return folder if ".." in relative.parts else relative
-
-
-def _probes(file: Path) -> list[str]:
-    """The probe's instructions, which no row may hold."""
-    try:
-        probes = YAML(typ="safe").load(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{file}: no such file; the probe needs its ten instructions, restore it with git"
-        ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]}); mend it by hand") from None
-    if not isinstance(probes, list):
-        raise InputError(f"{file}: a list of probes is expected, each with id, kind, instruction and check")
-    for number, probe in enumerate(probes, 1):
-        if not isinstance(probe, dict) or not isinstance(probe.get("instruction"), str):
-            raise InputError(f"{file}, probe {number}: no instruction; write one")
-    return [probe["instruction"] for probe in probes]
 
 
 def _tell(counts: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from relearn.corpora.table import Row, Table
 from relearn.params.groups import Counts, HubReviews, MaxChars, ReviewColumns
 from relearn.records import InputError, Review
 
-_BREAKS = re.compile(r"(?:[ \t]*<br\s*/?>[ \t]*)+", re.IGNORECASE)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _POLARITY = {
     "0": "negative",
     "-1": "negative",
@@ -47,7 +47,7 @@ def reviews(
             label = None if raw is None else _label(reading, number, row, columns.label)
             if raw is None or label is None:
                 continue
-            text = _BREAKS.sub("\n", raw)
+            text = without_breaks(raw)
             if not text.strip():
                 reading.skip("empty")
                 continue
@@ -80,6 +80,16 @@ def reviews(
         for split, review in rows_of(picked)
     ]
     return rows, report(reading, picked) | {"splits": by_label(rows)}
+
+
+def without_breaks(text: str) -> str:
+    """The text with each run of HTML line breaks, and the blanks around it, as one newline."""
+    first, *rest = _BREAK.split(text)
+    if not rest:
+        return text
+    *middle, last = rest
+    lines = [line.strip(" \t") for line in middle if not line.isspace() and line]
+    return "\n".join([first.rstrip(" \t"), *lines, last.lstrip(" \t")])
 
 
 def _label(reading: Reading, number: int, row: Row, column: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relearn.corpora import load, tally
-from relearn.corpora.reviews import polarity
+from relearn.corpora.reviews import polarity, without_breaks
 from relearn.corpora.select import normalise
 from relearn.params.groups import Prepare
 from relearn.records import InputError, Original, Review
@@ -111,6 +112,27 @@ def test_texts_are_kept_but_for_html_breaks(tmp_path: Path) -> None:
     texts = [review.text for review in run(path)[0]]
     assert "  Two <b>words</b>.\nAnd\nmore &amp;\nend  " in texts
     assert {row["review"] for row in rows[1:]} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a<br />b", "a\nb"),
+        ("a <br /><br/>\n<BR> b", "a\nb"),
+        ("a\n\nb  c", "a\n\nb  c"),
+        ("<br>a<br>", "\na\n"),
+        ("a <branch> < b", "a <branch> < b"),
+    ],
+)
+def test_html_breaks(text: str, expected: str) -> None:
+    assert without_breaks(text) == expected
+
+
+def test_html_breaks_take_linear_time() -> None:
+    text = (" " * 50_000 + "<br ") * 20 + "<br>" * 50_000
+    started = time.process_time()
+    without_breaks(text)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
