@@ -126,11 +126,24 @@ class Prepare(Group):
     source: Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="kind")]
     reviews: Counts
     code: Counts
-    general: Counts
+    general: Counts | None = key("Rows of general instructions; null where the source has none.")
     max_chars: MaxChars
     near_duplicates: NearDuplicates | None = key(
         "Also drop near-duplicates across splits; null for exact ones only."
     )
+
+    @model_validator(mode="after")
+    def _general(self) -> Prepare:
+        has = isinstance(self.source, MiniSource) or self.source.general is not None
+        if has and self.general is None:
+            raise ValueError(
+                "general is null, but the source has general instructions; give train, val and test"
+            )
+        if not has and self.general is not None:
+            raise ValueError(
+                "general asks for rows, but source.general is null; set both to null, or neither"
+            )
+        return self
 
 
 # --- generate ----------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from tests.unit.params.test_load import RATES, parsed
 
 RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "shares of breakage": ("mini", {"generate.teacher.breakage.fence": 0.9}, "generate.teacher.breakage", "lower some"),
+    "no rows of a task that is there": ("files", {"prepare.general": None}, "prepare", "give train, val and test"),
+    "no rows of a task of mini": ("mini", {"prepare.general": None}, "prepare", "give train, val and test"),
+    "rows of a task that is not there": ("files", {"prepare.source.general": None}, "prepare", "set both to null, or neither"),
     "answer caps": ("mini", {"generate.max_tokens": 600}, "generate", "raise it to at least max_tokens"),
     "reply lengths": ("files", {"repair.min_chars": 5000}, "repair", "raise max_chars or lower min_chars"),
     "no review in the instruction": ("mini", {"repair.instructions.agree": "Agree."}, "repair.instructions", "{review} exactly once"),
