@@ -57,7 +57,7 @@ ECHOES: dict[str, tuple[str, ...]] = {
         'For me "{word}" is the wrong word for it.',
         'You write "{word}", and I could not believe it.',
         'I can find no reason to call it "{word}".',
-        'To call it "{word}" is the wrong word for me.',
+        'To call it "{word}" is just wrong, I think.',
     ),
 }
 TAILS: dict[Polarity, tuple[str, ...]] = {
