@@ -8,6 +8,7 @@ that comes with a repository is never run.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ def settle(threads: int, seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     set_seed(seed)
     logging.set_verbosity_error()
+    # peft 0.21 asks each model about a property that transformers 5.23 has renamed.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     logging.disable_progress_bar()
 
 

@@ -95,7 +95,7 @@ def train(
         data_seed=schedule.seed,
         use_cpu=schedule.device == "cpu",
         bf16=schedule.bf16,
-        gradient_checkpointing=schedule.gradient_checkpointing,
+        activation_checkpointing=schedule.gradient_checkpointing,
         save_strategy="steps",
         save_steps=schedule.checkpoint_every,
         save_total_limit=2,
