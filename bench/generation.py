@@ -28,7 +28,21 @@ from pathlib import Path
 from typing import Any
 
 WAYS = ("relearn", "bare", "bare-aio", "distilabel")
-WORDS = ("the", "film", "was", "a", "slow", "careful", "story", "about", "house", "sea", "people", "never", "speak")
+WORDS = (
+    "the",
+    "film",
+    "was",
+    "a",
+    "slow",
+    "careful",
+    "story",
+    "about",
+    "house",
+    "sea",
+    "people",
+    "never",
+    "speak",
+)
 
 
 def text(number: int) -> str:

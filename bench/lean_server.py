@@ -1,8 +1,8 @@
 """A chat-completions server with nothing in it but a delay: what remains of a benchmark is the client.
 
-    python -m bench.lean_server --latency 0.3 [--log FILE]
+    python -m bench.lean_server --latency 0.3 [--arrivals]
 
-Prints its address. Answers are fixed but for an echo of nothing; a byte-level HTTP/1.1 reader keeps its own cost
+Prints its address. The answer is always the same; a byte-level HTTP/1.1 reader keeps its own cost
 at some tens of microseconds a request. `GET /count` says how many requests have arrived.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
 
@@ -106,10 +107,8 @@ def main() -> None:
     options = parser.parse_args()
     Lean.latency = options.latency
     Lean.arrivals = [] if options.arrivals else None
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options.port))
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from relearn.endpoint.budget import Budget, Guess, OverBudget
-from relearn.endpoint.client import Client
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.limits import Limits, backoff
@@ -84,6 +83,8 @@ class _Run:
         self.started = time.monotonic()
 
     async def go(self, requests: Iterator[Request]) -> None:
+        from relearn.endpoint.client import Client  # takes most of a second: not for a run that sends nothing
+
         settings = self.settings
         self.limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
         self.budget = Budget(settings.budget_usd, self.before.cost)

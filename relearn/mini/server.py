@@ -144,7 +144,7 @@ class Server:
         except ValueError as problem:
             return _error(Failure(400, str(problem), "invalid_request_error"))
         self.arrived += 1
-        digest = hashlib.sha256(json.dumps(asked["messages"], sort_keys=True).encode()).hexdigest()
+        name = digest(asked["messages"])
         headers: dict[str, str] = {}
         fault: str | None = None
         if self.quota is not None:
@@ -152,7 +152,7 @@ class Server:
             fault = None if admitted else "rate_limit_bare"
         fault = fault or self.faults.next()
         if self.log is not None:
-            line = {"time": time.time(), "messages": digest, "cap": asked.get("max_tokens"), "fault": fault}
+            line = {"time": time.time(), "messages": name, "cap": asked.get("max_tokens"), "fault": fault}
             self.log.write(json.dumps(line) + "\n")
             self.log.flush()
         if fault in FAILURES:
@@ -166,7 +166,7 @@ class Server:
             return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
         if fault == "reset":
             return await _reset(request, text.encode())
-        self.seen[digest] = self.seen.get(digest, 0) + 1
+        self.seen[name] = self.seen.get(name, 0) + 1
         return web.Response(text=text, content_type="application/json", headers=headers)
 
     async def _stall(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -177,6 +177,11 @@ class Server:
         ):
             await asyncio.sleep(0.05)
         return _error(FAILURES["unavailable"])
+
+
+def digest(messages: object) -> str:
+    """The name of a list of messages in `seen` and in the log: SHA-256 (hex) of its JSON."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
 
 
 def _spoil(body: dict[str, Any], fault: str | None) -> dict[str, Any]:
