@@ -139,7 +139,8 @@ def main() -> int:
     parser.add_argument(
         "--peer-share", type=float, default=1.0, help="share of the records json-repair is run on"
     )
-    parser.add_argument("--show", type=int, default=0, help="print this many failures")
+    parser.add_argument("--show", type=int, default=0, help="print this many wrong answers")
+    parser.add_argument("--refused", action="store_true", help="count refusals among the failures to show")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     clean = clean_records(options.data, rng)
@@ -157,7 +158,7 @@ def main() -> int:
         kept = mine(broken.text)
         clocks["mine"] += time.perf_counter() - started
         counts = judge(broken, kept)
-        if shown < options.show and (counts["wrong"] or counts["refused"]):
+        if shown < options.show and (counts["wrong"] or (counts["refused"] and options.refused)):
             shown += 1
             print(f"--- {classes} {dict(counts)}\n{broken.text!r}\nkept {kept}\nrecords {broken.records}")
         groups = [f"alone: {classes[0]}"] if len(classes) == 1 else [f"pair: {name}" for name in classes]

@@ -15,10 +15,11 @@ from relearn.repair.locate import Anchor
 from relearn.repair.schema import Shape
 from relearn.repair.shape import TEXT_KEYS
 from relearn.repair.tree import NUMBER, Draft, Part, number
-from relearn.repair.verbatim import JSON, PYTHON, decode, has_invalid_escape
+from relearn.repair.verbatim import JSON, LOOSE, decode, has_invalid_escape
 
 BACKWARD = 64
 EXTRA_KEYS = 32
+MAX_PAIRS = 2000
 EXTRA_CHARS = 20_000
 APOSTROPHES = "'‘’‚`"
 CLOSERS = {
@@ -94,9 +95,17 @@ def bare_quotes(value: str, closers: str) -> list[int]:
     return found
 
 
+def quotes_pair_up(value: str, closers: str) -> bool:
+    """Whether the number of quotes inside a value that could have closed it is even."""
+    if closers[0] in APOSTROPHES:
+        return len(bare_quotes(value, closers)) % 2 == 0
+    plain = ESCAPE.sub("", value) if "\\" in value else value
+    return sum(plain.count(closer) for closer in set(closers)) % 2 == 0
+
+
 def _pairs(value: str, at: list[int]) -> bool:
     """Whether quotes come in pairs, each opening before what it quotes and closing after it."""
-    if len(at) % 2:
+    if len(at) % 2 or len(at) > MAX_PAIRS:
         return False
     for turn, place in enumerate(at):
         before = value[place - 1] if place else " "
@@ -190,8 +199,11 @@ class Reader:
             quote = quote[0]  # an ordinary quote, and a text that begins with two or three of them
         start = opening.start(1) + len(quote)
         closers = CLOSERS[quote]
-        codec = (PYTHON,) if anchor.quote == "'" and quote[0] in "\"'" else (JSON,)
-        place, same, more, why = self._close(anchor, start, closers, following, stop)
+        codec = (LOOSE,) if quote[0] == "'" or anchor.quote == "'" else (JSON,)
+        if "nested" in flags:
+            place, same, more, why = self._close_nested(start, closers, following, stop)
+        else:
+            place, same, more, why = self._close(anchor, start, closers, following, stop)
         if place < 0:
             end = self._cut_end(start, stop, following)
             return Part(None, start, end, codec, tuple(flags), None, why), False
@@ -216,7 +228,7 @@ class Reader:
         text = self.text
         stop = self._object_before(start, closers, following, stop)
         width = 3 if len(closers) == 3 and closers[0] == closers[1] else 1
-        extra, suspect = self._before_extra_key(start, closers, following, stop)
+        extra, suspect = self._before_extra_key(anchor, start, closers, following, stop)
         if extra is not None:
             return extra[0], extra[1], [], ""
         doubtful = False
@@ -242,7 +254,7 @@ class Reader:
         for at, closing, same in candidates:
             raw = text[start:at]
             if same:
-                if at != candidates[-1][0] and len(bare_quotes(raw, closers)) % 2:
+                if at != candidates[-1][0] and not quotes_pair_up(raw, closers):
                     continue
                 if suspect:
                     return -1, False, [], "ambiguous_end"
@@ -254,6 +266,31 @@ class Reader:
         if at >= 0 and not suspect:
             return at, False, [], ""
         return -1, False, [], "ambiguous_end" if doubtful or suspect else "cut_off"
+
+    def _close_nested(
+        self, start: int, closers: str, following: Anchor | None, stop: int
+    ) -> tuple[int, bool, list[str], str]:
+        """As `_close`, for a value in an object of its own: the brace that closes the object must follow."""
+        text = self.text
+        for turn, match in enumerate(_object_close(closers).finditer(text, start, stop)):
+            if turn == 200:
+                break
+            raw = text[start : match.start()]
+            if (
+                _escaped(text, match.start(), start)
+                or len(bare_quotes(raw, closers)) % 2
+                or _open_braces(raw) > 0
+            ):
+                continue
+            after = match.end()
+            if following is None:
+                return match.start(), False, [], ""
+            if locate.SAME.fullmatch(text, after, stop):
+                return match.start(), True, [], ""
+            key = NEXT_KEY.match(text, after, stop)
+            same = key is not None and self._chain(key.end(), following, stop, set()) is True
+            return match.start(), same, [], ""
+        return -1, False, [], "cut_off"
 
     def _object_before(self, start: int, closers: str, following: Anchor | None, stop: int) -> int:
         """Where the object of the following key begins, if it is another object: no value reaches past that."""
@@ -274,7 +311,7 @@ class Reader:
             raw = text[start : match.start()]
             if (
                 not _escaped(text, match.start(), start)
-                and len(bare_quotes(raw, closers)) % 2 == 0
+                and quotes_pair_up(raw, closers)
                 and _open_braces(raw) <= 0
             ):
                 return match.start("brace")
@@ -345,7 +382,7 @@ class Reader:
         return -1
 
     def _before_extra_key(
-        self, start: int, closers: str, following: Anchor | None, stop: int
+        self, anchor: Anchor, start: int, closers: str, following: Anchor | None, stop: int
     ) -> tuple[tuple[int, bool] | None, bool]:
         """The close of a value that keys nobody asked for follow; and whether there is a trace of one that fails."""
         text = self.text
@@ -359,8 +396,10 @@ class Reader:
             at = match.start()
             if _escaped(text, at, start):
                 continue
+            if match.group(3) is not None and (anchor.quote or "," not in text[at : match.start(3)]):
+                continue  # a bare word before a colon is a key only where the keys are bare
             raw = text[start:at]
-            if len(bare_quotes(raw, closers)) % 2 or _open_braces(raw) > 0:
+            if not quotes_pair_up(raw, closers) or _open_braces(raw) > 0:
                 continue
             chained = self._chain(match.end(), following, stop, failed)
             if chained is not None:
@@ -411,7 +450,7 @@ class Reader:
 
     def _strings(self, anchor: Anchor, following: Anchor | None, stop: int) -> tuple[Part, bool]:
         text = self.text
-        codec = (PYTHON,) if anchor.quote == "'" else (JSON,)
+        codec = (LOOSE,) if anchor.quote == "'" else (JSON,)
         opening = re.compile(r"\s*+\[\s*+").match(text, anchor.after, stop)
         if opening is None:
             return Part(None, anchor.after, stop, (), (), None, "wrong_type"), False
@@ -488,6 +527,14 @@ def _boundary(closers: str) -> re.Pattern[str]:
     return re.compile(
         rf"{close}[\s,;]*+\}}[\s,;\]}}]*+(?:```\w*+\s*+)*+\[?\s*+(?P<brace>\{{)\s*+[\"'“]?[^\W\d][\w \-]{{0,40}}[\"'”]?\s*+:"
     )
+
+
+@lru_cache(maxsize=16)
+def _object_close(closers: str) -> re.Pattern[str]:
+    close = (
+        re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
+    )
+    return re.compile(rf"{close}(?:[\s,;]|{locate.COMMENT})*+\}}")
 
 
 @lru_cache(maxsize=16)

@@ -21,6 +21,7 @@ from relearn.repair.tree import Draft, Part, read_strict
 from relearn.repair.verbatim import delimiters, holds
 
 TRIES = 4
+MAX_COMMENTS = 20_000
 STRAY = re.compile(rf"[\s,;:{{}}\[\]()\ufeff]|{locate.FENCE}|[\"'`“”]")
 WRAPPER_KEY = re.compile(r"[\"'“]?[\w][\w \-.]{0,47}[\"'”]?\s*+:\s*+(?=[\[{\s]|\Z)")
 COMMENT = re.compile(locate.COMMENT)
@@ -247,7 +248,7 @@ def outside(gap: str) -> tuple[set[str], tuple[int, int] | None]:
     if not gap.strip():
         return flags, None
     plain = gap
-    if "//" in plain or "/*" in plain or "#" in plain:
+    if len(plain) < MAX_COMMENTS and ("//" in plain or "/*" in plain or "#" in plain):
         without = COMMENT.sub(lambda match: " " * len(match.group()), plain)
         if not re.search(r"\w", STRAY.sub("", without)):
             flags.add("comment")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from relearn.repair.schema import Shape
 
 DOUBLE = '"“”„‟″'
 SINGLE = "'‘’‚`"
-COMMENT = r"//[^\n]*+\n|/\*(?:(?!\*/)[\s\S])*+\*/|\#[^\n]*+\n"
+_LINE = r"(?:[^\n\"'”]|[\"'”](?!\s*[,}\]])){0,300}+\n"
+COMMENT = rf"//{_LINE}|/\*(?:[^*]|\*(?!/)){{0,300}}+\*/|\#{_LINE}"
+"""A comment; one that holds a quote and a comma or bracket after it is rather code, and the end of a value."""
 FENCE = r"```+[\w+-]*|~~~+[\w+-]*"
-COLON = r"(?::|：|=>|=(?!=))"
+COLON = re.compile(r"[:：]|=>")
+KEY_CHARS = 64
+BARE_KEY = re.compile(r"(?<![\w\"'“”‘’`\\.\-])[^\W\d][\w\-]{0,47}$")
 
 SAME = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+")
 """Between two values of one object."""
@@ -43,34 +46,49 @@ class Anchor:
     flag: str | None
 
 
-@lru_cache(maxsize=64)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    exact = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    word = rf"(?:{exact}|[^\W_][\w \-.]{{0,47}})"
-    return re.compile(
-        rf"(?<!\\)([{DOUBLE}])({word})([{DOUBLE}])\s*+{COLON}"
-        rf"|(?<![\\\w])([{SINGLE}])({word})([{SINGLE}])\s*+{COLON}"
-        rf"|(?<![\w\"'“”‘’`\\.\-])([^\W\d][\w\-]{{0,47}})\s*+{COLON}"
-    )
-
-
 def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
     """The keys of fields, in the order of the text; a word in the middle of a sentence is not one."""
     match_key = shape.keys.match
-    for match in _pattern(tuple(shape.fields)).finditer(text):
-        key = match.group(2) or match.group(5) or match.group(7)
+    for colon in COLON.finditer(text):
+        base = max(0, colon.start() - KEY_CHARS)
+        head = text[base : colon.start()].rstrip(" \t\r\n")
+        if not head:
+            continue
+        last = head[-1]
+        if last in DOUBLE or last in SINGLE:
+            opening = _opening(head, last)
+            key = head[opening + 1 : -1]
+            if opening < 0 or not key or key[-1] == "\\" or "\n" in key:
+                continue
+            if opening and (head[opening - 1] == "\\" or (last in SINGLE and head[opening - 1].isalnum())):
+                continue
+            bare = False
+        else:
+            word = BARE_KEY.search(head)
+            if word is None:
+                continue
+            opening, key, bare = word.start(), word.group(), True
         found = match_key(key)
         if found is None:
             continue
-        bare = match.group(7) is not None
+        start = base + opening
         if bare and found[0].casefold() not in key.casefold():
             continue  # "for:" and "against:" are words of a sentence too
-        if not _structural(text, match.start(), bare):
+        if not _structural(text, start, bare):
             continue
-        if bare and shape.fields[found[0]] == "string" and not _opens(text, match.end()):
+        if bare and shape.fields[found[0]] == "string" and not _opens(text, colon.end()):
             continue
-        flag = "bare_key" if bare else found[1]
-        yield Anchor(match.start(), match.end(), found[0], match.group(1) or match.group(4) or "", flag)
+        yield Anchor(
+            start, colon.end(), found[0], "" if bare else head[opening], "bare_key" if bare else found[1]
+        )
+
+
+def _opening(head: str, last: str) -> int:
+    """Where the quote that goes with the last one stands, or -1."""
+    if last in "\"'":
+        return head.rfind(last, 0, len(head) - 1)
+    family = DOUBLE if last in DOUBLE else SINGLE
+    return max(head.rfind(quote, 0, len(head) - 1) for quote in family)
 
 
 def _opens(text: str, at: int) -> bool:

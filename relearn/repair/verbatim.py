@@ -12,6 +12,8 @@ from array import array
 
 JSON = "json"
 PYTHON = "python"
+LOOSE = "loose"
+"""JSON's escapes, and those of Python's `repr`: what single quotes may hold, whoever wrote them."""
 PLAIN = "plain"
 Codec = tuple[str, ...]
 """Dialects undone one after the other, outermost first: ("json", "json") is a string encoded twice."""
@@ -29,12 +31,14 @@ _JSON_ESCAPE = re.compile(rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|.)", re.DOTALL)
 _PYTHON_ESCAPE = re.compile(
     rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}}|x[0-9a-fA-F]{{2}}|[0-7]{{1,3}}|.)", re.DOTALL
 )
+_LOOSE_ESCAPE = re.compile(rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}}|x[0-9a-fA-F]{{2}}|.)", re.DOTALL)
+_ESCAPES = {JSON: _JSON_ESCAPE, PYTHON: _PYTHON_ESCAPE, LOOSE: _LOOSE_ESCAPE}
 _INVALID = re.compile(r"\\(?:u(?![0-9a-fA-F]{4})|[^\"\\/bfnrtu])", re.DOTALL)
 
 
 def _undo(body: str, dialect: str) -> str:
     """The text of one escape, given without its backslash; an unknown escape stands for itself."""
-    if dialect == JSON:
+    if dialect in (JSON, LOOSE):
         plain = _SIMPLE.get(body)
         if plain is not None:
             return plain
@@ -42,6 +46,8 @@ def _undo(body: str, dialect: str) -> str:
             return chr(int(body[1:], 16))
         if body[0] == "u" and len(body) == 11:
             return chr(0x10000 + ((int(body[1:5], 16) - 0xD800) << 10) + int(body[7:], 16) - 0xDC00)
+        if dialect == LOOSE and ((body[0] == "x" and len(body) == 3) or (body[0] == "U" and len(body) == 9)):
+            return chr(int(body[1:], 16)) if int(body[1:], 16) <= 0x10FFFF else "\\" + body
         return "\\" + body
     plain = _PYTHON_SIMPLE.get(body)
     if plain is not None:
@@ -63,7 +69,7 @@ def unescape(text: str, dialect: str) -> str:
     """The text with its escapes undone; a backslash that starts no escape of the dialect is kept as it is."""
     if dialect == PLAIN or "\\" not in text:
         return text
-    pattern = _JSON_ESCAPE if dialect == JSON else _PYTHON_ESCAPE
+    pattern = _ESCAPES[dialect]
     return pattern.sub(lambda match: _undo(match.group(1), dialect), text)
 
 
@@ -71,7 +77,7 @@ def unescape_mapped(text: str, dialect: str, base: int = 0) -> tuple[str, array[
     """As `unescape`, with the offset each character came from (plus `base`); one more entry for the end."""
     if dialect == PLAIN or "\\" not in text:
         return text, array("q", range(base, base + len(text) + 1))
-    pattern = _JSON_ESCAPE if dialect == JSON else _PYTHON_ESCAPE
+    pattern = _ESCAPES[dialect]
     parts: list[str] = []
     offsets: array[int] = array("q")
     at = 0

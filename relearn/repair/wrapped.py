@@ -19,7 +19,7 @@ _BLANK = r"(?:\s|\\[nrt])*+"
 _OPEN = re.compile(
     rf"(?<![\w\\])([\"'])(?={_BLANK}(?:```\w*{_BLANK})?[\[{{]{_BLANK}[\[{{]?{_BLANK}(?:\\[\"']|\\u20|[\"'“”\w/#]))"
 )
-_ESCAPED_KEY = re.compile(r"\\+[\"']([\w][\w \-]{0,47})\\+[\"']\s*+:")
+_ESCAPED_KEY = re.compile(r"(?<!\\)\\++[\"']([\w][\w \-]{0,47})\\++[\"']\s*+:")
 _END = {
     '"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL),
     "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL),
