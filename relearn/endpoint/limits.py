@@ -107,14 +107,18 @@ class Pace:
         """
         asked = max(remaining, 1.0) / reset if reset > 0 else None
         rates = [rate for rate in (asked, self.ceiling) if rate is not None]
-        rate = min(rates) if rates else None
-        if rate != self.rate:
-            now = time.monotonic()
-            ahead = max(0.0, self._next - now)
-            if self.rate is not None and rate is not None:  # what was booked at the old rate, at the new one
-                self._next = now + ahead * self.rate / rate
-            self.rate = rate
-            self._changed.set()
+        self.set_rate(min(rates) if rates else None)
+
+    def set_rate(self, rate: float | None) -> None:
+        """Goes on at another rate (units a second, None for no limit); who waits sees it at once."""
+        if rate == self.rate:
+            return
+        now = time.monotonic()
+        ahead = max(0.0, self._next - now)
+        if self.rate is not None and rate is not None:  # what was booked at the old rate, at the new one
+            self._next = now + ahead * self.rate / rate
+        self.rate = rate
+        self._changed.set()
 
 
 class Limits:

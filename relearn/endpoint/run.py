@@ -20,8 +20,10 @@ from relearn.endpoint.limits import Limits, backoff
 from relearn.endpoint.request import Address, Answer, Request, next_cap
 from relearn.endpoint.survey import Survey
 from relearn.endpoint.tally import Settings, Tally
+from relearn.endpoint.throttle import Throttle
 from relearn.records import InputError
 
+PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 
@@ -87,6 +89,7 @@ class _Run:
 
         settings = self.settings
         self.limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+        self.throttle = Throttle()
         self.budget = Budget(settings.budget_usd, self.before.cost)
         workers = min(settings.concurrency, max(1, self.before.missing))
         async with (
@@ -219,7 +222,7 @@ class _Run:
         return answer, True
 
     async def _attempts(self, request: Request) -> Answer:
-        attempt = 0
+        attempt = refused = 0
         while True:
             attempt += 1
             formatted = not self.format_refused
@@ -241,11 +244,16 @@ class _Run:
                 if failed.kind == "unreachable" and attempt >= 3 and not self.tally.exchanges:
                     self._stop(f"{self.address.base_url} cannot be reached ({failed.detail})")
                     raise _Stopped from None
+                if failed.kind == "rate_limit":
+                    self.throttle.refused()
+                    if failed.wait is not None:
+                        self.limits.pause(failed.wait)
+                    if refused < PATIENCE * self.settings.attempts:  # the server works; the rate was too high
+                        refused += 1
+                        attempt -= 1
                 if failed.verdict == "give_up" or attempt >= self.settings.attempts:
                     raise
-                if failed.wait is not None and failed.kind == "rate_limit":
-                    self.limits.pause(failed.wait)
-                wait = failed.wait or backoff(attempt, self.rng, self.settings.backoff_s)
+                wait = failed.wait or backoff(attempt + refused, self.rng, self.settings.backoff_s)
                 async with self._may_stop():
                     await asyncio.sleep(wait)
                 self.tally.retried += 1
@@ -268,7 +276,9 @@ class _Run:
         try:
             async with self._may_stop():
                 await self.limits.acquire(tokens)
+                await self.throttle.pace.acquire()
             self.tally.sent += 1
+            self.throttle.sent()
             sent = time.monotonic()
             try:
                 answer = await self.client.exchange(request, formatted)
@@ -277,6 +287,7 @@ class _Run:
                     cost = most
                     self.tally.cost_unconfirmed += most
                 raise
+            self.throttle.accepted()
             self.tally.exchanges += 1
             self.tally.in_flight_seconds += time.monotonic() - sent
             self.tally.without_format += not answer.formatted

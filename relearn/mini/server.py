@@ -31,19 +31,25 @@ from relearn.mini.faults import FAILURES, Failure, Faults
 
 
 class Quota:
-    """Requests a minute that the server admits: a bucket of `per_minute`, refilled evenly, full at the start."""
+    """Requests a minute that the server admits: a bucket refilled evenly, and full at the start.
 
-    def __init__(self, per_minute: int) -> None:
-        self.limit, self.level, self.seen = per_minute, float(per_minute), time.monotonic()
+    It holds a minute's requests, or `burst`. `silent` keeps the headers back.
+    """
+
+    def __init__(self, per_minute: int, burst: int | None = None, silent: bool = False) -> None:
+        self.per_minute, self.limit, self.silent = per_minute, burst or per_minute, silent
+        self.level, self.seen = float(self.limit), time.monotonic()
 
     def admit(self) -> tuple[bool, dict[str, str]]:
         """Whether one more request fits, and OpenAI's headers that say how full the bucket is."""
-        now, rate = time.monotonic(), self.limit / 60
+        now, rate = time.monotonic(), self.per_minute / 60
         self.level = min(self.limit, self.level + (now - self.seen) * rate)
         self.seen = now
         fits = self.level >= 1
         if fits:
             self.level -= 1
+        if self.silent:
+            return fits, {}
         return fits, {
             "x-ratelimit-limit-requests": str(self.limit),
             "x-ratelimit-remaining-requests": str(int(self.level)),
@@ -65,13 +71,12 @@ class Server:
         faults: Faults | None = None,
         latency_s: float = 0.0,
         port: int = 0,
-        requests_per_minute: int | None = None,
+        quota: Quota | None = None,
         stall_s: float = 600.0,
         log: TextIO | None = None,
     ) -> None:
         self.teacher, self.faults, self.latency_s, self.port = teacher, faults or Faults(), latency_s, port
-        self.quota = Quota(requests_per_minute) if requests_per_minute else None
-        self.stall_s, self.log = stall_s, log
+        self.quota, self.stall_s, self.log = quota, stall_s, log
         self.seen: dict[str, int] = {}
         self.arrived = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -255,7 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
             faults=faults,
             latency_s=options.latency,
             port=options.port,
-            requests_per_minute=options.requests_per_minute,
+            quota=Quota(options.requests_per_minute) if options.requests_per_minute else None,
             log=log,
         ) as server:
             print(server.base_url, flush=True)

@@ -12,6 +12,7 @@ from relearn.endpoint.client import Client
 from relearn.endpoint.errors import Failed
 from relearn.endpoint.limits import Limits
 from relearn.endpoint.request import Address, Answer
+from relearn.mini.server import Quota
 from tests.unit.endpoint.asked import KEY, address, request, server
 
 
@@ -163,6 +164,6 @@ def test_an_answer_without_usage_or_model_and_in_parts() -> None:
 
 def test_the_servers_headers_reach_the_limits() -> None:
     limits = Limits(None, None)
-    with server(requests_per_minute=600) as running:
+    with server(quota=Quota(600)) as running:
         exchange(address(running), limits=limits)
     assert limits.requests.rate is not None

@@ -17,7 +17,7 @@ from relearn.endpoint.request import Address, Answer, Request
 from relearn.endpoint.run import fetch
 from relearn.endpoint.survey import look, survey
 from relearn.endpoint.tally import Tally
-from relearn.mini.server import Server
+from relearn.mini.server import Quota, Server
 from relearn.records import InputError
 from tests.unit.endpoint.asked import IDENTITY, KEY, address, request, server, settings
 
@@ -82,6 +82,24 @@ def test_retry_after_is_obeyed_by_everybody(path: Path) -> None:
         tally = ask(running, path, REQUESTS, concurrency=1)
         assert time.monotonic() - started >= 1
     assert tally.answered == 30
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_limit_far_below_what_the_slots_could_send_is_found_and_kept(path: Path, silent: bool) -> None:
+    """20 a second, five at once; 32 slots on a server that answers at once, and two attempts only."""
+    requests = [request(number) for number in range(100)]
+    with server(quota=Quota(1200, burst=5, silent=silent)) as running:
+        tally = ask(running, path, requests, concurrency=32, attempts=2, backoff_s=0.1)
+        assert (tally.answered, tally.failed) == (100, [])
+        assert running.arrived < 400
+    assert tally.seconds < 30  # 5 s at best
+
+
+def test_refusals_have_an_end(path: Path) -> None:
+    with server(["rate_limit_bare"] * 100) as running:
+        tally = ask(running, path, REQUESTS[:1], attempts=2, backoff_s=0.001)
+        assert [kind for _, kind, _ in tally.failed] == ["rate_limit"]
+        assert running.arrived == 12  # five times two, and two
 
 
 def test_attempts_are_bounded_and_the_failure_is_listed_then_asked_again(path: Path) -> None:

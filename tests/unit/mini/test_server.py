@@ -138,7 +138,7 @@ def test_other_paths() -> None:
 
 
 def test_a_quota_refuses_and_says_how_much_is_left() -> None:
-    with server(requests_per_minute=3) as running:
+    with server(quota=Quota(3)) as running:
         found = [post(running.base_url, ask(number)) for number in range(4)]
     assert [status for status, _, _ in found] == [200, 200, 200, 429]
     assert [headers["x-ratelimit-remaining-requests"] for _, headers, _ in found] == ["2", "1", "0", "0"]
