@@ -23,7 +23,7 @@ from relearn.repair.verbatim import delimiters, holds
 TRIES = 4
 MAX_COMMENTS = 20_000
 STRAY = re.compile(rf"[\s,;:{{}}\[\]()\ufeff]|{locate.FENCE}|[\"'`“”]")
-WRAPPER_KEY = re.compile(r"[\"'“]?[\w][\w \-.]{0,47}[\"'”]?\s*+:\s*+(?=[\[{\s]|\Z)")
+WRAPPER_KEY = re.compile(r"(?:[\"'“][\w][\w \-.]{0,47}[\"'”]|\{\s*[\w][\w\-]{0,47})\s*+:\s*+(?=[\[{\s]|\Z)")
 COMMENT = re.compile(locate.COMMENT)
 FENCE = re.compile(locate.FENCE)
 

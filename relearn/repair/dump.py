@@ -27,6 +27,8 @@ CONTENT_KEYS = (
 )
 ID_KEYS = ("id", "custom_id", "review_id", "key", "index")
 LOOK_AHEAD = 64
+WHOLE_CHARS = 32 * 1024 * 1024
+BLANK = "\ufeff \t\r\n"
 
 
 @dataclass(slots=True)
@@ -43,22 +45,32 @@ class Text:
 
 
 def texts(file: BinaryIO, name: str, shape: Shape) -> Iterator[Text]:
-    """The texts of a file, in order. InputError when it is not UTF-8, naming the line."""
+    """The texts of a file, in order. InputError when it is not UTF-8, naming the line.
+
+    A file of records is read as one text while it is small, since a record may then be compared with all others;
+    a larger one line by line.
+    """
     lines = _decoded(file, name)
     held: list[str] = []
-    blank = True
+    size = 0
+    first: Text | None = None  # what the first line that is not blank is, if it stands for itself
+    looked = 0
     for line in lines:
         held.append(line)
-        if line.strip("\ufeff \t\r\n"):
-            blank = False
-            if _line(line, shape) is not None or len(held) >= LOOK_AHEAD:
-                break
-    if blank:
+        size += len(line)
+        if looked < LOOK_AHEAD and line.strip(BLANK):
+            found = _line(line, shape)
+            if found is not None and found.reply:
+                yield from _lines(_joined(held, lines), shape)
+                return
+            if looked == 0:
+                first = found
+            looked += 1
+        if first is not None and size > WHOLE_CHARS:
+            yield from _lines(_joined(held, lines), shape)
+            return
+    if not looked:
         return
-    if _line(held[-1], shape) is not None:
-        yield from _lines(_joined(held, lines), shape)
-        return
-    held.extend(lines)
     text = "".join(held)
     del held
     replies = _array(text, shape)
@@ -85,7 +97,7 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[str]:
 
 def _line(line: str, shape: Shape) -> Text | None:
     """The line as a reply or a record of its own; None when it is neither."""
-    stripped = line.strip("\ufeff \t\r\n")
+    stripped = line.strip(BLANK)
     if not (stripped.startswith("{") and stripped.endswith("}")):
         return None
     try:
@@ -139,7 +151,7 @@ def _lines(lines: Iterable[str], shape: Shape) -> Iterator[Text]:
     replies = 0
 
     def flush() -> Iterator[Text]:
-        if "".join(other).strip("\ufeff \t\r\n"):
+        if "".join(other).strip(BLANK):
             text = Text("".join(other), other_at, broken=replies > 0)
             if replies:
                 text.line = other_line
@@ -166,7 +178,7 @@ def _lines(lines: Iterable[str], shape: Shape) -> Iterator[Text]:
 
 def _array(text: str, shape: Shape) -> list[Text] | None:
     """Replies from one JSON document: an array of them, an object that wraps the array, or a single reply."""
-    stripped = text.strip("\ufeff \t\r\n")
+    stripped = text.strip(BLANK)
     if not stripped or stripped[0] not in "[{" or '"' not in stripped:
         return None
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from relearn.repair import checks, truncation
-from relearn.repair.document import read
+from relearn.repair.document import outside, read
 from relearn.repair.dump import Text
 from relearn.repair.ledger import Ledger, Seen
 from relearn.repair.schema import Shape
@@ -35,7 +35,7 @@ class Rows:
             "texts_without_record",
             "pieces_outside",
         )
-        self.ledger.must_add_up("texts", "texts_with_record", "texts_without_record")
+        self.ledger.must_add_up("texts", "texts_with_record", "texts_without_record", "texts_blank")
 
     def take(self, text: Text) -> Iterator[tuple[bool, Row]]:
         """Yields (kept, row) for each record, field and stray piece of one text."""
@@ -47,6 +47,9 @@ class Rows:
         for draft in reading.records:
             truncation.settle(text.text, draft, self.truncated)
             _surrogates(draft)
+        if not reading.records and not text.reply and not outside(text.text)[1]:
+            counts["texts_blank"] += 1
+            return
         if not reading.records:
             counts["texts_without_record"] += 1
             yield False, self._refuse(text, None, _no_record(text), 0, len(text.text))

@@ -14,6 +14,8 @@ JSON = "json"
 PYTHON = "python"
 LOOSE = "loose"
 """JSON's escapes, and those of Python's `repr`: what single quotes may hold, whoever wrote them."""
+CSV = "csv"
+"""A field of a CSV file (RFC 4180): a quote is written twice."""
 PLAIN = "plain"
 Codec = tuple[str, ...]
 """Dialects undone one after the other, outermost first: ("json", "json") is a string encoded twice."""
@@ -32,12 +34,15 @@ _PYTHON_ESCAPE = re.compile(
     rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}}|x[0-9a-fA-F]{{2}}|[0-7]{{1,3}}|.)", re.DOTALL
 )
 _LOOSE_ESCAPE = re.compile(rf"\\({_PAIR}|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}}|x[0-9a-fA-F]{{2}}|.)", re.DOTALL)
-_ESCAPES = {JSON: _JSON_ESCAPE, PYTHON: _PYTHON_ESCAPE, LOOSE: _LOOSE_ESCAPE}
+_CSV_ESCAPE = re.compile(r'"(")')
+_ESCAPES = {CSV: _CSV_ESCAPE, JSON: _JSON_ESCAPE, PYTHON: _PYTHON_ESCAPE, LOOSE: _LOOSE_ESCAPE}
 _INVALID = re.compile(r"\\(?:u(?![0-9a-fA-F]{4})|[^\"\\/bfnrtu])", re.DOTALL)
 
 
 def _undo(body: str, dialect: str) -> str:
     """The text of one escape, given without its backslash; an unknown escape stands for itself."""
+    if dialect == CSV:
+        return body
     if dialect in (JSON, LOOSE):
         plain = _SIMPLE.get(body)
         if plain is not None:
@@ -67,7 +72,7 @@ def _undo(body: str, dialect: str) -> str:
 
 def unescape(text: str, dialect: str) -> str:
     """The text with its escapes undone; a backslash that starts no escape of the dialect is kept as it is."""
-    if dialect == PLAIN or "\\" not in text:
+    if dialect == PLAIN or (dialect != CSV and "\\" not in text):
         return text
     pattern = _ESCAPES[dialect]
     return pattern.sub(lambda match: _undo(match.group(1), dialect), text)
@@ -75,7 +80,7 @@ def unescape(text: str, dialect: str) -> str:
 
 def unescape_mapped(text: str, dialect: str, base: int = 0) -> tuple[str, array[int]]:
     """As `unescape`, with the offset each character came from (plus `base`); one more entry for the end."""
-    if dialect == PLAIN or "\\" not in text:
+    if dialect == PLAIN or (dialect != CSV and "\\" not in text):
         return text, array("q", range(base, base + len(text) + 1))
     pattern = _ESCAPES[dialect]
     parts: list[str] = []
@@ -122,7 +127,7 @@ def holds(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
     if (
         end - start == len(value)
         and raw.startswith(value, start)
-        and ("\\" not in value or all(dialect == PLAIN for dialect in codec))
+        and (("\\" not in value and CSV not in codec) or all(dialect == PLAIN for dialect in codec))
     ):
         return True
     return decode(raw[start:end], codec) == value
