@@ -62,10 +62,11 @@ def without_echo(text: str, prompt: str | None) -> str:
     if not prompt or len(prompt.strip()) < 12:
         return text
     words = prompt.split()
+    if " ".join(words) not in " ".join(text.split()):
+        return text
     if len(words) > 5_000:
         return text.replace(prompt.strip(), "\n")
-    pattern = r"\s+".join(re.escape(word) for word in words)
-    return re.sub(pattern, "\n", text)
+    return re.sub(r"\s+".join(re.escape(word) for word in words), "\n", text)
 
 
 def split_fences(text: str) -> tuple[list[tuple[str, str]], str]:

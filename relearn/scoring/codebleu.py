@@ -124,6 +124,10 @@ def item(code: str, wanted: str) -> dict[str, float]:
         "weighted_ngram": float(weighted_ngram_match.corpus_bleu([weighted], [tokens], weights=weights)),
         "syntax": _syntax_match(code, wanted),
     }
+    if len(tokens) == len(target) == 1:
+        values["weighted_ngram"] *= (
+            math.e
+        )  # the library takes every reference for two tokens long: its penalty
     flow = _dataflow(wanted)
     values["dataflow"] = _flow_match(code, wanted) if flow else 0.0
     used = PARTS if flow else PARTS[:3]

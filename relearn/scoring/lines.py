@@ -32,7 +32,7 @@ PACKAGES = set(sys.stdlib_module_names) | {
     *("bs4", "nltk", "seaborn", "cv2", "PIL", "keras", "pytest", "yaml", "selenium", "pygame", "sqlalchemy"),
 }
 SENTENCE_END = re.compile(r"[.!?][\"')]*$")
-COMMENT = re.compile(r"^(#(?!include\b|define\b)|//|/\*|\*/|--\s|<!--|;;)")
+COMMENT = re.compile(r"^(#(?!include\b|define\b|!/)|//|/\*|\*/|--\s|<!--|;;)")
 
 
 class Evidence(IntEnum):
@@ -64,6 +64,7 @@ OTHER_LANGUAGES = [
     for pattern in (
         r"^#include\s*[<\"]",
         r"^#define\s+\w+",
+        r"^#!/\w",
         r"^(public|private|protected)\s+(static\s+)?[\w<>\[\]]+\s+\w+.*[({;]\s*$",
         r"^(export\s+)?(default\s+)?(async\s+)?function\s*\w*\s*\([^)]*\)\s*\{",
         r"^(export\s+)?(const|let|var)\s+[\w{}\[\], ]+\s*=\s*\S",
@@ -94,7 +95,7 @@ INSIDE_PROSE = [
         r"\blambda\s+\w[\w, ]*:\s*\S",
         r"\bprint\(\s*f?[\"'\w]",
         r"\bfor\s+\w+\s+in\s+range\(",
-        r"\b\w+\s*=\s*[\w.]+\([^)]*\)(?!\w)",
+        r"\b\w+(\s=\s|=)[\w.]+\([^)]*\)(?!\w)",
         r"\bimport\s+\w+\s+as\s+\w+",
         r"\bconsole\.log\(",
         r"\breturn\s+\w+\s*[+*/%-]\s*\w+\s*[;}]",
@@ -132,7 +133,8 @@ def judge(line: str) -> Evidence:
     line = line.strip()
     if not line or len(line) > MAX_LINE or is_comment(line):
         return Evidence.NONE
-    tree = _tree(line)
+    looping = parse(line) is None and is_loop(line)
+    tree = None if looping else _tree(line)
     if tree is not None:
         evidence = max((_statement(node, line) for node in tree), default=Evidence.NONE)
         if evidence:
@@ -140,7 +142,7 @@ def judge(line: str) -> Evidence:
         if any(pattern.search(line) for pattern in OTHER_LANGUAGES):
             return Evidence.STRONG
         return Evidence.NONE
-    if is_loop(line):
+    if looping:
         return Evidence.NONE
     if any(pattern.search(line) for pattern in OTHER_LANGUAGES):
         return Evidence.STRONG
@@ -303,8 +305,22 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
             known = node.level > 0 or "." in (node.module or "") or (node.module or "") in PACKAGES
             return Evidence.STRONG if known else Evidence.WEAK
         case ast.Assign():
-            words = isinstance(node.value, ast.Name) and all(isinstance(t, ast.Name) for t in node.targets)
-            return Evidence.WEAK if words else Evidence.STRONG
+            # "x = 4" and "n = a" stand in mathematics and in verse as well.
+            plain = (
+                ast.Name,
+                ast.Constant,
+                ast.BinOp,
+                ast.UnaryOp,
+                ast.operator,
+                ast.unaryop,
+                ast.expr_context,
+            )
+            sums = all(isinstance(part, plain) for part in ast.walk(node.value)) and not _text(node.value)
+            return (
+                Evidence.WEAK
+                if sums and all(isinstance(t, ast.Name) for t in node.targets)
+                else Evidence.STRONG
+            )
         case ast.AugAssign():
             return Evidence.STRONG
         case ast.AnnAssign():
@@ -341,6 +357,10 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
             return Evidence.WEAK
 
 
+def _text(value: ast.expr) -> bool:
+    return any(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in ast.walk(value))
+
+
 def _strong_if(test: bool) -> Evidence:
     return Evidence.STRONG if test else Evidence.WEAK
 
@@ -362,6 +382,8 @@ def _expression(value: ast.expr, line: str) -> Evidence:
     if isinstance(value, ast.Await | ast.Yield | ast.YieldFrom):
         return _strong_if(any(_telling(child, line) for child in ast.iter_child_nodes(value)))
     if isinstance(value, ast.Call):
+        if isinstance(value.func, ast.List | ast.Tuple | ast.Constant):  # [a link](of Markdown)
+            return Evidence.NONE
         return Evidence.NONE if _spaced(value, line) else Evidence.STRONG
     if isinstance(value, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda):
         return Evidence.STRONG

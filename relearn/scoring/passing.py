@@ -30,9 +30,17 @@ def verdicts(
     """What became of each answer; equal programs with equal tests are run once."""
     if params.execute == "off":
         raise ValueError("eval_3a.execute is off: nothing may be run")
-    codes = [find_code(p, q) for p, q in zip(predictions, prompts, strict=True)]
-    keys = [None if c is None else (c, tuple(t)) for c, t in zip(codes, tests, strict=True)]
-    unique = list(dict.fromkeys(key for key in keys if key is not None))
     limits = Limits(params.timeout_s, params.memory_mb)
-    found = dict(zip(unique, run_all([Job(c, t) for c, t in unique], limits, params.execute), strict=True))
-    return [Verdict(False, "no code") if key is None else found[key] for key in keys]
+    codes = [find_code(p, q) for p, q in zip(predictions, prompts, strict=True)]
+    keys = [
+        None if c is None else (c, tuple(t), limits, params.execute)
+        for c, t in zip(codes, tests, strict=True)
+    ]
+    new = [key for key in dict.fromkeys(keys) if key is not None and key not in _known]
+    found = run_all([Job(code, asserts) for code, asserts, *_ in new], limits, params.execute)
+    _known.update(zip(new, found, strict=True))
+    return [Verdict(False, "no code") if key is None else _known[key] for key in keys]
+
+
+# What this process has already run: models that give the same answer share its verdict.
+_known: dict[tuple[str, tuple[str, ...], Limits, str], Verdict] = {}
