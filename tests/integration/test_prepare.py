@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,69 +12,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from relearn.corpora.select import normalise
-from relearn.records import Original, Review, read_jsonl
 from tests.conftest import ROOT
 from tests.hub_server import Hub
+from tests.integration.project import PREPARED, Project
 from tests.integration.test_hub import CARD, parquet
-
-OUTPUTS = ("data/reviews.jsonl", "data/original.jsonl", "metrics/prepare.json")
-
-
-class Project:
-    """A copy of the project in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("relearn", "stages", "profiles", "data/sources"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "params.yaml", folder)
-
-    def edit(self, file: str, change: Callable[[Any], None]) -> None:
-        """Changes a parameter file."""
-        yaml = YAML()
-        value = yaml.load(self.folder / file)
-        change(value)
-        yaml.dump(value, self.folder / file)
-
-    def use(self, profile: str, **swept: object) -> None:
-        """Switches to a profile."""
-        self.edit("params.yaml", lambda params: params.update({"profile": profile, "lr": 0.001, **swept}))
-
-    def prepare(self, **extra: str) -> subprocess.CompletedProcess[str]:
-        """Runs the stage."""
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTHON"))
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "stages.prepare"],
-            cwd=self.folder,
-            env={**environment, **extra},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def prepared(self, **extra: str) -> dict[str, Any]:
-        """Runs the stage, which must end well, and returns the counts."""
-        result = self.prepare(**extra)
-        assert result.returncode == 0, result.stderr
-        counts: dict[str, Any] = json.loads((self.folder / "metrics/prepare.json").read_text())
-        return counts
-
-    def hashes(self) -> dict[str, str]:
-        """The outputs by hash; those that are not there are left out."""
-        files = {name: self.folder / name for name in OUTPUTS}
-        return {
-            name: hashlib.sha256(file.read_bytes()).hexdigest()
-            for name, file in files.items()
-            if file.exists()
-        }
-
-    def reviews(self) -> list[Review]:
-        return list(read_jsonl(self.folder / "data/reviews.jsonl", Review))
-
-    def originals(self) -> list[Original]:
-        return list(read_jsonl(self.folder / "data/original.jsonl", Original))
 
 
 @pytest.fixture
@@ -100,7 +37,7 @@ def test_the_sample_runs_as_it_is_and_twice_the_same(project: Project, tmp_path:
     project.use("files")
     counts = project.prepared()
     first = project.hashes()
-    assert set(first) == set(OUTPUTS)
+    assert set(first) == set(PREPARED)
     wanted = YAML(typ="safe").load(project.folder / "profiles/files.yaml")["prepare"]
     assert counts["code"]["splits"] == wanted["code"]
     assert counts["general"]["splits"] == wanted["general"]
@@ -116,7 +53,7 @@ def test_the_sample_runs_as_it_is_and_twice_the_same(project: Project, tmp_path:
     other.use("files", seed=5)
     other.prepared()
     assert other.hashes()["data/reviews.jsonl"] != first["data/reviews.jsonl"]
-    assert str(tmp_path) not in "".join((other.folder / name).read_text() for name in OUTPUTS)
+    assert str(tmp_path) not in "".join((other.folder / name).read_text() for name in PREPARED)
 
 
 @pytest.mark.parametrize("profile", ["files", "llama2-7b", "mini"])
@@ -197,13 +134,13 @@ def mistakes(project: Project) -> dict[str, tuple[Callable[[], object], str]]:
 @pytest.mark.parametrize("name", ["missing", "column", "cut", "few", "probes", "not probes"])
 def test_a_mistake_is_one_line_and_leaves_the_outputs_as_they_were(project: Project, name: str) -> None:
     project.use("files")
-    for output in OUTPUTS:
+    for output in PREPARED:
         (project.folder / output).parent.mkdir(exist_ok=True)
         (project.folder / output).write_text("as it was")
     before = project.hashes()
     spoil, expected = mistakes(project)[name]
     spoil()
-    result = project.prepare()
+    result = project.run("prepare")
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("prepare: ")
