@@ -177,10 +177,13 @@ class _Watch(TrainerCallback):
         self.begun = time.monotonic()
 
     def history(self) -> list[dict[str, float]]:
-        """The looks of the whole run, those before a kill included: the trainer's state carries them."""
+        """The looks of the whole run, those before a kill included: the trainer's state carries them.
+
+        Names are sorted, as a checkpoint sorts them: a resumed run must write what an uninterrupted one writes.
+        """
         looks = self.trainer.state.log_history
         return [
-            {name: value for name, value in look.items() if name not in ("epoch", "look")}
+            {name: value for name, value in sorted(look.items()) if name not in ("epoch", "look")}
             for look in looks
             if "look" in look
         ]

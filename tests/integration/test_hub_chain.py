@@ -107,6 +107,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_original_experiment_on_substitutes(project: Project, tmp_path: Path) -> None:
     llama(tmp_path / "llama", 1)
     llama(tmp_path / "moved", 2)
