@@ -92,7 +92,7 @@ def test_real_reviews_and_real_instructions(project: Project, shared_data: Path)
 
     def change(profile: Any) -> None:
         group = profile["prepare"]
-        group["source"]["general"] = None
+        group["source"]["general"] = group["general"] = None
         group["max_chars"] = {"review": 2400, "instruction": 1200, "response": 2000}
         group["reviews"] = {"train": 300, "val": 30, "test": 200}
         group["code"] = {"train": 1400, "val": 40, "test": 200}

@@ -37,7 +37,7 @@ def prepare(**changes: Any) -> Prepare:
         },
         "reviews": {"train": 6, "val": 2, "test": 4},
         "code": {"train": 6, "val": 2, "test": 4},
-        "general": {"train": 6, "val": 2, "test": 4},
+        "general": None,
         "max_chars": {"review": 200, "instruction": 200, "response": 200},
         "near_duplicates": None,
     }

@@ -282,7 +282,7 @@ def with_general(path: Path, rows: list[dict[str, object]], **changes: Any) -> P
     sources.write_jsonl(path / "general.jsonl", rows)
     source = sources.prepare().source.model_dump()
     source["general"] = sources.instructions("general.jsonl", input=None)
-    return sources.prepare(source=source, **changes)
+    return sources.prepare(source=source, general={"train": 6, "val": 2, "test": 4}, **changes)
 
 
 def test_general_rows_that_are_code_rows_are_left_out(tmp_path: Path) -> None:
