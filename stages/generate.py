@@ -88,15 +88,15 @@ def _teacher(params: Params) -> Iterator[Address]:
         yield _address(params, server.base_url)
 
 
-def _address(params: Params, base_url: str = "http://127.0.0.1/v1") -> Address:
-    """Where the teacher is, the key to it, and what determines its answers."""
+def _address(params: Params, base_url: str = "http://127.0.0.1/v1", sending: bool = True) -> Address:
+    """Where the teacher is, the key to it (needed for sending), and what determines its answers."""
     teacher = params.generate.teacher
     if isinstance(teacher, EmbeddedTeacher):
         from relearn.mini.completions import identity
 
         return Address.of(base_url, "embedded", identity(params.seed, teacher.breakage.model_dump()))
     key = os.environ.get(teacher.api_key_env, "").strip()
-    if not key:
+    if not key and sending:
         raise InputError(
             f"the environment variable {teacher.api_key_env} is not set (generate.teacher.api_key_env); "
             f"export {teacher.api_key_env}=… with the server's API key, any word where it wants none"
@@ -109,7 +109,7 @@ def _estimate() -> None:
     try:
         params = load(paths.ROOT)
         with Journal(JOURNAL) as journal:
-            found = cost.estimate(_questions(params), _address(params), journal)
+            found = cost.estimate(_questions(params), _address(params, sending=False), journal)
         print("\n".join(found.lines(params.generate.budget_usd)))
     except InputError as error:
         print(f"generate: {error}", file=sys.stderr)

@@ -164,7 +164,7 @@ def test_an_estimate_sends_nothing_and_a_budget_stops_in_time(tmp_path: Path) ->
     prices = {"price_input": 1000.0, "price_output": 5000.0}
     with server() as running:
         project = scratch(tmp_path, 30, running, budget_usd=4.0, **prices)
-        shown = project.run("--estimate")
+        shown = project.run("--estimate", **{KEY_ENV: None})  # needs no key
         assert shown.returncode == 0, shown.stderr
         assert "estimate" in shown.stdout
         assert re.search(r"to be sent +30$", shown.stdout, re.MULTILINE)
