@@ -1,32 +1,75 @@
-"""Decodes the held-out prompts of every task and the probes with base, 2b and 2c, in one process.
+"""Answers the held-out prompts of every task and the probes with base, 2b and 2c.
 
-Run by `dvc repro`, or `python -m stages.predict`.
+Run by `dvc repro`, or `python -m stages.predict`. Decodes here, in one process that loads the frozen weights once
+and switches adapters, or asks a server that serves the three models by name (`predict.backend`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from relearn import models
-from relearn.chat import Chat
-from relearn.decoding.local import Item, decode
+from relearn.decoding import endpoint
+from relearn.decoding.items import Answer, Item
+from relearn.endpoint.journal import Journal
+from relearn.endpoint.request import Address
 from relearn.params import Params
-from relearn.records import MODELS, Prediction, Task, write_jsonl
+from relearn.params.groups import EndpointBackend
+from relearn.progress import say
+from relearn.records import MODELS, InputError, Model, Prediction, Task, write_jsonl
 from relearn.scoring import probes
 from stages import corpus, paths
 from stages.run import main
 
 Prompt = tuple[str, Task, str, Item]  # id, task, group, what to answer
+Facts = dict[str, Any]
+
+JOURNAL = paths.CACHE / "predict" / "journal.sqlite"
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params) -> Facts:
     """Writes data/predictions/{base,2b,2c}.jsonl."""
+    prompts = _prompts(params)
+    items = [item for *_, item in prompts]
+    backend = params.predict.backend
+    facts: Facts = {"prompts": len(prompts)}
+    if isinstance(backend, EndpointBackend):
+        answered = _served(params, backend, items, facts)
+    else:
+        answered = _locally(params, items)
+    for name, answers in answered:
+        write_jsonl(paths.predictions(name), _rows(prompts, answers))
+    return facts
+
+
+def _rows(prompts: list[Prompt], answers: list[Answer]) -> Iterator[Prediction]:
+    for (identity, task, group, item), answer in zip(prompts, answers, strict=True):
+        yield Prediction(
+            id=identity,
+            task=task,
+            group=group,
+            prompt=item.instruction,
+            reference=item.reference,
+            prediction=answer.text,
+            finish_reason=answer.finish_reason,
+            nll=None if answer.nll is None else round(answer.nll, 4),
+            bytes=None if item.reference is None else len(item.reference.encode()),
+        )
+
+
+def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, list[Answer]]]:
+    """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned."""
+    from relearn.chat import Chat
+    from relearn.decoding.local import decode
+
     models.settle(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
     weights = models.locate(base, paths.ROOT)
-    tokenizer = models.load_tokenizer(weights)
-    chat = Chat(tokenizer, params.chat.template)
-    prompts = _prompts(params)
+    chat = Chat(models.load_tokenizer(weights), params.chat.template)
     frozen = models.load_base(
         weights, params.compute.device, params.finetune.precision, params.finetune.quantize
     )
@@ -35,28 +78,59 @@ def work(params: Params) -> dict[str, Any]:
     if adapted.is_dir():
         folders["base"] = adapted
     model = models.load_adapters(frozen, folders)
-    counts = {}
+    options = params.predict
     for name in MODELS:
         with models.active(model, name):
-            answers = decode(
-                model, chat, [item for *_, item in prompts], params.predict.batch_size, f"predict {name}"
+            label = f"predict {name}"
+            yield (
+                name,
+                decode(model, chat, items, options.batch_size, label, options.strategy, params.seed),
             )
-        rows = [
-            Prediction(
-                id=identity,
-                task=task,
-                group=group,
-                prompt=item.instruction,
-                reference=item.reference,
-                prediction=answer.text,
-                finish_reason=answer.finish_reason,
-                nll=None if answer.nll is None else round(answer.nll, 4),
-                bytes=None if item.reference is None else len(item.reference.encode()),
+
+
+def _served(
+    params: Params, backend: EndpointBackend, items: list[Item], facts: Facts
+) -> Iterator[tuple[Model, list[Answer]]]:
+    """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
+    key = "none"
+    if backend.api_key_env is not None:
+        key = os.environ.get(backend.api_key_env, "").strip()
+        if not key:
+            raise InputError(
+                f"the environment variable {backend.api_key_env} is not set (predict.backend.api_key_env); "
+                "export it, or set the parameter to null where the server wants no key"
             )
-            for (identity, task, group, item), answer in zip(prompts, answers, strict=True)
-        ]
-        counts[name] = write_jsonl(paths.predictions(name), rows)
-    return {"prompts": counts}
+    how = endpoint.settings(backend.concurrency, backend.timeout_s, backend.attempts)
+    names: dict[Model, str] = {
+        "base": backend.models.base,
+        "2b": backend.models.m2b,
+        "2c": backend.models.m2c,
+    }
+    say("predict: a server gives no likelihood of the references, so the tables will have no bits per byte")
+    with Journal(JOURNAL) as journal:
+        for name in MODELS:
+            folders = [paths.MODELS / "base", *([paths.adapter(name)] if name != "base" else [])]
+            # A name says nothing of the weights behind it: an answer of other weights must not be found again.
+            url = Address.of(backend.base_url, key).base_url
+            address = Address.of(url, key, f"{url} {_digest(folders)}")
+            label = f"predict {name}"
+            strategy = params.predict.strategy
+            answers, tally = endpoint.decode(
+                address, names[name], items, journal, how, label, strategy, params.seed
+            )
+            facts[name] = endpoint.facts(tally, how)
+            yield name, answers
+
+
+def _digest(folders: list[Path]) -> str:
+    """SHA-256 over the names and contents of the files in some model folders."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with open(file, "rb") as stream:
+                inner = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{file.relative_to(folder.parent)} {inner}\n".encode())
+    return digest.hexdigest()
 
 
 def _prompts(params: Params) -> list[Prompt]:

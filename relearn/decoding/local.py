@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from relearn.chat import Chat
-from relearn.params.groups import Beam, Greedy, Sampled, TopK
+from relearn.decoding.items import Answer, Item, Strategy
+from relearn.params.groups import Beam, Greedy, TopK
 from relearn.progress import Progress
-
-
-@dataclass(frozen=True)
-class Item:
-    """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
-
-    instruction: str
-    limit: int
-    reference: str | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came: the text without the prompt, and whether the end token or the limit ended it.
-
-    `nll` is the summed negative log-likelihood in nats of the item's reference and the end token, or None.
-    """
-
-    text: str
-    finish_reason: Literal["stop", "length"]
-    nll: float | None
-
-
-Strategy = Greedy | Beam | Sampled | TopK
 
 
 def options(strategy: Strategy) -> dict[str, Any]:
     """The strategy as `generate` takes it, everything it could take from a model's own defaults stated."""
+    plain = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}  # some hub models ship a penalty
     if isinstance(strategy, Greedy):
-        return {"do_sample": False, "num_beams": 1}
+        return {**plain, "do_sample": False, "num_beams": 1}
     if isinstance(strategy, Beam):
-        return {"do_sample": False, "num_beams": strategy.width, "early_stopping": True}
+        return {**plain, "do_sample": False, "num_beams": strategy.width, "early_stopping": True}
     top_k = strategy.k if isinstance(strategy, TopK) else 0
     return {
+        **plain,
         "do_sample": True,
         "num_beams": 1,
         "temperature": strategy.temperature,

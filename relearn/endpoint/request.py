@@ -56,6 +56,7 @@ class Address:
 class Request:
     """One request. `response_format` is OpenAI's object or None; `repeat` tells apart samples of one request.
 
+    `extra` are further fields of the body that not every server knows (seed, top_k).
     `label` names it to people (a review's id) and is no part of what is asked.
     """
 
@@ -65,6 +66,7 @@ class Request:
     max_tokens: int
     response_format: dict[str, Any] | None = None
     repeat: int = 0
+    extra: tuple[tuple[str, int | float], ...] = ()
     label: str = field(default="", compare=False)
 
     def body(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class Request:
         }
         if self.response_format is not None:
             body["response_format"] = self.response_format
-        return body
+        return {**body, **dict(self.extra)}
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked, whoever is asked."""

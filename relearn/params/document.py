@@ -81,7 +81,7 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
 
 def _keys(model: type[BaseModel], path: tuple[str, ...], when: str) -> Iterator[Key]:
     for name, field in model.model_fields.items():
-        at = (*path, name)
+        at = (*path, field.alias or name)  # 2b is a key, but no name in Python
         if name == "kind":
             continue  # said once for the union it belongs to
         groups = _models(field.annotation)

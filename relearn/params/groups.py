@@ -465,9 +465,39 @@ class TopK(Group):
     temperature: float = key("Logits are divided by it.", gt=0, le=5)
 
 
+class LocalBackend(Group):
+    """This process, on `compute.device`."""
+
+    kind: Literal["local"]
+
+
+class ServedModels(Group):
+    """The names under which a server answers as each model."""
+
+    base: str = key("Name of the base model.", min_length=1)
+    m2b: str = key("Name of the model after the first round.", min_length=1, alias="2b")
+    m2c: str = key("Name of the model after the second round.", min_length=1, alias="2c")
+
+
+class EndpointBackend(Group):
+    """A server of OpenAI's chat completions that serves the three models by name, such as vLLM with LoRA modules; no bits per byte then."""
+
+    kind: Literal["endpoint"]
+    base_url: str = key("The API's address, up to and including /v1.", pattern=r"^https?://\S+$")
+    api_key_env: str | None = key(
+        "Name of the environment variable that holds the key; null where the server wants none.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+    )
+    models: ServedModels
+    concurrency: int = key("Requests in flight.", "requests", ge=1, le=1024)
+    timeout_s: float = key("Longest wait for one answer.", "seconds", gt=0)
+    attempts: int = key("Tries of one request before it counts as failed.", "tries", ge=1, le=50)
+
+
 class Predict(Group):
     """Decoding the held-out prompts."""
 
+    backend: Annotated[LocalBackend | EndpointBackend, Field(discriminator="kind")]
     strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
     batch_size: int = key(
         "Prompts decoded together; fixed, since sums in another order differ in the last bits.",
@@ -475,6 +505,15 @@ class Predict(Group):
         ge=1,
     )
     max_new_tokens: MaxNewTokens
+
+    @model_validator(mode="after")
+    def _askable(self) -> Predict:
+        if isinstance(self.backend, EndpointBackend) and isinstance(self.strategy, Beam):
+            raise ValueError(
+                "strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
+                "or backend local"
+            )
+        return self
 
 
 class Eval3a(Group):

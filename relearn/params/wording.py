@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from relearn.params.groups import Params
@@ -93,7 +94,7 @@ def _mistake(error: ErrorDetails) -> Mistake:
 def _no_kind(path: tuple[str, ...], loc: tuple[int | str, ...], value: object) -> Mistake:
     """A group whose `kind` is missing: mistyped, if a key that no kind knows comes close to it."""
     kinds = ", ".join(_tags(_node(loc)))
-    known = {name for model in _models(_node(loc)) for name in model.model_fields}
+    known = {name for model in _models(_node(loc)) for name in _fields(model)}
     for name in value if isinstance(value, dict) else ():
         if name not in known and nearest(name, ["kind"]):
             return Mistake(
@@ -132,8 +133,8 @@ def _node(loc: tuple[int | str, ...]) -> Any:
             node = get_args(node)[0]
             continue
         for model in _models(node):
-            if part in model.model_fields:
-                node = model.model_fields[str(part)].annotation
+            if part in _fields(model):
+                node = _fields(model)[str(part)].annotation
                 break
         else:
             return None
@@ -145,6 +146,11 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in _models(inner)]
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by their keys in the file: `2b` is one, though no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _tags(annotation: Any) -> dict[str, type[BaseModel]]:
@@ -166,4 +172,4 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 
 def _children(loc: tuple[int | str, ...]) -> list[str]:
     """The known keys at a place in the tree."""
-    return sorted({name for model in _models(_node(loc)) for name in model.model_fields})
+    return sorted({name for model in _models(_node(loc)) for name in _fields(model)})

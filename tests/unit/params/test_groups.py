@@ -13,6 +13,10 @@ from relearn.params.document import keys
 from relearn.params.wording import first_mistake
 from tests.unit.params.test_load import RATES, parsed
 
+SERVED: dict[str, Any] = {
+    "kind": "endpoint", "base_url": "http://127.0.0.1:8000/v1", "api_key_env": None, "concurrency": 8, "timeout_s": 60.0,
+    "attempts": 3, "models": {"base": "b", "2b": "c", "2c": "d"},
+}  # fmt: skip
 RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "shares of breakage": ("mini", {"generate.teacher.breakage.fence": 0.9}, "generate.teacher.breakage", "lower some"),
     "no rows of a task that is there": ("files", {"prepare.general": None}, "prepare", "give train, val and test"),
@@ -44,6 +48,9 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a vocabulary below the bytes": ("mini", {"base.model.vocabulary": 256}, "base.model.vocabulary", "greater than or equal to 300"),
     "an empty column name": ("files", {"prepare.source.reviews.text": ""}, "prepare.source.reviews.text", "at least 1 character"),
     "keys of another kind": ("mini", {"prepare.source.path": "x.csv"}, "prepare.source.path", "unknown key"),
+    "beams over an endpoint": ("mini", {"predict.backend": SERVED, "predict.strategy": {"kind": "beam", "width": 4}}, "predict", "use greedy"),
+    "a model that is not one": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": "c", "2d": "d"}}}, "predict.backend.models.2d", "did you mean 2c?"),
+    "a model's name that is a number": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": 1, "2c": "d"}}}, "predict.backend.models.2b", "text is expected"),
     "an unknown kind": ("mini", {"base.model.kind": "scrach"}, "base.model.kind", "did you mean scratch?"),
     "a group that is null": ("mini", {"finetune.lora": None}, "finetune.lora", "a group of keys is expected"),
 }  # fmt: skip

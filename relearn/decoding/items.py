@@ -1,0 +1,31 @@
+"""What is decoded and what comes of it, whichever backend answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from relearn.params.groups import Beam, Greedy, Sampled, TopK
+
+Strategy = Greedy | Beam | Sampled | TopK
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
+
+    instruction: str
+    limit: int
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came: the text without the prompt, and whether the end token or the limit ended it.
+
+    `nll` is the summed negative log-likelihood in nats of the item's reference and the end token, or None.
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    nll: float | None
