@@ -254,7 +254,8 @@ class Reader:
         for at, closing, same in candidates:
             raw = text[start:at]
             if same:
-                if at != candidates[-1][0] and not quotes_pair_up(raw, closers):
+                if len(candidates) > 1 and not quotes_pair_up(raw, closers):
+                    doubtful = True
                     continue
                 if suspect:
                     return -1, False, [], "ambiguous_end"

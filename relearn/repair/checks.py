@@ -7,11 +7,16 @@ nothing.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from relearn.params.groups import Repair
 from relearn.records import Stance
+
+if TYPE_CHECKING:
+    from relearn.params.groups import Repair
 
 GRAM = 5
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -49,28 +54,43 @@ def _words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
+@lru_cache(maxsize=4)
+def _grams(text: str) -> frozenset[tuple[str, ...]]:
+    """The word 5-grams of a review, kept for both of its replies."""
+    words = _words(text)
+    return frozenset(zip(*(words[at:] for at in range(GRAM)), strict=False))
+
+
 def echo(reply: str, review: str) -> float:
     """The share of the reply's word 5-grams that stand in the review; 0 for a reply of fewer than five words."""
     words = _words(reply)
     if len(words) < GRAM:
         return 0.0
-    other = _words(review)
-    seen = {tuple(other[at : at + GRAM]) for at in range(len(other) - GRAM + 1)}
-    if not seen:
-        return 0.0
-    grams = [tuple(words[at : at + GRAM]) for at in range(len(words) - GRAM + 1)]
+    seen = _grams(review)
+    grams = list(zip(*(words[at:] for at in range(GRAM)), strict=False))
     return sum(gram in seen for gram in grams) / len(grams)
+
+
+def echoes(reply: str, review: str, threshold: float) -> bool:
+    """Whether `echo` reaches the threshold; told cheaply where too few of the reply's words stand in the review."""
+    words = _words(reply)
+    folded = review.casefold()
+    run = possible = 0
+    for word in words:
+        run = run + 1 if word in folded else 0
+        possible += run >= GRAM
+    total = len(words) - GRAM + 1
+    return total > 0 and possible >= threshold * total and echo(reply, review) >= threshold
 
 
 def alike(first: str, second: str, threshold: float) -> bool:
     """Whether two texts are the same from `threshold` on: twice the words matched in order, over all words."""
     one, two = _words(first), _words(second)
-    matcher = SequenceMatcher(None, one, two, autojunk=False)
-    return (
-        matcher.real_quick_ratio() >= threshold
-        and matcher.quick_ratio() >= threshold
-        and matcher.ratio() >= threshold
-    )
+    needed = threshold * (len(one) + len(two))
+    # Two bounds from above before the costly count: the shorter text, and the words in any order.
+    if 2 * min(len(one), len(two)) < needed or 2 * (Counter(one) & Counter(two)).total() < needed:
+        return False
+    return SequenceMatcher(None, one, two, autojunk=False).ratio() >= threshold
 
 
 def refuses(text: str) -> bool:
@@ -107,5 +127,5 @@ def reasons(text: str, stance: Stance, review: str, params: Repair) -> Iterator[
             yield "boilerplate"
     if params.contradictions and contradicts(stripped, stance):
         yield "contradiction"
-    if echo(stripped, review) >= params.echo:
+    if echoes(stripped, review, params.echo):
         yield "echo"

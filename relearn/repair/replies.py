@@ -7,14 +7,17 @@ for both.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from relearn.params.groups import Repair
 from relearn.records import STANCES, Instruction, Quarantined, Reply, Review, Stance
 from relearn.repair import checks, truncation
 from relearn.repair.document import Reading, read
 from relearn.repair.ledger import Ledger, Seen
 from relearn.repair.schema import Shape
 from relearn.repair.tree import Part
+
+if TYPE_CHECKING:
+    from relearn.params.groups import Repair
 
 SHAPE = Shape.of_names(STANCES)
 

@@ -14,7 +14,7 @@ from relearn.repair.verbatim import PLAIN, Codec, unescape_mapped
 CUT = "cut_off"
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[^\sa-z])")
 ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|etc|e\.g|i\.e|no|vol|fig|cf|al)|(?:^|[\s.])[A-Z])\.$",
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|etc|e\.g|i\.e|vol|fig|cf|al)|(?:^|[\s.])[A-Z])\.$",
     re.IGNORECASE,
 )
 CLOSED = ".!?…)]}\"'”’`*"
