@@ -1,0 +1,109 @@
+"""The written analysis: what was gained, lost and brought back, in words that the intervals allow.
+
+The original experiment's report was written by hand from a table without intervals. Here templates write it; a
+template may use a number only through a filter that notes its place in a metrics file (`cells.Citations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from relearn.report import words
+from relearn.report.cells import Cell, Citation, Citations, document
+from relearn.report.verdicts import INTERVALS, TaskChanges, changes
+
+PROBES = "metrics/probe_3b.json"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`finding` is one sentence; `markdown` the whole text; the citations are each text's numbers in order."""
+
+    finding: str
+    finding_citations: list[Citation]
+    advice: list[str]
+    markdown: str
+    citations: list[Citation]
+
+
+@dataclass(frozen=True)
+class ProbeCase:
+    """A probe worth showing, with the models' answers."""
+
+    cell: Cell
+    models: Sequence[str]
+
+    def fence(self, model: str) -> str:
+        """Backticks that close no block too early, whatever the answer holds."""
+        text = self.cell.raw["models"][model]["output"]
+        fence = "```"
+        while fence in text:
+            fence += "`"
+        return fence
+
+
+def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis:
+    """The analysis of one run, from what eval_3a and probe_3b wrote."""
+    found = changes(intervals)
+    root = document(PROBES, probes)
+    facts: dict[str, Any] = {
+        "tasks": found,
+        "code": found.get("code"),
+        "reviews": found.get("reviews"),
+        "general": found.get("general"),
+        "words": words,
+        "intervals": document(INTERVALS, intervals),
+        "probes": root,
+        "best": _extreme(root, "best"),
+        "worst": _extreme(root, "worst"),
+    }
+    finding, finding_citations = _render("finding.md.j2", facts)
+    advice, _ = _render("advice.md.j2", facts)
+    markdown, citations = _render("analysis.md.j2", facts)
+    points = [line.removeprefix("- ") for line in advice.splitlines() if line.strip()]
+    return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations)
+
+
+def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
+    citations = Citations()
+    environment = Environment(
+        loader=PackageLoader("relearn.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # Markdown; the page escapes what it takes from here
+        keep_trailing_newline=True,
+    )
+    environment.filters |= citations.filters()
+    text = environment.get_template(name).render(**facts)
+    return text, citations.made
+
+
+def _extreme(root: Cell, which: Literal["best", "worst"]) -> ProbeCase | None:
+    """The probe that 2b answers most, or least, like base, among those whose answer by base passed its check.
+
+    The best also passes under 2b and the worst fails; None where there is no such probe.
+    """
+    models = list(root.raw["passed"])
+    first, second = models[0], models[1]
+    chosen: Cell | None = None
+    for probe in root["probes"]:
+        answers = probe.raw["models"]
+        if not answers[first]["passed"] or answers[second]["passed"] != (which == "best"):
+            continue
+        likeness = answers[second]["similarity_to_base"]
+        if chosen is not None:
+            held = chosen.raw["models"][second]["similarity_to_base"]
+            if (likeness <= held) if which == "best" else (likeness >= held):
+                continue
+        chosen = probe
+    return None if chosen is None else ProbeCase(chosen, models)
+
+
+def headlines(found: Mapping[Any, TaskChanges]) -> dict[str, str]:
+    """Each task's headline metric."""
+    return {str(task): of.headline for task, of in found.items()}

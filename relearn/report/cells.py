@@ -1,0 +1,79 @@
+"""Numbers that remember where they come from, so that a text's every number can be checked against its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+FORMS = ("count", "score", "change", "signed", "share")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value inside a JSON document: `place` is `file#pointer`, the pointer as RFC 6901 has it."""
+
+    place: str
+    raw: Any
+
+    def __getitem__(self, key: str | int) -> Cell:
+        """The member of that name or number; KeyError or IndexError where there is none."""
+        step = str(key).replace("~", "~0").replace("/", "~1")
+        return Cell(f"{self.place}/{step}", self.raw[key])
+
+    def __iter__(self) -> Iterator[Cell]:
+        """The members of a list."""
+        return (self[index] for index in range(len(self.raw)))
+
+    def has(self, key: str) -> bool:
+        """Whether an object has a member of that name that is not null."""
+        return isinstance(self.raw, dict) and self.raw.get(key) is not None
+
+
+def document(file: str, value: Any) -> Cell:
+    """The root of a JSON document."""
+    return Cell(f"{file}#", value)
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A number as a text shows it: how it was written, its place, and its form (one of FORMS)."""
+
+    text: str
+    place: str
+    form: str
+
+
+def written(form: str, value: Any) -> str:
+    """A value in one of the forms a text uses; TypeError for a value that is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    if form == "count":
+        return f"{value:,d}"
+    if form == "score":
+        return f"{value:.3f}"
+    if form == "change":  # its direction stands in the words around it
+        return f"{abs(value):.3f}"
+    if form == "signed":
+        return f"{value:+.3f}".replace("-", "−")
+    if form == "share":
+        return f"{100 * value:.0f}%".replace("-", "−")
+    raise ValueError(f"unknown form {form}")
+
+
+@dataclass
+class Citations:
+    """Writes cells, and keeps what it wrote in order."""
+
+    made: list[Citation] = field(default_factory=list)
+
+    def write(self, cell: Cell, form: str) -> str:
+        """The cell's value in the form, noted down."""
+        text = written(form, cell.raw)
+        self.made.append(Citation(text, cell.place, form))
+        return text
+
+    def filters(self) -> dict[str, Any]:
+        """One Jinja filter a form."""
+        return {form: partial(self.write, form=form) for form in FORMS}

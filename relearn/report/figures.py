@@ -1,0 +1,248 @@
+"""The page's figures as inline SVG, the same bytes for the same numbers, in the page's own colours.
+
+Drawn by matplotlib with stand-in colours, which become CSS variables afterwards, so that light, dark and print are
+the style sheet's affair; text stays text, in the page's font.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+
+# Stand-in colour → CSS variable. matplotlib writes colours as #rrggbb, so each must be unlike any other.
+COLOURS = {
+    "ink": "#010203",
+    "muted": "#020304",
+    "line": "#030405",
+    "base": "#040506",
+    "2b": "#050607",
+    "2c": "#060708",
+    "code": "#070809",
+    "reviews": "#08090a",
+    "general": "#090a0b",
+    "good": "#0a0b0c",
+    "bad": "#0b0c0d",
+    "mended": "#0c0d0e",
+}
+MARKERS = {"base": "o", "2b": "s", "2c": "D"}
+DASHES: dict[str, Any] = {"code": "-", "reviews": (0, (5, 2)), "general": (0, (1.5, 1.5))}
+SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "relearn",
+    "font.size": 12.0,
+    "axes.edgecolor": COLOURS["line"],
+    "axes.labelcolor": COLOURS["ink"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": COLOURS["line"],
+    "grid.linewidth": 0.6,
+    "grid.alpha": 0.5,
+    "text.color": COLOURS["ink"],
+    "xtick.color": COLOURS["line"],
+    "ytick.color": COLOURS["line"],
+    "xtick.labelcolor": COLOURS["ink"],
+    "ytick.labelcolor": COLOURS["ink"],
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A model in the learn-forget plot: a score and its interval along each axis; None where it has none."""
+
+    model: str
+    old: float
+    old_interval: tuple[float, float] | None
+    new: float
+    new_interval: tuple[float, float] | None
+
+
+def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: str = "learn-forget") -> str:
+    """New skill against old skill: one point a model, its 95% intervals as a cross, arrows from each to the next."""
+    with rc_context(SETTINGS):
+        figure, axes = _figure(6.4, 4.4)
+        for before, after in pairwise(spots):
+            axes.annotate(
+                "",
+                xy=(after.old, after.new),
+                xytext=(before.old, before.new),
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "color": COLOURS["muted"],
+                    "linewidth": 1.4,
+                    "mutation_scale": 16,
+                    "shrinkA": 9,
+                    "shrinkB": 9,
+                    "connectionstyle": "arc3,rad=0.12",
+                },
+            )
+        for spot in spots:
+            colour = COLOURS[spot.model]
+            if spot.old_interval:
+                axes.plot(spot.old_interval, [spot.new, spot.new], color=colour, linewidth=2)
+            if spot.new_interval:
+                axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
+            axes.plot(
+                [spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls=""
+            )
+            left = spot.old > sum(s.old for s in spots) / len(spots)
+            axes.annotate(
+                spot.model,
+                (spot.old, spot.new),
+                xytext=(-12 if left else 12, 10),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                weight="bold",
+                color=colour,
+            )
+        axes.set_xlabel(f"{old_label} →")
+        axes.set_ylabel(f"{new_label} →")
+        axes.margins(0.12)
+        return _svg(figure, name)
+
+
+def losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str]) -> str:
+    """Held-out loss of each task against the update, the rounds one after the other."""
+    with rc_context(SETTINGS):
+        figure, axes = _figure(6.4, 4.0)
+        start = 0.0
+        ends: dict[str, tuple[float, float]] = {}
+        for position, (model, rows) in enumerate(rounds.items()):
+            last = max((row["step"] or 0.0 for row in rows), default=0.0)
+            for task in tasks:
+                points = [
+                    (start + (row["step"] or 0.0), row[task]) for row in rows if row.get(task) is not None
+                ]
+                if not points:
+                    continue
+                xs, ys = zip(*points, strict=True)
+                axes.plot(xs, ys, color=COLOURS[task], linestyle=DASHES[task], linewidth=2)
+                ends[task] = (xs[-1], ys[-1])
+            if position:
+                axes.axvline(start, color=COLOURS["muted"], linewidth=1)
+            axes.annotate(
+                f"round {model}",
+                (start + last / 2, 1),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="center",
+                color=COLOURS[model],
+                weight="bold",
+            )
+            start += last
+        for (task, (x, _)), height in zip(
+            ends.items(), _apart(axes, [y for _, y in ends.values()]), strict=True
+        ):
+            axes.annotate(
+                task,
+                (x, height),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                color=COLOURS[task],
+                weight="bold",
+            )
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, start * 1.16 if start else 1)
+        axes.set_xlabel("update")
+        axes.set_ylabel("held-out loss (nats a token)")
+        return _svg(figure, "losses")
+
+
+def _apart(axes: Axes, heights: Sequence[float]) -> list[float]:
+    """Label heights no closer than a line of text, in the order given."""
+    low, high = axes.get_ylim()
+    gap = (high - low) * 0.065
+    order = sorted(range(len(heights)), key=lambda index: heights[index])
+    placed = list(heights)
+    for lower, upper in pairwise(order):
+        placed[upper] = max(placed[upper], placed[lower] + gap)
+    return placed
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A share of the texts in the repair figure: how many, what became of them, and the colour that says so."""
+
+    label: str
+    count: int
+    colour: str
+
+
+def flow(source: str, streams: Sequence[Stream]) -> str:
+    """From the raw texts on the left to what became of them on the right, widths as counts."""
+    with rc_context(SETTINGS):
+        figure, axes = _figure(6.4, max(2.6, 0.62 * len(streams) + 0.8))
+        axes.axis("off")
+        total = sum(stream.count for stream in streams) or 1
+        gap = 0.09
+        height = 1 + gap * (len(streams) - 1)
+        left, right = (height - 1) / 2 + 1, height
+        axes.add_patch(_ribbon(0.02, left, 0.035, left, 1.0, "ink"))
+        for stream in streams:
+            width = stream.count / total
+            axes.add_patch(_ribbon(0.035, left, 0.5, right, width, stream.colour, alpha=0.55))
+            axes.text(
+                0.52,
+                right - width / 2,
+                f"{stream.count:,d}  {stream.label}",
+                va="center",
+                color=COLOURS["ink"],
+            )
+            left -= width
+            right -= width + gap
+        axes.text(0.02, height + 0.06, source, va="bottom", weight="bold")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(-0.05, height + 0.2)
+        return _svg(figure, "flow")
+
+
+def _ribbon(
+    x: float, top: float, at: float, right: float, width: float, colour: str, alpha: float = 1.0
+) -> PathPatch:
+    """A band of constant width from (x, top) to (at, right), in a smooth curve."""
+    middle = (x + at) / 2
+    points = [
+        (x, top), (middle, top), (middle, right), (at, right),
+        (at, right - width), (middle, right - width), (middle, top - width), (x, top - width), (x, top),
+    ]  # fmt: skip
+    codes = [Outline.MOVETO, *[Outline.CURVE4] * 3, Outline.LINETO, *[Outline.CURVE4] * 3, Outline.CLOSEPOLY]
+    return PathPatch(Outline(points, codes), facecolor=COLOURS[colour], alpha=alpha, linewidth=0)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as an <svg> element: no date, ids of its own, colours as CSS variables, scaled by its box."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, stand_in in COLOURS.items():
+        text = text.replace(stand_in, f"var(--{'m-' if colour in MARKERS else ''}{colour})")
+    text = re.sub(r"font-family: [^;\"]+", "font-family: var(--font)", text)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the whole page
+    opening = re.match(r"<svg[^>]*>", text)
+    assert opening is not None
+    box = re.search(r'viewBox="[^"]+"', opening[0])
+    assert box is not None
+    rest = text[opening.end() :].strip().replace("xlink:href", "href")
+    return f'<svg {box[0]} class="figure" aria-hidden="true" focusable="false">{rest}'

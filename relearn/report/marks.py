@@ -1,0 +1,99 @@
+"""A model's output cut into plain, repeated and copied pieces, safe to show.
+
+A model may write anything. Markup is the template's affair (autoescape); here go characters that would act even
+as text: bidirectional controls, which reorder what stands around them (Unicode UAX #9), control characters, and
+lone surrogates, which UTF-8 cannot hold. They are shown by their code points.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from relearn.scoring.repetition import WORD
+
+Kind = Literal["plain", "repeat", "copy"]
+ECHO = 8  # words of an n-gram that counts as copied from the prompt; as scoring.repetition.echo_share has it
+
+# C0 and C1 controls but tab, newline; bidi marks, embeddings, overrides, isolates; lone surrogates; line separators.
+ACTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of an output."""
+
+    kind: Kind
+    text: str
+
+
+def shown(text: str) -> str:
+    """The text with every active character replaced by its code point, as ⟨U+202E⟩."""
+    return ACTIVE.sub(
+        lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n").replace("\r", "\n")
+    )
+
+
+def pieces(prompt: str, text: str, ngram: int) -> list[Piece]:
+    """The output in order. A word is `copy` inside words copied from the prompt, `repeat` inside an n-gram seen before.
+
+    The same rules as scoring's `echo_share` and `repeated_share`, so that what is marked is what was counted.
+    """
+    spans = [match.span() for match in WORD.finditer(text)]
+    tokens = [text[start:end].lower() for start, end in spans]
+    source = WORD.findall(prompt.lower())
+    kinds: list[Kind] = ["plain"] * len(tokens)
+    _cover(kinds, "repeat", _repeats(tokens, ngram), ngram)
+    length = min(ECHO, len(source))
+    if length >= 4:
+        grams = {tuple(source[index : index + length]) for index in range(len(source) - length + 1)}
+        copied = [
+            index
+            for index in range(len(tokens) - length + 1)
+            if tuple(tokens[index : index + length]) in grams
+        ]
+        _cover(kinds, "copy", copied, length)
+    return _joined(text, spans, kinds)
+
+
+def _repeats(tokens: Sequence[str], ngram: int) -> list[int]:
+    seen: set[tuple[str, ...]] = set()
+    found = []
+    for index in range(len(tokens) - ngram + 1):
+        gram = tuple(tokens[index : index + ngram])
+        if gram in seen:
+            found.append(index)
+        seen.add(gram)
+    return found
+
+
+def _cover(kinds: list[Kind], kind: Kind, starts: Sequence[int], length: int) -> None:
+    for start in starts:
+        kinds[start : start + length] = [kind] * length
+
+
+def _joined(text: str, spans: Sequence[tuple[int, int]], kinds: Sequence[Kind]) -> list[Piece]:
+    """Neighbouring words of a kind as one piece; the space between two kinds is plain."""
+    found: list[Piece] = []
+    position = 0
+    index = 0
+    while index < len(spans):
+        kind, start = kinds[index], spans[index][0]
+        end = spans[index][1]
+        while index + 1 < len(spans) and kinds[index + 1] == kind:
+            index += 1
+            end = spans[index][1]
+        index += 1
+        if kind == "plain":
+            continue
+        if start > position:
+            found.append(Piece("plain", shown(text[position:start])))
+        found.append(Piece(kind, shown(text[start:end])))
+        position = end
+    if position < len(text):
+        found.append(Piece("plain", shown(text[position:])))
+    return found

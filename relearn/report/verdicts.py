@@ -1,0 +1,118 @@
+"""What the intervals allow one to say about each change between base, 2b and 2c.
+
+A change is claimed only where its 95% interval leaves out 0; the words for it are in the templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from relearn.records import TASKS, Task
+from relearn.report.cells import Cell, document
+from relearn.scoring.table import NAMES
+
+LEVEL = 0.05  # of the paired tests, after Holm's correction; scoring's own, whose module would bring torch
+INTERVALS = "metrics/intervals.json"
+# Code in a reply to a review is no skill: which way the share moves is neither a gain nor a loss.
+NEUTRAL = {("reviews", "code_rate")}
+Verdict = Literal["better", "worse", "unclear"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric from one model to the next. `cell` is its entry in the intervals file.
+
+    `before` and `after` are the scores; `verdict` says which is better, as far as the interval tells;
+    `significant` is the paired test's answer after Holm's correction (None where it was not in the family);
+    `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
+    """
+
+    task: Task
+    metric: str
+    cell: Cell
+    before: Cell
+    after: Cell
+
+    @property
+    def name(self) -> str:
+        return NAMES.get(self.metric, self.metric).replace(" ↓", "")
+
+    @property
+    def lower_is_better(self) -> bool:
+        return NAMES.get(self.metric, "").endswith("↓")
+
+    @property
+    def verdict(self) -> Verdict:
+        low, high = self.cell.raw["low"], self.cell.raw["high"]
+        if low is None or high is None or low <= 0 <= high:
+            return "unclear"
+        # A loss is counted as positive, and so is what comes back.
+        positive = low > 0
+        return "better" if positive == (self.cell.raw["kind"] == "recovery") else "worse"
+
+    @property
+    def significant(self) -> bool | None:
+        p = self.cell.raw["p_holm"]
+        return None if p is None else p <= LEVEL
+
+    @property
+    def rose(self) -> bool:
+        """Whether the number itself went up, whatever that means."""
+        return bool(self.after.raw["value"] > self.before.raw["value"])
+
+    @property
+    def whole(self) -> bool:
+        """Whether the interval of the recovered share leaves room for all of it."""
+        return self.defined and self.cell.raw["ratio_high"] >= 1
+
+    @property
+    def defined(self) -> bool:
+        return all(self.cell.raw[end] is not None for end in ("ratio", "ratio_low", "ratio_high"))
+
+
+@dataclass(frozen=True)
+class TaskChanges:
+    """The changes of one task: base to 2b, and 2b to 2c, by metric, the headline first."""
+
+    task: Task
+    cell: Cell
+    forgetting: dict[str, Change]
+    recovery: dict[str, Change]
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.forgetting))
+
+    @property
+    def lost(self) -> Change:
+        return self.forgetting[self.headline]
+
+    @property
+    def back(self) -> Change | None:
+        return self.recovery.get(self.headline)
+
+
+def changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
+    """The changes of every task that was scored, over the metrics of the 3a table in its order."""
+    root = document(INTERVALS, intervals)
+    found: dict[Task, TaskChanges] = {}
+    for task in TASKS:
+        if not root["tasks"].has(task):
+            continue
+        cell = root["tasks"][task]
+        kinds: dict[str, dict[str, Change]] = {"forgetting": {}, "recovery": {}}
+        for entry in cell["comparisons"]:
+            if entry.raw["p_holm"] is None:  # corrected are those that the table shows
+                continue
+            metric, scores = entry.raw["metric"], cell["scores"][entry.raw["metric"]]
+            made = kinds[entry.raw["kind"]]
+            if (task, metric) in NEUTRAL:
+                continue
+            made[metric] = Change(
+                task, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]]
+            )
+        if kinds["forgetting"]:
+            found[task] = TaskChanges(task, cell, kinds["forgetting"], kinds["recovery"])
+    return found

@@ -1,0 +1,37 @@
+"""The names and one-line explanations that a reader who does not know the field needs."""
+
+from __future__ import annotations
+
+from relearn.scoring.table import NAMES
+
+TASKS = {
+    "code": "writing code",
+    "reviews": "replying to reviews",
+    "general": "general instructions",
+}
+ROLES = {
+    "code": "the old skill, which 2c replays",
+    "reviews": "the new skill, which 2b is trained on",
+    "general": "everything else the base could do, which nobody replays",
+}
+MODELS = {
+    "base": "the model before",
+    "2b": "base, fine-tuned on replies to reviews",
+    "2c": "2b, trained on with the old code data",
+}
+METRICS = {
+    "codebleu": "likeness to the reference program in words, syntax and data flow",
+    "pass_at_1": "share of programs that run and pass their tests",
+    "code_rate": "share of answers that hold code",
+    "exact_match": "share of answers equal to the reference",
+    "rouge_l": "words in common with the reference, in order",
+    "bertscore": "likeness in meaning to the reference, by a text encoder",
+    "bleu": "word sequences in common with the references",
+    "stance": "share of replies that take the side asked for",
+    "bpb": "how much the reference surprises the model; lower is better",
+}
+
+
+def metric(name: str) -> str:
+    """A metric as tables call it."""
+    return NAMES.get(name, name)

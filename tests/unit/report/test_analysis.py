@@ -1,0 +1,142 @@
+"""The analysis says what the intervals allow, and every number in it stands in a metrics file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from relearn.report.analysis import Analysis, analyse
+from tests.unit.report import made
+
+NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?%?")
+# Figures that name a thing: the models, the table and the probe, pass@1, the confidence in "95% interval".
+NAMES = re.compile(r"\b2[bc]\b|\b3[ab]\b|pass@1|95% interval|`[^`]*`")
+
+
+def found_in(document: Any, pointer: str) -> Any:
+    """The value at an RFC 6901 pointer, read here without the library."""
+    for step in pointer.split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        document = document[int(step)] if isinstance(document, list) else document[step]
+    return document
+
+
+def spelled(form: str, value: float) -> str:
+    """What a form shows of a value, written down a second time."""
+    sign = "−" if value < 0 else ""
+    size = abs(value)
+    return {
+        "count": f"{size:,.0f}",
+        "score": f"{sign}{size:.3f}",
+        "change": f"{size:.3f}",
+        "signed": f"{sign or '+'}{size:.3f}",
+        "share": f"{sign}{size * 100:.0f}%",
+    }[form]
+
+
+def without_quotes(markdown: str) -> str:
+    """The text without what models and probes wrote: code blocks, quotes, titles of probes, quoted names."""
+    text = re.sub(r"^(`{3,})\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^(> |#).*$|^\w+ \((?:as|not as) asked.*\):$", "", text, flags=re.MULTILINE)
+    return NAMES.sub("", re.sub("“[^”]*”", "", text))
+
+
+def check_numbers(analysis: Analysis, documents: dict[str, Any]) -> int:
+    """Every number of the text, in order, is a citation whose place holds that value. Returns how many there are."""
+    written = NUMBER.findall(without_quotes(analysis.markdown))
+    assert written == [citation.text for citation in analysis.citations]
+    for citation in analysis.citations:
+        file, _, pointer = citation.place.partition("#")
+        assert citation.text == spelled(citation.form, found_in(documents[file], pointer)), citation
+    return len(written)
+
+
+def documents(intervals: dict[str, Any], probes: dict[str, Any]) -> dict[str, Any]:
+    return {"metrics/intervals.json": intervals, "metrics/probe_3b.json": probes}
+
+
+@pytest.mark.parametrize("half", [0.001, 0.05, 0.3, 0.9])
+def test_every_number_stands_in_a_metrics_file(half: float) -> None:
+    intervals, probes = made.intervals(half), made.probes()
+    assert check_numbers(analyse(intervals, probes), documents(intervals, probes)) > 40
+
+
+def test_the_check_sees_a_number_from_nowhere() -> None:
+    intervals, probes = made.intervals(), made.probes()
+    analysis = analyse(intervals, probes)
+    forged = Analysis(
+        analysis.finding,
+        analysis.finding_citations,
+        [],
+        analysis.markdown.replace("0.300", "0.310", 1),
+        analysis.citations,
+    )
+    with pytest.raises(AssertionError):
+        check_numbers(forged, documents(intervals, probes))
+
+
+def test_clear_changes_are_told_with_their_intervals() -> None:
+    text = analyse(made.intervals(), made.probes()).markdown
+    assert "CodeBLEU fell from 0.900 to 0.300, by 0.600 (95% interval 0.550 to 0.650), significant" in text
+    assert "ROUGE-L rose from 0.100 to 0.600, by 0.500 (95% interval 0.450 to 0.550), significant" in text
+    assert "bits per byte (0.200 to 1.200)" in text  # a rise that is a loss
+    assert "131 answers that were right in base are wrong in 2b, and 2 that were wrong are right" in text
+
+
+def test_nothing_is_claimed_where_the_interval_holds_zero() -> None:
+    analysis = analyse(made.intervals(half=0.9), made.probes())
+    text = without_quotes(analysis.markdown)
+    assert not re.search(r"\b(fell|rose|lost|brought [\d])", text.split("instructions that stand in")[0])
+    assert "no change can be shown" in text
+    assert "price of replay" not in text
+    assert "no loss of other skills can be shown" in analysis.finding
+    assert not any("Do not ship" in point for point in analysis.advice)
+
+
+def test_a_task_that_gained_is_not_told_as_a_loss() -> None:
+    analysis = analyse(
+        made.intervals(code={"codebleu": (0.3, 0.6, 0.7)}, reviews=made.REVIEWS), made.probes()
+    )
+    assert "CodeBLEU rose from 0.300 to 0.600, by 0.300" in analysis.markdown
+    assert "cost" not in analysis.finding
+
+
+def test_recovery_says_whether_all_of_it_may_be_back() -> None:
+    part = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.6)}, reviews=made.REVIEWS), made.probes())
+    assert "50% of the loss (42% to 58%): part of it is still missing" in part.markdown
+    whole = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.88)}, reviews=made.REVIEWS), made.probes())
+    assert "the interval leaves room for all of it" in whole.markdown
+    worse = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.1)}, reviews=made.REVIEWS), made.probes())
+    assert "the loss has grown" in worse.markdown
+    assert "made writing code worse still" in worse.finding
+
+
+def test_code_in_replies_is_neither_gain_nor_loss() -> None:
+    text = analyse(made.intervals(), made.probes()).markdown
+    assert "holds code" not in text
+
+
+def test_a_run_without_the_general_task_says_nothing_of_it() -> None:
+    text = analyse(made.intervals(code=made.CODE, reviews=made.REVIEWS), made.probes()).markdown
+    assert "general" not in text
+
+
+def test_best_and_worst_probe_stand_with_their_text() -> None:
+    text = analyse(made.intervals(), made.probes()).markdown
+    assert "kept best is to the probe “poem”" in text
+    assert "lost most thoroughly is to “song”" in text
+    assert "I agree with you." in text
+    assert "You are right." not in text
+    none = made.probes(debate=(made.answer("?", False), made.answer("?", False), made.answer("?", False)))
+    text = analyse(made.intervals(), none).markdown
+    assert "2b kept none of base's good answers" in text
+    assert "It lost none" in text
+
+
+def test_an_answer_with_fences_cannot_leave_its_block() -> None:
+    output = "```\n# not a heading\n````\n<script>alert(1)</script>"
+    given = made.probes(poem=(made.answer("sea"), made.answer(output, False, 0.0), made.answer("sea")))
+    text = analyse(made.intervals(), given).markdown
+    assert f"`````\n{output}\n`````" in text
