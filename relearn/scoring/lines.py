@@ -187,7 +187,8 @@ def _mention(span: str) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\"[^\"]*\"?|'[^']*'?", "''", text)
+    """Without what stands between quotation marks; a mark that is never closed hides nothing."""
+    return re.sub(r"\"[^\"]*\"|'[^']*'", "''", text)
 
 
 HEADERS = re.compile(r"^(async\s+)?(def|class|for|while|if|with|elif|else|try|except|finally|match|case)\b")
@@ -306,7 +307,7 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
             return Evidence.STRONG if known else Evidence.WEAK
         case ast.Assign():
             # "x = 4" and "n = a" stand in mathematics and in verse as well.
-            plain = (
+            harmless = (
                 ast.Name,
                 ast.Constant,
                 ast.BinOp,
@@ -315,7 +316,7 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
                 ast.unaryop,
                 ast.expr_context,
             )
-            sums = all(isinstance(part, plain) for part in ast.walk(node.value)) and not _text(node.value)
+            sums = all(isinstance(part, harmless) for part in ast.walk(node.value)) and not _text(node.value)
             return (
                 Evidence.WEAK
                 if sums and all(isinstance(t, ast.Name) for t in node.targets)

@@ -21,21 +21,24 @@ ASKED = re.compile(
 
 DISAGREE = re.compile(
     r"""\b(
-      disagree\w* | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | quite\ the\ opposite
-    | (do|did|does|can|could|would)(\ not|n't|not)\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
-    | cannot\ agree(?!\ more) | not\ (sure\ I|so\ sure\ I)\ agree | not\ agree(?!\ more)
-    | see\ (it|this|things|that)\ (very\ |quite\ |rather\ )?differently | saw\ (it|this|things)\ (very\ |quite\ )?differently
+      disagree\w* | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | (quite|just)\ the\ opposite
+    | (felt|feel|thought|think|saw|see)\ (just\ |quite\ |exactly\ )?the\ opposite
+    | (do|did|does|could|would|can)\ not\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
+    | (don|didn|doesn|couldn|wouldn|can)'t\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
+    | cannot\ (agree|share)(?!\ more) | not\ (sure\ I|so\ sure\ I)\ agree | not\ agree(?!\ more)
+    | (see|saw)\ (it|this|things|that)\ (very\ |quite\ |rather\ )?differently
+    | (seen|watched|saw)\ (another|a\ different|two\ different)\ (films?|movies?)
     | (you|you're|you\ are|that's|that\ is|this\ is|review\ is)\ (just\ |simply\ |quite\ |completely\ )?(wrong|mistaken|unfair|too\ harsh)
-    | (can't|cannot|can\ not)\ share | not\ my\ experience | miss(ed|es)?\ the\ point | I\ felt\ the\ opposite | not\ for\ me
+    | not\ my\ experience | miss(ed|es)?\ the\ point
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 AGREE = re.compile(
     r"""\b(
       agree\w* | you('re|\ are|\ were)\ (so\ |quite\ |absolutely\ |completely\ |exactly\ )?right | well\ said | spot\ on | so\ true
-    | same\ here | felt\ (exactly\ |just\ )?the\ same | feel\ (exactly\ |just\ )?the\ same | (I|do|also)\ share\ your
-    | exactly\ (my|what|how) | my\ (thoughts|feelings)\ exactly | could(n't|\ not)\ (agree|have\ said\ it)\ (more|better)
-    | saw\ it\ (exactly\ )?the\ same | see\ it\ (exactly\ )?the\ same | hit\ the\ nail
+    | same\ here | (felt|feel|think|thought|saw\ it|see\ it)\ (exactly\ |just\ )?the\ same | (I|do|also)\ share\ your
+    | (just|exactly)\ (my|what|how)\ (I|thoughts|feelings) | my\ (thoughts|feelings)\ exactly | glad\ (that\ )?(someone|you)\ said
+    | could(n't|\ not)\ (agree|have\ said\ it)\ (more|better) | hit\ the\ nail
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
