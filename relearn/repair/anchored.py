@@ -54,7 +54,7 @@ def _extra_key(closers: str) -> re.Pattern[str]:
     close = f"[{re.escape(closers)}]" if len(set(closers)) > 1 or len(closers) == 1 else re.escape(closers)
     gap = rf"(?:\s|,|{locate.COMMENT})*+"
     return re.compile(
-        rf"{close}{gap}(?:[\"“”„]([\w][\w \-.]{{0,47}})[\"“”„]|'([\w][\w \-.]{{0,47}})'|([A-Za-z_]\w{{0,40}}))\s*+:(?!/)"
+        rf"{close}{gap}(?:[\"“”„]([\w][\w \-.]{{0,47}})[\"“”„]|'([\w][\w \-.]{{0,47}})'|(\w{{1,40}}))\s*+:(?!/)"
     )
 
 
@@ -115,6 +115,24 @@ def _pairs(value: str, at: list[int]) -> bool:
         if (turn % 2 == 0 and closes) or (turn % 2 == 1 and opens):
             return False
     return True
+
+
+@lru_cache(maxsize=16)
+def _member(closers: str) -> re.Pattern[str]:
+    close = f"[{re.escape(''.join(sorted(set(closers))))}]"
+    return re.compile(rf"{close}[\w][\w \-.]{{0,47}}{close}\s*+:")
+
+
+def member_inside(value: str, closers: str) -> bool:
+    """Whether a bare `"key":` stands in the value outside braces: then two members may have run together."""
+    if ":" not in value or not any(closer in value for closer in closers):
+        return False
+    for turn, match in enumerate(_member(closers).finditer(value)):
+        if turn == 50:
+            break
+        if not _escaped(value, match.start(), 0) and _open_braces(value[: match.start()]) <= 0:
+            return True
+    return False
 
 
 def _open_braces(value: str) -> int:
@@ -253,6 +271,9 @@ class Reader:
         candidates.reverse()
         for at, closing, same in candidates:
             raw = text[start:at]
+            if member_inside(raw, closers):
+                doubtful = True
+                continue
             if same:
                 if len(candidates) > 1 and not quotes_pair_up(raw, closers):
                     doubtful = True
@@ -263,6 +284,9 @@ class Reader:
             if not suspect and self._plausible(anchor, raw, closers, closing):
                 return at, False, [] if closing is not None else ["closing_brace_missing"], ""
             doubtful = True
+        at = self._before_cut_key(anchor, start, closers) if following is None else -1
+        if at >= 0 and not suspect:
+            return at, False, ["closing_brace_missing"], ""
         at = self._before_prose(anchor, start, closers, stop)
         if at >= 0 and not suspect:
             return at, False, [], ""
@@ -339,6 +363,10 @@ class Reader:
         if closing is not None and not (self.length and closing.count("}") == 0):
             if not inner:
                 return True
+            if len(inner) % 2 and any(raw[max(0, at - 20) : at].rstrip().endswith(":") for at in inner[:50]):
+                return False  # the quote may open the value of another key
+            if closing.count("]") and raw.count("[") > raw.count("]"):
+                return False
             opened = _open_braces(raw)
             return opened <= 0 or closing.count("}") > opened
         if not raw or TRAILING_SPACE.search(raw):
@@ -358,6 +386,19 @@ class Reader:
     def _escapes(self, anchor: Anchor, size: int, closers: str) -> bool:
         """Whether whoever wrote the value escapes the quotes inside it: then a bare one is no part of the text."""
         return _ESCAPED_QUOTE[closers[0]].search(self.text, anchor.after, anchor.after + size + 8) is not None
+
+    def _before_cut_key(self, anchor: Anchor, start: int, closers: str) -> int:
+        """The close of a value after which the text ends inside the key of another field, or -1."""
+        tail = self.text[max(start, len(self.text) - 120) :]
+        match = _cut_key(closers).search(tail)
+        if match is None:
+            return -1
+        begun = match.group(1).strip().casefold()
+        others = [name for name in self.shape.fields if name != anchor.name]
+        if not any(name.casefold().startswith(begun) for name in others):
+            return -1
+        at = len(self.text) - len(tail) + match.start()
+        return at if self._plausible(anchor, self.text[start:at], closers, None) else -1
 
     def _before_prose(self, anchor: Anchor, start: int, closers: str, stop: int) -> int:
         """The first quote that a closing brace follows (or the end of a line), and then text of no record."""
@@ -397,16 +438,16 @@ class Reader:
             at = match.start()
             if _escaped(text, at, start):
                 continue
-            if match.group(3) is not None and (anchor.quote or "," not in text[at : match.start(3)]):
-                continue  # a bare word before a colon is a key only where the keys are bare
+            if match.group(3) is not None and "," not in text[at : match.start(3)]:
+                continue
             raw = text[start:at]
             if not quotes_pair_up(raw, closers) or _open_braces(raw) > 0:
                 continue
             chained = self._chain(match.end(), following, stop, failed)
-            if chained is not None:
+            if chained is not None and (match.group(3) is None or not anchor.quote):
                 return (at, chained), suspect
-            if match.group(3) is None:
-                suspect = True
+            if chained is not None or match.group(3) is None:
+                suspect = True  # a bare word before a colon is a key only where the keys are bare
         return None, suspect
 
     def _chain(self, at: int, following: Anchor | None, stop: int, failed: set[int]) -> bool | None:
@@ -536,6 +577,14 @@ def _object_close(closers: str) -> re.Pattern[str]:
         re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
     )
     return re.compile(rf"{close}(?:[\s,;]|{locate.COMMENT})*+\}}")
+
+
+@lru_cache(maxsize=16)
+def _cut_key(closers: str) -> re.Pattern[str]:
+    close = (
+        re.escape(closers) if len(closers) == 3 and closers[0] == closers[1] else f"[{re.escape(closers)}]"
+    )
+    return re.compile(rf"(?<!\\){close}\s*,\s*[\"'“]([^\W\d][\w \-]{{0,47}})[\"'”]?\s*(?:```\s*)?\Z")
 
 
 @lru_cache(maxsize=16)

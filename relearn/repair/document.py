@@ -18,7 +18,7 @@ from relearn.repair.literal import read_literal
 from relearn.repair.schema import Shape
 from relearn.repair.tolerant import read_tolerant
 from relearn.repair.tree import Draft, Part, read_strict
-from relearn.repair.verbatim import delimiters, holds
+from relearn.repair.verbatim import delimiters, encodable, holds
 
 TRIES = 4
 MAX_COMMENTS = 20_000
@@ -213,6 +213,10 @@ def _check(text: str, name: str, part: Part, shape: Shape) -> None:
         return
     if not _verbatim(text, part):
         part.lost = "not_verbatim"
+        return
+    values = part.value if isinstance(part.value, list) else [part.value]
+    if not all(encodable(value) for value in values if isinstance(value, str)):
+        part.lost = "half_character"
         return
     if shape.fields[name] == "string":
         before, after = delimiters(text, part.start, part.end)

@@ -120,7 +120,7 @@ SYNONYMS = {
         ]
     ),
 }
-WORDS = re.compile(r"[^\W\d_]+")
+WORDS = re.compile(r"[^\W\d_]+|\d+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -140,6 +140,7 @@ class Keys:
         self._folded = {name.casefold(): name for name in fields}
         self._own = {name: tuple(_singular(word) for word in _words(name)) for name in fields}
         self._needed = {word for words in self._own.values() for word in words}
+        self._numbered = any(word.isdigit() for word in self._needed)
         self._cache: dict[str, tuple[str, str | None] | None] = {name: (name, None) for name in fields}
 
     def match(self, key: str) -> tuple[str, str | None] | None:
@@ -158,10 +159,16 @@ class Keys:
         if folded is not None:
             return folded, None if folded == key else "recased_key"
         words = [_singular(word) for word in _words(stripped)]
+        if not self._numbered:
+            words = [word for word in words if not word.isdigit()]
         words = [word for word in words if word in self._needed or word not in FILLER]
         hits = [name for name, own in self._own.items() if own and list(own) == words]
         if not hits and len(words) == 1:
-            raw = [word for word in _words(stripped) if word not in FILLER or word in ("for",)]
+            raw = [
+                word
+                for word in _words(stripped)
+                if (word not in FILLER or word == "for") and not word.isdigit()
+            ]
             hits = [
                 name
                 for name in self.fields

@@ -46,7 +46,6 @@ class Rows:
             truncation.hidden(text.text, reading.records, text.finish_reason)
         for draft in reading.records:
             truncation.settle(text.text, draft, self.truncated)
-            _surrogates(draft)
         if not reading.records and not text.reply and not outside(text.text)[1]:
             counts["texts_blank"] += 1
             return
@@ -187,22 +186,6 @@ def _offsets(part: Part, base: int) -> Row:
     if part.items is not None:
         row["items"] = [{"start": start + base, "end": end + base} for start, end in part.items]
     return row
-
-
-def _surrogates(draft: Draft) -> None:
-    """Refuses texts with half a character (`\\ud83d` alone): no file in UTF-8 can hold them."""
-    for part in draft.parts.values():
-        values = part.value if isinstance(part.value, list) else [part.value]
-        if not part.lost and any(isinstance(value, str) and not _encodable(value) for value in values):
-            part.lost = "half_character"
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _no_record(text: Text) -> str:

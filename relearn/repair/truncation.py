@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from relearn.repair.tree import Draft, Part
-from relearn.repair.verbatim import PLAIN, Codec, unescape_mapped
+from relearn.repair.verbatim import PLAIN, Codec, encodable, holds, unescape_mapped
 
 CUT = "cut_off"
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[^\sa-z])")
@@ -47,9 +47,9 @@ def settle(text: str, draft: Draft, policy: str) -> None:
             size = whole_sentence(decoded)
             if not size:
                 continue
-            _keep(part, decoded[:size], part.start, part.start + offsets[size], "trimmed")
+            _keep(text, part, decoded[:size], part.start + offsets[size], "trimmed")
         elif decoded:
-            _keep(part, decoded, part.start, part.start + len(raw), "kept_cut")
+            _keep(text, part, decoded, part.start + len(raw), "kept_cut")
 
 
 def _odd_or_partial(escape: str) -> bool:
@@ -57,9 +57,10 @@ def _odd_or_partial(escape: str) -> bool:
     return slashes % 2 == 1
 
 
-def _keep(part: Part, value: str, start: int, end: int, flag: str) -> None:
-    part.value, part.start, part.end, part.lost = value, start, end, ""
-    part.flags = (*part.flags, CUT, flag)
+def _keep(text: str, part: Part, value: str, end: int, flag: str) -> None:
+    if encodable(value) and holds(text, value, part.start, end, part.codec):
+        part.value, part.end, part.lost = value, end, ""
+        part.flags = (*part.flags, CUT, flag)
 
 
 def _mapped(raw: str, codec: Codec) -> tuple[str, list[int]]:

@@ -133,6 +133,15 @@ def holds(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
     return decode(raw[start:end], codec) == value
 
 
+def encodable(value: str) -> bool:
+    """Whether a file in UTF-8 can hold the text: not where an escape left half a character (`\\ud83d` alone)."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def delimiters(raw: str, start: int, end: int) -> tuple[bool, bool]:
     """Whether a quote stands just before `start` and just after `end` (an encoded quote has backslashes before it)."""
     after = end

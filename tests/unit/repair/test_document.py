@@ -68,6 +68,36 @@ def test_a_cut_text_is_never_kept_as_whole(raw: str) -> None:
     assert set(lost(read(raw, SHAPE))) == {"disagree"}
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"agree": "Yes, it is.", COMMENT "disagree": "no "good", sic." }',
+        '{"agree": "Yes, it is.", 5: "value"}',
+        '{"agree": "Yes, it is.", "other": "a "b" c" d", ["x"] }',
+        '{"agree": "Yes, b: "second"}',
+    ],
+)
+def test_members_that_run_together_are_refused(raw: str) -> None:
+    assert all("second" not in value and '",' not in value for text in texts(raw) for value in text.values())
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        '"',
+        '",',
+        '", "dis',
+        '", "disagree',
+        '", "disagree"',
+        '", "disagree":',
+        '", "disagree": "',
+        '", "disagree": "\n```',
+    ],
+)
+def test_a_text_that_ends_between_two_fields(end: str) -> None:
+    assert texts('{"agree": "Yes, it is.' + end) == [{"agree": "Yes, it is."}]
+
+
 def test_a_dump_that_repeats_itself() -> None:
     first = '{"agree": "A.", "disagree": "B."}'
     cut = '{"agree": "C.", "disagree": "D was'

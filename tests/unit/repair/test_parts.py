@@ -35,6 +35,8 @@ def test_keys_of_another_schema() -> None:
     assert keys.match("explanations") == ("explanation", "renamed_key")
     assert keys.match("answer_text") == ("answer", "renamed_key")
     assert keys.match("text") is None
+    assert Keys(["key3"]).match("key2") is None
+    assert Keys(["key", "key1"]).match("Key 1") == ("key1", "renamed_key")
 
 
 def test_schema_forms() -> None:
