@@ -71,6 +71,7 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
             {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
         )
     write_curves("base", outcome.history)
+    scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
 

@@ -80,4 +80,5 @@ def finetune_round(
     }
     rounds.save_adapter(tuned, target, provenance, CARD.format(base=rounds.BASE_PATH, name=name))
     write_curves(name.removeprefix("finetune_"), outcome.history)
+    scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,23 +14,29 @@ from pydantic import BaseModel
 from stages import paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
+CODE = [paths.ROOT / "relearn" / name for name in ("tuning", "chat.py", "models.py")]
 
 
 def folder(
     stage: str, parameters: Iterable[BaseModel | str | float | int | list[str]], inputs: Iterable[Path]
 ) -> Path:
-    """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes and the library versions."""
+    """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes, the training code and the library versions."""
     digest = hashlib.sha256()
     for value in parameters:
         text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value)
         digest.update(text.encode() + b"\n")
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    for path in inputs:
+    for path in [*inputs, *CODE]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
+            if file.is_file() and file.suffix != ".pyc":
                 digest.update(f"{file.relative_to(paths.ROOT)} {file_hash(file)}\n".encode())
     return paths.CACHE / stage / digest.hexdigest()[:16]
+
+
+def clear(folder: Path) -> None:
+    """Removes the checkpoints of a run whose outputs are written: they serve a killed run, never a later one."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def file_hash(path: Path) -> str:

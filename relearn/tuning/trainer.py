@@ -1,7 +1,7 @@
 """One training run: `transformers.Trainer` with our batches, our order, and the losses of all tasks watched.
 
-Over the stock trainer: rows grouped by length in an order that a resumed run repeats, logits only where the loss
-looks, the held-out loss of every task each `eval_every` updates, and a stop at the first loss that is no number.
+Over the stock trainer: rows grouped by length in an order that a resumed run repeats, no work where the loss does
+not look (`quick`), the held-out loss of every task each `eval_every` updates, and a stop at the first loss that is no number.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from transformers import (
 from relearn.progress import Progress, say
 from relearn.records import InputError
 from relearn.tuning.checkpoints import last_whole
+from relearn.tuning.quick import quick
 from relearn.tuning.rows import IGNORED, GroupedSampler, Rows, collate
 
 
@@ -118,7 +119,8 @@ def train(
     if start is not None:
         say(f"{label}: going on from {start.name}")
     begun = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    with quick(model):
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
     return Outcome(
         watch.history(), int(trainer.state.global_step), trainer.tokens_seen, time.monotonic() - begun
     )
@@ -144,12 +146,13 @@ class _Trainer(Trainer):
     ) -> torch.Tensor:
         self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())
         loss = super().training_step(model, inputs, num_items_in_batch)
-        if not math.isfinite(loss.item()):
+        value = loss.item()
+        if not math.isfinite(value):
             raise InputError(
-                f"the loss is {loss.item()} at update {self.state.global_step + 1}; "
+                f"the loss is {value} at update {self.state.global_step + 1}; "
                 "lower lr (the last good checkpoint is kept)"
             )
-        self.loss_sum += loss.item()
+        self.loss_sum += value
         return loss
 
     def train_loss(self) -> float | None:

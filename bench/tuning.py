@@ -1,0 +1,268 @@
+"""How fast a LoRA round trains beside TRL's `SFTTrainer`: the same rows, model, updates and threads, in one run.
+
+    python -m bench.tuning                   # after `make repro`, whose base and rows it trains; about 8 minutes
+    python -m bench.tuning --rounds 1 --epochs 2
+    python -m bench.tuning --grouped         # TRL with its own grouping by length, too
+
+Each side trains in a process of its own, one after the other, never two at once; the sides alternate. Both get
+the same token ids and masks, the same adapter with the same first weights, fp32, the same batch size, number of
+updates, optimiser (fused AdamW), schedule, clipping and checkpoints. TRL is asked for no more than its defaults
+otherwise, but for gradient checkpointing (its default), which is switched off: it would only slow it down.
+
+A round's clock runs from before the trainer is made until training has ended, compilation and the checkpoints
+included; tokens are those that are not padding. Held-out losses are measured outside the clock by one function for
+both, and the run fails when they lie more than 2% apart. `peak_share` is the arithmetic that a token needs (the
+frozen weights forwards and backwards, the adapter three times, attention; logits only where the loss looks) times
+tokens a second, over what a large fp32 matrix product reaches here.
+
+Writes bench/out/tuning.json: `ratio` (median over rounds of ours / TRL), `ours_tokens_per_s`, `trl_tokens_per_s`
+(medians), `peak_share`, and each run. TRL (bench/requirements.txt) goes into .cache/bench/, beside the libraries
+that the project runs on, not among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "bench" / "out" / "tuning.json"
+SCRATCH = ROOT / ".cache" / "bench"
+APART = 0.02  # largest relative difference of the held-out losses
+
+
+def main() -> None:
+    """Runs the sides in turn and writes the comparison."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side (3)")
+    parser.add_argument("--rows", type=int, default=350, help="training rows at most (350)")
+    parser.add_argument("--epochs", type=float, default=8, help="passes over the rows (8, as mini's 2b)")
+    parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (2e-3)")
+    parser.add_argument(
+        "--grouped", action="store_true", help="also TRL with train_sampling_strategy=group_by_length"
+    )
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(_side(options)))
+        return
+    site = _trl()
+    sides = [side for side in SIDES if side != "trl_grouped" or options.grouped]
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    for number in range(options.rounds):
+        for side in sides:
+            runs[side].append(_child(side, options, site))
+            print(f"round {number + 1}, {side}: {runs[side][-1]['tokens_per_s']:,.0f} tokens/s", flush=True)
+    result = compare(runs, _peak(runs["ours"][0]["threads"]))
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
+    if max(result["held_out_difference"].values()) > APART:
+        sys.exit(f"tuning: held-out losses lie more than {APART:.0%} apart; the comparison does not hold")
+
+
+def compare(runs: dict[str, list[dict[str, Any]]], peak: float) -> dict[str, Any]:
+    """The figures of the comparison; `peak` in FLOP/s. Raises ValueError when the sides did not do the same work."""
+    for key in ("rows", "updates", "tokens", "threads"):
+        if len({run[key] for side in runs.values() for run in side}) != 1:
+            raise ValueError(f"the sides differ in {key}")
+    middle = {side: statistics.median(run["tokens_per_s"] for run in found) for side, found in runs.items()}
+    pairs = {
+        side: [
+            ours["tokens_per_s"] / theirs["tokens_per_s"]
+            for ours, theirs in zip(runs["ours"], runs[side], strict=True)
+        ]
+        for side in runs
+        if side != "ours"
+    }
+    ours = runs["ours"][0]
+    result: dict[str, Any] = {
+        "ratio": round(statistics.median(pairs["trl"]), 3),
+        "ratios": [round(value, 3) for value in pairs["trl"]],
+        "ours_tokens_per_s": round(middle["ours"]),
+        "trl_tokens_per_s": round(middle["trl"]),
+        "peak_share": round(middle["ours"] * ours["flop_per_token"] / peak, 3),
+        "peak_gflops": round(peak / 1e9, 1),
+        "held_out_difference": {
+            task: round(max(abs(run["held_out"][task] / loss - 1) for run in runs["trl"]), 4)
+            for task, loss in ours["held_out"].items()
+        },
+    }  # fmt: skip
+    if "trl_grouped" in runs:
+        result["trl_grouped_tokens_per_s"] = round(middle["trl_grouped"])
+        result["ratio_grouped"] = round(statistics.median(pairs["trl_grouped"]), 3)
+    return {**result, **{key: ours[key] for key in ("rows", "updates", "tokens", "threads")}, "runs": runs}
+
+
+def _child(side: str, options: argparse.Namespace, site: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.tuning", "--side", side]
+    command += [f"--{name}={getattr(options, name)}" for name in ("rows", "epochs", "lr")]
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    quiet = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **quiet, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"tuning: the side {side} failed")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _trl() -> Path:
+    """The folder that holds TRL: installed once, without dependencies, since the project's pins satisfy them."""
+    pin = re.search(r"^trl==\S+", (ROOT / "bench" / "requirements.txt").read_text(encoding="utf-8"), re.M)
+    if pin is None:
+        sys.exit("tuning: bench/requirements.txt names no trl==VERSION")
+    site = SCRATCH / pin.group().replace("==", "-")
+    if not (site / "trl").is_dir():
+        print(f"installing {pin.group()} into {site.relative_to(ROOT)}", flush=True)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
+        subprocess.run([*command, pin.group()], check=True)
+    return site
+
+
+def _peak(threads: int) -> float:
+    """FLOP/s of an fp32 matrix product of 2048 x 2048, the best of a few."""
+    import torch
+
+    torch.set_num_threads(threads)
+    one = torch.randn(2048, 2048)
+    best = float("inf")
+    for _ in range(12):
+        begun = time.perf_counter()
+        torch.mm(one, one)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * 2048**3 / best
+
+
+def _side(options: argparse.Namespace) -> dict[str, Any]:
+    """One run: loads what both sides share, trains, and measures."""
+    from relearn import models
+    from relearn.chat import Chat
+    from relearn.params import load
+    from relearn.tuning import rounds
+    from relearn.tuning.rows import encode
+    from relearn.tuning.trainer import mean_loss
+    from stages import corpus, paths
+
+    params = load(ROOT)
+    models.settle(params.compute.threads, params.seed)
+    weights = models.locate(paths.MODELS / "base", ROOT)
+    tokenizer = models.load_tokenizer(weights)
+    chat = Chat(tokenizer, params.chat.template)
+    pairs = corpus.pairs(corpus.instructions("train"))[: options.rows]
+    rows = encode(pairs, chat, params.finetune.max_tokens)
+    held_out = {
+        task: encode(found, chat, params.finetune.max_tokens) for task, found in corpus.watched(True).items()
+    }
+    model = models.load_base(weights, "cpu")
+    models.settle(params.compute.threads, params.seed)
+    tuned = rounds.new_adapter(model, params.finetune.lora)
+    schedule = rounds.schedule(params.finetune, params.compute, options.lr, options.epochs, params.seed)
+    scratch = SCRATCH / f"{options.side}-run"
+    begun = time.perf_counter()
+    updates = SIDES[options.side](tuned, tokenizer, rows, schedule, scratch)
+    seconds = time.perf_counter() - begun
+    tokens = round(sum(len(row.ids) for row in rows.rows) * options.epochs)
+    return {
+        "rows": len(rows),
+        "updates": updates,
+        "tokens": tokens,
+        "threads": params.compute.threads,
+        "seconds": round(seconds, 2),
+        "tokens_per_s": round(tokens / seconds, 1),
+        "flop_per_token": flop_per_token(tuned, [(len(row.ids), row.prompt) for row in rows.rows]),
+        "held_out": {
+            task: round(mean_loss(tuned, found, tokenizer.pad_token_id, 32), 5)
+            for task, found in held_out.items()
+        },
+    }
+
+
+def flop_per_token(model: Any, lengths: list[tuple[int, int]]) -> float:
+    """What training needs for a token of rows of (length, prompt length), in FLOP.
+
+    A frozen weight costs 2 forwards and 2 backwards (no gradient of its own), an adapter's weight 6, attention over
+    half the square 4 forwards and 8 backwards a unit of width, and the logits only at the response's positions.
+    """
+    frozen = sum(p.numel() for n, p in model.named_parameters() if "_proj" in n and not p.requires_grad)
+    adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    config = model.config
+    tokens = sum(length for length, _ in lengths)
+    looked = sum(length - prompt for length, prompt in lengths) / tokens
+    square = sum(length * length for length, _ in lengths) / tokens / 2
+    attention = 12 * square * config.hidden_size * config.num_hidden_layers
+    return float(4 * frozen + 6 * adapter + attention + 4 * looked * config.hidden_size * config.vocab_size)
+
+
+def _ours(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path) -> int:
+    import shutil
+
+    from relearn.tuning.trainer import train
+
+    shutil.rmtree(scratch, ignore_errors=True)
+    return train(model, rows, {}, tokenizer.pad_token_id, schedule, scratch, "ours").steps
+
+
+def _sft(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path, **more: Any) -> int:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found, unused-ignore]
+
+    data = Dataset.from_list(
+        [
+            {"input_ids": list(row.ids), "completion_mask": [0] * row.prompt + [1] * (len(row.ids) - row.prompt)}
+            for row in rows.rows
+        ]
+    )  # fmt: skip
+    arguments = SFTConfig(
+        output_dir=str(scratch),
+        num_train_epochs=schedule.epochs,
+        learning_rate=schedule.lr,
+        per_device_train_batch_size=schedule.batch_size,
+        gradient_accumulation_steps=schedule.accumulation,
+        lr_scheduler_type=schedule.shape,
+        warmup_steps=schedule.warmup_steps,
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=schedule.max_grad_norm,
+        optim="adamw_torch_fused",
+        seed=schedule.seed,
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        completion_only_loss=True,
+        max_length=max(len(row.ids) for row in rows.rows),
+        save_strategy="steps",
+        save_steps=schedule.checkpoint_every,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        **more,
+    )
+    trainer = SFTTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
+    trainer.train()
+    return int(trainer.state.global_step)
+
+
+def _sft_grouped(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path) -> int:
+    return _sft(model, tokenizer, rows, schedule, scratch, train_sampling_strategy="group_by_length")
+
+
+SIDES = {"ours": _ours, "trl": _sft, "trl_grouped": _sft_grouped}
+
+if __name__ == "__main__":
+    main()
