@@ -92,6 +92,7 @@ def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]
     """The project's own way; returns the times at which answers were in the journal."""
     from relearn.endpoint.journal import Journal
     from relearn.endpoint.request import Address
+    from relearn.endpoint.tally import Tally
     from relearn.records import write_jsonl
     from relearn.teacher import asking
     from relearn.teacher.prompts import Prompt
@@ -102,8 +103,9 @@ def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]
     address = Address.of(url, "bench-key", "bench")
     with Journal(folder / "journal.sqlite") as journal:
         before = asking.look_before(questions, address, journal)
-        tally = asking.ask(questions, address, journal, before, lambda _: times.append(time.monotonic()))
-        asking.complain(tally)
+        tally = Tally()
+        asking.ask(questions, address, journal, before, tally, lambda: times.append(time.monotonic()))
+        asking.complain(tally, "the tally")
         write_jsonl(folder / "replies.jsonl", asking.replies(questions, address, journal, {}))
     return times
 

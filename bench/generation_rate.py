@@ -20,6 +20,7 @@ from bench.generation import Reviews, options
 from bench.scratch import ROOT
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.endpoint.tally import Tally
 from relearn.teacher import asking
 from relearn.teacher.prompts import Prompt
 
@@ -63,7 +64,8 @@ def main() -> None:
         address = Address.of(url, "bench-key", "bench")
 
         with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.sqlite") as journal:
-            asking.ask(questions, address, journal, asking.look_before(questions, address, journal))
+            before = asking.look_before(questions, address, journal)
+            asking.ask(questions, address, journal, before, Tally())
         with urllib.request.urlopen(url.replace("/v1", "/arrivals")) as response:
             times: list[float] = json.load(response)
     finally:

@@ -89,7 +89,7 @@ class Scratch:
         return list(read_jsonl(self.folder / "data" / "replies.jsonl", Reply))
 
     def facts(self) -> dict[str, Any]:
-        """The run log of the last run that ended well."""
+        """The run log of the last run."""
         found: dict[str, Any] = json.loads((self.folder / ".cache" / "runs" / "generate.json").read_text())
         return found
 

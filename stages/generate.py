@@ -14,7 +14,6 @@ from typing import Any
 
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.survey import Survey
 from relearn.endpoint.tally import Tally
 from relearn.params import Params, load
 from relearn.params.groups import EmbeddedTeacher
@@ -26,6 +25,7 @@ from stages import paths
 from stages.run import main
 
 JOURNAL = paths.CACHE / "teacher" / "journal.sqlite"
+RUN_LOG = paths.RUNS / "generate.json"
 
 
 class _Reviews:
@@ -38,9 +38,15 @@ class _Reviews:
 def work(params: Params) -> dict[str, Any]:
     """Writes data/replies.jsonl and metrics/generate.json, and returns the run's facts."""
     questions = _questions(params)
+    tally = Tally()
     with Journal(JOURNAL) as journal, _teacher(params) as address:
-        before, tally = _ask(questions, address, journal)
-        asking.complain(tally)
+        try:
+            _ask(questions, address, journal, tally)
+            asking.complain(tally, str(RUN_LOG.relative_to(paths.CACHE.parent)))
+        except InputError:
+            # A run that stops has sent and paid as well: what it did stands where a good run's facts stand.
+            write_json(RUN_LOG, {"stage": "generate", "stopped": True, **_facts(params, tally)})
+            raise
         summary: dict[str, Any] = {}
         write_jsonl(paths.REPLIES, asking.replies(questions, address, journal, summary))
         write_json(paths.METRICS / "generate.json", summary)
@@ -49,7 +55,11 @@ def work(params: Params) -> dict[str, Any]:
             f"generate: the server refused response_format {params.generate.response_format}; "
             f"{tally.without_format} requests were answered without it"
         )
-    return {**tally.facts(asking.settings(params.generate)), "cost_before_usd": round(before.cost, 6)}
+    return _facts(params, tally)
+
+
+def _facts(params: Params, tally: Tally) -> dict[str, Any]:
+    return tally.facts(asking.settings(params.generate))
 
 
 def _questions(params: Params) -> asking.Questions:
@@ -57,18 +67,19 @@ def _questions(params: Params) -> asking.Questions:
     return asking.Questions(_Reviews(), params.generate, prompt)
 
 
-def _ask(questions: asking.Questions, address: Address, journal: Journal) -> tuple[Survey, Tally]:
+def _ask(questions: asking.Questions, address: Address, journal: Journal, tally: Tally) -> None:
+    """Asks for what is missing; `tally` holds what was done, also when the run has to stop."""
     before = asking.look_before(questions, address, journal)
     with Progress("generate", before.total, "reviews") as progress:
 
-        def notify(tally: Tally) -> None:
+        def notify() -> None:
             failed = f", {len(tally.failed)} failed" if tally.failed else ""
             progress.update(
                 tally.done - progress.done,
                 f"{tally.answered} new, {tally.rate():.0f}/s, {before.cost + tally.cost:.2f} USD{failed}",
             )
 
-        return before, asking.ask(questions, address, journal, before, notify)
+        asking.ask(questions, address, journal, before, tally, notify)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ PATIENCE = 5  # refusals for coming too soon are borne this many times as often 
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 
-Notify = Callable[[Tally], None]
+Notify = Callable[[], None]
 
 
 def fetch(
@@ -36,19 +36,22 @@ def fetch(
     settings: Settings,
     journal: Journal,
     before: Survey,
-    notify: Notify = lambda _: None,
-) -> Tally:
+    tally: Tally,
+    notify: Notify = lambda: None,
+) -> None:
     """Asks for everything that is missing and writes it to the journal as it arrives.
 
-    `before` is the survey of the same requests. Raises InputError when the run has to stop (key, quota, model,
+    `before` is the survey of the same requests; `tally` is filled as it goes, and holds also when this raises;
+    `notify` is called at each request settled. Raises InputError when the run has to stop (key, quota, model,
     address, budget, or a server that fails everything); all that was received is kept. Requests that fail for
     themselves are in the tally's `failed`, and are asked again by the next run.
     """
-    run = _Run(address, settings, journal, before, notify)
+    tally.total, tally.cost_before = before.total, before.cost
     if not before.missing:
-        run.tally.journalled = before.total
-        notify(run.tally)
-        return run.tally
+        tally.journalled = before.total
+        notify()
+        return
+    run = _Run(address, settings, journal, before, tally, notify)
     try:
         asyncio.run(run.go(iter(requests)))
     except BaseExceptionGroup as group:
@@ -57,8 +60,7 @@ def fetch(
             raise InputError(f"{journal.path}: {error}; free some space, or repair the journal") from error
         raise error from None
     finally:
-        run.tally.seconds = time.monotonic() - run.started
-    return run.tally
+        tally.seconds = time.monotonic() - tally.started
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -69,11 +71,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 class _Run:
     def __init__(
-        self, address: Address, settings: Settings, journal: Journal, before: Survey, notify: Notify
+        self,
+        address: Address,
+        settings: Settings,
+        journal: Journal,
+        before: Survey,
+        tally: Tally,
+        notify: Notify,
     ) -> None:
         self.address, self.settings, self.journal, self.notify = address, settings, journal, notify
-        self.before = before
-        self.tally = Tally(total=before.total)
+        self.before, self.tally = before, tally
         self.guess = Guess()
         # Unseeded on purpose: two processes must not retry in step, and no output depends on it.
         self.rng = random.SystemRandom()
@@ -82,7 +89,6 @@ class _Run:
         self.reason: str | None = None
         self.waiting: set[asyncio.Task[Any]] = set()
         self.asking: dict[str, asyncio.Event] = {}
-        self.started = time.monotonic()
 
     async def go(self, requests: Iterator[Request]) -> None:
         from relearn.endpoint.client import Client  # takes most of a second: not for a run that sends nothing
@@ -140,7 +146,7 @@ class _Run:
         try:
             for request in requests:
                 await self._settle(request)
-                self.notify(self.tally)
+                self.notify()
         except _Stopped:
             return
 

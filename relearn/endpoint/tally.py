@@ -40,6 +40,7 @@ class Tally:
     without_format: int = 0
     failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
+    cost_before: float = 0.0  # USD, of what the journal held
     cost: float = 0.0  # USD, this run
     cost_unconfirmed: float = 0.0  # USD at most, for exchanges that broke off after they were sent
     seconds: float = 0.0
@@ -81,9 +82,13 @@ class Tally:
             "asked_again_after_a_kill": self.asked_again_after_a_kill,
             "waited_for_others": self.waited_for_others,
             "without_format": self.without_format,
+            "cost_before_usd": round(self.cost_before, 6),
             "cost_usd": round(self.cost, 6),
             "cost_unconfirmed_usd": round(self.cost_unconfirmed, 6),
             "asking_seconds": round(self.seconds, 3),
             "requests_per_second": round(rate, 3),
             "share_of_ideal_rate": round(rate / ideal, 4) if ideal else None,
+            "failed_requests": [
+                {"id": label, "kind": kind, "detail": detail} for label, kind, detail in self.failed
+            ],
         }

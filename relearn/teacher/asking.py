@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -74,27 +75,29 @@ def look_before(questions: Questions, address: Address, journal: Journal) -> Sur
 
 
 def ask(
-    questions: Questions, address: Address, journal: Journal, before: Survey, notify: Notify = lambda _: None
-) -> Tally:
+    questions: Questions,
+    address: Address,
+    journal: Journal,
+    before: Survey,
+    tally: Tally,
+    notify: Notify = lambda: None,
+) -> None:
     """Gets every missing answer into the journal; sends nothing for what is there.
 
-    Raises InputError when the run had to stop; reviews that failed for themselves are in the tally, see
-    `complain`.
+    `tally` is filled as it goes. Raises InputError when the run had to stop; reviews that failed for themselves
+    are in the tally, see `complain`.
     """
-    return fetch(questions, address, settings(questions.options), journal, before, notify)
+    fetch(questions, address, settings(questions.options), journal, before, tally, notify)
 
 
-def complain(tally: Tally) -> None:
-    """InputError, in one line, when reviews are left without an answer."""
+def complain(tally: Tally, listed: str) -> None:
+    """InputError, in one line, when reviews are left without an answer; `listed` is the file that names them all."""
     if not tally.failed:
         return
-    kinds: dict[str, int] = {}
-    for _, kind, _ in tally.failed:
-        kinds[kind] = kinds.get(kind, 0) + 1
+    kinds = Counter(kind for _, kind, _ in tally.failed)
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    label, _, detail = tally.failed[0]
     raise InputError(
-        f"{len(tally.failed)} of {tally.total} reviews got no answer ({counted}; {label}: {detail}); "
+        f"{len(tally.failed)} of {tally.total} reviews got no answer ({counted}), listed in {listed}; "
         "run again: only these are asked, all other answers are kept"
     )
 

@@ -133,6 +133,10 @@ def test_reviews_without_an_answer_are_listed_and_asked_by_the_next_run(tmp_path
         assert done.returncode == 1
         assert "2 of 20 reviews got no answer (2 http_500" in done.stderr
         assert "run again" in done.stderr
+        facts = project.facts()
+        assert "listed in .cache/runs/generate.json" in done.stderr
+        assert [failed["id"] for failed in facts["failed_requests"]] == ["r0000", "r0001"]
+        assert (facts["stopped"], facts["answered"], facts["sent"]) == (True, 18, 22)
         assert not (project.folder / "data/replies.jsonl").exists()
         arrived = running.arrived
         assert project.run().returncode == 0
@@ -173,6 +177,7 @@ def test_an_estimate_sends_nothing_and_a_budget_stops_in_time(tmp_path: Path) ->
         done = project.run()
         assert done.returncode == 1
         assert "budget of 4 USD" in done.stderr
+        assert 0 < project.facts()["cost_usd"] <= 4.0
         answered = len(project.answered())
         assert 0 < answered < 30
         again = project.run("--estimate")

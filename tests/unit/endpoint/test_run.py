@@ -32,7 +32,8 @@ def ask(running: Server | Address, path: Path, requests: Iterable[Request], **mo
     chosen = settings(**more)
     with Journal(path) as journal:
         before = survey(requests, journal, where.identity, chosen.max_tokens_limit, chosen.prices)
-        tally = fetch(requests, where, chosen, journal, before)
+        tally = Tally()
+        fetch(requests, where, chosen, journal, before, tally)
         assert journal.claims() == []
     return tally
 
@@ -248,7 +249,9 @@ def ask_alone(running: Server, path: Path) -> Tally:
     requests, where, chosen = [request(number) for number in range(100)], address(running), settings()
     with Journal(path) as journal:
         before = survey(requests, journal, where.identity, 200, chosen.prices)
-        return fetch(requests, where, chosen, journal, before)
+        tally = Tally()
+        fetch(requests, where, chosen, journal, before, tally)
+        return tally
 
 
 def test_requests_are_not_gathered(path: Path) -> None:
@@ -266,11 +269,12 @@ def test_requests_are_not_gathered(path: Path) -> None:
         where, chosen = address(running), settings(concurrency=5)
         before = survey(Source(), journal, IDENTITY, 200, chosen.prices)
         ahead[0] = 0
+        tally = Tally()
 
-        def notify(tally: Tally) -> None:
+        def notify() -> None:
             settled[0] = tally.done
 
-        fetch(Source(), where, chosen, journal, before, notify)
+        fetch(Source(), where, chosen, journal, before, tally, notify)
     assert ahead[0] <= 5
 
 

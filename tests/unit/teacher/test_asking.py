@@ -59,7 +59,8 @@ def run(asked: asking.Questions, journal: Journal, *script: str) -> tuple[Tally,
     with Server(Teacher(0, {}, words), faults=Faults(script=script)) as server:
         address = Address.of(server.base_url, "key", "test")
         before = asking.look_before(asked, address, journal)
-        tally = asking.ask(asked, address, journal, before)
+        tally = Tally()
+        asking.ask(asked, address, journal, before, tally)
         summary: dict[str, Any] = {}
         return tally, list(asking.replies(asked, address, journal, summary)), summary
 
@@ -129,14 +130,14 @@ def test_a_missing_answer_is_an_error_not_an_empty_row(journal: Journal) -> None
 
 
 def test_complaining() -> None:
-    asking.complain(Tally(total=5, answered=5))
+    asking.complain(Tally(total=5, answered=5), "runs.json")
     tally = Tally(
         total=5, failed=[("r1", "timeout", "no answer"), ("r2", "http_500", "x"), ("r3", "timeout", "y")]
     )
     with pytest.raises(InputError) as caught:
-        asking.complain(tally)
+        asking.complain(tally, "runs.json")
     text = str(caught.value)
-    assert text.startswith("3 of 5 reviews got no answer (1 http_500, 2 timeout; r1: no answer)")
+    assert text.startswith("3 of 5 reviews got no answer (1 http_500, 2 timeout), listed in runs.json; ")
     assert "run again" in text
     assert "\n" not in text
 
