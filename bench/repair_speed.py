@@ -1,9 +1,9 @@
-"""How fast the repair command is, in CPU seconds of one core: clean and broken replies, as JSON Lines, start included.
+"""How fast the repair command is, in CPU seconds of one core, start included.
 
     python -m bench.repair_speed --data ../shared/data [--replies 50000]
 
-Prints replies per second of processor time and the peak memory of the process, and writes
-bench/out/repair_speed.json.
+Clean and broken replies as JSON Lines, then 10 MB of one mark repeated: prints replies per second of processor time,
+seconds, and the peak memory of the process, and writes bench/out/repair_speed.json.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 from bench.breaking import CLASSES, break_records
 from bench.repair_fidelity import clean_records
 from relearn.records import write_json
+
+UNITS = ("{", "[", '"', "\\", "```json\n")
 
 
 def main() -> int:
@@ -54,6 +56,13 @@ def main() -> int:
             print(
                 f"{kind}: {options.replies / results[kind]['seconds']:.0f} replies/s of {characters // options.replies} "
                 f"characters, peak {results[kind]['megabytes']:.0f} MB"
+            )
+        for unit in UNITS:
+            path = Path(folder) / "unit.txt"
+            path.write_text(unit * (10_000_000 // len(unit)), encoding="utf-8")
+            results[repr(unit)] = _timed(path)
+            print(
+                f"10 MB of {unit!r}: {results[repr(unit)]['seconds']} s, {results[repr(unit)]['megabytes']} MB"
             )
     write_json(Path("bench/out/repair_speed.json"), {"replies": options.replies, **results})
     return 0
