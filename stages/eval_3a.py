@@ -1,6 +1,7 @@
 """Scores base, 2b and 2c on every task, with intervals; what 2b forgot and what 2c brought back.
 
-Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/.
+Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/, and data/ratings/ when
+people have rated the answers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import MODELS, Original, Prediction, read_jsonl, write_json
-from relearn.scoring import evaluate_models, table
+from relearn.scoring import blind, evaluate_models, human, ratings, table
 from stages import paths
 from stages.run import main
 
@@ -24,6 +25,12 @@ def work(params: Params) -> dict[str, Any]:
         row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.split == "test" and row.tests
     }
     found = evaluate_models(predictions, tests, params.eval_3a, params.seed)
+    given = ratings.read(paths.RATINGS, blind.names(predictions, params.seed))
+    stale = human.join(found, given, params.eval_3a.resamples, params.seed)
+    if stale:
+        say(
+            f"eval_3a: warning: {stale} of {len(given)} ratings are of answers that no longer stand; left out"
+        )
     for model, points in found.points.items():
         write_json(paths.EVAL_3A / f"{model}.json", points)
     write_json(paths.METRICS / "intervals.json", found.intervals)

@@ -17,11 +17,13 @@ from relearn.records import (
     MODELS,
     InputError,
     Instruction,
+    Prediction,
     Quarantined,
     Reply,
     atomic_write,
     read_jsonl,
 )
+from relearn.report import rating
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
 from stages import paths
@@ -31,13 +33,18 @@ EXAMPLES = 4  # of mended replies, and of quarantined ones, each another fault
 
 
 def work(params: Params) -> dict[str, Any]:
-    """Writes report/index.html and report/analysis.md."""
+    """Writes report/index.html, report/analysis.md and report/rate.html."""
     material = _material(params)
     analysis = analyse(material.intervals, material.probes)
     with atomic_write(paths.REPORT / "analysis.md") as file:
         file.write(analysis.markdown)
     with atomic_write(paths.REPORT / "index.html") as file:
         file.write(render(material, analysis))
+    predictions: dict[str, list[Prediction]] = {
+        model: list(read_jsonl(paths.predictions(model), Prediction)) for model in MODELS
+    }
+    with atomic_write(paths.REPORT / "rate.html") as file:
+        file.write(rating.render(rating.choose(predictions, params.seed)))
     return {}
 
 

@@ -97,11 +97,13 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
                 [spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls=""
             )
             left = spot.old > sum(s.old for s in spots) / len(spots)
+            lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             axes.annotate(
                 spot.model,
                 (spot.old, spot.new),
-                xytext=(-12 if left else 12, 10),
+                xytext=(-12 if left else 12, -10 if lower else 10),
                 textcoords="offset points",
+                va="center",
                 ha="right" if left else "left",
                 weight="bold",
                 color=colour,
@@ -110,6 +112,13 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.12)
         return _svg(figure, name)
+
+
+def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
+    """Whether two points are so close that their labels would meet."""
+    wide = max(spot.old for spot in spots) - min(spot.old for spot in spots) or 1.0
+    high = max(spot.new for spot in spots) - min(spot.new for spot in spots) or 1.0
+    return one is not other and abs(one.old - other.old) < wide / 5 and abs(one.new - other.new) < high / 8
 
 
 def losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str]) -> str:

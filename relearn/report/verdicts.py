@@ -93,6 +93,16 @@ class TaskChanges:
     def back(self) -> Change | None:
         return self.recovery.get(self.headline)
 
+    @property
+    def kept(self) -> bool:
+        """Whether the last model's headline is clearly better than base's: their intervals lie apart."""
+        if self.back is None:
+            return False
+        first, last = self.lost.before.raw, self.back.after.raw
+        if self.lost.lower_is_better:
+            return last["high"] is not None and first["low"] is not None and last["high"] < first["low"]
+        return last["low"] is not None and first["high"] is not None and last["low"] > first["high"]
+
 
 def changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
     """The changes of every task that was scored, over the metrics of the 3a table in its order."""

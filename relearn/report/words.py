@@ -9,15 +9,21 @@ TASKS = {
     "reviews": "replying to reviews",
     "general": "general instructions",
 }
+VERBS = {
+    "code": "write code",
+    "reviews": "reply to reviews",
+    "general": "follow general instructions",
+}
 ROLES = {
     "code": "the old skill, which 2c replays",
     "reviews": "the new skill, which 2b is trained on",
     "general": "everything else the base could do, which nobody replays",
+    "human": "scores that people gave, not knowing which model they read",
 }
 MODELS = {
-    "base": "the model before",
-    "2b": "base, fine-tuned on replies to reviews",
-    "2c": "2b, trained on with the old code data",
+    "base": "is the model before",
+    "2b": "is base fine-tuned on replies to reviews",
+    "2c": "is 2b trained on with the old code data",
 }
 METRICS = {
     "codebleu": "likeness to the reference program in words, syntax and data flow",
@@ -27,6 +33,8 @@ METRICS = {
     "rouge_l": "words in common with the reference, in order",
     "bertscore": "likeness in meaning to the reference, by a text encoder",
     "bleu": "word sequences in common with the references",
+    "helpfulness": "does it do what was asked? 1 to 5, by people",
+    "correctness": "is it right? 1 to 5, by people",
     "stance": "share of replies that take the side asked for",
     "bpb": "how much the reference surprises the model; lower is better",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,7 @@ def markdown(found: Evaluation) -> str:
         models = list(dict.fromkeys(model for model, _ in cells))
         body = [[model, *(cell(cells.get((model, metric))) for metric in metrics)] for model in models]
         heads = ["model", *(NAMES.get(metric, metric) for metric in metrics)]
-        details = found.intervals["tasks"][task]
-        title = f"### {task}: {details['items']} prompts in {details['clusters']} clusters"
+        title = f"### {_title(task, found.intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
     notes = [
         "Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above, p ≤ 0.05 by paired "
@@ -64,6 +64,21 @@ def markdown(found: Evaluation) -> str:
         *(f"Warning: {warning}." for warning in found.warnings),
     ]
     return "\n".join([*parts, *(note + "\n" for note in notes)])
+
+
+def _title(task: str, intervals: Mapping[str, Any]) -> str:
+    """What the scores of a task rest on; of human ratings, also how far the raters agree."""
+    if task in intervals["tasks"]:
+        details = intervals["tasks"][task]
+        return f"{task}: {details['items']} prompts in {details['clusters']} clusters"
+    details = intervals[task]
+    alphas = [
+        f"{aspect} {found['alpha']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+        for aspect, found in details["agreement"].items()
+        if found["alpha"] is not None and found["low"] is not None
+    ]
+    agreement = f"Krippendorff's α {', '.join(alphas)}" if alphas else "no answer rated twice: no α"
+    return f"{task}: {details['ratings']} ratings by {details['raters']}, 1 to 5; {agreement}"
 
 
 def cell(row: dict[str, Any] | None) -> str:

@@ -1,0 +1,98 @@
+// Shows one item at a time, keeps the scores in this browser, and saves them as CSV. Texts go in as textContent only.
+const source = document.getElementById("data");
+const items = JSON.parse(source.textContent);
+const place = "relearn-ratings-" + source.dataset.fingerprint;
+const aspects = [["helpfulness", "Helpful"], ["correctness", "Correct"]];
+const $ = (id) => document.getElementById(id);
+let kept = { rater: "", at: 0, scores: {} };
+try { kept = Object.assign(kept, JSON.parse(localStorage.getItem(place) || "{}")); } catch { /* storage is off: the page still works, unsaved */ }
+kept.at = Math.min(Math.max(0, kept.at | 0), items.length - 1);
+
+function keep() {
+  let stored = true;
+  try { localStorage.setItem(place, JSON.stringify(kept)); } catch { stored = false; }
+  const done = items.filter((item) => item.answers.every((answer) => aspects.every(([name]) => (kept.scores[item.id + "/" + answer.key] || {})[name]))).length;
+  $("progress").textContent = `Instruction ${kept.at + 1} of ${items.length}; ${done} finished`;
+  $("state").textContent = stored ? `${done} of ${items.length} instructions are finished.` : "This browser keeps nothing: save before you close the page.";
+  $("previous").disabled = kept.at === 0;
+  $("next").disabled = kept.at === items.length - 1;
+}
+
+function make(name, attributes, text) {
+  const element = Object.assign(document.createElement(name), attributes);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function show(focus) {
+  const item = items[kept.at];
+  $("item-title").textContent = `Instruction ${kept.at + 1}`;
+  $("prompt").textContent = item.prompt;
+  $("answers").replaceChildren(...item.answers.map((answer, number) => {
+    const letter = String.fromCharCode(65 + number);
+    const section = make("section", {});
+    section.append(make("h3", {}, `Answer ${letter}`));
+    const text = make("pre", { dir: "auto", tabIndex: 0 }, answer.text || "(nothing)");
+    text.setAttribute("aria-label", `Answer ${letter}`);
+    section.append(text);
+    for (const [name, label] of aspects) {
+      const id = item.id + "/" + answer.key;
+      const group = make("fieldset", {});
+      group.append(make("legend", {}, `${label}?`));
+      const scale = make("div", { className: "scale" });
+      for (let score = 1; score <= 5; score++) {
+        const choice = make("label", {});
+        const radio = make("input", { type: "radio", name: `${letter}-${name}`, value: String(score), checked: (kept.scores[id] || {})[name] === score });
+        radio.addEventListener("change", () => { (kept.scores[id] ||= {})[name] = score; keep(); });
+        choice.append(radio, make("span", {}, String(score)));
+        scale.append(choice);
+      }
+      group.append(scale);
+      section.append(group);
+    }
+    return section;
+  }));
+  keep();
+  if (focus) $("item").focus();
+}
+
+function go(step) {
+  kept.at = Math.min(Math.max(0, kept.at + step), items.length - 1);
+  show(true);
+}
+
+// RFC 4180: a field with a comma, a quote or a line break stands in quotes, and quotes are doubled.
+const field = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+
+function csv() {
+  const lines = [COLUMNS];
+  for (const item of items) for (const answer of item.answers) {
+    const score = kept.scores[item.id + "/" + answer.key];
+    if (score) lines.push([kept.rater.trim(), item.id, answer.key, ...aspects.map(([name]) => String(score[name] || ""))]);
+  }
+  return lines.map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
+}
+
+$("rater").value = kept.rater;
+$("rater").addEventListener("input", () => { kept.rater = $("rater").value; keep(); });
+$("previous").addEventListener("click", () => go(-1));
+$("next").addEventListener("click", () => go(1));
+$("save").addEventListener("click", () => {
+  if (!kept.rater.trim()) {
+    $("state").textContent = "Please give your name or initials first.";
+    $("rater").focus();
+    return;
+  }
+  const link = make("a", { href: URL.createObjectURL(new Blob([csv()], { type: "text/csv" })), download: `ratings-${kept.rater.trim().replace(/[^A-Za-z0-9_-]+/g, "-")}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  $("state").textContent = `Saved ${Object.keys(kept.scores).length} rated answers.`;
+});
+$("clear").addEventListener("click", () => {
+  if (!confirm("Forget every score given here?")) return;
+  kept = { rater: kept.rater, at: 0, scores: {} };
+  show(true);
+});
+$("form").addEventListener("submit", (event) => event.preventDefault());
+$("form").hidden = false;
+if (items.length) show(false);
