@@ -29,6 +29,7 @@ SHAPES = {
 SHARES = (0.5, 0.7, 0.9, 0.95, 0.99)
 ICC = 0.2
 RESAMPLES = 1000
+SWAPS = 299  # of the test; its level is exact for any number of them
 
 
 def sizes(shape: tuple[int, int, int], generator: np.random.Generator) -> Floats:
@@ -91,7 +92,7 @@ def simulate(simulations: int, seed: int) -> dict[str, dict[str, float]]:
             first[:, 0] = 0.5 * sums[:, 0] + 0.5 * again[:, 0] / again[:, 1] * sums[:, 1]
             change = rs.resampled(other, ratio, drawn) - rs.resampled(first, ratio, drawn)
             difference += rs.percentiles(change, shape[0]).holds(0.0)
-            rejected += rs.randomisation(first, other, ratio, RESAMPLES, seed + index) <= 0.05
+            rejected += rs.randomisation(first, other, ratio, SWAPS, seed + index) <= 0.05
         found[name] = {
             "continuous": hit / simulations,
             "continuous difference": difference / simulations,
@@ -103,7 +104,7 @@ def simulate(simulations: int, seed: int) -> dict[str, dict[str, float]]:
                 hit += rs.wilson(proportion(shape, share, generator)).holds(share)
                 before, after = paired(shape, share, generator)
                 difference += rs.newcombe(before, after).holds(0.0)
-                rejected += rs.randomisation(before, after, ratio, RESAMPLES, seed + index) <= 0.05
+                rejected += rs.randomisation(before, after, ratio, SWAPS, seed + index) <= 0.05
             found[name] |= {
                 f"proportion {share}": hit / simulations,
                 f"proportion {share} difference": difference / simulations,

@@ -128,17 +128,30 @@ def _correlation(first: Floats, second: Floats) -> float:
 
 
 def _effective(sums: Floats) -> tuple[float, float]:
-    """The share of hits, and the size of a simple random sample that would know it as well."""
+    """The share of hits, and the size of a simple random sample that would know it as well.
+
+    The design effect is taken twice, as it stands and with one more cluster that is half right, and the smaller size
+    counts: near 0 or 1 a handful of clusters holds all there is to see of it, and the plain estimate is too
+    hopeful (bench/coverage.py: 92% instead of 95% for differences at 0.95 over 20 clusters).
+    """
+    share = float(sums[:, 0].sum() / sums[:, 1].sum())
+    if len(sums) < 2:
+        return share, 1.0
+    if not 0 < share < 1:
+        return share, _size(sums)
+    typical = float(sums[:, 1].mean())
+    return share, min(_size(sums), _size(np.vstack([sums, [typical / 2, typical]])))
+
+
+def _size(sums: Floats) -> float:
     clusters, items = len(sums), float(sums[:, 1].sum())
     share = float(sums[:, 0].sum()) / items
-    if clusters < 2:
-        return share, 1.0
     residuals = _residuals(sums)
     variance = clusters / (clusters - 1) * float(residuals @ residuals) / items**2
-    size = share * (1 - share) / variance if variance > 0 else float(clusters)
-    size = min(size, items)
-    z, t = normal_quantile((1 + CONFIDENCE) / 2), student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
-    return share, max(1.0, size * float(z / t) ** 2)
+    size = min(items, share * (1 - share) / variance if variance > 0 else float(clusters))
+    z = normal_quantile((1 + CONFIDENCE) / 2)
+    t = student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
+    return max(1.0, size * float(z / t) ** 2)
 
 
 def _wilson_ends(share: float, size: float) -> tuple[float, float]:
