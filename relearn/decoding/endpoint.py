@@ -54,11 +54,12 @@ def decode(
     requests = list(_requests(model, items, strategy, seed))
     before = survey(requests, journal, address.identity, how.max_tokens_limit, how.prices)
     with Progress(label, before.total, "prompts") as bar:
+        tally = Tally()
 
-        def notify(tally: Tally) -> None:
+        def notify() -> None:
             bar.update(tally.done - bar.done, f"{tally.answered} new, {tally.rate():.1f}/s")
 
-        tally = fetch(requests, address, how, journal, before, notify)
+        fetch(requests, address, how, journal, before, tally, notify)
     _complain(model, tally)
     return [_answer(request, journal.get(request.key(address.identity))) for request in requests], tally
 
