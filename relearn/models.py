@@ -74,8 +74,16 @@ def locate(folder: Path, root: Path) -> Path:
     return hub.download(repository, commit, "model", FETCHED)
 
 
+def check_device(device: Literal["cpu", "cuda"]) -> None:
+    """Raises InputError for a device that is not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
+
+
 def check_folder(folder: Path) -> None:
-    """Refuses a model folder without config, tokenizer or safetensors weights, in one line each."""
+    """Refuses a model folder without sound config, tokenizer or safetensors weights, in one line each."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such model folder")
     if not (folder / "config.json").is_file():
@@ -89,6 +97,42 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no weights (*.safetensors)")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        _check_json(folder / name)
+    for pattern in WEIGHTS:
+        for file in sorted(folder.glob(pattern)):
+            _check_weights(file)
+
+
+def _check_json(file: Path) -> None:
+    if not file.is_file():
+        return
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error}); get the model's files again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{file}: not a JSON object; get the model's files again")
+
+
+def _check_weights(file: Path) -> None:
+    """Reads the header, which says how long the file must be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise InputError(f"{file}: not whole safetensors ({error}); get the model's files again") from None
+
+
+def check_adapter(folder: Path) -> None:
+    """Refuses an adapter folder without config or safetensors weights (PEFT would ask the hub, or load a pickle)."""
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no adapter ({name}); run the stage that makes it (dvc repro)")
+    _check_json(folder / "adapter_config.json")
+    _check_weights(folder / "adapter_model.safetensors")
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -96,7 +140,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     check_folder(folder)
-    tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    try:
+        loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{folder}: the tokenizer cannot be loaded ({reason}); get its files again"
+        ) from None
+    tokenizer = cast("PreTrainedTokenizerBase", loaded)
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json"
@@ -120,8 +171,7 @@ def load_base(
     import torch
     from transformers import AutoModelForCausalLM
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
+    check_device(device)
     check_folder(folder)
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
     extra: dict[str, Any] = {}
@@ -173,6 +223,7 @@ def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel
 
     wrapped: PeftModel | None = None
     for name, folder in folders.items():
+        check_adapter(folder)
         if wrapped is None:
             wrapped = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         else:

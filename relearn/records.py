@@ -6,6 +6,7 @@ the target and renamed, so that a reader sees a whole file or none.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -164,7 +165,7 @@ def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
                         f"{path}, line {number}: not JSON ({reason}); one JSON object a line is expected"
                     ) from None
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, a file is expected") from None
 
@@ -173,9 +174,22 @@ def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
 def atomic_write(path: Path | str) -> Iterator[TextIO]:
     """Opens a temporary file beside `path` for writing UTF-8 text, and renames it onto `path` when all went well.
 
-    After an error or a kill, `path` is what it was before.
+    After an error or a kill, `path` is what it was before. An OSError names `path`, never the temporary file.
     """
     path = Path(path)
+    try:
+        with _replacing(path) as file:
+            yield file
+    except OSError as error:
+        temporary = str(error.filename).startswith(str(path.parent / f".{path.name}."))
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if temporary or full:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

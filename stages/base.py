@@ -5,6 +5,7 @@ Run by `dvc repro`, or `python -m stages.base`.
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from relearn import hub, models
@@ -30,8 +31,9 @@ def work(params: Params) -> dict[str, Any]:
 
 
 def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
+    models.check_device(params.compute.device)
     models.settle(params.compute.threads, params.seed)
-    pairs = corpus.pairs(corpus.original("code", "train")) + corpus.pairs(corpus.original("general", "train"))
+    pairs = corpus.code_to_learn() + corpus.pairs(corpus.original("general", "train"))
     if shape.review_instruction is not None:
         pairs += [(shape.review_instruction, review.text) for review in corpus.reviews("train")]
     tokenizer = scratch.train_tokenizer(scratch.texts(pairs), shape.vocabulary, params.chat.template)
@@ -79,7 +81,9 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
     """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
     if source.revision is None:
         folder = paths.sources(params.profile) / source.path
-        models.check_folder(folder)
+        Chat(
+            models.load_tokenizer(folder), params.chat.template
+        )  # so that a mistake shows before any training
         weights = {file.name: scratch_folder.file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
         facts: dict[str, Any] = {
             "kind": "folder",
@@ -92,18 +96,23 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
     with rounds.whole_folder(paths.MODELS / "base") as target:
         write_json(target / models.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
+        write_curves("base", [])
         return {}
-    return finetune_round(
-        params,
-        name="base",
-        pairs=corpus.pairs(corpus.original("code", "train")),
-        start=None,
-        lr=source.adapt.lr,
-        epochs=source.adapt.epochs,
-        target=paths.MODELS / "base" / models.ADAPTER,
-        inputs=[paths.ORIGINAL, paths.MODELS / "base" / models.BASE_FILE],
-        with_reviews=False,
-    )
+    try:
+        return finetune_round(
+            params,
+            name="base",
+            pairs=corpus.code_to_learn(),
+            start=None,
+            lr=source.adapt.lr,
+            epochs=source.adapt.epochs,
+            target=paths.MODELS / "base" / models.ADAPTER,
+            inputs=[paths.ORIGINAL, paths.MODELS / "base" / models.BASE_FILE],
+            with_reviews=False,
+        )
+    except BaseException:
+        shutil.rmtree(paths.MODELS / "base")  # a base without the adapter that it should have
+        raise
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from relearn.records import Instruction, Original, Review, Split, read_jsonl
+from pathlib import Path
+from typing import TypeVar
+
+from relearn.records import InputError, Instruction, Original, Record, Review, Split, read_jsonl
 from stages import paths
 
 Pair = tuple[str, str]
+Row = TypeVar("Row", bound=Record)
 
 
 def original(task: str, split: Split) -> list[Original]:
@@ -21,6 +25,25 @@ def instructions(split: Split) -> list[Instruction]:
 def reviews(split: Split) -> list[Review]:
     """The reviews of one split."""
     return [row for row in read_jsonl(paths.REVIEWS, Review) if row.split == split]
+
+
+def learned(rows: list[Row], file: Path, what: str) -> list[Row]:
+    """The rows, of which there must be one at least; InputError names the file and what it should hold."""
+    if not rows:
+        raise InputError(
+            f"{file}: no row of {what}, so there is nothing to learn; run the stage that writes it (dvc repro)"
+        )
+    return rows
+
+
+def code_to_learn() -> list[Pair]:
+    """The training pairs of the code task; InputError where there are none."""
+    return pairs(learned(original("code", "train"), paths.ORIGINAL, "task code, split train"))
+
+
+def replies_to_learn() -> list[Pair]:
+    """The training pairs of the new task; InputError where there are none."""
+    return pairs(learned(instructions("train"), paths.INSTRUCTIONS, "split train"))
 
 
 def pairs(rows: list[Original] | list[Instruction]) -> list[Pair]:

@@ -17,8 +17,8 @@ from stages.run import main
 
 def work(params: Params) -> dict[str, Any]:
     """Writes models/2b/ and metrics/losses/2b.csv."""
-    new = corpus.pairs(corpus.instructions("train"))
-    old = corpus.pairs(corpus.original("code", "train"))
+    new = corpus.replies_to_learn()
+    old = corpus.code_to_learn()
     mixed = mix(new, old, params.finetune_2b.replay, params.finetune_2b.replay_control, params.seed)
     adapted = paths.MODELS / "base" / ADAPTER
     return finetune_round(

@@ -16,11 +16,11 @@ from stages.run import main
 
 def work(params: Params) -> dict[str, Any]:
     """Writes models/2c/ and metrics/losses/2c.csv."""
-    code = corpus.pairs(corpus.original("code", "train"))
+    code = corpus.code_to_learn()
     count = max(1, round(len(code) * params.finetune_2c.share))
     pairs = random.Random(params.seed).sample(code, count)
     if params.finetune_2c.data == "combined":
-        pairs += corpus.pairs(corpus.instructions("train"))
+        pairs += corpus.replies_to_learn()
     return finetune_round(
         params,
         name="finetune_2c",

@@ -24,13 +24,13 @@ def work(params: Params) -> dict[str, Any]:
     """Writes the rows and their counts, and returns the run's facts."""
     group = params.prepare
     counts: dict[str, Any]
+    folder = _shown(paths.sources(params.profile))
+    # read whole, checks too: a mistake in them should show now, not after the training
+    probes = read_probes(folder / "probes.yaml")
     if isinstance(group.source, MiniSource):
         reviews, originals = _mini(params)
         counts = corpora.tally(reviews, originals)
     else:
-        folder = _shown(paths.sources(params.profile))
-        # read whole, checks too: a mistake in them should show now, not after the training
-        probes = read_probes(folder / "probes.yaml")
         reviews, originals, counts = corpora.load(
             group,
             folder,

@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from relearn.params import Params, load
@@ -38,6 +37,18 @@ LIBRARIES = (
     "sacrebleu",
     "codebleu",
 )
+
+# What a person can do about an operating system's error; any other is a fault of the program.
+_TODO = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EROFS: "make it writable",
+    errno.EEXIST: "a folder is expected there: move the file away",
+    errno.ENOTDIR: "a folder is expected there: move the file away",
+    errno.EISDIR: "a file is expected there: move the folder away",
+}
 
 Work = Callable[[Params], dict[str, Any] | None]
 
@@ -58,12 +69,10 @@ def main(name: str, work: Work) -> None:
     except InputError as error:
         _leave(name, " ".join(str(error).split("\n")))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno not in _TODO:
             raise
-        where = f"{_relative(error.filename)}: " if error.filename else ""
-        todo = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(
-            error.errno or 0, "make it writable"
-        )
+        where = f"{error.filename}: " if error.filename else ""
+        todo = _TODO[error.errno]
         _leave(name, f"{where}{(error.strerror or str(error)).lower()}; {todo} and run again")
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
@@ -71,15 +80,9 @@ def main(name: str, work: Work) -> None:
 
 
 def _leave(name: str, reason: str) -> None:
-    print(f"{name}: {reason}", file=sys.stderr)
+    # paths are told from the repository's root, where the user stands
+    print(f"{name}: {reason.replace(f'{paths.ROOT}{os.sep}', '')}", file=sys.stderr)
     sys.exit(1)
-
-
-def _relative(path: object) -> str:
-    try:
-        return str(Path(os.fsdecode(path)).relative_to(paths.ROOT))  # type: ignore[arg-type]
-    except ValueError:
-        return str(path)
 
 
 def _die_with_parent() -> None:

@@ -15,20 +15,22 @@ from pydantic.fields import FieldInfo
 
 from relearn.params.groups import Params
 from relearn.params.load import SWEPT
-from relearn.params.wording import shown
+from relearn.params.wording import fields, shown
 
 Chain = Mapping[str, Mapping[str, Any]]  # stage name → its block of dvc.yaml
 
 
 @dataclass(frozen=True)
 class Key:
-    """A leaf of the tree. `path` has the keys as the YAML file has them; `when` is the `kind` it belongs to."""
+    """A leaf of the tree. `path` has the keys as the YAML file has them; `when` is the `kind` it belongs to, `owner`
+    the class of its group ("" for a `kind`, which belongs to several)."""
 
     path: tuple[str, ...]
     description: str
     unit: str
     bounds: str
     when: str = ""
+    owner: str = ""
 
     @property
     def name(self) -> str:
@@ -71,7 +73,10 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
         "`params.yaml` holds what is swept (`profile`, `lr`, `seed`), the profile everything else. No key has a "
         "default in the code: each profile states all of them.",
         "**Re-runs** names the stages that run again when the key changes. The stages after them run again only if "
-        "what they read has changed by then: see [the last section](#what-runs-again). A comment runs nothing.",
+        "what they read has changed by then: see [the last section](#what-runs-again). A comment runs nothing."
+        + "".join(
+            f" `{stage}` shows every key and runs again with any of them." for stage in _showing(chain)
+        ),
     ]
     for title, group in _grouped(keys()):
         parts += [f"## {title}", _about(title), _table(group, profiles, chain)]
@@ -80,13 +85,13 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
 
 
 def _keys(model: type[BaseModel], path: tuple[str, ...], when: str) -> Iterator[Key]:
-    for name, field in model.model_fields.items():
+    for name, field in fields(model).items():
         at = (*path, field.alias or name)  # 2b is a key, but no name in Python
         if name == "kind":
             continue  # said once for the union it belongs to
         groups = _models(field.annotation)
         if not groups:
-            yield Key(at, _prose(field), _unit(field), _bounds(field), when)
+            yield Key(at, _prose(field), _unit(field), _bounds(field), when, model.__name__)
             continue
         if len(groups) > 1:
             kinds = {str(get_args(group.model_fields["kind"].annotation)[0]): group for group in groups}
@@ -96,7 +101,7 @@ def _keys(model: type[BaseModel], path: tuple[str, ...], when: str) -> Iterator[
                 yield from _keys(group, at, f"{at[-1]}.kind: {kind}")
             continue
         if type(None) in get_args(field.annotation):
-            yield Key(at, _prose(field), "", "null, or the keys below", when)
+            yield Key(at, _prose(field), "", "null, or the keys below", when, model.__name__)
         yield from _keys(groups[0], at, when)
 
 
@@ -177,6 +182,12 @@ def _about(title: str) -> str:
     return _summary(groups[0])
 
 
+def _showing(chain: Chain) -> list[str]:
+    """The stages that track every key there is."""
+    every = keys()
+    return [stage for stage in chain if all(stage in stages_of(key.path, chain) for key in every)]
+
+
 def _table(group: Sequence[Key], profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
     if group[0].path[0] in SWEPT:
         profiles = {}  # an experiment leaves its values in params.yaml: they are no defaults
@@ -184,11 +195,12 @@ def _table(group: Sequence[Key], profiles: Mapping[str, Mapping[str, Any]], chai
         f"| {' | '.join(['key', 'what it is', 'unit', 'bounds', *profiles, 're-runs'])} |",
         "| --- " * (5 + len(profiles)) + "|",
     ]
+    showing = _showing(chain)
     for key in group:
         what = key.description + (f" With `{key.when}`." if key.when else "")
         values = [_cell(_value(profile, key)) for profile in profiles.values()]
-        stages = ", ".join(f"`{stage}`" for stage in stages_of(key.path, chain))
-        cells = [f"`{key.name}`", what, key.unit, key.bounds, *values, stages]
+        stages = ", ".join(f"`{stage}`" for stage in stages_of(key.path, chain) if stage not in showing)
+        cells = [f"`{key.name}`", what, key.unit, key.bounds, *values, stages or "nothing"]
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -94,7 +94,7 @@ def _mistake(error: ErrorDetails) -> Mistake:
 def _no_kind(path: tuple[str, ...], loc: tuple[int | str, ...], value: object) -> Mistake:
     """A group whose `kind` is missing: mistyped, if a key that no kind knows comes close to it."""
     kinds = ", ".join(_tags(_node(loc)))
-    known = {name for model in _models(_node(loc)) for name in _fields(model)}
+    known = {name for model in _models(_node(loc)) for name in fields(model)}
     for name in value if isinstance(value, dict) else ():
         if name not in known and nearest(name, ["kind"]):
             return Mistake(
@@ -133,8 +133,8 @@ def _node(loc: tuple[int | str, ...]) -> Any:
             node = get_args(node)[0]
             continue
         for model in _models(node):
-            if part in _fields(model):
-                node = _fields(model)[str(part)].annotation
+            if part in fields(model):
+                node = fields(model)[str(part)].annotation
                 break
         else:
             return None
@@ -148,8 +148,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields by their keys in the file: `2b` is one, though no name in Python."""
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a group by their keys in the file: `2b` is one, though no name in Python."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
@@ -172,4 +172,4 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 
 def _children(loc: tuple[int | str, ...]) -> list[str]:
     """The known keys at a place in the tree."""
-    return sorted({name for model in _models(_node(loc)) for name in _fields(model)})
+    return sorted({name for model in _models(_node(loc)) for name in fields(model)})

@@ -156,7 +156,7 @@ def _hash_folder(folder: str) -> str | None:
     path = Path(folder)
     if not path.is_dir():
         return None
-    weights = sorted([*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")])
+    weights = sorted(path.glob("*.safetensors"))
     if not weights:
         raise InputError(
             f"eval_3a.encoder: {folder} holds no *.safetensors; name a folder with an encoder's weights"
@@ -171,7 +171,7 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        model = AutoModel.from_pretrained(folder).eval()
+        model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relearn.models import check_adapter
 from relearn.params.groups import Compute, Finetune, Lora
-from relearn.records import InputError, write_json
+from relearn.records import write_json
 from relearn.tuning.trainer import Schedule
 
 BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
@@ -58,8 +60,7 @@ def continue_adapter(model: Any, folder: Path) -> Any:
     """The model with a saved adapter, trainable: without `is_trainable` PEFT loads it frozen and nothing is learned."""
     from peft import PeftModel
 
-    if not (folder / "adapter_config.json").is_file():
-        raise InputError(f"{folder}: no adapter (adapter_config.json); run the stage that makes it")
+    check_adapter(folder)
     tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     # The folder names the base as the repository does; from elsewhere PEFT would ask the hub for it at each save.
     for config in tuned.peft_config.values():
@@ -94,7 +95,12 @@ def save_adapter(model: Any, folder: Path, provenance: dict[str, Any], card: str
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` when all went well; leftovers of a killed run are removed."""
+    """A temporary folder that becomes `folder` when all went well; leftovers of a killed run are removed.
+
+    A disk that fills up while weights are written is an OSError, as it is with other files.
+    """
+    from safetensors import SafetensorError
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
         shutil.rmtree(stale)
@@ -105,6 +111,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, SafetensorError) and f"os error {errno.ENOSPC}" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from None
         raise

@@ -6,7 +6,10 @@ not look (`quick`), the held-out loss of every task each `eval_every` updates, a
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -29,6 +33,8 @@ from relearn.records import InputError
 from relearn.tuning.checkpoints import last_whole
 from relearn.tuning.quick import quick
 from relearn.tuning.rows import IGNORED, GroupedSampler, Rows, collate
+
+_LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def train(
 ) -> Outcome:
     """Trains `model` in place, going on from the last whole checkpoint in `scratch` if there is one.
 
-    Raises InputError on a loss that is not a number; the checkpoints before it stay.
+    Raises InputError on a loss that is not a number; the checkpoints before it stay. OSError when the disk is full.
     """
     arguments = TrainingArguments(
         output_dir=str(scratch),
@@ -119,8 +125,14 @@ def train(
     if start is not None:
         say(f"{label}: going on from {start.name}")
     begun = time.monotonic()
-    with quick(model):
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    try:
+        with quick(model):
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except (RuntimeError, SafetensorError):
+        # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
+        if shutil.disk_usage(scratch).free < _LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
+        raise
     return Outcome(
         watch.history(), int(trainer.state.global_step), trainer.tokens_seen, time.monotonic() - begun
     )

@@ -1,0 +1,230 @@
+"""Only what changed runs again: by what dvc says of a change (fast), and by what `dvc repro` then runs (slow).
+
+docs/parameters.md holds the same table for people, made from dvc.yaml.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from tests.integration.conftest import Clone, copy
+
+ALL = [
+    "prepare",
+    "generate",
+    "repair",
+    "base",
+    "finetune_2b",
+    "finetune_2c",
+    "predict",
+    "eval_3a",
+    "probe_3b",
+]
+TUNED = ["finetune_2b", "finetune_2c"]
+MODELS = ["base", *TUNED, "predict"]
+TINY = "profiles/tiny.yaml"
+
+# What is changed: file, old text, new text; the stages that it makes run again.
+CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
+    "lr": ("params.yaml", "lr: 0.01", "lr: 0.002", TUNED),
+    "lr in another notation": ("params.yaml", "lr: 0.01", "lr: 1.0e-2", []),
+    "seed": ("params.yaml", "1222", "7", ["prepare", "generate", "base", *TUNED, "predict", "eval_3a"]),
+    "prepare.code.train": (TINY, "train: 60", "train: 61", ["prepare"]),
+    "generate.temperature": (TINY, "temperature: 0.7", "temperature: 0.6", ["generate"]),
+    "generate.teacher.breakage.fence": (TINY, "fence: 0.06", "fence: 0.07", ["generate"]),
+    "repair.min_chars": (TINY, "min_chars: 20", "min_chars: 21", ["repair"]),
+    "chat.template": (TINY, "<|end|>\\n{% endfor %}", "<|end|>\\n\\n{% endfor %}", MODELS),
+    "compute.threads": (TINY, "threads: 1", "threads: 2", MODELS),
+    "base.model.epochs": (TINY, "    epochs: 2", "    epochs: 3", ["base"]),
+    "finetune.epochs_2b": (TINY, "epochs_2b: 2", "epochs_2b: 3", ["finetune_2b"]),
+    "finetune.epochs_2c": (TINY, "epochs_2c: 1", "epochs_2c: 2", ["finetune_2c"]),
+    "finetune.lr_max": (TINY, "lr_max: 3.0e-2", "lr_max: 2.0e-2", []),
+    "finetune_2b.replay": (TINY, "replay: 0 ", "replay: 0.1 ", ["finetune_2b"]),
+    "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
+    "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
+    "eval_3a.resamples": (TINY, "resamples: 100", "resamples: 200", ["eval_3a"]),
+    "eval_3a.execute": (TINY, "execute: best_effort", "execute: off", ["eval_3a", "probe_3b"]),
+    "probe_3b.ngram": (TINY, "ngram: 4", "ngram: 5", ["probe_3b"]),
+    "a comment in the profile": (TINY, "# rows; each gives two replies", "# rows, two replies each", []),
+    "a comment in params.yaml": ("params.yaml", "seed: 1222", "seed: 1222  # drawn once", []),
+    "another profile": ("profiles/mini.yaml", "ngram: 4", "ngram: 5", []),
+    "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "base", "predict", "probe_3b"]),
+    "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ["generate"]),
+    "the code of a metric": ("relearn/scoring/metrics.py", '"""', '"""\n', ["eval_3a", "probe_3b"]),
+    "the readme": ("README.md", "#", "# ", []),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def changed(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return copy(reproduced, tmp_path_factory.mktemp("changed"))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_runs_only_what_reads_it(changed: Clone, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    file, old, new, expected = CHANGES[name]
+    before = (changed.folder / file).read_text(encoding="utf-8")
+    monkeypatch.chdir(changed.folder)
+    changed.edit(file, old, new)
+    try:
+        with Repo(str(changed.folder)) as repo:
+            found = list(repo.status())
+    finally:
+        (changed.folder / file).write_text(before, encoding="utf-8")
+    assert [stage for stage in ALL if stage in found] == expected
+    # the report shows every parameter
+    told = file.endswith("params.yaml") or (file == TINY and not name.startswith("a comment"))
+    assert ("report" in found) <= told
+
+
+# --- what the stages of dvc.yaml list ----------------------------------------------------------------------
+
+# Code that cannot change an output: places, what is said, where to go on from, and where names are looked up.
+INDIFFERENT = {"relearn/scoring/__init__.py", "relearn/__init__.py", "stages/__init__.py", "stages/paths.py", "stages/scratch.py", "relearn/progress.py"}  # fmt: skip
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree's nodes but for what is there for type checkers alone."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (
+            isinstance(child, ast.If)
+            and isinstance(child.test, ast.Name)
+            and child.test.id == "TYPE_CHECKING"
+        ):
+            yield from nodes(child)
+
+
+def imported(file: Path) -> Iterator[Path]:
+    """The project's own modules that a file imports, as paths from the root."""
+    for node in nodes(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in found:
+            if name.split(".")[0] in ("relearn", "stages"):
+                place = Path(*name.split("."))
+                for candidate in (place.with_suffix(".py"), place / "__init__.py"):
+                    if (ROOT / candidate).is_file():
+                        yield candidate
+
+
+def run_by(stage: str) -> set[str]:
+    """Every module of the project that a stage can import."""
+    found: set[Path] = set()
+    left = [Path("stages") / f"{stage}.py"]
+    while left:
+        file = left.pop()
+        if file not in found:
+            found.add(file)
+            left += imported(file)
+    return {str(file) for file in found}
+
+
+STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_lists_the_code_it_runs(stage: str) -> None:
+    listed = STAGES[stage]["deps"]
+    missing = [
+        file
+        for file in sorted(run_by(stage) - INDIFFERENT)
+        if not any(file == dep or file.startswith(f"{dep}/") for dep in listed)
+    ]
+    assert missing == [], f"a change of these would not run {stage} again"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_lists_is_there(stage: str) -> None:
+    made = {
+        str(next(iter(out)) if isinstance(out, dict) else out)
+        for block in STAGES.values()
+        for section in ("outs", "metrics", "plots")
+        for out in block.get(section, ())
+    }
+    for dep in STAGES[stage]["deps"]:
+        shown = dep.replace("${profile}", "mini")
+        assert (ROOT / shown).exists() or dep in made, f"{stage}: {dep} does not exist"
+    assert STAGES[stage]["deps"] == sorted(STAGES[stage]["deps"])
+    assert STAGES[stage]["desc"]
+
+
+# --- what dvc repro runs -----------------------------------------------------------------------------------
+
+
+def ran(output: str) -> list[str]:
+    """The stages that ran, by what dvc said."""
+    return re.findall(r"^Running stage '(\w+)':", output, flags=re.MULTILINE)
+
+
+def own_reviews(clone: Clone) -> None:
+    """The sample of `files` as the tiny profile's sources: a size that takes a minute."""
+    file = clone.folder / TINY
+    yaml = YAML()
+    tiny, files = yaml.load(file), yaml.load(clone.folder / "profiles" / "files.yaml")
+    tiny["prepare"]["source"] = files["prepare"]["source"]
+    yaml.dump(tiny, file)
+    for source in (clone.folder / "data" / "sources" / "files").iterdir():
+        if source.name != "probes.yaml":
+            (clone.folder / "data" / "sources" / "tiny" / source.name).write_bytes(source.read_bytes())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
+    clone = run_clone
+    assert ran(clone.run("dvc", "repro").stdout) == []
+
+    clone.edit(TINY, "# rows; each gives two replies", "# two replies each")
+    assert ran(clone.run("dvc", "repro").stdout) == []
+
+    clone.edit("params.yaml", "lr: 0.01", "lr: 0.002")
+    with_another_rate = ran(clone.run("dvc", "repro").stdout)
+    assert [stage for stage in with_another_rate if stage in ALL] == [
+        *TUNED,
+        "predict",
+        "eval_3a",
+        "probe_3b",
+    ]
+
+    clone.edit(TINY, "resamples: 100", "resamples: 150")
+    with_more_resamples = ran(clone.run("dvc", "repro").stdout)
+    assert [stage for stage in with_more_resamples if stage in ALL] == ["eval_3a"]
+
+    # back: everything comes from the run cache
+    clone.run("git", "checkout", "--", "params.yaml", TINY)
+    back = clone.run("dvc", "repro")
+    assert ran(back.stdout) == []
+    assert "is cached - skipping run" in back.stdout
+    assert clone.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_one_review_runs_what_follows_it(run_clone: Clone) -> None:
+    clone = run_clone
+    own_reviews(clone)
+    assert ran(clone.run("dvc", "repro").stdout)[:3] == ["prepare", "generate", "repair"]
+    reviews = clone.folder / "data" / "sources" / "tiny" / "reviews.csv"
+    text = reviews.read_text(encoding="utf-8")
+    chosen = (clone.folder / "data" / "reviews.jsonl").read_text(encoding="utf-8")
+    word = re.search(r'"text": "(\w+ \w+ \w+)', chosen)
+    assert word is not None
+    changed = text.replace(word[1], f"Well. {word[1]}", 1)
+    assert changed != text
+    reviews.write_text(changed, encoding="utf-8")
+    assert [stage for stage in ran(clone.run("dvc", "repro").stdout) if stage in ALL] == ALL
+    reviews.write_text(text, encoding="utf-8")
+    assert ran(clone.run("dvc", "repro").stdout) == []
