@@ -18,6 +18,7 @@ ROLES = {
     "code": "the old skill, which 2c replays",
     "reviews": "the new skill, which 2b is trained on",
     "general": "everything else the base could do, which nobody replays",
+    "pooled": "all prompts of all tasks together",
     "human": "scores that people gave, not knowing which model they read",
 }
 MODELS = {

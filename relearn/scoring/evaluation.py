@@ -12,6 +12,7 @@ from relearn.records import TASKS, InputError, Prediction, Task
 from relearn.scoring import forgetting, resampling
 from relearn.scoring.bertscore import Encoder
 from relearn.scoring.forgetting import Comparison, Rounds
+from relearn.scoring.pooling import POOLED, pool
 from relearn.scoring.tasks import POINTS, TaskScores, score_task
 
 DIGITS = 4
@@ -21,8 +22,8 @@ DIGITS = 4
 class Evaluation:
     """What eval_3a writes. Plain values, rounded to four digits, ready for JSON.
 
-    `points[model]` is nested by task; `intervals` holds everything else (below, by task and metric); `rows` are the
-    table's, one a model, task and metric.
+    `points[model]` is nested by task; `intervals` holds everything else, by task and metric, and `pooled` over all
+    tasks; `rows` are the table's, one a model, task (or `pooled`) and metric.
     """
 
     points: dict[str, dict[str, dict[str, float]]]
@@ -46,6 +47,7 @@ def evaluate_models(
     """
     models = list(predictions)
     encoder: Encoder | None = None
+    every: list[dict[str, TaskScores]] = []
     points: dict[str, dict[str, dict[str, float]]] = {model: {} for model in models}
     signatures: dict[str, Any] = {}
     found: dict[str, Any] = {}
@@ -59,6 +61,7 @@ def evaluate_models(
         if encoder is None and any(row.reference for row in answers[models[0]]):
             encoder = Encoder(params.encoder, params.encoder_layers)
         scored = {model: score_task(task, answers[model], tests, params, encoder) for model in models}
+        every.append(scored)
         rounds = Rounds(scored, params.resamples, seed)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
         compared += [(task, comparison) for comparison in comparisons]
@@ -68,11 +71,17 @@ def evaluate_models(
             notes.append(f"{task}: {warning}")
         found[task] = _details(scored, rounds)
         signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
-        rows += _rows(task, scored, rounds)
+        rows += _rows(task, POINTS[task], scored, rounds)
     _correct(compared)
     for name in found:
         found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner == name]
     _mark(rows, compared)
+    pooled: dict[str, Any] | None = None
+    if len(every) > 1:
+        together = {model: pool([scored[model] for scored in every]) for model in models}
+        rounds = Rounds(together, params.resamples, seed)
+        pooled = _details(together, rounds)
+        rows += _rows(POOLED, rounds.names, together, rounds)
     intervals = {
         "confidence": resampling.CONFIDENCE,
         "resamples": params.resamples,
@@ -80,6 +89,7 @@ def evaluate_models(
         "claim": "these checkpoints, not the method: one training seed",
         "warnings": notes,
         "tasks": found,
+        POOLED: pooled,
     }
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
 
@@ -148,7 +158,9 @@ def _details(scored: Mapping[str, TaskScores], rounds: Rounds) -> dict[str, Any]
     }
 
 
-def _rows(task: Task, scored: Mapping[str, TaskScores], rounds: Rounds) -> list[dict[str, Any]]:
+def _rows(
+    task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rounds: Rounds
+) -> list[dict[str, Any]]:
     return [
         {
             "model": model,
@@ -160,7 +172,7 @@ def _rows(task: Task, scored: Mapping[str, TaskScores], rounds: Rounds) -> list[
             "mark": "",
         }
         for model in scored
-        for name in POINTS[task]
+        for name in shown
         if name in rounds.names
     ]
 

@@ -72,6 +72,8 @@ def _title(task: str, intervals: Mapping[str, Any]) -> str:
         details = intervals["tasks"][task]
         return f"{task}: {details['items']} prompts in {details['clusters']} clusters"
     details = intervals[task]
+    if task == "pooled":
+        return f"all tasks pooled: {details['items']} prompts in {details['clusters']} clusters"
     alphas = [
         f"{aspect} {found['alpha']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
         for aspect, found in details["agreement"].items()

@@ -88,3 +88,12 @@ def test_without_ratings_it_says_how_to_rate_and_with_them_shows_alpha() -> None
     assert "30 ratings by 2 people" in text
     assert "helpfulness 0.61 (95% interval 0.40 to 0.80)" in text
     assert "No person has rated" not in text
+
+
+def test_all_tasks_pooled_have_their_table() -> None:
+    source = material()
+    source.intervals["pooled"] = {"items": 668, "clusters": 199}
+    score = {"task": "pooled", "metric": "rouge_l", "value": 0.4, "low": 0.3, "high": 0.5, "mark": ""}
+    rows = [*source.rows, *({"model": model, **score} for model in ("base", "2b", "2c"))]
+    text = page(material(intervals=source.intervals, rows=rows))
+    assert "pooled: all prompts of all tasks together. 668 prompts in 199 clusters" in text

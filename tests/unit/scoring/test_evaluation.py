@@ -127,6 +127,22 @@ def test_warnings_signatures_and_json(found: Evaluation) -> None:
     assert found.intervals["tasks"]["code"]["counts"]["base"]["empty_output_baseline"] == 0.25
 
 
+def test_pooled_over_tasks(found: Evaluation) -> None:
+    pooled = found.intervals["pooled"]
+    assert (pooled["items"], pooled["clusters"]) == (2 * ITEMS, 12)
+    assert set(pooled["scores"]) == {"rouge_l", "bertscore", "bleu", "bpb"}
+    # Half of the prompts are right and half empty: the mean is 0.5; the bits are pooled over all bytes.
+    assert pooled["scores"]["rouge_l"]["base"]["value"] == 0.5
+    sizes = {
+        task: sum(len(r.reference or "") for r in rows(task, [""] * ITEMS, 1)) for task in ("code", "reviews")
+    }  # type: ignore[arg-type]
+    nats = 0.5 * sizes["code"] + 1.2 * sizes["reviews"]
+    assert pooled["scores"]["bpb"]["base"]["value"] == pytest.approx(
+        nats / math.log(2) / sum(sizes.values()), abs=1e-4
+    )
+    assert "### all tasks pooled: 24 prompts in 12 clusters" in table.markdown(found)
+
+
 def test_tables(found: Evaluation) -> None:
     page = table.markdown(found)
     assert "### code: 12 prompts in 6 clusters" in page
