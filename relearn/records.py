@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 Split = Literal["train", "val", "test"]
 Stance = Literal["agree", "disagree"]
-Task = Literal["code", "reviews", "general", "probe"]
+Task = Literal["code", "reviews", "general", "probe", "old", "new"]  # old, new: of relearn.compare
 Model = Literal["base", "2b", "2c"]
 
 TASKS: tuple[Task, ...] = ("code", "reviews", "general")

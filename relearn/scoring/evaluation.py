@@ -124,14 +124,14 @@ def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Compar
         if comparison.metric != headline or comparison.after != model:
             continue
         if comparison.kind == "forgetting":
-            values["forgotten"] = round(comparison.value, DIGITS)
+            values["forgotten"] = round(comparison.value, DIGITS) + 0.0  # no -0.0
         elif (
             comparison.kind == "recovery"
             and comparison.ratio is not None
             and not math.isnan(comparison.ratio)
         ):
             values["recovered"] = round(comparison.ratio, DIGITS)
-        elif comparison.kind == "recovery" and task == "reviews":
+        elif comparison.kind == "recovery" and task in ("reviews", "new"):
             values["backward_transfer"] = round(comparison.value, DIGITS)
     return values
 
@@ -201,5 +201,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float):
-        return None if math.isnan(value) else round(value, DIGITS)
+        return None if math.isnan(value) else round(value, DIGITS) + 0.0  # no -0.0
     return value

@@ -12,14 +12,19 @@ from relearn.params.groups import Eval3a
 from relearn.records import Prediction, Task
 from relearn.scoring import metrics
 from relearn.scoring.bertscore import Encoder
+from relearn.scoring.code import holds_code
 from relearn.scoring.scores import Scores
 
 # What a task's numbers in metrics/eval_3a are, in this order; the first that is there is the task's headline, from
 # which `forgotten` and `recovered` are taken. Everything else is in metrics/intervals.json.
+ANY_TEXT = ("codebleu", "pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
 POINTS: dict[Task, tuple[str, ...]] = {
     "code": ("codebleu", "pass_at_1", "code_rate", "exact_match", "rouge_l", "bertscore", "bleu", "bpb"),
     "reviews": ("rouge_l", "bertscore", "bleu", "stance", "code_rate", "bpb"),
     "general": ("rouge_l", "bertscore", "bleu", "exact_match", "bpb"),
+    # Somebody's own data, code or not (relearn.compare): whatever of this applies.
+    "old": ANY_TEXT,
+    "new": ANY_TEXT,
 }
 
 
@@ -90,7 +95,7 @@ def score_task(
             metrics.BertScore(encoder),
             metrics.ExactMatch(),
         ]
-        if task == "code":
+        if task == "code" or (task in ("old", "new") and mostly_code([row.reference for row in rows])):
             compared.append(metrics.CodeBleuMetric())
         run(compared, wholly)
     measured = [index for index, row in enumerate(rows) if row.nll is not None and row.bytes]
@@ -107,3 +112,9 @@ def score_task(
         counts=counts,
         signatures=signatures,
     )
+
+
+def mostly_code(references: Sequence[str | None]) -> bool:
+    """Whether at least half of the references that are there hold code."""
+    present = [reference for reference in references if reference]
+    return 2 * sum(map(holds_code, present)) >= len(present) > 0

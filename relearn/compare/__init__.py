@@ -1,0 +1,1 @@
+"""The table, the forgetting and the probes for models that someone already has, without the pipeline."""

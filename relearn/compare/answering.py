@@ -1,0 +1,153 @@
+"""The same prompts answered by each model: here, weights loaded once for all adapters on them, or by a server."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from relearn.compare.rows import Row
+from relearn.compare.sources import ALPACA, Source, template_beside
+from relearn.decoding.items import Answer, Item
+from relearn.params.groups import Greedy
+from relearn.progress import say
+from relearn.records import InputError, Prediction
+from relearn.scoring.probes import Probe
+
+GREEDY = Greedy(kind="greedy")
+
+
+@dataclass(frozen=True)
+class Local:
+    """How to decode on this machine. `template` replaces every model's own chat template."""
+
+    device: Literal["cpu", "cuda"]
+    precision: Literal["fp32", "bf16"]
+    quantize: Literal["none", "4bit"]
+    batch_size: int
+    template: str | None
+
+
+def items(rows: Sequence[Row], probes: Sequence[Probe], limit: int) -> list[Item]:
+    """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
+    return [
+        *(Item(row.instruction, limit, row.reference) for row in rows),
+        *(Item(probe.instruction, limit, None) for probe in probes),
+    ]
+
+
+def predictions(
+    rows: Sequence[Row], probes: Sequence[Probe], answers: Sequence[Answer]
+) -> Iterator[Prediction]:
+    """The answers to `items`, as the records that are scored."""
+    answered, probed = answers[: len(rows)], answers[len(rows) :]
+    for row, answer in zip(rows, answered, strict=True):
+        yield Prediction(
+            id=row.id,
+            task=row.task,
+            group=row.group,
+            prompt=row.instruction,
+            reference=row.reference,
+            prediction=answer.text,
+            finish_reason=answer.finish_reason,
+            nll=None if answer.nll is None else round(answer.nll, 4),
+            bytes=None if row.reference is None else len(row.reference.encode()),
+        )
+    for probe, answer in zip(probes, probed, strict=True):
+        yield Prediction(
+            id=probe.id,
+            task="probe",
+            group=probe.kind,
+            prompt=probe.instruction,
+            reference=None,
+            prediction=answer.text,
+            finish_reason=answer.finish_reason,
+            nll=None,
+            bytes=None,
+        )
+
+
+def decode_here(
+    sources: Mapping[str, Source], asked: Sequence[Item], how: Local
+) -> Iterator[tuple[str, list[Answer]]]:
+    """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
+
+    Raises InputError when a model or adapter cannot be loaded, or an adapter does not fit the base.
+    """
+    base = sources["base"].weights
+    assert base is not None
+    on_base = {role: source for role, source in sources.items() if source.weights in (None, base)}
+    found = dict(_on(base, on_base, asked, how))
+    for role, source in sources.items():
+        if role not in found:
+            assert source.weights is not None
+            found |= dict(_on(source.weights, {role: source}, asked, how))
+        yield role, found[role]
+
+
+def _on(
+    weights: Path, sources: Mapping[str, Source], asked: Sequence[Item], how: Local
+) -> Iterator[tuple[str, list[Answer]]]:
+    """Everything that runs on one set of weights."""
+    from relearn import models
+    from relearn.decoding.local import decode
+
+    adapters = {role: source.adapter for role, source in sources.items() if source.adapter is not None}
+    chat = _chat(weights, [*adapters.values()], how.template)
+    model: Any = models.load_base(weights, how.device, how.precision, how.quantize)
+    if adapters:
+        model = _adapted(model, adapters, sources)
+    for role in sources:
+        if adapters:
+            with models.active(model, role):
+                yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+        else:
+            yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+    del model
+    gc.collect()
+    if how.device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def _adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source]) -> Any:
+    import torch
+
+    from relearn import models
+
+    for role, folder in adapters.items():
+        try:
+            # One by one, so that the message can name the adapter; the first wraps the model.
+            if hasattr(model, "peft_config"):
+                model.load_adapter(str(folder), adapter_name=role)
+            else:
+                model = models.load_adapters(model, {role: folder})
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise InputError(
+                f"{sources[role].given}: the adapter does not fit {sources['base'].given} "
+                f"({' '.join(lines[:2])[:200]}); give the base that it was trained on"
+            ) from None
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+def _chat(weights: Path, adapters: Sequence[Path], template: str | None) -> Any:
+    """One way of asking for all models on the same weights: adapters are not helped by a prompt of their own."""
+    from relearn import models
+    from relearn.chat import Chat
+
+    tokenizer = models.load_tokenizer(weights)
+    if template is not None:
+        tokenizer.chat_template = template
+    elif not tokenizer.chat_template:
+        template = next(filter(None, map(template_beside, adapters)), None)
+        whose = "the adapter's is used" if template else "Alpaca's is used; --template FILE gives another"
+        say(f"compare: the tokenizer of {weights.name} has no chat template: {whose}")
+    return Chat(tokenizer, template or ALPACA)

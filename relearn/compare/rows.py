@@ -1,0 +1,196 @@
+"""Instruction files of any kind: what is asked, what a right answer is, and which rows belong together.
+
+JSON Lines, CSV and Parquet; the columns by the names that instruction data sets use, or as chat messages.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from relearn.corpora.files import FileTable
+from relearn.records import InputError
+
+Name = Literal["old", "new"]
+
+# What the fields are called in the wild; the first that a row holds is taken.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "instruction": ("instruction", "prompt", "question", "query"),
+    "input": ("input", "context"),
+    "response": ("response", "output", "answer", "completion", "reference", "target"),
+    "tests": ("tests", "test_list"),
+    "group": ("group", "family"),
+    "id": ("id", "task_id"),
+    "messages": ("messages", "conversations"),
+}
+ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
+NO_INPUT = ("", "not applicable", "not applicable.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One held-out prompt. `id` is its own in the whole comparison; `group` the cluster that is resampled with it."""
+
+    id: str
+    task: Name
+    group: str
+    instruction: str
+    reference: str | None
+    tests: tuple[str, ...]
+
+
+def read(path: Path, task: Name, limit: int | None = None, seed: int = 0) -> list[Row]:
+    """The rows of a file in its order, or `limit` of them drawn under the seed.
+
+    A row without a response stays (null or empty): it is measured by what needs no reference. Without a group, rows
+    with the same instruction, inputs set aside, make one. Raises InputError, naming file, line and column, when a
+    row cannot be understood, an id comes twice, or no row has a response.
+    """
+    table = FileTable(path)
+    rows: list[Row] = []
+    seen: dict[str, str] = {}
+    for number, cells in _rows(table):
+        row = _row(table.where(number), number, cells, task)
+        if row.id in seen:
+            raise InputError(
+                f"{table.where(number)}: id {row.id.removeprefix(task + '/')!r} stands in {seen[row.id]} too; "
+                "give each row its own, or leave ids out"
+            )
+        seen[row.id] = table.where(number).removeprefix(f"{path}, ")
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path}: holds no rows; instructions with responses are expected")
+    if not any(row.reference for row in rows):
+        raise InputError(
+            f"{path}: no row has a response; name its column one of {', '.join(ALIASES['response'])}"
+        )
+    if limit is not None and limit < len(rows):
+        chosen = sorted(random.Random(seed).sample(range(len(rows)), limit))
+        rows = [rows[index] for index in chosen]
+    return rows
+
+
+def _rows(table: FileTable) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows with all the columns that this module may want: the readers give only those they are asked for."""
+    suffix = table.path.suffix.lower()
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            present = pq.read_schema(table.path).names
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{table.path}: not readable as Parquet ({str(error).splitlines()[0]})"
+            ) from None
+        return table.rows([name for name in present if _known(name)])
+    if suffix in (".csv", ".tsv"):
+        with open(table.path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            import csv
+
+            header = next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), [])
+        return table.rows([name for name in header if _known(name)])
+    return table.rows([])
+
+
+def _known(name: str) -> bool:
+    return any(name in names for names in ALIASES.values())
+
+
+def _row(where: str, number: int, cells: Mapping[str, Any], task: Name) -> Row:
+    messages = _cell(cells, "messages")
+    if messages is not None:
+        instruction, reference = _turns(where, messages)
+        alone = instruction
+    else:
+        alone = _text(where, cells, "instruction") or ""
+        if not alone.strip():
+            found = ", ".join(map(str, cells)) or "none"
+            raise InputError(
+                f"{where}: no instruction; name its column one of {', '.join(ALIASES['instruction'])} "
+                f"(or give messages); the known columns here are {found}"
+            )
+        reference = _text(where, cells, "response")
+        extra = _text(where, cells, "input")
+        bare = extra is None or extra.strip().casefold() in NO_INPUT
+        instruction = alone if bare else f"{alone}\n\n{extra}"
+    return Row(
+        id=f"{task}/{_scalar(where, cells, 'id') or number}",
+        task=task,
+        group=_scalar(where, cells, "group") or " ".join(alone.split()).casefold(),
+        instruction=instruction,
+        reference=reference if reference and reference.strip() else None,
+        tests=_tests(where, cells),
+    )
+
+
+def _cell(cells: Mapping[str, Any], field: str) -> Any:
+    return next((cells[name] for name in ALIASES[field] if cells.get(name) is not None), None)
+
+
+def _name(cells: Mapping[str, Any], field: str) -> str:
+    return next(name for name in ALIASES[field] if cells.get(name) is not None)
+
+
+def _text(where: str, cells: Mapping[str, Any], field: str) -> str | None:
+    value = _cell(cells, field)
+    if value is None or isinstance(value, str):
+        return value
+    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text is expected")
+
+
+def _scalar(where: str, cells: Mapping[str, Any], field: str) -> str:
+    value = _cell(cells, field)
+    if value is None:
+        return ""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise InputError(
+        f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected"
+    )
+
+
+def _tests(where: str, cells: Mapping[str, Any]) -> tuple[str, ...]:
+    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test."""
+    value = _cell(cells, "tests")
+    if isinstance(value, str):
+        try:
+            listed = json.loads(value)
+        except ValueError:
+            listed = None
+        value = listed if isinstance(listed, list) else [value]
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
+        raise InputError(
+            f"{where}: {_name(cells, 'tests')} does not hold Python assertions; write a list of strings, or one string"
+        )
+    return tuple(test for test in value if test.strip())
+
+
+def _turns(where: str, messages: Any) -> tuple[str, str | None]:
+    """(instruction, response) of a conversation of one question, with or without its answer."""
+    if isinstance(messages, str):  # a CSV cell
+        try:
+            messages = json.loads(messages)
+        except ValueError:
+            messages = None
+    turns: list[tuple[str, str]] = []
+    for message in messages if isinstance(messages, list) else [None]:
+        role = message.get("role", message.get("from")) if isinstance(message, dict) else None
+        content = message.get("content", message.get("value")) if isinstance(message, dict) else None
+        if role not in ROLES or not isinstance(content, str):
+            raise InputError(
+                f"{where}: messages must be a list of {{role, content}} with role user or assistant; "
+                "put a system message into the instruction"
+            )
+        turns.append((ROLES[role], content))
+    if [role for role, _ in turns] not in (["user"], ["user", "assistant"]) or not turns[0][1].strip():
+        raise InputError(
+            f"{where}: {len(turns)} messages; one question and its answer are expected, so cut a longer "
+            "conversation to its first two"
+        )
+    return turns[0][1], turns[1][1] if len(turns) == 2 else None

@@ -1,0 +1,120 @@
+"""Models as people give them: a folder, a hub name, an adapter of either; found, checked, and said what they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relearn import hub, models
+from relearn.records import InputError
+
+HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+ADAPTER_FILE = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+# Where neither a tokenizer nor the user brings a chat template: the one of Alpaca (Taori et al. 2023).
+ALPACA = (
+    "{% if bos_token %}{{ bos_token }}{% endif %}{% for message in messages %}{% if message.role == 'user' %}"
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{{ message.content }}\n\n### Response:\n"
+    "{% else %}{{ message.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that was found. `weights` is None for an adapter, which goes on the base's weights.
+
+    `commit` is that of a hub repository.
+    """
+
+    given: str
+    weights: Path | None
+    adapter: Path | None
+    commit: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """What a result says of it; never where it lies in a cache."""
+        kind = "adapter" if self.weights is None else "model"
+        return {"given": self.given, "kind": kind, "commit": self.commit}
+
+
+def find(given: str, memory: Path) -> Source:
+    """The model of a folder, or of the hub (`owner/name`, `owner/name@revision`).
+
+    A folder may be one that the base stage wrote (`base.json`). `memory` keeps which commit a branch stood for.
+    Raises InputError when there is neither, or what is there is no model: no safetensors, no tokenizer, a pickle.
+    """
+    folder, commit = Path(given), None
+    if not folder.exists():
+        folder, commit = _fetched(given, memory)
+    if not folder.is_dir():
+        raise InputError(f"{given}: is a file; a model's folder or a hub name is expected")
+    if (folder / ADAPTER_FILE).is_file():
+        _check_adapter(folder, given)
+        return Source(given, None, folder, commit)
+    weights, adapter = folder, None
+    if (folder / models.BASE_FILE).is_file():
+        weights = models.locate(folder, folder.resolve().parent.parent)
+        if (folder / models.ADAPTER).is_dir():
+            adapter = folder / models.ADAPTER
+    models.check_folder(weights)
+    return Source(given, weights, adapter, commit)
+
+
+def _fetched(given: str, memory: Path) -> tuple[Path, str]:
+    match = HUB_NAME.fullmatch(given)
+    if match is None:
+        raise InputError(f"{given}: no such folder, and no hub name (owner/name or owner/name@revision)")
+    repository, revision = match["repository"], match["revision"] or "main"
+    try:
+        commit = hub.resolve(repository, revision, "model", memory)
+        return hub.download(repository, commit, "model", models.FETCHED), commit
+    except InputError as error:
+        raise InputError(f"{given}: no such folder; {error}") from None
+
+
+def _check_adapter(folder: Path, given: str) -> None:
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        pickled = (
+            " (adapter_model.bin is a pickle, which can run code)" * (folder / "adapter_model.bin").is_file()
+        )
+        raise InputError(f"{given}: {ADAPTER_WEIGHTS} is missing{pickled}; save the adapter with safetensors")
+
+
+def check(sources: Mapping[str, Source]) -> list[str]:
+    """Notes on what may not belong together; InputError when base is no whole model."""
+    base = sources["base"]
+    if base.weights is None:
+        raise InputError(f"{base.given}: is an adapter; --base needs the whole model that it was trained on")
+    notes = []
+    for role, source in sources.items():
+        if source.weights is None and source.adapter is not None:
+            named = str(_json(source.adapter / ADAPTER_FILE).get("base_model_name_or_path") or "")
+            if named and Path(named).name != Path(base.given.split("@")[0]).name:
+                notes.append(
+                    f"{role}: the adapter was trained on {named}, it is put on {base.given}; see that they are the same"
+                )
+    return notes
+
+
+def template_beside(adapter: Path) -> str | None:
+    """The chat template that a trainer saved with an adapter, if it did."""
+    file = adapter / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    config = adapter / "tokenizer_config.json"
+    template = _json(config).get("chat_template") if config.is_file() else None
+    return template if isinstance(template, str) else None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); save the adapter again") from None
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,304 @@
+"""relearn.compare: files of any kind are read or refused in one line; the guard says what the interval allows."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from relearn.compare import sources
+from relearn.compare.__main__ import main
+from relearn.compare.rows import read
+from relearn.compare.sources import ALPACA, find
+from relearn.compare.summary import Guard, forgetting, guards_said
+from relearn.records import InputError, Prediction, write_jsonl
+from relearn.scoring.tasks import mostly_code
+from tests.unit.decoding.serving import Body, Reply, Served
+
+
+def jsonl(path: Path, *values: Any) -> Path:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    return path
+
+
+# --- rows --------------------------------------------------------------------------------------------------
+
+QUESTION = {"instruction": "Add two.", "input": "3", "output": "5"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"instruction": "Say hi.", "response": "hi"},
+        {"prompt": "Say hi.", "completion": "hi"},
+        {"question": "Say hi.", "answer": "hi", "extra": [1, 2]},
+        {"instruction": "Say hi.", "input": "", "output": "hi"},
+        {"instruction": "Say hi.", "input": "Not applicable", "output": "hi"},
+        {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "hi"}]},
+        {"conversations": [{"from": "human", "value": "Say hi."}, {"from": "gpt", "value": "hi"}]},
+    ],
+)
+def test_rows_of_the_usual_shapes_mean_the_same(tmp_path: Path, value: Any) -> None:
+    (row,) = read(jsonl(tmp_path / "a.jsonl", value), "old")
+    assert (row.instruction, row.reference, row.group, row.id) == ("Say hi.", "hi", "say hi.", "old/1")
+
+
+def test_the_same_rows_as_csv_and_parquet(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        [{**QUESTION, "note": "x"}, {"instruction": "Say hi.", "input": None, "output": "hi"}]
+    )
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    found = [
+        [(row.instruction, row.reference) for row in read(tmp_path / f"a.{kind}", "new")]
+        for kind in ("csv", "parquet", "jsonl")
+    ]
+    assert found == [[("Add two.\n\n3", "5"), ("Say hi.", "hi")]] * 3
+
+
+def test_rows_with_one_instruction_make_a_group_unless_one_is_named(tmp_path: Path) -> None:
+    file = jsonl(
+        tmp_path / "a.jsonl", QUESTION, {**QUESTION, "input": "4"}, {**QUESTION, "group": 7, "id": "x"}
+    )
+    assert [(row.group, row.id) for row in read(file, "old")] == [
+        ("add two.", "old/1"),
+        ("add two.", "old/2"),
+        ("7", "old/x"),
+    ]
+
+
+def test_tests_are_a_list_or_one_string(tmp_path: Path) -> None:
+    shapes: list[Any] = [["assert f(1)", " "], "assert f(1)", '["assert f(1)"]']
+    file = jsonl(tmp_path / "a.jsonl", *({**QUESTION, "tests": shape} for shape in shapes))
+    assert [row.tests for row in read(file, "old")] == [("assert f(1)",)] * 3
+
+
+def test_a_limit_draws_the_same_rows_under_a_seed(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "a.jsonl", *({**QUESTION, "input": str(number)} for number in range(50)))
+    first, again, other = (read(file, "old", 10, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({row.id for row in first}) == 10
+    assert read(file, "old", 99, 1) == read(file, "old")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([{"text": "a"}], "line 1: no instruction; name its column one of instruction, prompt"),
+        ([QUESTION, {**QUESTION, "instruction": 3}], "line 2: instruction holds int, text is expected"),
+        ([{"instruction": "a", "response": None}, {"instruction": "b"}], "no row has a response"),
+        ([{**QUESTION, "id": 1}, {**QUESTION, "id": "1"}], "line 2: id '1' stands in line 1 too"),
+        ([{**QUESTION, "tests": [1]}], "line 1: tests does not hold Python assertions"),
+        ([{"messages": [{"role": "system", "content": "x"}]}], "line 1: messages must be a list"),
+        ([{"messages": [{"role": "user", "content": "x"}] * 2}], "line 1: 2 messages; one question and its answer"),
+        ([[1]], "line 1: list where an object is expected"),
+        ([], "holds no rows"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, values: list[Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(jsonl(tmp_path / "a.jsonl", *values), "old")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_without_a_response_stays(tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "a.jsonl", QUESTION, {"instruction": "Say hi.", "response": " "})
+    assert [row.reference for row in read(file, "old")] == ["5", None]
+
+
+# --- models ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "adapter_config.json").write_text("{}")
+    (tmp_path / "bin" / "adapter_model.bin").write_text("x")
+    for given, said in [
+        (str(tmp_path / "none"), "no such folder, and no hub name"),
+        (str(tmp_path / "file"), "is a file"),
+        (str(tmp_path / "bin"), "pickle"),
+        (str(tmp_path), "no config.json"),
+    ]:
+        with pytest.raises(InputError, match=said) as caught:
+            find(given, tmp_path / "memory")
+        assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_base_is_noted_and_is_no_base(tmp_path: Path) -> None:
+    adapter = tmp_path / "tuned"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/other"}))
+    (adapter / "adapter_model.safetensors").write_text("")
+    base = sources.Source("org/model@main", tmp_path, None, "0" * 40)
+    tuned = find(str(adapter), tmp_path / "memory")
+    assert "was trained on org/other" in sources.check({"base": base, "tuned": tuned})[0]
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "x/model"}))
+    assert sources.check({"base": base, "tuned": tuned}) == []
+    with pytest.raises(InputError, match="--base needs the whole model"):
+        sources.check({"base": tuned})
+
+
+def test_the_template_of_last_resort_opens_a_response() -> None:
+    from relearn.chat import Chat
+    from tests.unit.tiny import tokenizer
+
+    words = tokenizer()
+    words.chat_template = None  # type: ignore[assignment]
+    prompt = Chat(words, ALPACA).prompt("Say hi.")
+    assert prompt.endswith("### Instruction:\nSay hi.\n\n### Response:\n")
+
+
+# --- the guard and the words -------------------------------------------------------------------------------
+
+
+def lost(**changes: Any) -> dict[str, Any]:
+    values = {
+        "kind": "forgetting", "metric": "rouge_l", "before": "base", "after": "tuned", "value": 0.1, "low": 0.05, "high": 0.15,
+        "ratio": 0.2, "ratio_low": 0.1, "ratio_high": 0.3, "p": 0.001, "p_holm": 0.001, "detectable": 0.05, "better": False,
+    }  # fmt: skip
+    return {"old": {"comparisons": [{**values, **changes}]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "guard"),
+    [
+        ("rouge_l=0.05", Guard("old", "rouge_l", 0.05)),
+        ("old.bpb=5%", Guard("old", "bpb", 0.05)),
+        ("new.chrf=-1e-1", Guard("new", "chrf", -0.1)),
+    ],
+)
+def test_a_guard_is_read(text: str, guard: Guard) -> None:
+    assert Guard.read(text) == guard
+
+
+@pytest.mark.parametrize(
+    "text", ["rouge_l", "rouge_l=", "rouge_l=a", "rouge=0.1", "mid.rouge_l=0.1", "rouge_l=1e999"]
+)
+def test_a_guard_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--fail-above"):
+        Guard.read(text)
+
+
+def test_the_lower_end_decides() -> None:
+    assert Guard("old", "rouge_l", 0.099).judge(lost())["failed"] is True
+    assert Guard("old", "rouge_l", 0.1).judge(lost())["failed"] is False
+    assert guards_said([Guard("old", "rouge_l", 0.05).judge(lost())]) == [
+        "old rouge_l: 20.0% forgotten [10.0%, 30.0%], surely above 5.0%: fails"
+    ]
+
+
+def test_what_cannot_be_judged_does_not_pass() -> None:
+    with pytest.raises(InputError, match="was not measured here; there are rouge_l"):
+        Guard("old", "codebleu", 0.1).judge(lost())
+    with pytest.raises(InputError, match="was not measured here; there are none"):
+        Guard("new", "rouge_l", 0.1).judge(lost())
+    for unknown in ({"ratio": None}, {"ratio_low": None}, {"ratio_low": -math.inf}):
+        with pytest.raises(InputError, match="base scores 0"):
+            Guard("old", "rouge_l", 0.1).judge(lost(**unknown))
+
+
+def test_the_words_say_what_the_test_allows() -> None:
+    cells = [cell.strip() for cell in forgetting(lost()).splitlines()[4].split("|")[1:-1]]
+    assert cells == ["ROUGE-L", "-0.100", "[-0.150, -0.050]", "-20.0% [-30.0%, -10.0%]", "0.001", "worse"]
+    assert "one of 0.050 would have been" in forgetting(lost(p_holm=0.2))
+    assert "| better" in forgetting(lost(better=True))
+    assert "undefined" in forgetting(lost(ratio=None))
+
+
+def test_code_is_scored_as_code_where_most_references_hold_it() -> None:
+    code, prose = "def f(x):\n    return x + 1", "The film was long, and I liked it."
+    assert mostly_code([code, prose, None])
+    assert not mostly_code([code, prose, prose])
+    assert not mostly_code([None])
+
+
+# --- the command, over a server ----------------------------------------------------------------------------
+
+
+def knows(*known: str) -> Any:
+    def reply(body: Body) -> Reply:
+        question = body["messages"][0]["content"]
+        return (f"answer to {question}" if question.split()[0] in known else "I do not know"), "stop"
+
+    return reply
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name, first in (("old", "Say"), ("new", "Sing")):
+        questions = [f"{first} {number} times." for number in range(30)]
+        jsonl(
+            tmp_path / f"{name}.jsonl",
+            *({"instruction": text, "response": f"answer to {text}"} for text in questions),
+        )
+    return tmp_path
+
+
+def command(files: Path, *more: str) -> int:
+    return main(
+        ["--base", "b", "--tuned", "t", "--old", str(files / "old.jsonl"), "--new", str(files / "new.jsonl"),
+         "--out", str(files / "out"), "--resamples", "200", *more]
+    )  # fmt: skip
+
+
+def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Served({"b": knows("Say"), "t": knows("Sing")}) as served:
+        assert command(files, "--endpoint", served.base_url, "--fail-above", "rouge_l=0.1") == 3
+        assert len(served.bodies) == 120
+        assert command(files, "--endpoint", served.base_url, "--fail-above", "new.bertscore=0.1") == 0
+        assert len(served.bodies) == 120  # the journal answers
+    shown = capsys.readouterr()
+    assert "surely above 10.0%: fails" in shown.err
+    assert "bits per byte" in shown.err
+    points = json.loads((files / "out" / "points.json").read_text())
+    assert points["base"]["old"]["rouge_l"] == points["tuned"]["new"]["rouge_l"] == 1.0
+    assert "bpb" not in points["base"]["old"]
+    assert points["tuned"]["old"]["forgotten"] == pytest.approx(
+        1 - points["tuned"]["old"]["rouge_l"], abs=1e-4
+    )
+    before = {path.name: path.read_bytes() for path in (files / "out").glob("*.json")}
+    assert command(files, "--rescore", "--fail-above", "new.bertscore=0.1") == 0
+    assert {path.name: path.read_bytes() for path in (files / "out").glob("*.json")} == before
+    text = (files / "out" / "compare.md").read_text()
+    assert "### Old skills: from base to tuned" in text
+    assert "passes" in text
+
+
+def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Served({}) as served:
+        for guard in ("bpb=0.1", "pass_at_1=0.1", "nonsense"):
+            assert command(files, "--endpoint", served.base_url, "--fail-above", guard) == 1
+        assert served.bodies == []
+    assert capsys.readouterr().err.count("\n") == 3
+
+
+def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = Prediction(
+        id="old/1", task="old", group="g", prompt="p", reference="r", prediction="x", finish_reason="stop",
+        nll=None, bytes=1,
+    )  # fmt: skip
+    for role in ("base", "tuned"):
+        write_jsonl(files / "out" / "predictions" / f"{role}.jsonl", [row])
+    assert command(files, "--rescore") == 1
+    assert "answers other rows than those given now" in capsys.readouterr().err
+
+
+def test_a_number_that_makes_no_sense_is_a_usage_error(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--limit", "--batch-size", "--resamples"):
+        with pytest.raises(SystemExit) as caught:
+            command(files, option, "0")
+        assert caught.value.code == 2
+    assert "at least 1 is expected" in capsys.readouterr().err
