@@ -88,7 +88,7 @@ def test_an_adapter_that_changes_nothing_passes_every_guard(folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     base, tuned = answers(folder, "same", "base"), answers(folder, "same", "tuned")
     assert [(row.prediction, row.nll) for row in base] == [(row.prediction, row.nll) for row in tuned]
-    assert "worse" not in (folder / "same" / "compare.md").read_text()
+    assert "| worse" not in (folder / "same" / "compare.md").read_text()
 
 
 def test_an_adapter_that_does_not_fit_is_one_line(folder: Path) -> None:
