@@ -18,7 +18,10 @@ export PYTHONHASHSEED ?= 0
 RUN := $(VENV)/.relearn-requirements
 DEV := $(VENV)/.relearn-requirements-dev
 
-.PHONY: help check repro test test-slow lint docs clean
+# The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
+RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2 2e-2
+
+.PHONY: help check repro sweep test test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +44,12 @@ repro: $(RUN)  ## run the chain (what changed of it), then print the 3a table
 	@python -m stages.parameters
 	dvc repro
 	@cat report/table_3a.md
+
+sweep: $(RUN)  ## queue one experiment a learning rate (RATES), run them, draw the frontier
+	@python -m stages.parameters
+	for rate in $(RATES); do dvc exp run --queue --set-param lr=$$rate --name lr-$$rate --force || exit 1; done
+	dvc exp run --run-all
+	python -m stages.frontier --markdown
 
 test: $(DEV)  ## the tests that take minutes, fast ones first
 	python -m pytest

@@ -182,6 +182,48 @@ def _apart(axes: Axes, heights: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A point of the frontier's plot, with its label."""
+
+    model: str
+    x: float
+    y: float
+    label: str
+
+
+def scatter(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label: str, y_label: str) -> str:
+    """Every mark, and a staircase through the frontier's points from left to right."""
+    with rc_context(SETTINGS):
+        figure, axes = _figure(6.8, 4.8)
+        if line:
+            xs, ys = zip(*line, strict=True)
+            axes.step(xs, ys, where="post", color=COLOURS["muted"], linewidth=1.4, linestyle="--")
+        for model in dict.fromkeys(mark.model for mark in marks):
+            own = [mark for mark in marks if mark.model == model]
+            axes.plot(
+                [mark.x for mark in own],
+                [mark.y for mark in own],
+                marker=MARKERS[model],
+                ls="",
+                markersize=8,
+                color=COLOURS[model],
+            )
+        for mark in marks:
+            axes.annotate(
+                f"{mark.model} {mark.label}",
+                (mark.x, mark.y),
+                xytext=(8, 6),
+                textcoords="offset points",
+                fontsize=10,
+                color=COLOURS[mark.model],
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.margins(x=0.16, y=0.1)
+        return _svg(figure, "frontier")
+
+
+@dataclass(frozen=True)
 class Stream:
     """A share of the texts in the repair figure: how many, what became of them, and the colour that says so."""
 

@@ -1,0 +1,87 @@
+"""Cards for what leaves the project: the data set and the adapters, with what anyone who takes them should know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from relearn.report import words
+from relearn.report.analysis import Analysis
+from relearn.report.verdicts import changes
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the data set's card says. `splits` maps a split to its rows; `prompt` is the teacher's prompt, a template."""
+
+    splits: Mapping[str, int]
+    stances: Mapping[str, int]
+    teacher: str
+    embedded: bool
+    source: str
+    prompt: str
+    temperature: float
+    repair: Mapping[str, Any]
+    generate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What an adapter's card says. `base` is the name or folder of its base; `table` the 3a table in Markdown."""
+
+    model: str
+    base: str
+    hub: bool
+    commit: str | None
+    provenance: Mapping[str, Any]
+    lora: Mapping[str, Any]
+    table: str
+    intervals: Mapping[str, Any]
+    analysis: Analysis
+
+
+def dataset_card(facts: DatasetFacts) -> str:
+    """README.md of the data set, with the hub's front matter."""
+    rows = sum(facts.splits.values())
+    sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    size = next((name for limit, name in sizes if rows < limit), "n>1M")
+    return _render("dataset_card.md.j2", facts=facts, rows=rows, size=size, fence=_fence(facts.prompt))
+
+
+def model_card(facts: ModelFacts) -> str:
+    """README.md of an adapter, with the hub's front matter and the measured forgetting."""
+    return _render(
+        "model_card.md.j2", facts=facts, changes=changes(facts.intervals), words=words, score="{:.3f}".format
+    )
+
+
+def _render(name: str, **values: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("relearn.report"),
+        autoescape=False,  # Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name).render(**values)
+
+
+def _fence(text: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return fence
+
+
+def splits(rows: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by split, as the hub names splits (val is validation), in the order train, validation, test."""
+    names = {"train": "train", "val": "validation", "test": "test"}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names.values()}
+    for row in rows:
+        values = row.model_dump()
+        found[names[values.pop("split")]].append(values)
+    return {name: chosen for name, chosen in found.items() if chosen}

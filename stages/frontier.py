@@ -1,0 +1,58 @@
+"""The frontier of new skill against forgetting over all experiments that DVC knows of.
+
+    python -m stages.frontier               # report/frontier.html, and metrics/frontier.csv for `dvc plots show`
+    python -m stages.frontier --markdown    # the table on stdout as well
+
+Reads `dvc exp show --json`; experiments of other profiles are left out, since their base models do not compare.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from relearn.params import Params
+from relearn.progress import say
+from relearn.records import InputError, atomic_write
+from relearn.report import frontier
+from stages import paths
+from stages.run import main
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Writes report/frontier.html and metrics/frontier.csv."""
+    unknown = [argument for argument in sys.argv[1:] if argument != "--markdown"]
+    if unknown:
+        raise InputError(f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown]")
+    trials = frontier.read(_shown(), params.profile)
+    with atomic_write(paths.REPORT / "frontier.html") as file:
+        file.write(frontier.render(trials))
+    with atomic_write(paths.METRICS / "frontier.csv") as file:
+        file.write(frontier.as_csv(trials))
+    if "--markdown" in sys.argv[1:]:
+        print(frontier.markdown(trials))
+    say(
+        f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html"
+    )
+    return {"models": len(trials)}
+
+
+def _shown() -> Any:
+    """What `dvc exp show --json` prints, over every commit's experiments."""
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        last = result.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc exp show failed: {last[0]}; run it by hand to see more")
+    return json.loads(result.stdout)
+
+
+if __name__ == "__main__":
+    main("frontier", work)

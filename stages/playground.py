@@ -1,0 +1,105 @@
+"""Type an instruction, and see base, 2b and 2c answer it side by side.
+
+    python -m stages.playground                             # asks until an empty line or Ctrl-D
+    python -m stages.playground "Write a poem about snow."  # answers this, and ends
+
+Uses the active profile's models, decoding strategy and chat template; run `dvc repro` first.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from relearn import models
+from relearn.chat import Chat
+from relearn.decoding.items import Answer, Item
+from relearn.decoding.local import decode
+from relearn.params import Params
+from relearn.records import MODELS, InputError
+from relearn.report.marks import shown
+from stages import paths
+from stages.run import main
+
+COLOURS = {"base": "white", "2b": "red", "2c": "cyan"}
+
+
+class Playground:
+    """The three models over one load of the frozen weights."""
+
+    def __init__(self, params: Params) -> None:
+        models.settle(params.compute.threads, params.seed)
+        self.params = params
+        base = paths.MODELS / "base"
+        for name in MODELS[1:]:
+            if not (paths.adapter(name) / "adapter_config.json").is_file():
+                raise InputError(f"models/{name}: no adapter; run dvc repro first")
+        weights = models.locate(base, paths.ROOT)
+        self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
+        frozen = models.load_base(
+            weights, params.compute.device, params.finetune.precision, params.finetune.quantize
+        )
+        folders = {name: paths.adapter(name) for name in MODELS[1:]}
+        if (base / models.ADAPTER).is_dir():
+            folders["base"] = base / models.ADAPTER
+        self.model = models.load_adapters(frozen, folders)
+
+    def answer(self, instruction: str) -> dict[str, Answer]:
+        """Each model's answer, as the predict stage would give it."""
+        options = self.params.predict
+        item = Item(instruction, options.max_new_tokens.probe, None)
+        found = {}
+        for name in MODELS:
+            with models.active(self.model, name):
+                [found[name]] = decode(
+                    self.model, self.chat, [item], 1, name, options.strategy, self.params.seed
+                )
+        return found
+
+
+def show(console: Console, answers: dict[str, Answer]) -> None:
+    """The answers beside each other, or below each other where the terminal is narrow."""
+    wide = console.width >= 90
+    width = console.width // len(answers) - 1 if wide else console.width
+    panels = [
+        Panel(
+            # Text, never markup; control characters that a terminal would act on are shown by code point.
+            Text(shown(answer.text) or "(nothing)"),
+            title=name,
+            subtitle=None if answer.finish_reason == "stop" else "cut off",
+            border_style=COLOURS[name],
+            width=width,
+        )
+        for name, answer in answers.items()
+    ]
+    console.print(Columns(panels, padding=(0, 0)) if wide else Columns(panels, column_first=True))
+
+
+def work(params: Params) -> dict[str, Any]:
+    """Answers the instruction given as arguments, or asks for one after the other."""
+    console = Console()
+    playground = Playground(params)
+    if sys.argv[1:]:
+        show(console, playground.answer(" ".join(sys.argv[1:])))
+        return {"asked": 1}
+    console.print(Text("An instruction (an empty line ends):"))
+    asked = 0
+    while True:
+        try:
+            instruction = console.input("> ", markup=False).strip()
+        except EOFError:
+            break
+        if not instruction:
+            break
+        show(console, playground.answer(instruction))
+        asked += 1
+    return {"asked": asked}
+
+
+if __name__ == "__main__":
+    main("playground", work)
