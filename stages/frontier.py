@@ -2,6 +2,7 @@
 
     python -m stages.frontier               # report/frontier.html, and metrics/frontier.csv for `dvc plots show`
     python -m stages.frontier --markdown    # the table on stdout as well
+    python -m stages.frontier --write       # the table into docs/experiments.md as well
 
 Reads `dvc exp show --json`; experiments of other profiles are left out, since their base models do not compare.
 """
@@ -23,9 +24,11 @@ from stages.run import main
 
 def work(params: Params) -> dict[str, Any]:
     """Writes report/frontier.html and metrics/frontier.csv."""
-    unknown = [argument for argument in sys.argv[1:] if argument != "--markdown"]
+    unknown = [argument for argument in sys.argv[1:] if argument not in ("--markdown", "--write")]
     if unknown:
-        raise InputError(f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown]")
+        raise InputError(
+            f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]"
+        )
     trials = frontier.read(_shown(), params.profile)
     with atomic_write(paths.REPORT / "frontier.html") as file:
         file.write(frontier.render(trials))
@@ -33,10 +36,25 @@ def work(params: Params) -> dict[str, Any]:
         file.write(frontier.as_csv(trials))
     if "--markdown" in sys.argv[1:]:
         print(frontier.markdown(trials))
+    if "--write" in sys.argv[1:]:
+        _into_docs(frontier.markdown(trials))
     say(
         f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html"
     )
     return {"models": len(trials)}
+
+
+def _into_docs(table: str) -> None:
+    """Puts the table between the marks of docs/experiments.md."""
+    page = paths.ROOT / "docs" / "experiments.md"
+    before, opening, rest = page.read_text(encoding="utf-8").partition("--write` -->\n")
+    _, closing, after = rest.partition("<!-- /frontier -->")
+    if not opening or not closing:
+        raise InputError(
+            "docs/experiments.md: the marks <!-- frontier … --> and <!-- /frontier --> are missing"
+        )
+    with atomic_write(page) as file:
+        file.write(f"{before}{opening}\n{table}\n\n{closing}{after}")
 
 
 def _shown() -> Any:

@@ -9,6 +9,7 @@ Uses the active profile's models, decoding strategy and chat template; run `dvc 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.columns import Columns
@@ -44,7 +45,7 @@ class Playground:
         frozen = models.load_base(
             weights, params.compute.device, params.finetune.precision, params.finetune.quantize
         )
-        folders = {name: paths.adapter(name) for name in MODELS[1:]}
+        folders: dict[str, Path] = {name: paths.adapter(name) for name in MODELS[1:]}
         if (base / models.ADAPTER).is_dir():
             folders["base"] = base / models.ADAPTER
         self.model = models.load_adapters(frozen, folders)
@@ -53,7 +54,7 @@ class Playground:
         """Each model's answer, as the predict stage would give it."""
         options = self.params.predict
         item = Item(instruction, options.max_new_tokens.probe, None)
-        found = {}
+        found: dict[str, Answer] = {}
         for name in MODELS:
             with models.active(self.model, name):
                 [found[name]] = decode(

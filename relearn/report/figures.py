@@ -96,7 +96,7 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
             axes.plot(
                 [spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls=""
             )
-            left = spot.old > sum(s.old for s in spots) / len(spots)
+            left = spot.old < sum(s.old for s in spots) / len(spots)  # labels stand outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             axes.annotate(
                 spot.model,
@@ -110,7 +110,7 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
             )
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
-        axes.margins(0.12)
+        axes.margins(0.2, 0.12)
         return _svg(figure, name)
 
 

@@ -58,29 +58,26 @@ def read(document: Any, profile: str | None = None) -> list[Trial]:
             if profile is not None and trial.profile != profile:
                 continue
             same = (trial.model, trial.setting, trial.new, trial.forgetting)
-            held = found.get(same)
-            # The workspace and the commit repeat an experiment's numbers; its own name says more.
-            if held is None or held.experiment in ("workspace", "main", "master"):
-                found[same] = trial
+            found.setdefault(same, trial)
     if not found:
         which = f" of profile {profile}" if profile else ""
         raise InputError(f"no finished experiment{which}; run `dvc repro`, or `make sweep` for several rates")
-    return sorted(found.values(), key=lambda trial: (trial.setting, MODELS.index(trial.model)))  # type: ignore[arg-type]
+    return sorted(found.values(), key=lambda trial: (trial.setting, MODELS.index(trial.model)))
 
 
 def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(name, data) of the workspace, the commits and their experiments; those without data are passed over."""
+    """(name, data) of the experiments, then of the workspace and the commits, which repeat an experiment's numbers.
+
+    Those without data (failed, or still queued) are passed over.
+    """
     for state in document:
-        if state.get("data"):
-            yield state.get("name") or _short(state["rev"]), state["data"]
         for group in state.get("experiments") or []:
             for one in group.get("revs", []):
                 if one.get("data"):
-                    yield one.get("name") or group.get("name") or _short(one["rev"]), one["data"]
-
-
-def _short(rev: str) -> str:
-    return rev if rev == "workspace" else rev[:7]
+                    yield one.get("name") or group.get("name") or one["rev"][:7], one["data"]
+    for state in document:
+        if state.get("data"):
+            yield "workspace" if state["rev"] == "workspace" else state["rev"][:7], state["data"]
 
 
 def _trials(name: str, data: Mapping[str, Any]) -> Iterator[Trial]:
