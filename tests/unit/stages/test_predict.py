@@ -1,0 +1,75 @@
+"""The predict stage over an endpoint: three models by name, and no answer of other weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relearn.decoding.items import Item
+from relearn.params import Params
+from relearn.records import MODELS, InputError, Prediction, read_jsonl
+from stages import paths, predict
+from tests.unit.decoding.serving import Body, Reply, Served
+from tests.unit.params.test_groups import SERVED
+from tests.unit.params.test_load import RATES, parsed
+
+PROMPTS: list[predict.Prompt] = [
+    ("c1", "code", "g", Item("Write.", 20, "x = 1")),
+    ("p1", "probe", "poem", Item("Sing.", 30, None)),
+]
+
+
+def params(base_url: str, key: str | None = None) -> Params:
+    tree: dict[str, Any] = {
+        "profile": "mini",
+        "lr": RATES["mini"],
+        "seed": 1,
+        **copy.deepcopy(parsed("mini")),
+    }
+    tree["predict"]["backend"] = {**SERVED, "base_url": base_url, "api_key_env": key}
+    return Params.model_validate(tree)
+
+
+def named(name: str) -> Any:
+    def reply(body: Body) -> Reply:
+        return f"{name}: {body['messages'][0]['content']}", "stop"
+
+    return reply
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in MODELS:
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "weights").write_text(name)
+    monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(paths, "PREDICTIONS", tmp_path / "predictions")
+    monkeypatch.setattr(predict, "JOURNAL", tmp_path / "journal.sqlite")
+    monkeypatch.setattr(predict, "_prompts", lambda _: PROMPTS)
+    return tmp_path
+
+
+def test_each_model_answers_under_its_name_and_retrained_weights_are_asked_anew(house: Path) -> None:
+    with Served({name: named(name) for name in ("b", "c", "d")}) as served:
+        tree = params(served.base_url)
+        predict.work(tree)
+        for model, name in zip(MODELS, "bcd", strict=True):
+            rows = list(read_jsonl(paths.predictions(model), Prediction))
+            assert [row.prediction for row in rows] == [f"{name}: Write.", f"{name}: Sing."]
+            assert [(row.id, row.nll, row.bytes) for row in rows] == [("c1", None, 5), ("p1", None, None)]
+        assert len(served.bodies) == 6
+        predict.work(tree)
+        assert len(served.bodies) == 6
+        (house / "models" / "2b" / "weights").write_text("trained again")
+        predict.work(tree)
+        assert [body["model"] for body in served.bodies[6:]] == ["c", "c"]
+
+
+def test_a_key_that_is_not_set_is_one_line(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERVER_KEY", raising=False)
+    with pytest.raises(InputError, match="SERVER_KEY is not set"):
+        predict.work(params("http://127.0.0.1:9/v1", "SERVER_KEY"))
+    assert not (house / "predictions").exists()
