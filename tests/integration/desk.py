@@ -10,6 +10,7 @@ import copy
 import hashlib
 import importlib
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,14 @@ from ruamel.yaml import YAML
 from stages import paths
 from stages import run as frame
 from tests.integration.conftest import Clone
+
+HERE = paths.ROOT
+# all of them, before any path is moved: some keep places of their own
+MODULES = [
+    importlib.import_module(f"stages.{file.stem}")
+    for file in sorted((HERE / "stages").glob("*.py"))
+    if file.stem != "__init__"
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Desk:
         self, clone: Clone, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
     ) -> None:
         self.folder, self.patch, self._capture = folder, patch, capture
-        for name in ("profiles", "prompts", "data", "models", "metrics", "report"):
+        for name in ("profiles", "prompts", "data", "models", "metrics", "report", "relearn"):
             shutil.copytree(clone.folder / name, folder / name)
         shutil.copy(clone.folder / "params.yaml", folder)
         self.said = ""
@@ -48,15 +57,22 @@ class Desk:
 
     def _place(self) -> None:
         """Points the stages' paths, and the working directory, to the folder."""
-        for name, value in list(vars(paths).items()):
-            if name.isupper() and isinstance(value, Path):
-                self.patch.setattr(paths, name, self.folder / value.relative_to(paths_root))
-        for stage, folder in (("generate", "teacher"), ("predict", "predict")):
-            module = importlib.import_module(f"stages.{stage}")
-            self.patch.setattr(module, "JOURNAL", paths.CACHE / folder / "journal.sqlite")
+        for module in MODULES:
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Path) or (
+                    isinstance(value, list) and all(isinstance(item, Path) for item in value)
+                ):
+                    self.patch.setattr(module, name, self._moved(value))
         self.patch.chdir(self.folder)
         self.patch.setattr(frame, "_die_with_parent", lambda: None)
         self.patch.setattr(frame.signal, "signal", lambda *_: None)
+        # a library's handler may hold the standard error of an earlier test, which is closed
+        self.patch.setattr(logging, "raiseExceptions", False)
+
+    def _moved(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._moved(item) for item in value]
+        return self.folder / value.relative_to(HERE) if value.is_relative_to(HERE) else value
 
     def set(self, **keys: Any) -> None:
         """Changes keys of the profile; a path's dots are written as two underscores."""
@@ -121,7 +137,6 @@ class Desk:
         }
 
 
-paths_root = paths.ROOT
 _PARSED: dict[Path, dict[str, Any]] = {}
 
 

@@ -55,7 +55,7 @@ def refused(desk: Desk, stage: str, *expected: str) -> None:
     assert ended.status == 1, ended.errors or "the stage ended well"
     assert lines[-1].startswith(f"{stage}: ")
     assert sum(line.startswith(f"{stage}: ") and "/" not in line.split()[1] for line in lines) <= 1
-    assert "Traceback" not in ended.errors
+    assert "Traceback" not in ended.errors, ended.errors
     for part in expected:
         assert part in lines[-1], lines[-1]
     assert len(lines[-1]) < 600, "a line, not a page"
@@ -334,7 +334,7 @@ def code_without_a_response(desk: Desk) -> None:
 
 
 @case("prepare", f"{SOURCES}/code.jsonl, line 2: column 'tests' does not hold Python assertions")
-def tests_that_are_none(desk: Desk) -> None:
+def assertions_that_are_none(desk: Desk) -> None:
     own(desk)
     desk.line(f"{SOURCES}/code.jsonl", 2, '{"instruction": "Add.", "response": "x", "tests": 7}')
 
