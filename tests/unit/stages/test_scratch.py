@@ -14,6 +14,7 @@ from tests.unit.tiny import shape
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "CACHE", tmp_path / ".cache")
+    monkeypatch.setattr(scratch, "CODE", [])
     (tmp_path / "rows.jsonl").write_text("a\n")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_bytes(b"1")
@@ -32,7 +33,7 @@ def test_the_same_inputs_give_the_same_folder_wherever_they_stand(
     assert scratch.folder("base", [1, shape()], [other / "rows.jsonl", other / "model"]) == first
 
 
-def test_a_changed_parameter_input_or_library_gives_another(
+def test_a_changed_parameter_input_library_or_code_gives_another(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = [root / "rows.jsonl", root / "model"]
@@ -45,4 +46,7 @@ def test_a_changed_parameter_input_or_library_gives_another(
     names.add(scratch.folder("base", [1, shape()], inputs).name)
     monkeypatch.setattr(scratch.importlib.metadata, "version", lambda library: "0")
     names.add(scratch.folder("base", [1, shape()], inputs).name)
-    assert len(names) == 6
+    (root / "trainer.py").write_text("pass\n")
+    monkeypatch.setattr(scratch, "CODE", [root / "trainer.py"])
+    names.add(scratch.folder("base", [1, shape()], inputs).name)
+    assert len(names) == 7
