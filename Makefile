@@ -10,9 +10,8 @@ VENV := $(CURDIR)/.venv
 endif
 # Stage commands start `python`, so the environment goes first on PATH.
 export PATH := $(VENV)/bin:$(PATH)
-# Two-thread torch beside another busy process stalls while its threads spin.
-export GOMP_SPINCOUNT ?= 0
-export OMP_WAIT_POLICY ?= passive
+# As in stages/__init__.py: torch's threads spin for a while, not for long.
+export GOMP_SPINCOUNT ?= 10000
 export PYTHONHASHSEED ?= 0
 
 RUN := $(VENV)/.relearn-requirements
