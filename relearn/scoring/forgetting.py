@@ -118,7 +118,12 @@ class Rounds:
         ratio, ratio_ends = math.nan, Interval(math.nan, math.nan)
         if kind == "forgetting" and first.point:
             ratio = value / abs(first.point)
-            ratio_ends = resampling.percentiles(-gains / np.abs(self.resampled(before, name)), self.clusters)
+            # A resample in which base scores nothing has no relative loss.
+            scale = np.abs(self.resampled(before, name))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio_ends = resampling.percentiles(
+                    np.where(scale > 0, -gains / scale, np.nan), self.clusters
+                )
         elif lost is not None and lost.low > 0:
             base = self.models[0]
             losses = self.resampled(base, name) - self.resampled(before, name)
