@@ -60,16 +60,7 @@ def main() -> None:
         arrived = [json.loads(line) for line in log.read_text().splitlines()]
         replies = scratch.replies()
         facts = scratch.facts()
-    lost = {
-        "rate_limit",
-        "rate_limit_bare",
-        "server_error",
-        "unavailable",
-        "stall",
-        "reset",
-        "not_json",
-        "no_choices",
-    }
+    lost = set(KINDS) - {"null_content", "refusal"}  # these two are answers, if poor ones
     answers = sum(line["fault"] not in lost for line in arrived)
     found = {
         "reviews": chosen.reviews,
