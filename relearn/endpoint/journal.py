@@ -13,6 +13,7 @@ never answers. The command:
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from relearn.endpoint.request import Answer
 from relearn.records import InputError
 
 VERSION = 1
+BUSY_S = 60.0  # so long a program waits for another one's write
 LEASE_S = 60.0  # after so long without a sign of life a claim is free, wherever its holder is
 
 SCHEMA = """
@@ -62,21 +64,37 @@ class Journal:
         self.path, self.lease_s, self.owner = Path(path), lease_s, owner.name_self()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise InputError(
                 f"{self.path}: the journal cannot be opened ({error}); make it writable"
             ) from None
         try:
-            self._prepare()
+            self._prepare_patiently()
         except sqlite3.Error as error:
             self._db.close()
+            if _is_busy(error):
+                raise InputError(
+                    f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); end it"
+                ) from None
             raise InputError(
                 f"{self.path}: not a journal ({error}); move the file away, or name another"
             ) from None
         except InputError:
             self._db.close()
             raise
+
+    def _prepare_patiently(self) -> None:
+        # SQLite answers "locked" at once, without its own waiting, to whoever turns a new file to WAL while
+        # another process does the same.
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return self._prepare()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0.005, 0.05))
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -235,6 +253,11 @@ class Journal:
     def vacuum(self) -> None:
         """Gives the space of deleted rows back to the disk."""
         self._db.execute("VACUUM")
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection was in the way; the low byte is the code, the rest says what kind."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _columns(answer: Answer) -> tuple[Any, ...]:

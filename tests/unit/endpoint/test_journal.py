@@ -3,7 +3,9 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,29 @@ def test_two_processes_make_one_journal(path: Path) -> None:
         child.communicate("")
         assert child.returncode == 0
     assert sum(won) == 300
+
+
+def test_many_may_make_one_journal_at_the_same_moment(tmp_path: Path) -> None:
+    def make(path: Path, ready: threading.Barrier) -> None:
+        ready.wait()
+        Journal(path).close()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(30):
+            ready = threading.Barrier(8)
+            path = tmp_path / f"{number}.sqlite"
+            for made in [pool.submit(make, path, ready) for _ in range(8)]:
+                made.result()
+
+
+def test_a_journal_that_stays_locked_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relearn.endpoint.journal.BUSY_S", 0.1)
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(InputError, match=r"journal\.sqlite: another program has held the journal"):
+        Journal(path)
+    other.close()
 
 
 def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
