@@ -8,6 +8,7 @@ that comes with a repository is never run.
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,16 @@ def locate(folder: Path, root: Path) -> Path:
         raise InputError(
             f"{file}: not a description of a base model; run the base stage again (dvc repro -f base)"
         ) from None
-    return hub.download(repository, commit, "model", FETCHED)
+    fetched = hub.download(repository, commit, "model", FETCHED)
+    if not any(any(fetched.glob(pattern)) for pattern in WEIGHTS):
+        listed = hub.files(repository, commit, "model")
+        pickles = [name for name in listed if name.endswith(tuple(pattern[1:] for pattern in PICKLES))]
+        if pickles:
+            raise InputError(
+                f"hub model {repository} at {commit[:12]}: {pickles[0]} is a pickle, which can run code, and there are "
+                "no safetensors; choose a revision or a repository that has them"
+            )
+    return fetched
 
 
 def check_device(device: Literal["cpu", "cuda"]) -> None:
@@ -184,7 +194,8 @@ def load_base(
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
-            device_map=device,
+            # one device a process, where several train
+            device_map=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
             **extra,
         )
     except ValueError as error:

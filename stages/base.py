@@ -16,7 +16,7 @@ from relearn.records import write_json
 from relearn.tuning import rounds, scratch
 from relearn.tuning.rows import encode
 from relearn.tuning.trainer import Schedule, train
-from stages import corpus, paths
+from stages import corpus, launch, paths
 from stages import scratch as scratch_folder
 from stages.curves import write_curves
 from stages.rounds import finetune_round
@@ -64,7 +64,9 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
     place = scratch_folder.folder(
         "base", [params.seed, params.base, params.chat, params.compute], [paths.REVIEWS, paths.ORIGINAL]
     )
-    outcome = train(model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base")
+    outcome = train(
+        model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.CACHE / "base" / "live"
+    )
     with rounds.whole_folder(paths.MODELS / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -93,8 +95,9 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
     else:
         commit = hub.resolve(source.path, source.revision, "model", paths.CACHE / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}
-    with rounds.whole_folder(paths.MODELS / "base") as target:
-        write_json(target / models.BASE_FILE, {**facts, "adapted": source.adapt is not None})
+    if not launch.inside():  # the workers find it written
+        with rounds.whole_folder(paths.MODELS / "base") as target:
+            write_json(target / models.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
         write_curves("base", [])
         return {}

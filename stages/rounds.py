@@ -13,7 +13,7 @@ from relearn.progress import say
 from relearn.tuning import rounds
 from relearn.tuning.rows import encode
 from relearn.tuning.trainer import train
-from stages import corpus, paths
+from stages import corpus, launch, paths
 from stages import scratch as scratch_folder
 from stages.curves import write_curves
 
@@ -39,8 +39,12 @@ def finetune_round(
 ) -> dict[str, Any]:
     """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
 
-    `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts.
+    `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts. Where
+    the profile asks for several processes, the stage is started again in each, and they come here.
     """
+    if launch.needed(params):
+        launch.run(params, name)
+        return {"processes": launch.processes(params)}
     models.settle(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
     weights = models.locate(base, paths.ROOT)
@@ -48,7 +52,9 @@ def finetune_round(
     chat = Chat(tokenizer, params.chat.template)
     limit = params.finetune.max_tokens
     rows = encode(pairs, chat, limit)
-    if rows.too_long:
+    if params.compute.device == "cpu" and params.finetune.precision == "bf16":
+        say(f"{name}: finetune.precision: bf16 is slower than fp32 on most CPUs, small models above all")
+    if rows.too_long and launch.first():
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
     held_out = {task: encode(found, chat, limit) for task, found in corpus.watched(with_reviews).items()}
     model = models.load_base(
@@ -62,11 +68,26 @@ def finetune_round(
     )
     place = scratch_folder.folder(
         name,
-        [params.seed, lr, epochs, *map(list, pairs), params.finetune, params.compute, params.chat],
+        [
+            params.seed,
+            lr,
+            epochs,
+            *map(list, pairs),
+            params.finetune,
+            params.compute,
+            params.chat,
+            params.launch,
+        ],
         inputs,
     )
-    schedule = rounds.schedule(params.finetune, params.compute, lr, epochs, params.seed)
-    outcome = train(tuned, rows, held_out, tokenizer.pad_token_id, schedule, place, name)
+    schedule = rounds.schedule(
+        params.finetune, params.compute, lr, epochs, params.seed, launch.processes(params)
+    )
+    outcome = train(
+        tuned, rows, held_out, tokenizer.pad_token_id, schedule, place, name, paths.CACHE / name / "live"
+    )
+    if not launch.first():
+        return {}
     provenance = {
         "base": rounds.BASE_PATH,
         "continues": None if start is None else str(start.relative_to(paths.ROOT)),
@@ -78,7 +99,8 @@ def finetune_round(
         "seed": params.seed,
         "last_look": outcome.history[-1],
     }
-    rounds.save_adapter(tuned, target, provenance, CARD.format(base=rounds.BASE_PATH, name=name))
+    card = CARD.format(base=rounds.BASE_PATH, name=name)
+    rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)
     write_curves(name.removeprefix("finetune_"), outcome.history)
     scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}

@@ -23,7 +23,7 @@ from typing import Any
 
 from relearn.params import Params, load
 from relearn.records import InputError, write_json
-from stages import paths
+from stages import launch, paths
 
 PR_SET_PDEATHSIG = 1
 LIBRARIES = (
@@ -63,9 +63,12 @@ def main(name: str, work: Work) -> None:
     started = time.time()
     try:
         params = load(paths.ROOT)
-        with _alone(name):
-            facts = work(params) or {}
-        _log(name, started, facts)
+        if launch.inside():  # the process that started this one holds the lock, and keeps the log
+            work(params)
+        else:
+            with _alone(name):
+                facts = work(params) or {}
+            _log(name, started, facts)
     except InputError as error:
         _leave(name, " ".join(str(error).split("\n")))
     except OSError as error:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from stages import paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
-CODE = [paths.ROOT / "relearn" / name for name in ("tuning", "chat.py", "models.py")]
+CODE = ("relearn/tuning", "relearn/chat.py", "relearn/models.py")  # what computes, besides the libraries
 
 
 def folder(
@@ -27,7 +27,7 @@ def folder(
         digest.update(text.encode() + b"\n")
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    for path in [*inputs, *CODE]:
+    for path in [*inputs, *(paths.ROOT / name for name in CODE)]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
                 digest.update(f"{file.relative_to(paths.ROOT)} {file_hash(file)}\n".encode())

@@ -296,6 +296,43 @@ class Compute(Group):
     threads: int = key("CPU threads of torch; part of the result, so fixed.", "threads", ge=1, le=256)
 
 
+class SingleLaunch(Group):
+    """The stage's own process trains."""
+
+    kind: Literal["single"]
+
+
+class TorchrunLaunch(Group):
+    """One process a device on this machine, started by torchrun (DistributedDataParallel)."""
+
+    kind: Literal["torchrun"]
+    processes: int = key(
+        "Processes; each takes its part of the same updates, so that the losses stay those of one process.",
+        "processes",
+        ge=2,
+        le=1024,
+    )
+
+
+class AccelerateLaunch(Group):
+    """Processes started by `accelerate launch`: DDP, FSDP or DeepSpeed, on one machine or more."""
+
+    kind: Literal["accelerate"]
+    config: str = key(
+        "Accelerate's configuration file, from the root of the repository; made by `accelerate config --config_file`.",
+        min_length=1,
+    )
+    processes: int = key(
+        "Processes in all (num_processes of that file); checked, since accelerate may start fewer.",
+        "processes",
+        ge=2,
+        le=1024,
+    )
+
+
+Launch = Annotated[SingleLaunch | TorchrunLaunch | AccelerateLaunch, Field(discriminator="kind")]
+
+
 class ScratchBase(Group):
     """A byte-level BPE and a small Llama, trained here on code and general instructions."""
 
@@ -392,6 +429,16 @@ class Finetune(Group):
     eval_every: int = key("Updates between two looks at the held-out losses.", "updates", ge=1)
     checkpoint_every: int = key("Updates between two checkpoints.", "updates", ge=1)
     lora: Lora
+
+    @model_validator(mode="before")
+    @classmethod
+    def _packing(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "packing" in values:
+            raise ValueError(
+                "packing is not offered, since rows packed together would see each other under this attention; "
+                "remove it: rows of like length are batched together instead"
+            )
+        return values
 
     @model_validator(mode="after")
     def _range(self) -> Finetune:
@@ -551,6 +598,7 @@ class Params(Group):
     repair: Repair
     chat: Chat
     compute: Compute
+    launch: Launch
     base: Base
     finetune: Finetune
     finetune_2b: Finetune2b
@@ -571,4 +619,18 @@ class Params(Group):
                 raise ValueError("finetune.quantize: 4bit needs compute.device cuda; use none on cpu")
             if self.finetune.optimizer != "adamw":
                 raise ValueError("finetune.optimizer: adamw_8bit needs compute.device cuda; use adamw on cpu")
+        if self.finetune.quantize == "4bit" and self.finetune.precision != "bf16":
+            raise ValueError("finetune.precision: 4bit weights are computed with in bf16; use bf16")
+        return self
+
+    @model_validator(mode="after")
+    def _processes(self) -> Params:
+        if isinstance(self.launch, SingleLaunch):
+            return self
+        count, rows, passes = self.launch.processes, self.finetune.batch_size, self.finetune.accumulation
+        if passes % count and rows % count:
+            raise ValueError(
+                f"launch.processes: {count} processes cannot share updates of {passes} passes of {rows} rows; "
+                f"make finetune.accumulation or finetune.batch_size a multiple of {count}"
+            )
         return self

@@ -150,7 +150,7 @@ def project(inputs: Tensor, modules: Sequence[Any]) -> list[Tensor]:
     pairs = [weight for part in found for weight in part[2:]]
     flat = _projection(inputs.reshape(-1, inputs.shape[-1]), weights, scales, *pairs)
     sizes = [len(weight) for weight in weights]
-    return list(flat.view(*inputs.shape[:-1], -1).split(sizes, dim=-1))
+    return list(flat.view(*inputs.shape[:-1], sum(sizes)).split(sizes, dim=-1))
 
 
 def _lora(module: Any) -> tuple[Tensor, float, Tensor, Tensor] | None:

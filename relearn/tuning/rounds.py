@@ -20,7 +20,9 @@ from relearn.tuning.trainer import Schedule
 BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
 
 
-def schedule(finetune: Finetune, compute: Compute, lr: float, epochs: float, seed: int) -> Schedule:
+def schedule(
+    finetune: Finetune, compute: Compute, lr: float, epochs: float, seed: int, processes: int = 1
+) -> Schedule:
     """The round's schedule from the parameters."""
     return Schedule(
         epochs=epochs,
@@ -38,6 +40,7 @@ def schedule(finetune: Finetune, compute: Compute, lr: float, epochs: float, see
         gradient_checkpointing=finetune.gradient_checkpointing,
         eval_every=finetune.eval_every,
         checkpoint_every=finetune.checkpoint_every,
+        processes=processes,
     )
 
 
@@ -75,14 +78,19 @@ def _trainable(model: Any) -> Any:
     return model
 
 
-def save_adapter(model: Any, folder: Path, provenance: dict[str, Any], card: str) -> None:
+def save_adapter(
+    model: Any, folder: Path, provenance: dict[str, Any], card: str, gathered: dict[str, Any] | None = None
+) -> None:
     """Writes a PEFT adapter whose bytes depend on the training alone, whole or not at all.
+
+    `gathered` are the model's weights, where training left each process a part of them.
 
     PEFT lists target modules in hash order, records the base as it was passed and writes a README with it; here
     the list is sorted, the base's path is relative to the repository, and the card is ours.
     """
     with whole_folder(folder) as temporary:
-        model.save_pretrained(str(temporary), save_embedding_layers=False)
+        more = {} if gathered is None else {"state_dict": gathered}
+        model.save_pretrained(str(temporary), save_embedding_layers=False, **more)
         file = temporary / "adapter_config.json"
         config = json.loads(file.read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = BASE_PATH

@@ -23,8 +23,11 @@ class Row:
     prompt: int
 
 
+NOTHING = Row((0, 0), 2)  # a row at which the loss does not look
+
+
 class Rows(Dataset[Row]):
-    """Encoded rows, and how many were left out for their length."""
+    """Encoded rows, and how many were left out for their length. Beyond the last one stands `NOTHING`."""
 
     def __init__(self, rows: Sequence[Row], too_long: int = 0) -> None:
         self.rows, self.too_long = list(rows), too_long
@@ -33,7 +36,7 @@ class Rows(Dataset[Row]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Row:
-        return self.rows[index]
+        return self.rows[index] if index < len(self.rows) else NOTHING
 
 
 def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Rows:
@@ -71,7 +74,9 @@ def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
     """
     length = max(len(row.ids) for row in rows)
     # The token at position p is predicted from position p - 1.
-    first = min(row.prompt for row in rows) - 1
+    first = (
+        min(length - 1, *(row.prompt for row in rows)) - 1
+    )  # one position at least, where there is no label
     ids = torch.full((len(rows), length), pad, dtype=torch.long)
     labels = torch.full((len(rows), length - 1 - first), IGNORED, dtype=torch.long)
     for index, row in enumerate(rows):
@@ -97,13 +102,14 @@ class GroupedSampler(Sampler[int]):
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed, self.epoch = list(lengths), batch_size, seed, 0
+        self.fill = 1  # several processes need as many rows each: the last ones are `NOTHING`
 
     def set_epoch(self, epoch: int) -> None:
         """The trainer calls it at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return -(-len(self.lengths) // self.fill) * self.fill
 
     def __iter__(self) -> Iterator[int]:
         draw = random.Random(f"{self.seed}/{self.epoch}")
@@ -118,4 +124,5 @@ class GroupedSampler(Sampler[int]):
         tail = [batch for batch in batches if len(batch) < self.batch_size]
         full = [batch for batch in batches if len(batch) == self.batch_size]
         draw.shuffle(full)
-        return iter([index for batch in full + tail for index in batch])
+        found = [index for batch in full + tail for index in batch]
+        return iter(found + [len(found)] * (len(self) - len(found)))

@@ -12,7 +12,7 @@ from relearn.chat import Chat
 from relearn.params.groups import Lora
 from relearn.tuning.quick import quick
 from relearn.tuning.rounds import new_adapter
-from relearn.tuning.rows import Row, collate, encode
+from relearn.tuning.rows import NOTHING, Row, collate, encode
 from relearn.tuning.scratch import new_model
 from tests.unit.tiny import PAIRS, TEMPLATE, shape, tokenizer
 
@@ -114,3 +114,13 @@ def test_dropout_is_not_left_out() -> None:
         torch.manual_seed(4)
         other = learn(model)[0]
     assert one != other
+
+
+def test_a_batch_at_which_the_loss_does_not_look_teaches_nothing() -> None:
+    model = tuned(ALL)
+    with quick(model):
+        loss = model(**collate([NOTHING, NOTHING], 0), num_items_in_batch=7).loss
+        loss.backward()
+    assert loss.item() == 0
+    learned = [weight.grad for weight in model.parameters() if weight.requires_grad]
+    assert all(gradient is not None and not gradient.any() for gradient in learned)

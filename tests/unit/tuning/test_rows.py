@@ -7,7 +7,7 @@ import torch
 
 from relearn.chat import Chat
 from relearn.records import InputError
-from relearn.tuning.rows import IGNORED, GroupedSampler, collate, encode
+from relearn.tuning.rows import IGNORED, GroupedSampler, Row, Rows, collate, encode
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 
 WORDS = tokenizer()
@@ -82,3 +82,17 @@ def test_batches_hold_rows_of_like_length() -> None:
     batches = [[lengths[index] for index in order[at : at + 8]] for at in range(0, 400, 8)]
     padded = sum(max(batch) * len(batch) for batch in batches)
     assert padded / sum(lengths) < 1.05
+
+
+def test_rows_fill_the_last_batch_of_several_processes() -> None:
+    rows = Rows([Row((5, 6, 7, 8), 2), Row((5, 6, 7), 1), Row((5, 6), 1)])
+    sampler = GroupedSampler([4, 3, 2], 2, seed=1)
+    alone = list(sampler)
+    sampler.fill = 4
+    assert list(sampler) == [*alone, 3]
+    assert len(sampler) == 4
+    nothing = collate([rows[3], rows[3]], 0)
+    assert nothing["labels"].tolist() == [[-100], [-100]]
+    assert len(nothing["logits_to_keep"]) == 1
+    some = collate([rows[0], rows[3]], 0)
+    assert some["labels"].tolist() == [[7, 8], [-100, -100]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -74,6 +75,31 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_byte(tmp_path: Path) -
     resumed, again = run(tmp_path / "b", small=model(WORDS, seed=99))
     assert same(whole, resumed)
     assert history == again
+
+
+def test_curves_are_shown_live_and_again_after_a_kill(tmp_path: Path) -> None:
+    def shown() -> dict[str, list[tuple[int, float]]]:
+        found = {}
+        for file in sorted((tmp_path / "live" / "plots" / "metrics" / "loss").glob("*.tsv")):
+            rows = list(csv.DictReader(file.read_text().splitlines(), delimiter="\t"))
+            found[file.stem] = [(int(row["step"]), float(row[file.stem])) for row in rows]
+        return found
+
+    def trained() -> list[dict[str, float]]:
+        small = model(WORDS)
+        pad, place = WORDS.pad_token_id, tmp_path / "scratch"
+        return train(small, ROWS, HELD_OUT, pad, schedule(), place, "test", tmp_path / "live").history
+
+    def expected(history: list[dict[str, float]]) -> dict[str, list[tuple[int, float]]]:
+        return {
+            name: [(int(look["step"]), look[name]) for look in history if name in look]
+            for name in ("code", "train")
+        }
+
+    assert shown() == {} != expected(trained()) == shown()
+    shutil.rmtree(tmp_path / "scratch" / "checkpoint-10")
+    assert expected(trained()) == shown()
+    assert not (tmp_path / "dvc.yaml").exists()
 
 
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:

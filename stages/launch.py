@@ -1,0 +1,74 @@
+"""Training on several devices: a stage starts itself again under torchrun, or under `accelerate launch`.
+
+The stage's own process holds the lock, starts the workers and waits; the workers train, and the first of them
+writes. A worker that finds fewer companions than the profile asks for ends at once: `accelerate launch --cpu` with
+two processes runs one, and says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from relearn.params import Params
+from relearn.params.groups import SingleLaunch, TorchrunLaunch
+from relearn.records import InputError
+from stages import paths
+
+MARK = "RELEARN_LAUNCHED"  # in a worker's environment: the stage it works for
+
+
+def inside() -> bool:
+    """This process is one of the workers."""
+    return MARK in os.environ
+
+
+def first() -> bool:
+    """This process writes: the only one, or the first worker."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def processes(params: Params) -> int:
+    """How many processes train."""
+    return 1 if isinstance(params.launch, SingleLaunch) else params.launch.processes
+
+
+def needed(params: Params) -> bool:
+    """Workers are to be started from here. Raises InputError in a worker whose company is not the profile's."""
+    if isinstance(params.launch, SingleLaunch):
+        return False
+    if not inside():
+        return True
+    found = int(os.environ.get("WORLD_SIZE", "1"))
+    if found != params.launch.processes:
+        raise InputError(
+            f"launch.processes: {params.launch.processes} processes are asked for, {found} started; make "
+            "num_processes of accelerate's configuration the same, or use kind torchrun"
+        )
+    return False
+
+
+def run(params: Params, stage: str) -> None:
+    """Starts the workers of a stage and waits for them. Raises InputError when one of them fails."""
+    launch = params.launch
+    assert not isinstance(launch, SingleLaunch)
+    if isinstance(launch, TorchrunLaunch):
+        command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
+    else:
+        config = paths.ROOT / launch.config
+        if not config.is_file():
+            raise InputError(
+                f"launch.config: {launch.config}: no such file; make it with "
+                f"`accelerate config --config_file {launch.config}`"
+            )
+        command = ["accelerate.commands.launch", "--config_file", str(config)]
+    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(params.compute.threads)}
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "-m", f"stages.{stage}"],
+        cwd=paths.ROOT, env=environment, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise InputError(
+            f"launch: the processes ended with status {done.returncode}; what the first of them said stands above"
+        )
