@@ -20,7 +20,7 @@ DEV := $(VENV)/.relearn-requirements-dev
 # The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2 2e-2
 
-.PHONY: help check repro sweep test test-slow lint docs clean
+.PHONY: help check identity repro sweep test test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,12 +39,21 @@ $(DEV): requirements-dev.txt $(RUN)
 check: $(RUN)  ## say whether params.yaml and its profile are sound, without running anything
 	python -m stages.parameters
 
-repro: $(RUN)  ## run the chain (what changed of it), then print the 3a table
+# `dvc exp run` puts work aside in git stashes, which need a name; without one, this clone gets its own.
+identity:
+	@git rev-parse --git-dir >/dev/null 2>&1 || exit 0; \
+	if [ -z "$$(git config user.name)$$GIT_COMMITTER_NAME" ]; then \
+	  git config user.name "relearn user" && git config user.email "relearn@localhost" && \
+	  echo 'git has no user name, which dvc needs for experiments: this clone now signs as "relearn user"' \
+	       '(git config user.name "Your Name" changes it)'; \
+	fi
+
+repro: $(RUN) identity  ## run the chain (what changed of it), then print the 3a table
 	@python -m stages.parameters
 	dvc repro
 	@cat report/table_3a.md
 
-sweep: $(RUN)  ## queue one experiment a learning rate (RATES), run them, draw the frontier
+sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run them, draw the frontier
 	@python -m stages.parameters
 	for rate in $(RATES); do dvc exp run --queue --set-param lr=$$rate --name lr-$$rate --force || exit 1; done
 	dvc exp run --run-all

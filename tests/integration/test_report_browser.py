@@ -21,6 +21,8 @@ from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
 from relearn.scoring import blind, ratings
 from tests.conftest import ROOT
+from tests.integration.conftest import Clone
+from tests.integration.test_reruns import ran
 from tests.unit.report.material import HOSTILE, material, predictions
 
 if TYPE_CHECKING:
@@ -210,6 +212,30 @@ def test_ratings_survive_a_reload_and_reach_the_evaluation(watched: Watched, tmp
     assert sorted((rated.helpfulness, rated.correctness) for rated in found) == [(4, 2)] * 9 + [(5, 1)] * 9
     assert set(watched.asked) <= {file.as_uri()} | {url for url in watched.asked if url.startswith("blob:")}
     assert watched.said == []
+
+
+@pytest.mark.slow
+def test_ten_rated_items_run_only_the_evaluation_again(watched: Watched, run_clone: Clone) -> None:
+    """The page that a run left, rated by two people; then `dvc repro`, as docs/experiments.md says."""
+    page = watched.open(run_clone.folder / "report" / "rate.html")
+    before = (run_clone.folder / "report" / "table_3a.md").read_text(encoding="utf-8")
+    assert "human" not in before
+    for rater in ("Ada", "Ben"):
+        page.evaluate("localStorage.clear()")
+        page.reload()
+        page.get_by_label("Your name or initials").fill(rater)
+        for number in range(10):
+            rate(page, 1 + number % 5, 1 + (number + (rater == "Ben")) % 5)
+            page.get_by_role("button", name="Next").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save as CSV").click()
+        download.value.save_as(run_clone.folder / "data" / "ratings" / download.value.suggested_filename)
+    assert ran(run_clone.run("dvc", "repro").stdout) == ["eval_3a", "report"]
+    table = (run_clone.folder / "report" / "table_3a.md").read_text(encoding="utf-8")
+    assert "human" in table
+    assert "α" in table
+    assert "α" in (run_clone.folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert ran(run_clone.run("dvc", "repro").stdout) == []
 
 
 def test_a_rater_without_a_name_is_asked_for_one(watched: Watched, tmp_path: Path) -> None:
