@@ -176,12 +176,17 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen weights, on the device, in evaluation mode.
 
-    Raises InputError for a device that is not there, pickled weights, or a model with code of its own.
+    Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, or a model with
+    code of its own.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     check_device(device)
+    if device == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(False):
+        raise InputError(
+            "finetune.precision: this GPU has no bf16 (Ampere and later have it); use fp32, with quantize none"
+        )
     check_folder(folder)
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
     extra: dict[str, Any] = {}

@@ -157,3 +157,56 @@ def test_the_original_experiment_on_substitutes(project: Project, tmp_path: Path
         project.done("base", **environment)
         assert contents(project.folder / "models") == models, "a moved branch changed a rerun"
         assert len(hub.log) == asked, "what is known and fetched is not asked for again"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_each_mistake_with_the_model_is_one_line(project: Project, tmp_path: Path) -> None:
+    """Not logged in, missing, a wrong hash, pickled weights, code of its own, no network."""
+    llama(tmp_path / "llama", 1)
+    with Hub() as hub:
+        hub.add("dataset", IMDB, {"README.md": CARD, "plain_text/train-0.parquet": parquet(reviews())})
+        hub.add("dataset", CODES, {"python-codes-25k.json": json.dumps(codes()).encode()})
+        project.edit(
+            "profiles/llama2-7b.yaml", lambda profile: profile["base"]["model"].update({"adapt": None})
+        )
+        environment = hub.environment(tmp_path / "home")
+        project.done("prepare", **environment)
+
+        def refused(**more: str) -> str:
+            """What the stage says last, in one line."""
+            result = project.run("base", **{**environment, **more})
+            assert result.returncode == 1, result.stderr
+            assert "Traceback" not in result.stderr
+            assert not (project.folder / "models/base").exists()
+            return result.stderr.strip().splitlines()[-1]
+
+        def served(files: dict[str, bytes]) -> str:
+            """What it says of a repository with these files; the commit that it remembers is forgotten."""
+            hub.repositories.pop(("model", LLAMA), None)
+            for path in (project.folder / ".cache" / "hub").glob("models--*"):
+                path.unlink()
+            hub.add("model", LLAMA, files)
+            return refused()
+
+        assert "the hub has no such repository, or it is private" in refused()
+        files = contents(tmp_path / "llama")
+        hub.add("model", LLAMA, files)
+        hub.gate("model", LLAMA, 401)
+        assert "is gated (401): accept its terms" in refused()
+        hub.gate("model", LLAMA, None)
+
+        weights = files["model.safetensors"]
+        hub.spoil("model", LLAMA, "model.safetensors", weights[:-1] + bytes([weights[-1] ^ 1]))
+        assert "model.safetensors is not the file that was published" in refused()
+        assert "pytorch_model.bin is a pickle" in served(
+            {path: content for path, content in files.items() if path != "model.safetensors"}
+        )
+        config = {
+            **json.loads(files["config.json"]), "model_type": "homemade", "architectures": ["Homemade"],
+            "auto_map": {"AutoConfig": "modeling_llama.C", "AutoModelForCausalLM": "modeling_llama.M"},
+        }  # fmt: skip
+        said = served({**files, "config.json": json.dumps(config).encode()})
+        assert "needs code of its own, which relearn does not run" in said
+        said = refused(HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty"))
+        assert "HF_HUB_OFFLINE is set and the cache does not hold it" in said

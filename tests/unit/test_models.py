@@ -105,6 +105,15 @@ def test_code_of_the_repository_is_not_run(folder: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_gpu_without_bf16_is_refused_before_anything_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda emulated: False)
+    with pytest.raises(InputError, match=r"finetune\.precision: this GPU has no bf16 .*; use fp32"):
+        load_base(tmp_path / "nothing here", "cuda", "bf16")
+
+
 def test_a_device_that_is_not_there(folder: Path) -> None:
     with pytest.raises(InputError, match=r"compute\.device: no CUDA device"):
         load_base(folder, "cuda")

@@ -74,6 +74,24 @@ def test_a_continued_adapter_starts_where_the_last_ended_and_leaves_it(tmp_path:
     assert hashes(tmp_path / "2c")["adapter_model.safetensors"] != before["adapter_model.safetensors"]
 
 
+def test_checkpointed_activations_give_the_same_adapter(tmp_path: Path) -> None:
+    """Under a frozen embedding, recomputation can silently cut the adapter off from the loss."""
+    learned = []
+    for checkpointing in (False, True):
+        base = model(WORDS)
+        torch.manual_seed(5)
+        adapter = new_adapter(base, LORA)
+        _, history = run(
+            tmp_path / str(checkpointing), small=adapter, rows=ROWS, gradient_checkpointing=checkpointing
+        )
+        learned.append(({n: p for n, p in adapter.named_parameters() if "lora_B" in n}, history))
+    (plain, looks), (recomputed, again) = learned
+    assert all(weight.abs().max() > 0 for weight in recomputed.values())
+    for name, weight in plain.items():
+        torch.testing.assert_close(recomputed[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+    assert [look["code"] for look in again] == pytest.approx([look["code"] for look in looks], abs=1e-4)
+
+
 def test_switching_adapters_gives_each_its_own_logits(tmp_path: Path) -> None:
     tuned(tmp_path / "scratch", tmp_path / "2b")
     both = load_adapters(model(WORDS), {"2b": tmp_path / "2b"})

@@ -51,6 +51,21 @@ def test_a_batch_gives_the_loss_of_its_rows_alone() -> None:
     assert torch.allclose(together, alone, atol=1e-4)
 
 
+def test_no_row_of_a_batch_sees_another() -> None:
+    """A batch gives each row the logits it has alone, and another text beside it changes none of them."""
+    small = model(WORDS)
+    long = ("Say one, two, three, four, five, six.", "one two three four five six")
+    rows = encode([PAIRS[0], PAIRS[1], long], CHAT, 64).rows
+    ids = collate(rows, WORDS.pad_token_id)["input_ids"]
+    together = small(input_ids=ids).logits
+    for row, logits in zip(rows, together, strict=True):
+        alone = small(input_ids=torch.tensor([row.ids])).logits[0]
+        assert torch.allclose(logits[: len(row.ids)], alone, atol=1e-5)
+    changed = small(input_ids=torch.cat([ids[:2], ids[2:].flip(1)])).logits
+    assert torch.allclose(changed[:2], together[:2], atol=1e-6)
+    assert not torch.allclose(changed[2], together[2], atol=1e-2)
+
+
 def test_long_rows_are_left_out_whole_and_counted() -> None:
     rows = encode([*PAIRS[:3], ("Say it.", "one " * 100)], CHAT, 64)
     assert (len(rows), rows.too_long) == (3, 1)

@@ -126,3 +126,23 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
         small.lm_head.weight.fill_(float("nan"))
     with pytest.raises(InputError, match="the loss is nan at update 1; lower lr"):
         run(tmp_path, small=small)
+
+
+def test_the_last_good_checkpoint_stays_and_is_gone_on_from(tmp_path: Path) -> None:
+    """A loss that is no number at update 6 leaves the checkpoint of update 4, from which a sound run ends as usual."""
+    whole, history = run(tmp_path / "sound")
+    small, passes = model(WORDS), 0
+
+    def spoil(module: Any, arguments: Any, logits: torch.Tensor) -> torch.Tensor:
+        nonlocal passes
+        passes += module.training
+        return logits * float("nan") if module.training and passes == 6 else logits
+
+    handle = small.lm_head.register_forward_hook(spoil)
+    with pytest.raises(InputError, match="the loss is nan at update 6; lower lr"):
+        run(tmp_path / "spoiled", small=small)
+    handle.remove()
+    assert [path.name for path in (tmp_path / "spoiled").glob("checkpoint-*")] == ["checkpoint-4"]
+    resumed, again = run(tmp_path / "spoiled", small=model(WORDS, seed=99))
+    assert same(whole, resumed)
+    assert history == again
