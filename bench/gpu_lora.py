@@ -126,7 +126,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
         "gradient_checkpointing": finetune.gradient_checkpointing,
         "tokens_per_s": round(rate),
         "model_flop_utilisation": round(rate * flop / peak, 4),
-        "peak_tflops": round(peak / 1e12, 2),
+        "peak_tflops": round(peak / 1e12, 3),
         "peak_memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if cuda else None,
     }
 

@@ -98,6 +98,13 @@ def project(tmp_path: Path) -> Project:
     return found
 
 
+def data_sets(hub: Hub) -> None:
+    films = parquet(reviews())
+    splits = {f"plain_text/{split}-0.parquet": films for split in ("train", "test")}
+    hub.add("dataset", IMDB, {"README.md": CARD, **splits})
+    hub.add("dataset", CODES, {"python-codes-25k.json": json.dumps(codes()).encode()})
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -113,16 +120,7 @@ def test_the_original_experiment_on_substitutes(project: Project, tmp_path: Path
     llama(tmp_path / "moved", 2)
     with Hub() as hub:
         commit = hub.add("model", LLAMA, tmp_path / "llama")
-        hub.add(
-            "dataset",
-            IMDB,
-            {
-                "README.md": CARD,
-                "plain_text/train-0.parquet": parquet(reviews()),
-                "plain_text/test-0.parquet": parquet(reviews()),
-            },
-        )
-        hub.add("dataset", CODES, {"python-codes-25k.json": json.dumps(codes()).encode()})
+        data_sets(hub)
         environment = hub.environment(tmp_path / "home")
         for stage in ("prepare", "generate", "repair"):
             project.done(stage, **environment)
@@ -165,11 +163,7 @@ def test_each_mistake_with_the_model_is_one_line(project: Project, tmp_path: Pat
     """Not logged in, missing, a wrong hash, pickled weights, code of its own, no network."""
     llama(tmp_path / "llama", 1)
     with Hub() as hub:
-        hub.add("dataset", IMDB, {"README.md": CARD, "plain_text/train-0.parquet": parquet(reviews())})
-        hub.add("dataset", CODES, {"python-codes-25k.json": json.dumps(codes()).encode()})
-        project.edit(
-            "profiles/llama2-7b.yaml", lambda profile: profile["base"]["model"].update({"adapt": None})
-        )
+        data_sets(hub)
         environment = hub.environment(tmp_path / "home")
         project.done("prepare", **environment)
 
