@@ -7,11 +7,13 @@ the target and renamed, so that a reader sees a whole file or none.
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
@@ -191,7 +193,8 @@ def atomic_write(path: Path | str) -> Iterator[TextIO]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    _clear_up(path)
+    handle, name = _temporary(path)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -202,6 +205,28 @@ def _replacing(path: Path) -> Iterator[TextIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A new temporary file beside `path`, locked until it is closed or its process ends, however that ends."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with suppress(OSError):  # a file system without locks: leftovers stay there, and nothing is removed
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # taken for a leftover before it was locked
+
+
+def _clear_up(path: Path) -> None:
+    """Removes the temporary files that killed processes have left beside `path`; those of living ones are locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        try:
+            with open(left, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+        except OSError:  # its writer lives, or another has removed it
+            continue
 
 
 def dump_line(row: Record) -> str:
@@ -231,6 +256,10 @@ def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:
 
 def write_json(path: Path | str, value: object) -> None:
     """Writes one JSON document, keys in the order given, floats rounded by the caller; whole or not at all."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold
+        text = json.dumps(value, indent=2, allow_nan=False)
     with atomic_write(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
-        file.write("\n")
+        file.write(text + "\n")

@@ -1,6 +1,39 @@
 """One module a stage: read parameters and inputs, call the library, write outputs. Only here are paths known."""
 
+import ctypes
 import os
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Asks the kernel to end this process when its parent ends.
+
+    SIGKILL on dvc would otherwise leave the stage writing while the next `dvc repro` starts it again.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent or _adopted(parent):  # it ended before the request was in place
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _adopted(parent: int) -> bool:
+    """Whether dvc started this process and init has it now."""
+    if parent != 1 or "DVC_STAGE" not in os.environ:
+        return False
+    return (
+        b"dvc" not in Path("/proc/1/cmdline").read_bytes()
+    )  # in a container dvc itself may be the first process
+
+
+# Under dvc as early as can be: the imports that follow take seconds, in which dvc may be killed.
+if "DVC_STAGE" in os.environ:
+    die_with_parent()
 
 # How long a thread of torch spins for the next piece of work, set before torch is loaded. On two cores, without
 # spinning a third of the speed is lost to waking threads up; with the default's long spin, training stalls beside

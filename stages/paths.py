@@ -27,6 +27,7 @@ PROMPTS = ROOT / "prompts"
 # so that a checkpoint or a paid answer is found again whichever copy asks.
 CACHE = Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache"
 RUNS = CACHE / "runs"
+KEYS = CACHE.parent / ".env"  # ignored by git, so that it too stands in the main checkout alone
 
 
 def sources(profile: str) -> Path:

@@ -7,10 +7,10 @@ inputs determine.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import importlib.metadata
+import io
 import os
 import platform
 import signal
@@ -23,9 +23,8 @@ from typing import Any
 
 from relearn.params import Params, load
 from relearn.records import InputError, write_json
-from stages import launch, paths
+from stages import cache, die_with_parent, launch, paths
 
-PR_SET_PDEATHSIG = 1
 LIBRARIES = (
     "torch",
     "transformers",
@@ -58,15 +57,18 @@ def main(name: str, work: Work) -> None:
 
     `work` returns what belongs in the run log besides the time (or None).
     """
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.time()
     try:
+        _keys()
         params = load(paths.ROOT)
         if launch.inside():  # the process that started this one holds the lock, and keeps the log
             work(params)
         else:
             with _alone(name):
+                if "DVC_STAGE" in os.environ:
+                    cache.check_inputs(name)
                 facts = work(params) or {}
             _log(name, started, facts)
     except InputError as error:
@@ -82,23 +84,36 @@ def main(name: str, work: Work) -> None:
         sys.exit(130)
 
 
-def _leave(name: str, reason: str) -> None:
-    # paths are told from the repository's root, where the user stands
-    print(f"{name}: {reason.replace(f'{paths.ROOT}{os.sep}', '')}", file=sys.stderr)
-    sys.exit(1)
+def _keys() -> None:
+    """Takes keys of servers from `.env` where there is one (https://github.com/theskumar/python-dotenv).
 
-
-def _die_with_parent() -> None:
-    """Asks the kernel to end this process when its parent ends.
-
-    SIGKILL on dvc would otherwise leave the stage writing while the next `dvc repro` starts it again.
+    What the environment holds already stays as it is. Values are taken as they stand, `$` included. Raises InputError
+    that names the line, never what is in it.
     """
-    if sys.platform != "linux":
+    try:
+        text = paths.KEYS.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
         return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the request was in place
-        os.kill(os.getpid(), signal.SIGKILL)
+    except UnicodeDecodeError:
+        raise InputError(f"{paths.KEYS}: not UTF-8; save the file as UTF-8") from None
+    from dotenv.parser import parse_stream
+
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key is not None and not binding.value):
+            raise InputError(
+                f"{paths.KEYS}, line {binding.original.line}: lines of the form NAME=value are expected; mend that one"
+            )
+        if binding.key is not None and binding.value is not None:
+            os.environ.setdefault(binding.key, binding.value)
+
+
+def _leave(name: str, reason: str) -> None:
+    # paths are told from the repository's root, where the user stands; a reason may quote a row, and a terminal would act
+    # on the control characters that it holds
+    told = reason.replace(f"{paths.ROOT}{os.sep}", "")
+    told = "".join(mark if mark.isprintable() else f"⟨U+{ord(mark):04X}⟩" for mark in told)
+    print(f"{name}: {told}", file=sys.stderr)
+    sys.exit(1)
 
 
 @contextmanager

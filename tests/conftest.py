@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of the code under test: growth is measured where it matters, by tests of its own.
+settings.register_profile("relearn", deadline=None)
+settings.load_profile("relearn")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,10 @@ never answers. The command:
 
 from __future__ import annotations
 
+import errno
+import os
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -28,6 +31,7 @@ from relearn.records import InputError
 
 VERSION = 1
 BUSY_S = 60.0  # so long a program waits for another one's write
+ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
 LEASE_S = 60.0  # after so long without a sign of life a claim is free, wherever its holder is
 
 SCHEMA = """
@@ -77,6 +81,8 @@ class Journal:
                 raise InputError(
                     f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); end it"
                 ) from None
+            if _is_full(error, self.path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from None
             raise InputError(
                 f"{self.path}: not a journal ({error}); move the file away, or name another"
             ) from None
@@ -121,8 +127,17 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Closes; a disk that is full is the OSError that it is with other files."""
+        full = isinstance(error, sqlite3.Error) and _is_full(error, self.path)
+        try:
+            self.close()
+        except sqlite3.Error as second:
+            if not full and not _is_full(second, self.path):
+                raise
+            full = True  # the claims end by themselves, with this process
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
 
     def close(self) -> None:
         """Frees this holder's claims and closes the file."""
@@ -137,7 +152,8 @@ class Journal:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -258,6 +274,14 @@ class Journal:
 def _is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection was in the way; the low byte is the code, the rest says what kind."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _is_full(error: sqlite3.Error, path: Path) -> bool:
+    """Whether the disk is full; the file that WAL shares memory by reports that as an I/O error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_FULL or (
+        code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < ROOM
+    )
 
 
 def _columns(answer: Answer) -> tuple[Any, ...]:

@@ -109,10 +109,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     from safetensors import SafetensorError
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(stale)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
+            shutil.rmtree(stale)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+    except OSError as error:  # named after the folder that is wanted
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     try:
         yield temporary
         temporary.chmod(0o755)

@@ -64,7 +64,7 @@ class Desk:
                 ):
                     self.patch.setattr(module, name, self._moved(value))
         self.patch.chdir(self.folder)
-        self.patch.setattr(frame, "_die_with_parent", lambda: None)
+        self.patch.setattr(frame, "die_with_parent", lambda: None)
         self.patch.setattr(frame.signal, "signal", lambda *_: None)
         # a library's handler may hold the standard error of an earlier test, which is closed
         self.patch.setattr(logging, "raiseExceptions", False)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +108,42 @@ def test_a_stage_dies_with_its_parent_and_frees_its_lock(tmp_path: Path) -> None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert start(tmp_path, "return None").wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
+def test_under_dvc_a_stage_dies_with_its_parent_from_its_first_import_on(tmp_path: Path) -> None:
+    child = "import os, sys, time, stages; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(120)"
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    dvc = subprocess.Popen(
+        [sys.executable, "-c", parent, child, str(tmp_path / "pid")],
+        cwd=ROOT,
+        env={**os.environ, "DVC_STAGE": "prepare"},
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    assert alive(pid)
+    dvc.kill()
+    dvc.wait()
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_no_shell_stays_between_dvc_and_a_stage() -> None:
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    assert {name: f"exec python -m stages.{name}" for name in stages} == {
+        name: block["cmd"] for name, block in stages.items()
+    }
+
+
+def test_control_characters_of_a_row_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    body = "raise InputError('row \\x1b]0;title\\x07 \\u202e é …: mend it')"
+    process = start(tmp_path, body)
+    _, error = process.communicate(timeout=60)
+    assert error == "trial: row ⟨U+001B⟩]0;title⟨U+0007⟩ ⟨U+202E⟩ é …: mend it\n"
 
 
 def test_two_at_once_do_not_write_together(tmp_path: Path) -> None:

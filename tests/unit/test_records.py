@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,29 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_jsonl(file, broken())
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
     assert file.read_text() == dump_line(ROW) + "\n"
+
+
+def test_what_killed_writers_left_is_cleared_up_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    others = [tmp_path / ".rows.jsonl.tmp", tmp_path / ".rows.json.abc.tmp", tmp_path / "rows.jsonl.abc.tmp"]
+    for other in others:
+        other.write_text("")
+    script = f"""
+import os, signal
+from relearn.records import atomic_write
+with atomic_write({str(file)!r}) as file:
+    file.write("half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    [left] = tmp_path.glob(".rows.jsonl.?*.tmp")
+    with atomic_write(file) as living:
+        living.write("whole")
+        write_jsonl(file, [ROW])  # another writer of the same file at the same time
+        assert not left.exists()
+    assert file.read_text() == "whole"
+    assert sorted(tmp_path.iterdir()) == sorted([*others, file])
 
 
 def test_files_are_readable_by_others(tmp_path: Path) -> None:

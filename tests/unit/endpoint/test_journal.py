@@ -60,6 +60,24 @@ def test_the_first_answer_stays(path: Path) -> None:
         assert journal.get("k") == ANSWER
 
 
+def test_a_full_disk_is_the_error_that_other_files_have(path: Path) -> None:
+    answer = Answer("x" * 4000, "stop", None, "m", 1, 2)
+
+    def fill() -> None:
+        with Journal(path) as journal:
+            journal._db.execute("PRAGMA max_page_count=20")
+            for number in range(100):
+                journal.claim(f"key {number}")
+                journal.keep(f"key {number}", "server", "m", answer)
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        fill()
+    assert caught.value.filename == str(path)
+    with Journal(path) as journal:  # what was kept before is there
+        assert len(list(journal.rows())) > 5
+        assert journal.claims() == []
+
+
 def test_one_claim_at_a_time(path: Path) -> None:
     with Journal(path) as one, Journal(path) as two:
         assert one.claim("k") is Claim.OURS
