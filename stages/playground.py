@@ -23,7 +23,7 @@ from relearn.decoding.items import Answer, Item
 from relearn.decoding.local import decode
 from relearn.params import Params
 from relearn.records import MODELS, InputError
-from relearn.report.marks import shown
+from relearn.scoring.plain import shown
 from stages import paths
 from stages.run import main
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from relearn.report import words
 from relearn.report.cells import Cell, Citation, Citations, document
 from relearn.report.verdicts import INTERVALS, TaskChanges, changes
+from relearn.scoring.plain import fenced, inline, quoted
 
 PROBES = "metrics/probe_3b.json"
 
@@ -36,14 +37,6 @@ class ProbeCase:
 
     cell: Cell
     models: Sequence[str]
-
-    def fence(self, model: str) -> str:
-        """Backticks that close no block too early, whatever the answer holds."""
-        text = self.cell.raw["models"][model]["output"]
-        fence = "```"
-        while fence in text:
-            fence += "`"
-        return fence
 
 
 def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis:
@@ -79,6 +72,7 @@ def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
         keep_trailing_newline=True,
     )
     environment.filters |= citations.filters()
+    environment.filters |= {"inline": inline, "quoted": quoted, "fenced": fenced}
     text = environment.get_template(name).render(**facts)
     return text, citations.made
 

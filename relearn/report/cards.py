@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from relearn.report import words
 from relearn.report.analysis import Analysis
 from relearn.report.verdicts import changes
+from relearn.scoring.plain import fenced
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def dataset_card(facts: DatasetFacts) -> str:
     rows = sum(facts.splits.values())
     sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for limit, name in sizes if rows < limit), "n>1M")
-    return _render("dataset_card.md.j2", facts=facts, rows=rows, size=size, fence=_fence(facts.prompt))
+    return _render(
+        "dataset_card.md.j2", facts=facts, rows=rows, size=size, prompt=fenced(facts.prompt.strip())
+    )
 
 
 def model_card(facts: ModelFacts) -> str:
@@ -68,13 +71,6 @@ def _render(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(name).render(**values)
-
-
-def _fence(text: str) -> str:
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return fence
 
 
 def splits(rows: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:

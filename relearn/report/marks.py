@@ -1,26 +1,22 @@
 """A model's output cut into plain, repeated and copied pieces, safe to show.
 
-A model may write anything. Markup is the template's affair (autoescape); here go characters that would act even
-as text: bidirectional controls, which reorder what stands around them (Unicode UAX #9), control characters, and
-lone surrogates, which UTF-8 cannot hold. They are shown by their code points.
+A model may write anything. Markup is the template's affair (autoescape); characters that would act even as text are
+shown by their code points (`scoring.plain.shown`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from relearn.scoring.plain import shown
 from relearn.scoring.repetition import WORD
+
+__all__ = ["Piece", "pieces", "shown"]
 
 Kind = Literal["plain", "repeat", "copy"]
 ECHO = 8  # words of an n-gram that counts as copied from the prompt; as scoring.repetition.echo_share has it
-
-# C0 and C1 controls but tab, newline; bidi marks, embeddings, overrides, isolates; lone surrogates; line separators.
-ACTIVE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 
 
 @dataclass(frozen=True)
@@ -29,13 +25,6 @@ class Piece:
 
     kind: Kind
     text: str
-
-
-def shown(text: str) -> str:
-    """The text with every active character replaced by its code point, as ⟨U+202E⟩."""
-    return ACTIVE.sub(
-        lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n").replace("\r", "\n")
-    )
 
 
 def pieces(prompt: str, text: str, ngram: int) -> list[Piece]:

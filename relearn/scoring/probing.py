@@ -12,6 +12,7 @@ from tabulate import tabulate
 from relearn.records import InputError, Prediction
 from relearn.scoring.checks import Settings, check
 from relearn.scoring.code import holds_code
+from relearn.scoring.plain import fenced, inline, quoted
 from relearn.scoring.probes import Probe
 from relearn.scoring.repetition import shape, similarity
 
@@ -62,28 +63,20 @@ def _describe(probe: Probe, row: Prediction, original: str, settings: Settings) 
 def markdown(found: Mapping[str, Any]) -> str:
     """The outcome of every probe in one table, then the outputs side by side."""
     models = list(found["passed"])
-    marks = [[probe["id"], *(_mark(probe["models"][model]) for model in models)] for probe in found["probes"]]
+    marks = [
+        [inline(probe["id"]), *(_mark(probe["models"][model]) for model in models)]
+        for probe in found["probes"]
+    ]
     total = ["**passed**", *(f"**{found['passed'][model]} of {found['number']}**" for model in models)]
     parts = [tabulate([*marks, total], ["probe", *models], tablefmt="github", disable_numparse=True), ""]
     for probe in found["probes"]:
-        parts += [f"### {probe['id']}", "", f"> {_quote(probe['instruction'])}", ""]
+        parts += [f"### {inline(probe['id'])}", "", quoted(probe["instruction"]), ""]
         for model in models:
             answer = probe["models"][model]
-            parts += [f"**{model}** ({_mark(answer)})", "", _fenced(answer["output"]), ""]
+            parts += [f"**{model}** ({_mark(answer)})", "", fenced(answer["output"]), ""]
     return "\n".join(parts)
 
 
 def _mark(answer: Mapping[str, Any]) -> str:
-    return "✓" if answer["passed"] else f"✗ {answer['reason']}".replace("|", "\\|").replace("\n", " ")
-
-
-def _quote(text: str) -> str:
-    return text.replace("\n", "\n> ")
-
-
-def _fenced(text: str) -> str:
-    """A code block whose fence is longer than any that the text holds."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"
+    # a reason may hold what a program that a model wrote has raised
+    return "✓" if answer["passed"] else f"✗ {inline(answer['reason'])}"

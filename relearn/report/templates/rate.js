@@ -62,6 +62,8 @@ function go(step) {
 }
 
 // RFC 4180: a field with a comma, a quote or a line break stands in quotes, and quotes are doubled.
+// A leading apostrophe keeps a spreadsheet from taking a text for a formula.
+const literal = (value) => /^[=+\-@\t\r]/.test(value) ? "'" + value : value;
 const field = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 
 function csv() {
@@ -70,7 +72,7 @@ function csv() {
     const score = kept.scores[item.id + "/" + answer.key];
     if (score) lines.push([kept.rater.trim(), item.id, answer.key, ...aspects.map(([name]) => String(score[name] || ""))]);
   }
-  return lines.map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
+  return lines.map((line) => line.map(literal).map(field).join(",")).join("\r\n") + "\r\n";
 }
 
 $("rater").value = kept.rater;
