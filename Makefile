@@ -55,7 +55,11 @@ repro: $(RUN) identity  ## run the chain (what changed of it), then print the 3a
 
 sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run them, draw the frontier
 	@python -m stages.parameters
-	for rate in $(RATES); do dvc exp run --queue --set-param lr=$$rate --name lr-$$rate --force || exit 1; done
+	@# An earlier sweep's experiment gives way. (--force would do that too, and train the base anew each time.)
+	for rate in $(RATES); do \
+	  if dvc exp list --name-only | grep -qx "lr-$$rate"; then dvc exp remove "lr-$$rate" || exit 1; fi; \
+	  dvc exp run --queue --set-param lr=$$rate --name lr-$$rate || exit 1; \
+	done
 	dvc exp run --run-all
 	python -m stages.frontier --markdown
 

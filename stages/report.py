@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn.params import Params
+from relearn.params.groups import EmbeddedTeacher, ScratchBase
 from relearn.records import (
     MODELS,
     InputError,
@@ -63,6 +64,7 @@ def _material(params: Params) -> Material:
         mended=mended,
         refused=_refused(),
         as_sent=as_sent,
+        setting=list(_setting(params)),
         facts={
             "Parameters": list(_flat(params.model_dump(mode="json"))),
             "Pinned versions": _pins(),
@@ -80,6 +82,23 @@ def _material(params: Params) -> Material:
             ],
         },
     )
+
+
+def _setting(params: Params) -> Iterator[str]:
+    """What a reader who was only mailed the page must know before believing it."""
+    model, rate = (
+        params.base.model,
+        f"tuned by LoRA (rank {params.finetune.lora.rank}, learning rate {params.lr:g})",
+    )
+    if isinstance(model, ScratchBase):
+        yield (
+            f"A small demonstration: base is a Llama of {model.layers} layers, {model.hidden} wide, trained from "
+            f"scratch, and {rate}. Expect effects of another size on a large model."
+        )
+    else:
+        yield f"base is {model.path}, {rate}."
+    if isinstance(params.generate.teacher, EmbeddedTeacher):
+        yield "The teacher is a program that comes with the project, and breaks its JSON on purpose, at set rates."
 
 
 def _json(name: str) -> Any:

@@ -111,6 +111,8 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.2, 0.12)
+        if all(spot.new >= 0 for spot in spots):
+            axes.set_ylim(bottom=0)
         return _svg(figure, name)
 
 

@@ -27,7 +27,7 @@ class Material:
     """Everything the page shows. JSON documents as the stages wrote them; `rows` are the 3a table's CSV rows.
 
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
-    versions, models, data.
+    versions, models, data. `setting` are sentences that say what kind of experiment the finding is about.
     """
 
     intervals: Mapping[str, Any]
@@ -43,6 +43,7 @@ class Material:
     refused: Sequence[Quarantined]
     as_sent: int
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    setting: Sequence[str] = ()
 
 
 def environment() -> Environment:

@@ -17,19 +17,19 @@ VERBS = {
 ROLES = {
     "code": "the old skill, which 2c replays",
     "reviews": "the new skill, which 2b is trained on",
-    "general": "everything else the base could do, which nobody replays",
-    "pooled": "all prompts of all tasks together",
+    "general": "other instructions that the base could follow, which are never replayed",
+    "pooled": "all prompts of all tasks together; it mixes skills that move in opposite directions, so judge by the tasks",
     "human": "scores that people gave, not knowing which model they read",
 }
 MODELS = {
     "base": "is the model before",
     "2b": "is base fine-tuned on replies to reviews",
-    "2c": "is 2b trained on with the old code data",
+    "2c": "is 2b, trained further on the old code data",
 }
 METRICS = {
     "codebleu": "likeness to the reference program in words, syntax and data flow",
     "pass_at_1": "share of programs that run and pass their tests",
-    "code_rate": "share of answers that hold code",
+    "code_rate": "share of answers that contain code",
     "exact_match": "share of answers equal to the reference",
     "rouge_l": "words in common with the reference, in order",
     "bertscore": "likeness in meaning to the reference, by a text encoder",

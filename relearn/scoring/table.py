@@ -20,7 +20,7 @@ NAMES = {
     "rouge_l": "ROUGE-L",
     "bertscore": "BERTScore",
     "bleu": "BLEU",
-    "code_rate": "holds code",
+    "code_rate": "contains code",
     "exact_match": "exact match",
     "pass_at_1": "pass@1",
     "stance": "stance",

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+import sys
 import time
 
 import pytest
@@ -167,6 +168,14 @@ def test_a_queue(user: Clone) -> None:
             break
         time.sleep(3)
     assert tasks.count("Success") == 2, tasks
+
+
+def test_make_sweep(user: Clone) -> None:
+    for rates in ("3e-3", "3e-3"):  # the second time in the place of the first
+        said = user.run("make", "sweep", f"RATES={rates}", VIRTUAL_ENV=sys.prefix).stdout
+        assert not {"prepare", "generate", "repair", "base"} & set(ran(said))
+        assert "lr-3e-3" in said
+    assert "lr-3e-3" in (user.folder / "metrics" / "frontier.csv").read_text(encoding="utf-8")
 
 
 def test_dvc_exp_show(user: Clone) -> None:
