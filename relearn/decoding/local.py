@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from relearn.chat import Chat
+from relearn.decoding import greedy
 from relearn.decoding.items import Answer, Item, Strategy
 from relearn.params.groups import Beam, Greedy, TopK
 from relearn.progress import Progress
@@ -44,14 +45,21 @@ def decode(
 
     Sampling draws from torch's generator, seeded here, so that the same items in the same batches answer the same.
     """
-    chosen = options(strategy or Greedy(kind="greedy"))
+    strategy = strategy or Greedy(kind="greedy")
+    chosen = options(strategy)
+    own = isinstance(strategy, Greedy) and greedy.can(model)
     torch.manual_seed(seed)
     prompts = [chat.prompt_ids(item.instruction) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
-            rows = _generate(model, chat, [prompts[index] for index in batch], items[batch[0]].limit, chosen)
+            asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
+            rows = (
+                greedy.continuations(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
+                if own
+                else _generate(model, chat, asked, limit, chosen)
+            )
             for index, row in zip(batch, rows, strict=True):
                 texts[index] = _cut(row, chat)
             bar.update(len(batch))
@@ -74,7 +82,7 @@ def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable
 def _generate(
     model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: int, chosen: dict[str, Any]
 ) -> list[list[int]]:
-    """Continuations, the prompts cut off."""
+    """Continuations by transformers' own `generate`, the prompts cut off."""
     width = max(len(prompt) for prompt in prompts)
     pad = chat.tokenizer.pad_token_id
     ids = torch.tensor(

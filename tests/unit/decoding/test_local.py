@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from relearn.chat import Chat
+from relearn.decoding import greedy
 from relearn.decoding.local import Item, decode
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
-from tests.unit.tiny import PAIRS, TEMPLATE, tokenizer
+from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 from tests.unit.tuning.test_trainer import run
 
 WORDS = tokenizer()
@@ -26,16 +27,68 @@ ITEMS = [
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     scratch: Path = tmp_path_factory.mktemp("scratch")
-    return run(scratch, epochs=8)[0].eval()
+    return run(scratch, epochs=40)[0].eval()  # answers in words, one of several
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(trained: Any) -> None:
     together = decode(trained, CHAT, ITEMS, 64, "batch")
     alone = [decode(trained, CHAT, [item], 1, "one")[0] for item in ITEMS]
+    assert len({answer.text for answer in together}) > 3  # else nothing is shown
     assert [answer.text for answer in together] == [answer.text for answer in alone]
     assert [answer.finish_reason for answer in together] == [answer.finish_reason for answer in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.nll == pytest.approx(other.nll, abs=1e-3)
+
+
+def test_own_loop_answers_what_generate_answers(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = decode(trained, CHAT, ITEMS, 16, "own")
+    assert greedy.can(trained)
+    monkeypatch.setattr(greedy, "can", lambda _: False)
+    assert own == decode(trained, CHAT, ITEMS, 16, "generate")
+
+
+def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    loud = model(WORDS).eval()
+    with torch.no_grad():  # large weights, so that each prompt goes a way of its own
+        for weights in loud.parameters():
+            weights.mul_(16 if weights.dim() == 2 else 1)
+    prompts = [CHAT.prompt_ids(item.instruction) for item in ITEMS[:12]]
+    sizes: list[int] = []
+    real = type(loud).forward
+
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        sizes.append(len(named["input_ids"]))
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(type(loud), "forward", forward)
+    with torch.inference_mode():
+        whole = greedy.continuations(loud, prompts, 20, -1, WORDS.pad_token_id)
+        # a token that comes at other places in other answers stands for the end
+        end = max(
+            {token for row in whole for token in row},
+            key=lambda token: len({row.index(token) for row in whole if token in row}),
+        )
+        sizes.clear()
+        found = greedy.continuations(loud, prompts, 20, end, WORDS.pad_token_id)
+    assert len({len(row) for row in found}) > 1  # else nothing is shown
+    assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]
+    assert sizes[0] == 12
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 12
+    going = [sum(len(row) > step for row in found) for step in range(len(sizes))]
+    assert all(size - live <= 12 // greedy.DROP + 1 for size, live in zip(sizes, going, strict=True))
+
+
+def test_a_model_that_forgets_old_tokens_goes_to_generate() -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        vocab_size=len(WORDS), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, sliding_window=8,
+    )  # fmt: skip
+    sliding = MistralForCausalLM(config).eval()
+    assert not greedy.can(sliding)
+    assert len(decode(sliding, CHAT, ITEMS[:3], 2, "sliding")) == 3
 
 
 def test_answers_come_in_the_order_asked(trained: Any) -> None:
