@@ -239,16 +239,24 @@ def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel
 
     wrapped: PeftModel | None = None
     for name, folder in folders.items():
-        check_adapter(folder)
         if wrapped is None:
+            check_adapter(folder)
             wrapped = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+            wrapped.eval()
+            wrapped.requires_grad_(False)
         else:
-            wrapped.load_adapter(str(folder), adapter_name=name)
+            add_adapter(wrapped, name, folder)
     if wrapped is None:
         raise ValueError("no adapter folders")
-    wrapped.eval()
-    wrapped.requires_grad_(False)
     return wrapped
+
+
+def add_adapter(model: PeftModel, name: str, folder: Path) -> None:
+    """One more adapter for `active` to switch to, not trainable. Raises InputError as `check_adapter`."""
+    check_adapter(folder)
+    model.load_adapter(str(folder), adapter_name=name)
+    model.eval()
+    model.requires_grad_(False)
 
 
 @contextmanager

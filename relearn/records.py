@@ -126,6 +126,13 @@ class Prediction(Record):
     bytes: int | None
 
 
+class SeedPrediction(Prediction):
+    """An answer of 2b or 2c trained with a further seed."""
+
+    model: Model
+    seed: int
+
+
 R = TypeVar("R", bound=Record)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 from relearn.records import TASKS, atomic_write
 from stages import paths
 
 
-def write_curves(name: str, history: list[dict[str, float]]) -> None:
-    """metrics/losses/<name>.csv: step, the training loss, and each task's held-out loss, in nats a token."""
+def write_curves(name: str, history: list[dict[str, float]], folder: Path | None = None) -> None:
+    """<name>.csv of `folder`, or of metrics/losses/: step, the training loss, and each task's held-out loss, in nats a token."""
     columns = ["step", "train", *(task for task in TASKS if any(task in look for look in history))]
-    with atomic_write(paths.METRICS / "losses" / f"{name}.csv") as file:
+    with atomic_write((folder or paths.METRICS / "losses") / f"{name}.csv") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

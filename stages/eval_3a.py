@@ -10,8 +10,8 @@ from typing import Any
 
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import MODELS, Original, Prediction, read_jsonl, write_json
-from relearn.scoring import blind, evaluate_models, human, ratings, table
+from relearn.records import MODELS, Original, Prediction, SeedPrediction, read_jsonl, write_json
+from relearn.scoring import blind, evaluate_models, human, ratings, seeds, table
 from stages import paths
 from stages.run import main
 
@@ -24,7 +24,8 @@ def work(params: Params) -> dict[str, Any]:
     tests = {
         row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.split == "test" and row.tests
     }
-    found = evaluate_models(predictions, tests, params.eval_3a, params.seed)
+    further = seeds.by_seed(read_jsonl(paths.seed_predictions(), SeedPrediction)) if params.seeds else {}
+    found = evaluate_models(predictions, tests, params.eval_3a, params.seed, further=further)
     given = ratings.read(paths.RATINGS, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:

@@ -78,7 +78,7 @@ def _adapter(params: Params, name: str) -> None:
     hub = described["kind"] == "hub"
     base = described["repository"] if hub else "base"
     folder = _fresh(name)
-    shutil.copytree(paths.adapter(name), folder, dirs_exist_ok=True)
+    shutil.copytree(paths.adapter(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("seeds"))
     config = _json(folder / "adapter_config.json")
     write_json(
         folder / "adapter_config.json",

@@ -6,16 +6,22 @@ Run by `dvc repro`, or `python -m stages.finetune_2c`.
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 from relearn.params import Params
 from stages import corpus, paths
-from stages.rounds import finetune_round
+from stages.rounds import each_seed, finetune_round
 from stages.run import main
 
 
 def work(params: Params) -> dict[str, Any]:
-    """Writes models/2c/ and metrics/losses/2c.csv."""
+    """Writes models/2c/, with seeds/<seed>/ for each further seed, and metrics/losses/2c.csv."""
+    return each_seed(params, "finetune_2c", _round)
+
+
+def _round(params: Params, further: int | None, finished: list[Path]) -> dict[str, Any]:
+    start = paths.adapter("2b", further)
     code = corpus.code_to_learn()
     count = max(1, round(len(code) * params.finetune_2c.share))
     pairs = random.Random(params.seed).sample(code, count)
@@ -25,11 +31,18 @@ def work(params: Params) -> dict[str, Any]:
         params,
         name="finetune_2c",
         pairs=pairs,
-        start=paths.adapter("2b"),
+        start=start,
         lr=params.lr,
         epochs=params.finetune.epochs_2c,
-        target=paths.adapter("2c"),
-        inputs=[paths.INSTRUCTIONS, paths.ORIGINAL, paths.MODELS / "base", paths.adapter("2b")],
+        target=paths.adapter("2c", further),
+        inputs=[
+            paths.INSTRUCTIONS,
+            paths.ORIGINAL,
+            paths.MODELS / "base",
+            *(file for file in sorted(start.iterdir()) if file.is_file()),
+        ],
+        further=further,
+        finished=finished,
     )
 
 

@@ -35,11 +35,16 @@ def sources(profile: str) -> Path:
     return SOURCES / profile
 
 
-def adapter(model: str) -> Path:
-    """The folder of base, 2b or 2c."""
-    return MODELS / model
+def adapter(model: str, seed: int | None = None) -> Path:
+    """The folder of base, 2b or 2c; of a round trained with a further seed, where one is given."""
+    return MODELS / model if seed is None else MODELS / model / "seeds" / str(seed)
 
 
 def predictions(model: str) -> Path:
     """The predictions of base, 2b or 2c."""
     return PREDICTIONS / f"{model}.jsonl"
+
+
+def seed_predictions() -> Path:
+    """The predictions of the rounds trained with further seeds, in one file; empty without any."""
+    return PREDICTIONS / "seeds.jsonl"

@@ -20,7 +20,7 @@ from relearn.endpoint.request import Address
 from relearn.params import Params
 from relearn.params.groups import EndpointBackend
 from relearn.progress import say
-from relearn.records import MODELS, InputError, Model, Prediction, Task, write_jsonl
+from relearn.records import MODELS, InputError, Model, Prediction, SeedPrediction, Task, write_jsonl
 from relearn.scoring import probes
 from stages import corpus, paths
 from stages.run import main
@@ -32,7 +32,7 @@ JOURNAL = paths.CACHE / "predict" / "journal.sqlite"
 
 
 def work(params: Params) -> Facts:
-    """Writes data/predictions/{base,2b,2c}.jsonl."""
+    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds."""
     prompts = _prompts(params)
     items = [item for *_, item in prompts]
     backend = params.predict.backend
@@ -41,8 +41,15 @@ def work(params: Params) -> Facts:
         answered = _served(params, backend, items, facts)
     else:
         answered = _locally(params, items)
-    for name, answers in answered:
-        write_jsonl(paths.predictions(name), _rows(prompts, answers))
+    further: list[SeedPrediction] = []
+    for name, seed, answers in answered:
+        if seed is None:
+            write_jsonl(paths.predictions(name), _rows(prompts, answers))
+        else:
+            further += [
+                SeedPrediction(**row.model_dump(), model=name, seed=seed) for row in _rows(prompts, answers)
+            ]
+    write_jsonl(paths.seed_predictions(), further)
     return facts
 
 
@@ -61,8 +68,11 @@ def _rows(prompts: list[Prompt], answers: list[Answer]) -> Iterator[Prediction]:
         )
 
 
-def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, list[Answer]]]:
-    """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned."""
+def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, int | None, list[Answer]]]:
+    """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned.
+
+    After the three models come 2b and 2c of each further seed, which is named with them.
+    """
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
@@ -79,18 +89,25 @@ def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, list[An
         folders["base"] = adapted
     model = models.load_adapters(frozen, folders)
     options = params.predict
+
+    def answers(adapter: str, label: str) -> list[Answer]:
+        with models.active(model, adapter):
+            return decode(model, chat, items, options.batch_size, label, options.strategy, params.seed)
+
     for name in MODELS:
-        with models.active(model, name):
-            label = f"predict {name}"
-            yield (
-                name,
-                decode(model, chat, items, options.batch_size, label, options.strategy, params.seed),
-            )
+        yield name, None, answers(name, f"predict {name}")
+    for seed in params.seeds:
+        for name in MODELS[1:]:
+            adapter = f"{name}-{seed}"
+            models.add_adapter(model, adapter, paths.adapter(name, seed))
+            yield name, seed, answers(adapter, f"predict {name}, seed {seed}")
+            model.set_adapter("2b", inference_mode=True)  # PEFT warns where the active one is deleted
+            model.delete_adapter(adapter)
 
 
 def _served(
     params: Params, backend: EndpointBackend, items: list[Item], facts: Facts
-) -> Iterator[tuple[Model, list[Answer]]]:
+) -> Iterator[tuple[Model, int | None, list[Answer]]]:
     """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
     key = "none"
     if backend.api_key_env is not None:
@@ -119,7 +136,7 @@ def _served(
                 address, names[name], items, journal, how, label, strategy, params.seed
             )
             facts[name] = endpoint.facts(tally, how)
-            yield name, answers
+            yield name, None, answers
 
 
 def _digest(folders: list[Path]) -> str:

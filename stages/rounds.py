@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,27 @@ A LoRA adapter over `{base}`, written by the `{name}` stage of relearn. `provena
 """
 
 
+def each_seed(
+    params: Params, name: str, one: Callable[[Params, int | None, list[Path]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Runs a round with the main seed, then with each of `params.seeds`; returns the facts of all.
+
+    `one` takes the parameters with the round's own seed, the further seed (None for the main one), and the list for
+    `finetune_round`'s `finished`. Checkpoints stay until the last round is written: dvc removes the outputs of a
+    stage that was killed, and its earlier rounds are then found trained.
+    """
+    if launch.needed(params):
+        launch.run(params, name)
+        return {"processes": launch.processes(params)}
+    finished: list[Path] = []
+    facts = one(params, None, finished)
+    for seed in params.seeds:
+        facts[f"seed_{seed}"] = one(params.model_copy(update={"seed": seed}), seed, finished)
+    for place in finished:
+        scratch_folder.clear(place)
+    return facts
+
+
 def finetune_round(
     params: Params,
     name: str,
@@ -36,12 +57,18 @@ def finetune_round(
     target: Path,
     inputs: Sequence[Path],
     with_reviews: bool = True,
+    further: int | None = None,
+    finished: list[Path] | None = None,
 ) -> dict[str, Any]:
     """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
 
     `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts. Where
     the profile asks for several processes, the stage is started again in each, and they come here.
+
+    `further` is the seed of a round that is run again with another one; its losses go into `target`. The checkpoints
+    are removed at the end, or, where `finished` is given, their folder is added to it.
     """
+    label = name if further is None else f"{name}, seed {further}"
     if launch.needed(params):
         launch.run(params, name)
         return {"processes": launch.processes(params)}
@@ -84,7 +111,14 @@ def finetune_round(
         params.finetune, params.compute, lr, epochs, params.seed, launch.processes(params)
     )
     outcome = train(
-        tuned, rows, held_out, tokenizer.pad_token_id, schedule, place, name, paths.CACHE / name / "live"
+        tuned,
+        rows,
+        held_out,
+        tokenizer.pad_token_id,
+        schedule,
+        place,
+        label,
+        paths.CACHE / name / ("live" if further is None else f"live-{further}"),
     )
     if not launch.first():
         return {}
@@ -101,6 +135,12 @@ def finetune_round(
     }
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)
-    write_curves(name.removeprefix("finetune_"), outcome.history)
-    scratch_folder.clear(place)
+    if further is None:
+        write_curves(name.removeprefix("finetune_"), outcome.history)
+    else:
+        write_curves("losses", outcome.history, target)
+    if finished is None:
+        scratch_folder.clear(place)
+    else:
+        finished.append(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}

@@ -27,6 +27,7 @@ from relearn.scoring import probes as probing_file
 from relearn.scoring.probes import Probe
 
 FAILED = 3
+SWAPS = 10_000  # of the paired tests
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -273,6 +274,7 @@ def _score(
         timeout_s=10.0,
         memory_mb=1024,
         resamples=options.resamples,
+        swaps=SWAPS,
     )
     tests = {row.id: list(row.tests) for row in asked if row.tests}
     found = evaluate_models(predictions, tests, params, options.seed, ("old", "new"))

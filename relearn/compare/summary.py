@@ -58,6 +58,10 @@ class Guard:
             raise InputError(
                 f"{name}: was not measured here; there are {', '.join(one['metric'] for one in lost) or 'none'}"
             )
+        if one["better"] is None:
+            raise InputError(
+                f"{name}: neither more nor less of it is better on this data; guard another metric"
+            )
         if one["ratio"] is None or one["ratio_low"] is None or math.isinf(one["ratio_low"]):
             raise InputError(
                 f"{name}: base scores 0, so that nothing relative can be said; guard another metric"
@@ -106,7 +110,8 @@ def forgetting(found: Mapping[str, Any]) -> str:
             parts.append(f"### {TITLES[task]}: from {before} to {after}\n\n{table}\n")
     parts.append(
         "Changes are turned so that above 0 is better, bits per byte too. Relative: over the score of base (Luo et al. "
-        "2023). Of what was lost: defined only where the loss is sure.\n"
+        "2023). Of what was lost: defined only where the loss is sure. Holding code counts as better only where the "
+        "references are mostly code.\n"
     )
     return "\n".join(parts)
 
@@ -141,7 +146,7 @@ def _signed(share: float) -> str:
 
 def _words(one: Mapping[str, Any]) -> str:
     if one["p_holm"] is not None and one["p_holm"] <= LEVEL:
-        return "better" if one["better"] else "worse"
+        return "changed" if one["better"] is None else "better" if one["better"] else "worse"
     if not one["detectable"]:
         return "no difference shown"
     return f"no difference shown; one of {one['detectable']:.3f} would have been"

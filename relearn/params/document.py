@@ -179,7 +179,7 @@ def _about(title: str) -> str:
     if title == "params.yaml":
         return "What is swept, with the value of the last run. `lr` must lie within `finetune.lr_min` and `finetune.lr_max` of the profile."
     groups = _models(Params.model_fields[title].annotation)
-    return _summary(groups[0])
+    return _summary(groups[0]) if groups else ""  # a key outside the groups speaks for itself
 
 
 def _showing(chain: Chain) -> list[str]:
@@ -231,7 +231,7 @@ def _cell(value: object) -> str:
         return "–"
     if value is ...:
         return "see below"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return ", ".join(f"`{item}`" for item in value)
     return f"`{shown(value)}`"
 

@@ -16,6 +16,9 @@ def key(description: str, unit: str = "", **bounds: Any) -> Any:
     return Field(description=description, json_schema_extra={"unit": unit}, **bounds)
 
 
+MOST_SEED = 2**31 - 1
+
+
 class Group(BaseModel):
     """A node of the tree: immutable, refusing unknown, missing and mistyped keys."""
 
@@ -578,6 +581,12 @@ class Eval3a(Group):
     timeout_s: float = key("CPU time of one generated program.", "seconds", gt=0, le=600)
     memory_mb: int = key("Memory of one generated program.", "MiB", ge=32)
     resamples: int = key("Bootstrap resamples of the clusters.", "resamples", ge=100)
+    swaps: int = key(
+        "Random swaps of the paired tests; p cannot fall below the number of comparisons over it.",
+        "swaps",
+        ge=100,
+        le=10_000_000,
+    )
 
 
 class Probe3b(Group):
@@ -592,7 +601,11 @@ class Params(Group):
 
     profile: str = key("Profile: a file of profiles/ without its ending.", pattern=r"^[A-Za-z0-9_-]+$")
     lr: float = key("Learning rate of both LoRA rounds: the lever of forgetting.", gt=0)
-    seed: int = key("Seed of everything that is drawn.", ge=0, le=2**31 - 1)
+    seed: int = key("Seed of everything that is drawn.", ge=0, le=MOST_SEED)
+    seeds: list[int] = key(
+        "Further training seeds: both rounds are run again with each, on the same base and data, and the table shows "
+        "the spread over seeds beside the spread over prompts. Each costs two rounds, and decoding with two models."
+    )
     prepare: Prepare
     generate: Generate
     repair: Repair
@@ -606,6 +619,23 @@ class Params(Group):
     predict: Predict
     eval_3a: Eval3a
     probe_3b: Probe3b
+
+    @model_validator(mode="after")
+    def _seeds(self) -> Params:
+        for seed in self.seeds:
+            if not 0 <= seed <= MOST_SEED:
+                raise ValueError(f"seeds: {seed} is out of bounds; a seed is from 0 to {MOST_SEED}")
+            if seed == self.seed:
+                raise ValueError(
+                    f"seeds: {seed} is the main seed (params.yaml), whose rounds are run anyway; list others only"
+                )
+            if self.seeds.count(seed) > 1:
+                raise ValueError(f"seeds: {seed} stands there twice; list each seed once")
+        if self.seeds and isinstance(self.predict.backend, EndpointBackend):
+            raise ValueError(
+                "seeds: a server answers as three models only (predict.backend endpoint); use the local backend, or []"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rules(self) -> Params:

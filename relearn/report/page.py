@@ -19,7 +19,7 @@ from relearn.records import MODELS, Instruction, Quarantined, Reply
 from relearn.report import figures, marks, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Spot, Stream
-from relearn.report.verdicts import NEUTRAL, changes
+from relearn.report.verdicts import changes
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,6 @@ def render(material: Material, analysis: Analysis) -> str:
         tasks=tasks,
         changes=found,
         table=_table(material.rows),
-        neutral=NEUTRAL,
         heat={task: of.headline for task, of in found.items()},
         learn_forget=Markup(figures.learn_forget(spots, *labels)) if spots else None,
         losses=Markup(figures.losses(material.losses, tasks)),

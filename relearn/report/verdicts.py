@@ -15,8 +15,6 @@ from relearn.scoring.table import NAMES
 
 LEVEL = 0.05  # of the paired tests, after Holm's correction; scoring's own, whose module would bring torch
 INTERVALS = "metrics/intervals.json"
-# Code in a reply to a review is no skill: which way the share moves is neither a gain nor a loss.
-NEUTRAL = {("reviews", "code_rate")}
 Verdict = Literal["better", "worse", "unclear"]
 
 
@@ -37,7 +35,14 @@ class Change:
 
     @property
     def name(self) -> str:
+        if self.metric == "code_rate":
+            return "the share of answers with code"
         return NAMES.get(self.metric, self.metric).replace(" ↓", "")
+
+    @property
+    def title(self) -> str:
+        """The name at the start of a sentence."""
+        return self.name[:1].upper() + self.name[1:] if " " in self.name else self.name
 
     @property
     def lower_is_better(self) -> bool:
@@ -118,7 +123,7 @@ def changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
                 continue
             metric, scores = entry.raw["metric"], cell["scores"][entry.raw["metric"]]
             made = kinds[entry.raw["kind"]]
-            if (task, metric) in NEUTRAL:
+            if entry.raw["better"] is None:  # neither way is: code in a reply to a review is no skill
                 continue
             made[metric] = Change(
                 task, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]]

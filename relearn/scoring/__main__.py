@@ -80,6 +80,7 @@ def _params(options: argparse.Namespace) -> Eval3a:
         timeout_s=options.timeout,
         memory_mb=options.memory,
         resamples=1000,
+        swaps=1000,
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from relearn.params.groups import Eval3a
 from relearn.records import TASKS, InputError, Prediction, Task
-from relearn.scoring import forgetting, resampling
+from relearn.scoring import forgetting, resampling, seeds
 from relearn.scoring.bertscore import Encoder
 from relearn.scoring.forgetting import Comparison, Rounds
 from relearn.scoring.pooling import POOLED, pool
+from relearn.scoring.table import SPREAD
 from relearn.scoring.tasks import POINTS, TaskScores, score_task
 
 DIGITS = 4
@@ -39,11 +40,13 @@ def evaluate_models(
     params: Eval3a,
     seed: int,
     tasks: Sequence[Task] = TASKS,
+    further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
 
     `predictions` are by model, in the order base, 2b, 2c (two models do: what was replayed is then not compared).
-    Probes are not scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
+    `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
+    scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
     """
     models = list(predictions)
     encoder: Encoder | None = None
@@ -54,6 +57,7 @@ def evaluate_models(
     rows: list[dict[str, Any]] = []
     compared: list[tuple[Task, Comparison]] = []
     notes: list[str] = []
+    trained: dict[int, list[dict[str, TaskScores]]] = {}  # seed → its tasks, in the order of `every`
     for task in tasks:
         answers = _aligned(predictions, task)
         if not answers[models[0]]:
@@ -62,7 +66,11 @@ def evaluate_models(
             encoder = Encoder(params.encoder, params.encoder_layers)
         scored = {model: score_task(task, answers[model], tests, params, encoder) for model in models}
         every.append(scored)
-        rounds = Rounds(scored, params.resamples, seed)
+        for other, answered in (further or {}).items():
+            again = _aligned({models[0]: predictions[models[0]], **answered}, task)
+            scored_again = {name: score_task(task, again[name], tests, params, encoder) for name in answered}
+            trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
+        rounds = Rounds(scored, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
         compared += [(task, comparison) for comparison in comparisons]
         for model in models:
@@ -72,26 +80,71 @@ def evaluate_models(
         found[task] = _details(scored, rounds)
         signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
         rows += _rows(task, POINTS[task], scored, rounds)
-    _correct(compared)
+    tests_made = _correct(compared)
+    if tests_made / (params.swaps + 1) > forgetting.LEVEL:
+        notes.append(
+            f"{params.swaps} random swaps are too few for {tests_made} comparisons: none can be significant after "
+            "Holm's correction"
+        )
     for name in found:
         found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner == name]
     _mark(rows, compared)
     pooled: dict[str, Any] | None = None
     if len(every) > 1:
         together = {model: pool([scored[model] for scored in every]) for model in models}
-        rounds = Rounds(together, params.resamples, seed)
+        strata = [task for scored in every for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
+        rounds = Rounds(together, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
     intervals = {
         "confidence": resampling.CONFIDENCE,
         "resamples": params.resamples,
+        "swaps": params.swaps,
         "seed": seed,
-        "claim": "these checkpoints, not the method: one training seed",
+        "claim": seeds.claim(1 + len(trained)),
         "warnings": notes,
         "tasks": found,
         POOLED: pooled,
     }
+    if trained:
+        over = _over_seeds(points, every, trained, params.resamples, seed)
+        intervals["seeds"] = over
+        _beside(rows, over["tasks"])
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _over_seeds(
+    points: dict[str, dict[str, dict[str, float]]],
+    every: list[dict[str, TaskScores]],
+    trained: dict[int, list[dict[str, TaskScores]]],
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What `seeds` of the intervals file holds: the seeds, the main one first, and each value's spread over them."""
+    first, *tuned = points
+    each = [{model: dict(points[model]) for model in tuned}]
+    for scored in trained.values():
+        own: dict[str, dict[str, dict[str, float]]] = {model: {} for model in tuned}
+        for of_task in scored:
+            rounds = Rounds(of_task, resamples, seed)
+            task = of_task[first].task
+            headline = next(name for name in POINTS[task] if name in rounds.names)
+            comparisons = rounds.compare(headline)
+            for model in tuned:
+                own[model][task] = _points(task, model, of_task[model], comparisons)
+        each.append(own)
+    if len(every) > 1:
+        for own, scored in zip(each, [every, *trained.values()], strict=True):
+            for model in tuned:
+                own[model][POOLED] = pool([of_task[model] for of_task in scored]).points()
+    return {"seeds": [seed, *trained], "number": len(each), "tasks": seeds.spread(each)}
+
+
+def _beside(rows: list[dict[str, Any]], spread: Mapping[str, Any]) -> None:
+    """Each row of the table gets the spread over seeds of its value; base, trained once, gets none."""
+    for row in rows:
+        found = spread[row["task"]].get(row["model"], {}).get(row["metric"])
+        row |= {f"seeds_{name}": None if found is None else found[name] for name in SPREAD}
 
 
 def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:
@@ -154,6 +207,7 @@ def _details(scored: Mapping[str, TaskScores], rounds: Rounds) -> dict[str, Any]
             }
             for name in rounds.names
         },
+        "directions": {name: first.scores[name].better for name in rounds.names},
         "flips": rounds.flips(),
     }
 
@@ -177,21 +231,22 @@ def _rows(
     ]
 
 
-def _correct(compared: list[tuple[Task, Comparison]]) -> None:
-    """Holm over the family of tests that the table shows: every model change, task and shown metric."""
+def _correct(compared: list[tuple[Task, Comparison]]) -> int:
+    """Holm over the family of tests that the table shows, every model change, task and shown metric: how many."""
     family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
     for comparison, adjusted in zip(family, resampling.holm([c.p for c in family]), strict=True):
         comparison.p_holm = adjusted
+    return len(family)
 
 
 def _mark(rows: list[dict[str, Any]], compared: list[tuple[Task, Comparison]]) -> None:
-    """▼ or ▲ on a model that is significantly worse or better than the one before it."""
+    """▼ or ▲ on a model that is significantly worse or better than the one before it, ◆ where neither way is better."""
     for task, comparison in compared:
         if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
             continue
         for row in rows:
             if (row["task"], row["metric"], row["model"]) == (task, comparison.metric, comparison.after):
-                row["mark"] = "▲" if comparison.better else "▼"
+                row["mark"] = "◆" if comparison.better is None else "▲" if comparison.better else "▼"
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,8 @@ R[base]; Luo et al. 2023); recovery = (R[2c] - R[2b]) / (R[base] - R[2b]), only 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -21,7 +22,6 @@ from relearn.scoring.scores import Floats
 from relearn.scoring.tasks import TaskScores
 
 LEVEL = 0.05
-SCALES_FROM_ZERO = {"bpb"}  # lower is better: a relative loss is the rise over base's value
 
 
 @dataclass
@@ -31,7 +31,8 @@ class Comparison:
     kind `forgetting`: `value` = R[before] - R[after], `ratio` the relative loss. kind `recovery`: `value` =
     R[after] - R[before], `ratio` the recovered share of what was lost (nan where undefined). `low` and `high` are the
     95% interval of `value`; `p` is the randomisation test's, `p_holm` after Holm's correction; `detectable` the
-    smallest difference this sample would have shown. `better`: whether `after` is the better one.
+    smallest difference this sample would have shown. `better`: whether `after` is the better one; None where neither
+    way is (code in replies to reviews): `value` is then just the change, and there is no share recovered.
     """
 
     kind: Literal["forgetting", "recovery"]
@@ -47,7 +48,7 @@ class Comparison:
     p: float
     p_holm: float
     detectable: float
-    better: bool
+    better: bool | None
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,20 +57,36 @@ class Comparison:
 class Rounds:
     """The scores of the models on one task, resampled together."""
 
-    def __init__(self, scored: Mapping[str, TaskScores], resamples: int, seed: int) -> None:
+    def __init__(
+        self,
+        scored: Mapping[str, TaskScores],
+        resamples: int,
+        seed: int,
+        swaps: int = 0,
+        strata: Sequence[str] | None = None,
+    ) -> None:
+        """`swaps` of the tests (none without comparisons). `strata` names each item's stratum, of which every resample
+        takes as many clusters as there are; items of a stratum stand together."""
         self.scored = dict(scored)
         self.models = list(scored)
         first = scored[self.models[0]]
         self.ids = first.ids
         self.numbers, self.clusters = resampling.number_clusters(first.groups)
-        self.resamples, self.seed = resamples, seed
-        self.drawn = resampling.draw(self.clusters, resamples, seed)
+        self.swaps, self.seed = swaps, seed
+        sizes = self._sizes(strata or [""] * len(self.ids))
+        self.fewest = None if strata is None else min(sizes)
+        self.drawn = resampling.draw_within(sizes, resamples, seed)
         self.names = [
             name
             for name in first.scores
             if all(name in task.scores and task.scores[name].items for task in scored.values())
         ]
         self._intervals: dict[tuple[str, str], Interval] = {}
+
+    def _sizes(self, strata: Sequence[str]) -> list[int]:
+        """Clusters of each stratum, in order of appearance."""
+        of_cluster = dict(zip(self.numbers.tolist(), strata, strict=True))
+        return list(Counter(of_cluster[number] for number in range(self.clusters)).values())
 
     def sums(self, model: str, name: str) -> Floats:
         return resampling.cluster_sums(self.scored[model].scores[name].stats, self.numbers, self.clusters)
@@ -79,7 +96,7 @@ class Rounds:
         key = (model, name)
         if key not in self._intervals:
             scores = self.scored[model].scores[name]
-            self._intervals[key] = resampling.interval(scores, self.numbers, self.drawn)
+            self._intervals[key] = resampling.interval(scores, self.numbers, self.drawn, self.fewest)
         return self._intervals[key]
 
     def resampled(self, model: str, name: str) -> Floats:
@@ -109,29 +126,39 @@ class Rounds:
         gain = first.sign * (second.point - first.point)
         gains = self.resampled(after, name) - self.resampled(before, name)
         value = turn * gain
-        if first.proportion:
-            ends = resampling.newcombe(self.sums(before, name), self.sums(after, name))
+        shares = first.proportion or first.at_bound or second.at_bound
+        if shares:
+            ends = self._difference(name, after, before)
             low, high = sorted((turn * first.sign * ends.low, turn * first.sign * ends.high))
         else:
             ends = resampling.percentiles(turn * gains, self.clusters)
             low, high = ends.low, ends.high
         ratio, ratio_ends = math.nan, Interval(math.nan, math.nan)
-        if kind == "forgetting" and first.point:
+        if first.better == "neither":
+            pass
+        elif kind == "forgetting" and first.point:
             ratio = value / abs(first.point)
-            # A resample in which base scores nothing has no relative loss.
-            scale = np.abs(self.resampled(before, name))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio_ends = resampling.percentiles(
-                    np.where(scale > 0, -gains / scale, np.nan), self.clusters
-                )
+            if shares:
+                kept = self._quotient(name, before, after)
+                ratio_ends = Interval(*sorted((first.sign * (1 - kept.low), first.sign * (1 - kept.high))))
+            else:
+                # A resample in which base scores nothing has no relative loss.
+                scale = np.abs(self.resampled(before, name))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    ratio_ends = resampling.percentiles(
+                        np.where(scale > 0, -gains / scale, np.nan), self.clusters
+                    )
         elif lost is not None and lost.low > 0:
             base = self.models[0]
-            losses = self.resampled(base, name) - self.resampled(before, name)
             ratio = gain / lost.value
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio_ends = resampling.percentiles(
-                    np.where(losses > 0, gains / losses, np.nan), self.clusters
-                )
+            if shares or self.scored[base].scores[name].at_bound:
+                ratio_ends = self._recovered(name, Interval(low, high), lost)
+            else:
+                losses = self.resampled(base, name) - self.resampled(before, name)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    ratio_ends = resampling.percentiles(
+                        np.where(losses > 0, gains / losses, np.nan), self.clusters
+                    )
         return Comparison(
             kind=kind,
             metric=name,
@@ -144,11 +171,44 @@ class Rounds:
             ratio_low=ratio_ends.low,
             ratio_high=ratio_ends.high,
             p=resampling.randomisation(
-                self.sums(before, name), self.sums(after, name), first.combine, self.resamples, self.seed
+                self.sums(before, name), self.sums(after, name), first.combine, self.swaps, self.seed
             ),
             p_holm=math.nan,
-            detectable=resampling.minimum_detectable(gains),
-            better=gain > 0,
+            detectable=(
+                resampling.detectable_by(Interval(low, high))
+                if shares
+                else resampling.minimum_detectable(gains)
+            ),
+            better=None if first.better == "neither" else gain > 0,
+        )
+
+    def _difference(self, name: str, first: str, second: str) -> Interval:
+        """Of first - second, where one of them at least has a share's interval."""
+        one, two = self.scored[first].scores[name], self.scored[second].scores[name]
+        if one.proportion:
+            return resampling.newcombe(self.sums(second, name), self.sums(first, name))
+        return resampling.difference(
+            one.point, self.interval(first, name), two.point, self.interval(second, name), 0.0
+        )
+
+    def _quotient(self, name: str, before: str, after: str) -> Interval:
+        """Of after / before, where one of them at least has a share's interval."""
+        old, new = self.scored[before].scores[name], self.scored[after].scores[name]
+        phi = (
+            resampling.correlation(self.sums(after, name), self.sums(before, name)) if old.proportion else 0.0
+        )
+        return resampling.quotient(
+            new.point, self.interval(after, name), old.point, self.interval(before, name), phi
+        )
+
+    def _recovered(self, name: str, gain: Interval, lost: Comparison) -> Interval:
+        """Of what came back over what was lost: their intervals, and how they go together over clusters."""
+        base, tuned, replayed = self.models
+        left = {model: resampling.residuals(self.sums(model, name)) for model in self.models}
+        phi = resampling.together(left[replayed] - left[tuned], left[base] - left[tuned])
+        one, two = self.scored[tuned].scores[name], self.scored[replayed].scores[name]
+        return resampling.quotient(
+            two.point - one.point, gain, lost.value, Interval(lost.low, lost.high), phi
         )
 
     def flips(self) -> dict[str, dict[str, dict[str, int]]]:

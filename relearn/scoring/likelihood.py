@@ -21,4 +21,4 @@ def bits_per_byte(nll: Sequence[float | None], size: Sequence[int | None]) -> Sc
             for n, b in zip(nll, size, strict=True)
         ]
     ).reshape(-1, 2)
-    return Scores("bpb", rows, ratio, higher_is_better=False)
+    return Scores("bpb", rows, ratio, better="lower")

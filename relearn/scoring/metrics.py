@@ -23,7 +23,7 @@ from relearn.scoring.code import holds_code
 from relearn.scoring.codebleu import codebleu
 from relearn.scoring.likelihood import bits_per_byte
 from relearn.scoring.passing import passes
-from relearn.scoring.scores import Scores, mean
+from relearn.scoring.scores import Direction, Scores, mean
 from relearn.scoring.stance import stance
 
 FEATURES = {
@@ -168,13 +168,17 @@ class CodeBleuMetric(ItemMetric):
 
 
 class CodeRate(ItemMetric):
-    """The share of predictions that hold code, as a reader would call it."""
+    """The share of predictions that hold code, as a reader would call it. `better`: what more of it means on the task."""
 
     columns = ("predictions", "prompts")
 
+    def __init__(self, better: Direction = "higher") -> None:
+        self.better = better
+        super().__init__()
+
     def score(self, predictions: list[str], prompts: list[str]) -> list[Scores]:
         hits = [holds_code(p, q) for p, q in zip(predictions, prompts, strict=True)]
-        return [mean("code_rate", hits, proportion=True)]
+        return [mean("code_rate", hits, proportion=True, better=self.better)]
 
 
 class ExactMatch(ItemMetric):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,4 @@ def pool(scored: Sequence[TaskScores]) -> TaskScores:
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
-    first = parts[0]
-    stats = np.concatenate([part.stats for part in parts])
-    return Scores(first.name, stats, first.combine, first.higher_is_better, first.proportion)
+    return replace(parts[0], stats=np.concatenate([part.stats for part in parts]))

@@ -125,7 +125,7 @@ def summarise(ratings: Sequence[Rating], resamples: int, seed: int) -> dict[str,
         drawn = resampling.draw(clusters, resamples, seed)
         found["models"][model] = {}
         for aspect in ASPECTS:
-            scores = mean(aspect, [getattr(rating, aspect) for rating in own])
+            scores = mean(aspect, [getattr(rating, aspect) for rating in own], unit=False)
             ends = resampling.interval(scores, numbers, drawn)
             found["models"][model][aspect] = {
                 "value": _rounded(scores.point),

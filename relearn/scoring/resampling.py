@@ -20,6 +20,7 @@ from relearn.scoring.scores import Combine, Floats, Scores
 
 CONFIDENCE = 0.95
 FEW_ITEMS, FEW_CLUSTERS = 200, 30
+CELLS = 1 << 21  # of swaps held at once: 16 MiB
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,18 @@ def draw(clusters: int, resamples: int, seed: int) -> Floats:
 
     One draw serves every model and metric of a task: that is what makes differences paired.
     """
+    return draw_within([clusters], resamples, seed)
+
+
+def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Floats:
+    """`draw` for clusters that stand stratum after stratum, `strata` giving the clusters of each.
+
+    Each stratum keeps its size in every resample: how many prompts a task has was chosen, and is no accident.
+    """
     generator = np.random.default_rng(seed)
-    return generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples).astype(float)
+    return np.hstack(
+        [generator.multinomial(size, np.full(size, 1 / size), size=resamples) for size in strata]
+    ).astype(float)
 
 
 def percentiles(values: Floats, clusters: int) -> Interval:
@@ -87,8 +98,7 @@ def wilson(sums: Floats) -> Interval:
     sums = sums[sums[:, 1] > 0]
     if len(sums) == 0:
         return Interval(math.nan, math.nan)
-    share, size = _effective(sums)
-    low, high = _wilson_ends(share, size)
+    low, high = _wilson_ends(*_effective(sums))
     return Interval(low, high)
 
 
@@ -102,27 +112,70 @@ def newcombe(before: Floats, after: Floats) -> Interval:
     before, after = before[kept], after[kept]
     if len(before) == 0:
         return Interval(math.nan, math.nan)
-    (first, n_first), (second, n_second) = _effective(before), _effective(after)
-    low1, high1 = _wilson_ends(second, n_second)
-    low2, high2 = _wilson_ends(first, n_first)
-    phi = _correlation(_residuals(before), _residuals(after))
-    difference = second - first
+    return difference(share(after), wilson(after), share(before), wilson(before), correlation(before, after))
+
+
+def share(sums: Floats) -> float:
+    """Hits over items of all clusters."""
+    return float(sums[:, 0].sum() / sums[:, 1].sum())
+
+
+def correlation(first: Floats, second: Floats) -> float:
+    """Of two shares over the same clusters; 0 where one of them does not vary."""
+    return together(residuals(first), residuals(second))
+
+
+def difference(first: float, of_first: Interval, second: float, of_second: Interval, phi: float) -> Interval:
+    """The interval of first - second from the interval of each and their correlation.
+
+    Square-and-add, of which Newcombe's method 10 is the case of two proportions (Zou & Donner 2008: MOVER).
+    """
 
     def reach(up: float, down: float) -> float:
         return math.sqrt(max(0.0, up * up - 2 * phi * up * down + down * down))
 
     return Interval(
-        difference - reach(second - low1, high2 - first), difference + reach(high1 - second, first - low2)
+        first - second - reach(first - of_first.low, of_second.high - second),
+        first - second + reach(of_first.high - first, second - of_second.low),
     )
 
 
-def _residuals(sums: Floats) -> Floats:
+def quotient(first: float, of_first: Interval, second: float, of_second: Interval, phi: float) -> Interval:
+    """The interval of first / second from the interval of each and their correlation.
+
+    The ratios R for which the interval of first - R * second holds 0 (MOVER-R: Donner & Zou 2012). Unlike resampled
+    ratios it has width where one of the two is 0 of n. nan where `of_second` is not wholly above 0.
+    """
+    ends = (first, of_first.low, of_first.high, second, of_second.low, of_second.high)
+    if any(math.isnan(end) for end in ends) or of_second.low <= 0:
+        return Interval(math.nan, math.nan)
+    low = _least_ratio(first, of_first.low, second, of_second, phi)
+    high = -_least_ratio(-first, -of_first.high, second, of_second, -phi)
+    return Interval(low + 0.0, high + 0.0)
+
+
+def _least_ratio(first: float, low: float, second: float, of_second: Interval, phi: float) -> float:
+    """The R at which the lower end for first - R * second is 0: a quadratic, of whose roots it is the smaller."""
+    reach = first - low
+    other = of_second.high - second if low >= 0 else second - of_second.low
+    square, middle, rest = (
+        second**2 - other**2,
+        first * second - phi * reach * other,
+        first**2 - reach**2,
+    )
+    root = math.sqrt(max(0.0, middle**2 - square * rest))
+    if low >= 0:  # this form also stands where the square's factor is 0 or below
+        return rest / (middle + root) if middle + root > 0 else 0.0
+    return (middle - root) / square
+
+
+def residuals(sums: Floats) -> Floats:
     """Each cluster's hits less what the overall share lets expect of it."""
-    share = float(sums[:, 0].sum() / sums[:, 1].sum())
-    return np.asarray(sums[:, 0] - share * sums[:, 1])
+    return np.asarray(sums[:, 0] - share(sums) * sums[:, 1])
 
 
-def _correlation(first: Floats, second: Floats) -> float:
+def together(first: Floats, second: Floats) -> float:
+    """The correlation of two lists of deviations; 0 where one has none."""
     scale = math.sqrt(float(first @ first) * float(second @ second))
     return float(first @ second) / scale if scale > 0 else 0.0
 
@@ -134,21 +187,20 @@ def _effective(sums: Floats) -> tuple[float, float]:
     counts: near 0 or 1 a handful of clusters holds all there is to see of it, and the plain estimate is too
     hopeful (bench/coverage.py: 92% instead of 95% for differences at 0.95 over 20 clusters).
     """
-    share = float(sums[:, 0].sum() / sums[:, 1].sum())
+    found = share(sums)
     if len(sums) < 2:
-        return share, 1.0
-    if not 0 < share < 1:
-        return share, _size(sums)
+        return found, 1.0
+    if not 0 < found < 1:
+        return found, _size(sums)
     typical = float(sums[:, 1].mean())
-    return share, min(_size(sums), _size(np.vstack([sums, [typical / 2, typical]])))
+    return found, min(_size(sums), _size(np.vstack([sums, [typical / 2, typical]])))
 
 
 def _size(sums: Floats) -> float:
     clusters, items = len(sums), float(sums[:, 1].sum())
-    share = float(sums[:, 0].sum()) / items
-    residuals = _residuals(sums)
-    variance = clusters / (clusters - 1) * float(residuals @ residuals) / items**2
-    size = min(items, share * (1 - share) / variance if variance > 0 else float(clusters))
+    hits, left = share(sums), residuals(sums)
+    variance = clusters / (clusters - 1) * float(left @ left) / items**2
+    size = min(items, hits * (1 - hits) / variance if variance > 0 else float(clusters))
     z = normal_quantile((1 + CONFIDENCE) / 2)
     t = student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
     return max(1.0, size * float(z / t) ** 2)
@@ -161,22 +213,26 @@ def _wilson_ends(share: float, size: float) -> tuple[float, float]:
     return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
 
 
-def randomisation(before: Floats, after: Floats, combine: Combine, resamples: int, seed: int) -> float:
+def randomisation(before: Floats, after: Floats, combine: Combine, swaps: int, seed: int) -> float:
     """p of a two-sided paired approximate randomisation test that swaps whole clusters between two models.
 
-    `before` and `after` are (clusters, k). Noreen 1989; p = (1 + at least as extreme) / (1 + resamples), which
-    keeps the test's level exact.
+    `before` and `after` are (clusters, k); `swaps` is how many random assignments are tried. Noreen 1989;
+    p = (1 + at least as extreme) / (1 + swaps), which keeps the test's level exact. Memory is bounded whatever
+    `swaps` and the clusters are.
     """
-    generator = np.random.default_rng(seed)
-    swaps = generator.integers(0, 2, size=(resamples, len(before))).astype(float)
-    moved = swaps @ (after - before)
-    differences = combine(after.sum(axis=0) - moved) - combine(before.sum(axis=0) + moved)
     observed = float(combine(after.sum(axis=0)) - combine(before.sum(axis=0)))
     if math.isnan(observed):
         return math.nan
-    # The tolerance keeps ties, which floating point would otherwise break at random.
-    extreme = np.abs(differences) >= abs(observed) - 1e-12
-    return float((1 + extreme.sum()) / (1 + resamples))
+    generator = np.random.default_rng(seed)
+    step = max(1, CELLS // len(before))
+    extreme = 0
+    for start in range(0, swaps, step):
+        rows = min(step, swaps - start)
+        moved = generator.integers(0, 2, size=(rows, len(before))).astype(float) @ (after - before)
+        differences = combine(after.sum(axis=0) - moved) - combine(before.sum(axis=0) + moved)
+        # The tolerance keeps ties, which floating point would otherwise break at random.
+        extreme += int((np.abs(differences) >= abs(observed) - 1e-12).sum())
+    return (1 + extreme) / (1 + swaps)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -203,6 +259,12 @@ def minimum_detectable(differences: Floats, power: float = 0.8) -> float:
     return scale * float(values.std(ddof=1))
 
 
+def detectable_by(ends: Interval, power: float = 0.8) -> float:
+    """`minimum_detectable` from the interval of a difference of shares, which has width where resamples have none."""
+    z = float(normal_quantile((1 + CONFIDENCE) / 2))
+    return (z + float(normal_quantile(power))) / z * (ends.high - ends.low) / 2
+
+
 def warnings(items: int, clusters: int) -> list[str]:
     """What to say about a sample too small for its intervals to be trusted."""
     found = []
@@ -215,9 +277,17 @@ def warnings(items: int, clusters: int) -> list[str]:
     return found
 
 
-def interval(scores: Scores, clusters: npt.NDArray[np.intp], drawn: Floats) -> Interval:
-    """The 95% interval of one metric under one model."""
+def interval(
+    scores: Scores, clusters: npt.NDArray[np.intp], drawn: Floats, fewest: int | None = None
+) -> Interval:
+    """The 95% interval of one metric under one model.
+
+    `fewest` is the clusters of the smallest stratum, if there are strata: its are the ones that are known least. A
+    mean of which every item is 0, or 1, has the interval that a share would have: of scores between 0 and 1 with a
+    given mean, those that are only 0 and 1 vary most.
+    """
     sums = cluster_sums(scores.stats, clusters, drawn.shape[1])
-    if scores.proportion:
+    if scores.proportion or scores.at_bound:
         return wilson(sums)
-    return percentiles(resampled(sums, scores.combine, drawn), int((sums != 0).any(axis=1).sum()))
+    counted = int((sums != 0).any(axis=1).sum())
+    return percentiles(resampled(sums, scores.combine, drawn), counted if fewest is None else fewest)

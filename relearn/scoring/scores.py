@@ -7,13 +7,15 @@ summands lets one resampling engine serve them and plain means alike, without sc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Combine = Callable[[Floats], Floats]
+Direction = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,16 @@ class Scores:
 
     `stats` has shape (items, k); `combine` turns sums of its rows, shape (..., k), into scores, shape (...).
     An item that the metric leaves out (no reference, say) is a row of zeros. `proportion` marks scores that are
-    0 or 1 an item, whose intervals are Wilson's and Newcombe's.
+    0 or 1 an item, whose intervals are Wilson's and Newcombe's. `better` says which way is up on this task: code in
+    a reply to a review is neither good nor bad.
     """
 
     name: str
     stats: Floats
     combine: Combine
-    higher_is_better: bool = True
+    better: Direction = "higher"
     proportion: bool = False
+    unit: bool = False  # a mean of scores that run from 0 to 1
 
     @property
     def point(self) -> float:
@@ -43,7 +47,15 @@ class Scores:
 
     @property
     def sign(self) -> int:
-        return 1 if self.higher_is_better else -1
+        return -1 if self.better == "lower" else 1
+
+    @property
+    def at_bound(self) -> bool:
+        """Every item has the lowest or every item the highest score there is: resampling then sees no spread."""
+        if not self.unit:
+            return False
+        total, number = self.stats.sum(axis=0)
+        return bool(number > 0 and min(abs(total), abs(number - total)) <= 1e-6 * number)
 
     def each(self) -> Floats:
         """The score of every item alone, shape (items,); nan where the item does not count."""
@@ -53,7 +65,7 @@ class Scores:
         """The same scores over a longer list of `items`, in which these are at `rows` and the others do not count."""
         stats = np.zeros((items, self.stats.shape[1]))
         stats[list(rows)] = self.stats
-        return Scores(self.name, stats, self.combine, self.higher_is_better, self.proportion)
+        return replace(self, stats=stats)
 
 
 def ratio(sums: Floats) -> Floats:
@@ -68,8 +80,9 @@ def mean(
     values: Sequence[float | bool | None] | Floats,
     *,
     proportion: bool = False,
-    higher_is_better: bool = True,
+    better: Direction = "higher",
+    unit: bool = True,
 ) -> Scores:
-    """The mean over the items whose value is not None."""
+    """The mean over the items whose value is not None; `unit` where values run from 0 to 1."""
     stats = np.array([[0.0, 0.0] if v is None else [float(v), 1.0] for v in values]).reshape(-1, 2)
-    return Scores(name, stats, ratio, higher_is_better, proportion)
+    return Scores(name, stats, ratio, better, proportion, unit)

@@ -83,7 +83,9 @@ def score_task(
                 found[scores.name] = scores.spread(where, len(rows))
                 signatures[scores.name] = metric.signature
 
-    run([metrics.CodeRate()], list(range(len(rows))))
+    coding = task == "code" or (task in ("old", "new") and mostly_code([row.reference for row in rows]))
+    # Code in a reply to a review, or in a poem, is neither good nor bad.
+    run([metrics.CodeRate("higher" if coding else "neither")], list(range(len(rows))))
     if task == "reviews":
         run([metrics.Stance()], list(range(len(rows))))
     if wholly:
@@ -95,7 +97,7 @@ def score_task(
             metrics.BertScore(encoder),
             metrics.ExactMatch(),
         ]
-        if task == "code" or (task in ("old", "new") and mostly_code([row.reference for row in rows])):
+        if coding:
             compared.append(metrics.CodeBleuMetric())
         run(compared, wholly)
     measured = [index for index, row in enumerate(rows) if row.nll is not None and row.bytes]

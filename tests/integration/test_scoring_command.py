@@ -110,6 +110,7 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
         timeout_s=2.0,
         memory_mb=512,
         resamples=100,
+        swaps=500,
     )
     stage = evaluate_models({"base": [Prediction(**row) for row in rows]}, {}, params, 1).points["base"][
         "code"

@@ -35,7 +35,7 @@ def comparison(kind: str, metric: str, scores: tuple[float, float, float], half:
         "p": 0.001,
         "p_holm": 0.021 if abs(value) > half else 0.4,
         "detectable": round(1.4 * half, 4),
-        "better": (value > 0) == (kind == "recovery"),
+        "better": None if metric == "code_rate" else (value > 0) == (kind == "recovery"),
     }
 
 
@@ -45,6 +45,7 @@ def intervals(half: float = 0.05, **tasks: Scores) -> dict[str, Any]:
     return {
         "confidence": 0.95,
         "resamples": 1000,
+        "swaps": 10000,
         "seed": 7,
         "claim": "these checkpoints, not the method: one training seed",
         "warnings": [],

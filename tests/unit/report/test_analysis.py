@@ -115,7 +115,62 @@ def test_recovery_says_whether_all_of_it_may_be_back() -> None:
 
 def test_code_in_replies_is_neither_gain_nor_loss() -> None:
     text = analyse(made.intervals(), made.probes()).markdown
-    assert "holds code" not in text
+    assert "answers with code" not in text
+    rate: made.Scores = {"codebleu": (0.9, 0.3, 0.8), "pass_at_1": (0.8, 0.2, 0.7)}
+    found = made.intervals(code=rate)
+    for comparison in found["tasks"]["code"]["comparisons"][2:]:
+        comparison["metric"] = "code_rate"
+    found["tasks"]["code"]["scores"]["code_rate"] = found["tasks"]["code"]["scores"]["pass_at_1"]
+    assert (
+        "Worse as well: the share of answers with code (0.800 to 0.200)"
+        in analyse(found, made.probes()).markdown
+    )
+
+
+def test_where_test_and_interval_differ_both_are_told() -> None:
+    scores: made.Scores = {"rouge_l": (0.8, 0.2, 0.3), "exact_match": (0.5, 0.1, 0.14)}
+    intervals = made.intervals(general=scores)
+    doubted = intervals["tasks"]["general"]["comparisons"][3]
+    assert doubted["low"] < 0 < doubted["high"]
+    doubted["p_holm"] = 0.004
+    analysis = analyse(intervals, made.probes())
+    said = (
+        "Exact match rose from 0.100 to 0.140 by the paired test (p = 0.004), but the interval of the change leaves "
+        "room for none."
+    )
+    assert said in analysis.markdown
+    assert "No change can be shown in exact match" not in analysis.markdown
+    check_numbers(analysis, documents(intervals, made.probes()))
+
+
+def test_the_spread_over_seeds_is_told_where_there_is_one() -> None:
+    def spread(mean: float, number: int = 3) -> dict[str, Any]:
+        return {"mean": mean, "sd": 0.02, "min": mean - 0.02, "max": mean + 0.02, "n": number}
+
+    intervals = made.intervals(code=made.CODE, reviews=made.REVIEWS)
+    intervals["seeds"] = {
+        "seeds": [7, 1, 2],
+        "number": 3,
+        "tasks": {
+            "code": {
+                "2b": {"codebleu": spread(0.3), "forgotten": spread(0.6)},
+                "2c": {"codebleu": spread(0.85), "recovered": spread(0.9, 2)},
+            },
+            "reviews": {
+                "2b": {"rouge_l": spread(0.6)},
+                "2c": {"rouge_l": spread(0.4), "backward_transfer": spread(-0.2)},
+            },
+        },
+    }
+    analysis = analyse(intervals, made.probes())
+    assert "Both rounds were run with 3 training seeds" in analysis.markdown
+    assert (
+        "- writing code, 2b: CodeBLEU 0.300 ± 0.020, 0.280 to 0.320; lost +0.600 ± 0.020" in analysis.markdown
+    )
+    assert "share of the loss recovered +0.900 ± 0.020, +0.880 to +0.920 (2 seeds)." in analysis.markdown
+    assert "change from 2b −0.200 ± 0.020" in analysis.markdown
+    check_numbers(analysis, documents(intervals, made.probes()))
+    assert "Over training seeds" not in analyse(made.intervals(), made.probes()).markdown
 
 
 def test_a_run_without_the_general_task_says_nothing_of_it() -> None:
@@ -125,14 +180,18 @@ def test_a_run_without_the_general_task_says_nothing_of_it() -> None:
 
 def test_best_and_worst_probe_stand_with_their_text() -> None:
     text = analyse(made.intervals(), made.probes()).markdown
-    assert "kept best is to the probe “poem”" in text
-    assert "lost most thoroughly is to “song”" in text
+    assert "2b kept the one to the probe “poem” best and lost the one to “song” most." in text
     assert "I agree with you." in text
     assert "You are right." not in text
     none = made.probes(debate=(made.answer("?", False), made.answer("?", False), made.answer("?", False)))
     text = analyse(made.intervals(), none).markdown
-    assert "2b kept none of base's good answers" in text
-    assert "It lost none" in text
+    assert "Base gave no good answer that could have been lost." in text
+    lost = made.probes(poem=(made.answer("sea"), made.answer("?", False, 0.0), made.answer("sea")))
+    text = analyse(made.intervals(), lost).markdown
+    assert "2b kept none of base's good answers; it lost the one to the probe “poem” most." in text
+    kept = made.probes(poem=(made.answer("sea"), made.answer("sea"), made.answer("sea")))
+    text = analyse(made.intervals(), kept).markdown
+    assert "2b lost none of base's good answers; it kept the one to the probe “poem” best." in text
 
 
 def test_an_answer_with_fences_cannot_leave_its_block() -> None:

@@ -25,6 +25,7 @@ PARAMS = Eval3a(
     timeout_s=5.0,
     memory_mb=512,
     resamples=200,
+    swaps=500,
 )
 ITEMS = 12
 
@@ -154,13 +155,13 @@ def test_tables(found: Evaluation) -> None:
 
 
 def test_significance_marks_need_enough_clusters() -> None:
-    # 30 clusters that all fall: p = 1/(resamples + 1) for every swap pattern but the observed one.
+    # 30 clusters that all fall: p = 1/(swaps + 1) for every swap pattern but the observed one.
     scored = {}
     for model, values in (("base", np.ones(60)), ("2b", np.zeros(60)), ("2c", np.ones(60))):
         ids = [f"i{i}" for i in range(60)]
         scores = {"pass_at_1": mean("pass_at_1", values, proportion=True)}
         scored[model] = TaskScores("code", ids, [f"g{i // 2}" for i in range(60)], scores, {}, {})
-    rounds = Rounds(scored, 500, 3)
+    rounds = Rounds(scored, 500, 3, 500)
     lost, back = rounds.compare("pass_at_1")
     assert lost.p == pytest.approx(1 / 501)
     assert (lost.value, back.value, back.ratio) == (1, 1, 1)
@@ -196,3 +197,94 @@ def test_rows_without_a_reference_get_what_needs_none() -> None:
     assert scored.scores["codebleu"].items == 6
     assert scored.scores["code_rate"].items == 12
     assert "pass_at_1" not in scored.scores
+
+
+def compared_alone(name: str, *values: np.ndarray, **how: Any) -> list[forgetting.Comparison]:
+    """Base, 2b and 2c over 60 items in 30 clusters, by their values."""
+    scored = {}
+    for model, own in zip(("base", "2b", "2c"), values, strict=False):
+        scores = {name: mean(name, own, **how)}
+        scored[model] = TaskScores(
+            "code", [f"i{i}" for i in range(60)], [f"g{i // 2}" for i in range(60)], scores, {}, {}
+        )
+    return Rounds(scored, 300, 3, 300).compare(name)
+
+
+@pytest.mark.parametrize("proportion", [True, False])
+def test_a_loss_of_everything_has_an_interval(proportion: bool) -> None:
+    most = np.array([1.0] * 56 + [0.0] * 4) if proportion else np.linspace(0.8, 1, 60)
+    lost, back = compared_alone("x", most, np.zeros(60), np.ones(60), proportion=proportion)
+    assert lost.ratio == 1
+    assert lost.ratio_low is not None
+    assert lost.ratio_high is not None
+    assert 0.8 < lost.ratio_low < 0.97
+    assert lost.ratio_high == 1
+    assert lost.low < lost.value <= lost.high
+    assert lost.detectable > 0.02
+    assert back.ratio_low is not None
+    assert back.ratio_high is not None
+    assert back.ratio is not None
+    assert 0.8 < back.ratio_low < back.ratio < back.ratio_high
+
+
+def test_the_interval_of_a_relative_loss_agrees_with_resampling_away_from_the_ends() -> None:
+    generator = np.random.default_rng(8)
+    base, tuned, replayed = ((generator.random(60) < share).astype(float) for share in (0.85, 0.35, 0.6))
+    shares = compared_alone("x", base, tuned, replayed, proportion=True)
+    means = compared_alone("x", base, tuned, replayed, unit=False)
+    for share, other in zip(shares, means, strict=True):
+        assert share.ratio == pytest.approx(other.ratio)
+        for end in ("ratio_low", "ratio_high", "low", "high"):
+            assert getattr(share, end) == pytest.approx(getattr(other, end), abs=0.12)
+
+
+def test_code_in_replies_is_neither_better_nor_worse() -> None:
+    prose, right = [f"I agree, film {i} is fine." for i in range(ITEMS)], [code(i) for i in range(ITEMS)]
+    predictions = {
+        "base": rows("code", right, 1) + rows("reviews", prose, 1),
+        "2b": rows("code", prose, 1) + rows("reviews", right, 1),
+    }
+    found = evaluate_models(predictions, {}, PARAMS.model_copy(update={"execute": "off", "swaps": 5000}), 7)
+    one = {
+        task: next(c for c in of["comparisons"] if c["metric"] == "code_rate")
+        for task, of in found.intervals["tasks"].items()
+    }
+    assert one["code"]["better"] is False
+    assert one["code"]["ratio"] == 1
+    assert one["reviews"]["better"] is None
+    assert (one["reviews"]["value"], one["reviews"]["ratio"]) == (-1, None)
+    directions = {task: of["directions"] for task, of in found.intervals["tasks"].items()}
+    assert (directions["code"]["code_rate"], directions["reviews"]["code_rate"]) == ("higher", "neither")
+    assert directions["code"]["bpb"] == "lower"
+    page = table.markdown(found)
+    assert f"{table.NAMES['code_rate']} ↕" in page.split("### reviews")[1].split("###")[0]
+    assert "↕" not in page.split("### code")[1].split("###")[0]
+    evaluation._mark(found.rows, [("reviews", forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])
+    assert [r["mark"] for r in found.rows if (r["task"], r["metric"]) == ("reviews", "code_rate")] == [
+        "",
+        "◆",
+    ]
+
+
+def test_too_few_swaps_to_show_anything_are_warned_of() -> None:
+    right = [code(i) for i in range(ITEMS)]
+    predictions = {"base": rows("code", right, 1), "2b": rows("code", right, 2)}
+    off = PARAMS.model_copy(update={"execute": "off", "swaps": 100})
+    assert any(
+        "100 random swaps are too few" in note for note in evaluate_models(predictions, {}, off, 1).warnings
+    )
+    many = off.model_copy(update={"swaps": 1000})
+    assert not any("swaps" in note for note in evaluate_models(predictions, {}, many, 1).warnings)
+
+
+def test_pooled_intervals_keep_each_tasks_share() -> None:
+    # Tasks that score 0 and 1 throughout: resampling over all clusters would move the mean, within tasks it cannot.
+    def scored(task: Task, value: float) -> TaskScores:
+        scores = {"rouge_l": mean("rouge_l", np.full(20, value), unit=False)}
+        return TaskScores(task, [f"{i}" for i in range(20)], [f"{i}" for i in range(20)], scores, {}, {})
+
+    together = {"base": evaluation.pool([scored("code", 0.0), scored("reviews", 1.0)])}
+    strata = ["code"] * 20 + ["reviews"] * 20
+    kept = Rounds(together, 200, 1, strata=strata).interval("base", "rouge_l")
+    assert (kept.low, kept.high) == (0.5, 0.5)
+    assert Rounds(together, 200, 1).interval("base", "rouge_l").low < 0.45

@@ -142,3 +142,92 @@ def test_small_simulation_covers() -> None:
         ).holds(2.0)
     assert 0.91 <= hits / 300 <= 0.985
     assert 0.89 <= continuous / 300 <= 0.98
+
+
+def plain(hits: int, items: int) -> rs.Interval:
+    """Wilson's interval without Student's t, as the publications have it."""
+    return rs.Interval(*rs._wilson_ends(hits / items, items))
+
+
+def test_quotient_of_koopmans_example() -> None:
+    # Koopman 1984: 36/40 over 16/80 has the score interval 2.94 to 7.15.
+    found = rs.quotient(36 / 40, plain(36, 40), 16 / 80, plain(16, 80), 0.0)
+    assert found.low == pytest.approx(2.94, abs=0.1)
+    assert found.high == pytest.approx(7.15, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    "first", [(0.4, 0.3, 0.55), (0.0, 0.0, 0.1), (-0.2, -0.3, 0.1), (-0.5, -0.7, -0.4), (0.1, -0.2, 0.2)]
+)
+@pytest.mark.parametrize("second", [(0.5, 0.4, 0.58), (0.2, 0.05, 0.6), (1.0, 0.9, 1.0)])
+@pytest.mark.parametrize("phi", [-0.6, 0.0, 0.7])
+def test_quotient_ends_are_where_the_difference_touches_zero(
+    first: tuple[float, float, float], second: tuple[float, float, float], phi: float
+) -> None:
+    # The definition, computed by scanning for the ratios R whose interval of first - R second holds 0.
+    ends = rs.Interval(*first[1:])
+    found = rs.quotient(first[0], ends, second[0], rs.Interval(*second[1:]), phi)
+
+    def holds(ratio: float) -> bool:
+        scaled = sorted((ratio * second[1], ratio * second[2]))
+        turned = phi if ratio >= 0 else -phi
+        return rs.difference(first[0], ends, ratio * second[0], rs.Interval(*scaled), turned).holds(0.0)
+
+    step = 1e-4 * max(1.0, abs(found.high), abs(found.low))
+    assert found.low <= first[0] / second[0] <= found.high
+    assert holds(found.low + step)
+    assert not holds(found.low - step)
+    assert holds(found.high - step)
+    assert not holds(found.high + step)
+
+
+def test_quotient_has_width_at_none_of_n_and_needs_a_denominator_above_zero() -> None:
+    found = rs.quotient(0.0, plain(0, 220), 208 / 220, plain(208, 220), 0.0)
+    assert found.low == 0
+    assert 0.015 < found.high < 0.02
+    nothing = rs.quotient(0.2, plain(4, 20), 0.0, plain(0, 20), 0.0)
+    assert math.isnan(nothing.low)
+    assert math.isnan(nothing.high)
+
+
+def test_quotients_of_paired_shares_cover() -> None:
+    # Clusters of 4 under two models that go together; the true ratio is 0.4 / 0.8.
+    generator = np.random.default_rng(21)
+    hits = 0
+    for _ in range(400):
+        common = generator.normal(0, 0.1, size=40)
+        first, second = (
+            np.stack([generator.binomial(4, np.clip(share + common, 0, 1)), np.full(40, 4)], 1).astype(float)
+            for share in (0.8, 0.4)
+        )
+        phi = rs.correlation(second, first)
+        found = rs.quotient(rs.share(second), rs.wilson(second), rs.share(first), rs.wilson(first), phi)
+        hits += found.holds(0.5)
+    assert 0.92 <= hits / 400 <= 0.985
+
+
+def test_a_stratum_keeps_its_size_in_every_resample() -> None:
+    drawn = rs.draw_within([3, 5], 40, 7)
+    assert drawn.shape == (40, 8)
+    assert (drawn[:, :3].sum(axis=1) == 3).all()
+    assert (drawn[:, 3:].sum(axis=1) == 5).all()
+    assert (rs.draw_within([8], 40, 7) == rs.draw(8, 40, 7)).all()
+
+
+def test_swaps_are_tried_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    before, after = (np.stack([generator.normal(size=50), np.ones(50)], 1) for _ in range(2))
+    whole = rs.randomisation(before, after, ratio, 2000, 5)
+    monkeypatch.setattr(rs, "CELLS", 500)  # ten swaps at a time
+    assert rs.randomisation(before, after, ratio, 2000, 5) == pytest.approx(whole, abs=0.03)
+    assert rs.randomisation(before, before + np.array([1.0, 0.0]), ratio, 10_000, 5) == 1 / 10_001
+
+
+def test_every_item_at_an_end_has_the_interval_of_a_share() -> None:
+    numbers, clusters = rs.number_clusters([f"g{i // 2}" for i in range(60)])
+    drawn = rs.draw(clusters, 200, 1)
+    none = rs.interval(mean("codebleu", np.zeros(60)), numbers, drawn)
+    assert none == rs.interval(mean("pass_at_1", np.zeros(60), proportion=True), numbers, drawn)
+    assert 0 == none.low < none.high
+    ratings = rs.interval(mean("helpfulness", np.ones(60), unit=False), numbers, drawn)  # 1 of 1 to 5
+    assert ratings == rs.Interval(1.0, 1.0)
