@@ -130,9 +130,6 @@ def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
 
 
 def test_every_key_is_read_by_some_stage(reads: Reads) -> None:
-    import pathlib
-
-    pathlib.Path("/tmp/mis/reads.json").write_text(json.dumps({k: sorted(v) for k, v in reads.items()}))
     read = set().union(*reads.values())
     dead = [
         f"{key.name} ({key.owner})"

@@ -51,6 +51,8 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
     "eval_3a.resamples": (TINY, "resamples: 100", "resamples: 200", ["eval_3a"]),
+    "eval_3a.swaps": (TINY, "swaps: 1000", "swaps: 2000", ["eval_3a"]),
+    "seeds": (TINY, "seeds: []", "seeds: [5]", [*TUNED, "predict", "eval_3a"]),
     "eval_3a.execute": (TINY, "execute: best_effort", "execute: off", ["eval_3a", "probe_3b"]),
     "probe_3b.ngram": (TINY, "ngram: 4", "ngram: 5", ["probe_3b"]),
     "a comment in the profile": (TINY, "# rows; each gives two replies", "# rows, two replies each", []),
