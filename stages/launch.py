@@ -62,7 +62,8 @@ def run(params: Params, stage: str) -> None:
                 f"launch.config: {launch.config}: no such file; make it with "
                 f"`accelerate config --config_file {launch.config}`"
             )
-        command = ["accelerate.commands.launch", "--config_file", str(config)]
+        processes = f"--num_processes={launch.processes}"
+        command = ["accelerate.commands.launch", "--config_file", str(config), processes]
     environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(params.compute.threads)}
     done = subprocess.run(
         [sys.executable, "-m", *command, "-m", f"stages.{stage}"],

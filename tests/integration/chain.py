@@ -107,9 +107,11 @@ def main(note: Path, stages: Sequence[str]) -> None:
     for stage in stages or names():
         params = load(Path.cwd())
         with noted(params) as reads:
-            run(stage, params)
-        found[stage] = sorted(reads | set(found.get(stage, ())))
-    note.write_text(json.dumps(found, indent=1))
+            try:
+                run(stage, params)
+            finally:  # what a stage that ends with an error has read, it has read
+                found[stage] = sorted(reads | set(found.get(stage, ())))
+                note.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

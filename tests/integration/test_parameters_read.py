@@ -77,7 +77,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
-    """What each stage read over runs of every kind: mini, files with a server and a model folder, the hub."""
+    """What each stage read over runs of every kind: mini, files with a server and a model folder, the hub, launchers."""
     clone = copy(reproduced, tmp_path_factory.mktemp("modes"))
     own_files(clone)
     clone.python("tests.integration.chain", NOTE, "prepare", "generate", "repair", "base", "finetune_2b",
@@ -124,6 +124,16 @@ def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
             },
         )  # fmt: skip
         clone.run("python", *chain, "predict", TINY_KEY="any", **environment)
+        launchers: list[dict[str, Any]] = [
+            {"kind": "torchrun", "processes": 2},
+            # on a CPU, accelerate starts one process of the two asked for, which is refused
+            {"kind": "accelerate", "processes": 2, "config": "two.yaml"},
+        ]
+        (clone.folder / "two.yaml").write_text("distributed_type: 'NO'\nnum_processes: 2\nuse_cpu: true\n")
+        for launch in launchers:
+            change(clone, launch=launch)
+            ended = clone.run("python", *chain, "finetune_2b", check=False, **environment)
+            assert ended.returncode == (launch["kind"] == "accelerate"), ended.stderr
     found = json.loads((clone.folder / NOTE).read_text())
     # the report prints every key: that is no use of it
     return {stage: set(names) for stage, names in found.items() if stage != "report"}
