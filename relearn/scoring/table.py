@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from relearn.records import atomic_write
+from relearn.scoring import plain
+from relearn.scoring.plain import inline
 
 if TYPE_CHECKING:
     from relearn.scoring.evaluation import Evaluation
@@ -49,8 +51,13 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     columns = [*COLUMNS, *(spread if any(spread[0] in row for row in rows) else ())]
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if row.get(key) is None else row[key] for key in columns} for row in rows)
+    writer.writerows({key: _plain(row.get(key)) for key in columns} for row in rows)
     return out.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value as a spreadsheet should take it: a number as it is, a text never as a formula."""
+    return "" if value is None else plain.cell(value) if isinstance(value, str) else value
 
 
 def markdown(found: Evaluation) -> str:
@@ -64,10 +71,10 @@ def markdown(found: Evaluation) -> str:
         turned = _directions(task, found.intervals)
         body = []
         for model in models:
-            body.append([model, *(cell(cells.get((model, metric))) for metric in metrics)])
+            body.append([inline(model), *(cell(cells.get((model, metric))) for metric in metrics)])
             over = [seeds_cell(cells.get((model, metric))) for metric in metrics]
             if any(over):
-                body.append([f"{model}, {seeds['number']} seeds", *(text or "–" for text in over)])
+                body.append([f"{inline(model)}, {seeds['number']} seeds", *(text or "–" for text in over)])
         heads = ["model", *(heading(metric, turned.get(metric)) for metric in metrics)]
         title = f"### {_title(task, found.intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")

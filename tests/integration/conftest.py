@@ -77,8 +77,9 @@ def _source_files() -> list[str]:
 def make(folder: Path, home: Path) -> Clone:
     """The working tree as it stands (committed or not) as a fresh clone with the profile tiny, nothing run yet."""
     for name in _source_files():
-        if name in ("dvc.lock",) or name.startswith(("metrics/", "report/")):
-            continue  # what a run left
+        left_by_a_run = name == "dvc.lock" or name.startswith(("metrics/", "report/"))
+        if left_by_a_run and not name.endswith(".gitignore"):
+            continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "tests" / "profiles" / "tiny.yaml", folder / "profiles" / "tiny.yaml")
