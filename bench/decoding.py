@@ -1,6 +1,6 @@
 """Decoding of the test prompts of three tasks by three models: relearn's way against the original's, in one run.
 
-    nice python -m bench.decoding [--models models] [--data data/predictions] [--sample 4] [--limit N]
+    nice python -m bench.decoding [--models models] [--data data/predictions] [--sample 6] [--limit N]
         [--out bench/out/decoding.json]
 
 Runs on what the chain left: models/{base,2b,2c} and the prompts in data/predictions/base.jsonl. The ways, each in a
@@ -15,7 +15,8 @@ process of its own, one after the other:
 
 A sample is drawn under a seed, evenly over the sorted prompt lengths of each task, and a task's time is its mean
 seconds a prompt times its prompts; the standard error of the total is given beside it. Seconds do not count the
-imports, which every way pays once. All ways decode greedily with the same limits, and their texts are compared with
+imports, which every way pays once; `cpu_seconds` are those of all threads, and `load` is the machine's load average
+before each way, so that a run on a busy machine can be told. All ways decode greedily with the same limits, and their texts are compared with
 those of `ours` on the prompts they share. Peak memory is the process's largest resident set (Linux).
 """
 
@@ -25,6 +26,7 @@ import argparse
 import gc
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import time
@@ -83,6 +85,9 @@ def main() -> None:
         "max_new_tokens": {task: items[0].limit for task, items in setting.prompts.items()},
         "ways": found,
         "times_faster": {way: round(found[way]["seconds"] / total, 1) for way in WAYS[1:]},
+        "times_less_cpu": {
+            way: round(found[way]["cpu_seconds"] / found["ours"]["cpu_seconds"], 1) for way in WAYS[1:]
+        },
         "wanted_over_reload": WANTED,
         "reached": found["reload"]["seconds"] / total >= WANTED,
     }
@@ -94,10 +99,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--data", type=Path, default=Path("data/predictions"))
-    parser.add_argument("--sample", type=int, default=4, help="prompts of each task for the slow ways")
+    parser.add_argument("--sample", type=int, default=6, help="prompts of each task for the slow ways")
     parser.add_argument("--limit", type=int, help="only so many prompts of each task")
     parser.add_argument("--max-new-tokens", type=int, default=120)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument(
+        "--batch-size", type=int, default=224, help="prompts decoded together (224: all of a task)"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("bench/out/decoding.json"))
     return parser.parse_args()
@@ -128,6 +135,19 @@ def _spread(items: list[Item], number: int) -> list[int]:
     return [order[int((part + 0.5) * len(order) / number)] for part in range(number)]
 
 
+class Clock:
+    """Seconds on the wall and of all threads since it was made."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "seconds": round(time.perf_counter() - self.wall, 2),
+            "cpu_seconds": round(time.process_time() - self.cpu, 2),
+        }
+
+
 def _measured(way: str, setting: Setting, result: Any) -> None:
     """Runs one way in this process, and sends its figures and texts."""
     import torch  # noqa: F401
@@ -139,6 +159,7 @@ def _measured(way: str, setting: Setting, result: Any) -> None:
     import peft  # noqa: F401
 
     before = _resident()
+    load = os.getloadavg()[0]
     functions: dict[str, Callable[[Setting], tuple[dict[str, Any], Texts]]] = {
         "ours": _ours,
         "ours_with_likelihood": lambda one: _ours(one, likelihood=True),
@@ -148,7 +169,7 @@ def _measured(way: str, setting: Setting, result: Any) -> None:
     }
     figures, texts = functions[way](setting)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures |= {"peak_memory_mib": round(peak), "of_which_imports_mib": round(before)}
+    figures |= {"peak_memory_mib": round(peak), "of_which_imports_mib": round(before), "load": round(load, 1)}
     result.send((figures, texts))
 
 
@@ -167,7 +188,7 @@ def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], T
         for index, item in enumerate(items)
     ]
     texts: Texts = {}
-    started = time.perf_counter()
+    clock = Clock()
     weights = models.locate(setting.models / "base", setting.models.parent)
     chat = Chat(models.load_tokenizer(weights), "")
     folders = {name: setting.models / name for name in ("2b", "2c")}
@@ -179,7 +200,7 @@ def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], T
             answers = decode(model, chat, [item for *_, item in asked], setting.batch_size, name)
         for (task, index, _), answer in zip(asked, answers, strict=True):
             texts.setdefault(name, {}).setdefault(task, {})[index] = answer.text
-    return {"seconds": round(time.perf_counter() - started, 2), "measured": "all prompts"}, texts
+    return {**clock.figures(), "measured": "all prompts"}, texts
 
 
 def _load(setting: Setting, name: str) -> tuple[Any, Any]:
@@ -224,7 +245,7 @@ def _generate(model: Any, tokenizer: Any, instructions: list[str], limit: int) -
 
 def _batch(setting: Setting) -> tuple[dict[str, Any], Texts]:
     texts: Texts = {}
-    started = time.perf_counter()
+    clock = Clock()
     for name in MODELS:
         model, tokenizer = _load(setting, name)
         for task, items in setting.prompts.items():
@@ -235,38 +256,42 @@ def _batch(setting: Setting) -> tuple[dict[str, Any], Texts]:
                 kept.update(enumerate(done, start))
         del model
         gc.collect()
-    return {"seconds": round(time.perf_counter() - started, 2), "measured": "all prompts"}, texts
+    return {**clock.figures(), "measured": "all prompts"}, texts
 
 
 def _single(setting: Setting, reload: bool) -> tuple[dict[str, Any], Texts]:
     """One prompt at a time on the sample; the seconds are those that all prompts would have taken."""
     texts: Texts = {}
-    seconds = variance = loading = 0.0
+    seconds = variance = loading = cpu = 0.0
     for name in MODELS:
         model, tokenizer = None, None
         if not reload:
-            started = time.perf_counter()
+            clock = Clock()
             model, tokenizer = _load(setting, name)
-            seconds += time.perf_counter() - started
+            took = clock.figures()
+            seconds, cpu = seconds + took["seconds"], cpu + took["cpu_seconds"]
         for task, items in setting.prompts.items():
-            times = []
+            times, spent = [], []
             for index in setting.sample[task]:
-                started = time.perf_counter()
+                clock = Clock()
                 if reload:
                     model, tokenizer = _load(setting, name)
-                    loading += time.perf_counter() - started
+                    loading += time.perf_counter() - clock.wall
                 text = _generate(model, tokenizer, [items[index].instruction], items[index].limit)[0]
-                times.append(time.perf_counter() - started)
+                times.append(time.perf_counter() - clock.wall)
+                spent.append(time.process_time() - clock.cpu)
                 texts.setdefault(name, {}).setdefault(task, {})[index] = text
                 if reload:
                     del model
                     gc.collect()
             seconds += statistics.fmean(times) * len(items)
+            cpu += statistics.fmean(spent) * len(items)
             if len(times) > 1:
                 variance += statistics.variance(times) / len(times) * len(items) ** 2
     sampled = sum(len(indices) for indices in setting.sample.values()) * len(MODELS)
     figures: dict[str, Any] = {
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
         "standard_error": round(variance**0.5, 2),
         "measured": f"extrapolated from {sampled} prompts",
     }
