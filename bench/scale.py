@@ -1,0 +1,287 @@
+"""Time and peak memory of the stages that read rows, at 1,000 to 1,000,000 rows, and how both grow.
+
+    python -m bench.scale                                  # about 10 minutes; scoring to 100,000, generation to 100,000
+    python -m bench.scale --sizes 1000 10000 --parts repair
+
+Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
+  prepare     stages.prepare, from a JSON Lines file of so many reviews (about 300 characters each), all of them used
+  repair      stages.repair, from so many replies, three in ten of them broken
+  scoring     relearn.scoring.evaluate_models on so many answers of each of three models, all metrics of the task but
+              BERTScore, which is a model, with 1,000 bootstrap resamples
+  generation  bench.generation's way `relearn`, against a server that answers at once
+
+Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
+out) and `peak_mb` (of the process, imports included); for each part `exponent`, the slope of log seconds over log rows
+from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "bench" / "out" / "scale.json"
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+MOST = {"prepare": 1_000_000, "repair": 1_000_000, "scoring": 100_000, "generation": 100_000}
+WORDS = [
+    "the",
+    "film",
+    "was",
+    "a",
+    "slow",
+    "careful",
+    "story",
+    "about",
+    "house",
+    "sea",
+    "people",
+    "who",
+    "never",
+    "speak",
+    "and",
+    "one",
+    "long",
+    "winter",
+    "light",
+]
+
+
+def text(rng: random.Random, count: int) -> str:
+    """So many words that read like nothing, and never twice the same."""
+    return " ".join(rng.choices(WORDS, k=count)) + f" {rng.getrandbits(48):x}."
+
+
+def _params(**changes: Any) -> Any:
+    """The parameters of the profile `files`, some groups changed."""
+    from relearn.params import load
+
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(ROOT / "profiles", Path(name) / "profiles")
+        (Path(name) / "params.yaml").write_text("profile: files\nlr: 0.001\nseed: 7\n")
+        params = load(Path(name))
+    return params.model_copy(update=changes)
+
+
+def prepare(rows: int, folder: Path) -> Callable[[], object]:
+    """The stage over a file of so many reviews, nine tenths of them for training."""
+    from relearn.params.groups import Counts
+    from stages import paths
+    from stages import prepare as stage
+
+    rng = random.Random(rows)
+    source = folder / "sources" / "files"
+    shutil.copytree(ROOT / "data" / "sources" / "files", source)
+    (source / "reviews.csv").unlink()
+    with open(source / "reviews.jsonl", "w") as file:
+        for number in range(rows):
+            row = {"review": text(rng, 55), "sentiment": ("positive", "negative")[number % 2]}
+            file.write(json.dumps(row) + "\n")
+    params = _params()
+    reviews = params.prepare.source.reviews.model_copy(update={"path": "reviews.jsonl"})
+    group = params.prepare.model_copy(
+        update={
+            "source": params.prepare.source.model_copy(update={"reviews": reviews}),
+            "reviews": Counts(train=rows * 9 // 10, val=rows // 100, test=rows * 9 // 100),
+            "near_duplicates": None,
+        }
+    )
+    paths.SOURCES = folder / "sources"
+    paths.REVIEWS, paths.ORIGINAL = folder / "reviews.jsonl", folder / "original.jsonl"
+    paths.METRICS = folder / "metrics"
+    return lambda: stage.work(params.model_copy(update={"prepare": group}))
+
+
+def _reply(rng: random.Random, number: int) -> str:
+    """An answer as teachers send them: seven in ten whole, the others with one of three common faults."""
+    agree, disagree = f"I agree, {text(rng, 25)}", f"I disagree, {text(rng, 25)}"
+    whole = json.dumps({"agree": agree, "disagree": disagree})
+    return {
+        7: f"```json\n{whole}\n```",
+        8: f"Here you are: {whole} I hope it helps.",
+        9: whole.replace("I agree,", 'I "agree",'),
+    }.get(number % 10, whole)
+
+
+def repair(rows: int, folder: Path) -> Callable[[], object]:
+    """The stage over so many replies, each to a review of its own."""
+    from relearn.records import Reply, Review, write_jsonl
+    from stages import paths
+    from stages import repair as stage
+
+    rng = random.Random(rows)
+    paths.ROOT, paths.REVIEWS, paths.REPLIES = folder, folder / "reviews.jsonl", folder / "replies.jsonl"
+    paths.INSTRUCTIONS, paths.QUARANTINE = folder / "instructions.jsonl", folder / "quarantine.jsonl"
+    paths.METRICS = folder / "metrics"
+    write_jsonl(
+        paths.REVIEWS,
+        (
+            Review(id=f"r{number:07d}", text=text(rng, 55), label="positive", split="train")
+            for number in range(rows)
+        ),
+    )
+    write_jsonl(
+        paths.REPLIES,
+        (
+            Reply(
+                id=f"r{number:07d}", content=_reply(rng, number), finish_reason="stop",
+                model="bench", usage=None, request="0" * 64,
+            )
+            for number in range(rows)
+        ),
+    )  # fmt: skip
+    params = _params()
+    return lambda: stage.work(params)
+
+
+def scoring(rows: int, folder: Path) -> Callable[[], object]:
+    """So many answers of each of three models to the general task, in clusters of four."""
+    from relearn.records import Prediction
+    from relearn.scoring import evaluation, metrics, tasks
+
+    rng = random.Random(rows)
+    references = [text(rng, 20) for _ in range(rows)]
+
+    def answers(kept: float) -> list[Prediction]:
+        return [
+            Prediction(
+                id=f"g{number}", task="general", group=f"c{number // 4}", prompt="Say it.", reference=reference,
+                prediction=reference if rng.random() < kept else text(rng, 20), finish_reason="stop",
+                nll=rng.uniform(20, 60), bytes=len(reference),
+            )
+            for number, reference in enumerate(references)
+        ]  # fmt: skip
+
+    predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
+    params = _params().eval_3a.model_copy(update={"execute": "off", "resamples": 1000})
+    # No model: exact match stands twice in the list of metrics, and no encoder is loaded.
+    metrics.BertScore = lambda encoder: metrics.ExactMatch()  # type: ignore[assignment, misc]
+    for module in (evaluation, tasks):
+        vars(module)["Encoder"] = lambda *_: None
+    return lambda: evaluation.evaluate_models(predictions, {}, params, 7, ("general",))
+
+
+PARTS: dict[str, Callable[[int, Path], Callable[[], object]]] = {
+    "prepare": prepare,
+    "repair": repair,
+    "scoring": scoring,
+}
+
+
+def one(part: str, rows: int) -> dict[str, Any]:
+    """One part at one size, in this process."""
+    with tempfile.TemporaryDirectory() as name:
+        work = PARTS[part](rows, Path(name))
+        made = resource.getrusage(resource.RUSAGE_SELF)
+        started = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - started
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime - made.ru_utime - made.ru_stime, 3),
+        "peak_mb": round(used.ru_maxrss / 1024),
+        "peak_before_mb": round(made.ru_maxrss / 1024),
+    }
+
+
+def measured(part: str, rows: int) -> dict[str, Any]:
+    """One part at one size, in a process of its own."""
+    if part == "generation":
+        command = ["bench.generation", "--requests", str(rows), "--latency", "0", "--only", "relearn"]
+    else:
+        command = ["bench.scale", "--one", part, str(rows)]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"scale: {part} at {rows:,} rows failed")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if part == "generation":
+        found = {
+            "seconds": found["seconds"],
+            "cpu_seconds": round(found["cpu_ms_per_request"] * rows / 1000, 2),
+            "peak_mb": found["peak_mb"],
+        }
+    return {"rows": rows, **found}
+
+
+def growth(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """The exponent of time from the second size on (the first is mostly start-up), and the memory of a thousand rows."""
+    if len(runs) < 2:
+        return {}
+    later = runs[1:] if len(runs) > 2 else runs
+    pairs = [(math.log(run["rows"]), math.log(run["seconds"])) for run in later]
+    mean_x = sum(x for x, _ in pairs) / len(pairs)
+    mean_y = sum(y for _, y in pairs) / len(pairs)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in pairs) / sum((x - mean_x) ** 2 for x, _ in pairs)
+    last, before = runs[-1], runs[-2]
+    thousands = (last["rows"] - before["rows"]) / 1000
+    return {
+        "exponent": round(slope, 2),
+        "mb_a_1000_rows": round((last["peak_mb"] - before["peak_mb"]) / thousands, 3),
+    }
+
+
+def table(found: dict[str, Any]) -> Iterator[str]:
+    """The lines of the table in docs/benchmarks.md."""
+    sizes = sorted({run["rows"] for part in found.values() for run in part["runs"]})
+    yield (
+        "| part | "
+        + " | ".join(f"{rows:,} rows" for rows in sizes)
+        + " | time grows as | memory a 1,000 rows |"
+    )
+    yield "| --- |" + " --- |" * (len(sizes) + 2)
+    for name, part in found.items():
+        by_size = {run["rows"]: run for run in part["runs"]}
+        cells = [
+            f"{by_size[rows]['seconds']:.1f} s, {by_size[rows]['peak_mb']:,} MB"
+            if rows in by_size
+            else "not run"
+            for rows in sizes
+        ]
+        yield (
+            f"| {name} | "
+            + " | ".join(cells)
+            + f" | rows^{part['exponent']:.2f} | {part['mb_a_1000_rows']:.2f} MB |"
+        )
+
+
+def main() -> None:
+    """Measures and writes the table's figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--parts", nargs="+", choices=MOST, default=list(MOST))
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one(options.one[0], int(options.one[1]))))
+        return
+    found: dict[str, Any] = {}
+    for part in options.parts:
+        runs = []
+        for rows in sorted(options.sizes):
+            if rows <= MOST[part]:
+                runs.append(measured(part, rows))
+                print(part, json.dumps(runs[-1]), flush=True)
+        found[part] = {"runs": runs, **growth(runs)}
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(table(found)))
+
+
+if __name__ == "__main__":
+    main()

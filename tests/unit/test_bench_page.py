@@ -1,0 +1,68 @@
+"""docs/benchmarks.md is made from JSON: every row has its ratio, and what was not run says why."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+from bench import all as every
+from bench import scale
+
+FOUND = {
+    "generation": {
+        "ways": {
+            "relearn": [{"requests": 5000, "seconds": 25.0, "whole_share": 0.9}] * 3,
+            "bare": [{"requests": 5000, "seconds": 25.0, "whole_share": 0.9}],
+            "one-by-one": [{"requests": 100, "seconds": 31.0, "whole_share": 0.9}],
+        },
+        "reasons": {"distilabel": "cannot be installed: no such version"},
+    },
+    "repair_fidelity": {
+        "texts": 20000,
+        "repair": {"all": {"exact": 99, "recoverable": 100}},
+        "json_repair": {"all": {"exact": 66, "recoverable": 100, "wrong": 7}},
+    },
+    "scoring": {
+        "seconds": {"relearn": 10, "original": 55, "with_intervals": 20},
+        "ratio": 5.5,
+        "answers": 2034,
+    },
+}
+
+
+def write(folder: Path) -> None:
+    for name, value in FOUND.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+
+
+def test_the_page_has_ratios_and_reasons(tmp_path: Path) -> None:
+    write(tmp_path)
+    text = every.page(tmp_path, {"tuning": "No module named trl"})
+    assert (
+        "| generation, the one-by-one loop | 200 requests/s, 90% of the ideal | 3 requests/s | 62.0 |" in text
+    )
+    assert (
+        "distilabel 1.5.3 | 200 requests/s, 90% of the ideal | not run: cannot be installed: no such version | – |"
+        in text
+    )
+    assert "| repair, json_repair (20,000 broken texts): fields exact | 99.00% | 66.00% | 1.50 |" in text
+    assert "| scoring of 2,034 answers, the original's way | 10.0 s | 55.0 s | 5.5 |" in text
+    assert "| tuning | not run: No module named trl | | – |" in text
+    assert "| decoding | not run: nothing in bench/out/ | | – |" in text
+    for row in every.ROWS:
+        assert f"| {row.name} | `python -m " in text
+
+
+def test_no_host_is_named() -> None:
+    assert platform.node() not in every.machine().replace(platform.machine(), "")
+
+
+def test_growth_is_fitted_from_the_second_size_on() -> None:
+    runs = [
+        {"rows": rows, "seconds": seconds, "peak_mb": 50 + rows // 1000}
+        for rows, seconds in ((1000, 9.0), (10_000, 1.0), (100_000, 10.0), (1_000_000, 100.0))
+    ]
+    assert scale.growth(runs) == {"exponent": 1.0, "mb_a_1000_rows": 1.0}
+    lines = list(scale.table({"repair": {"runs": runs, **scale.growth(runs)}}))
+    assert lines[2].endswith("| 100.0 s, 1,050 MB | rows^1.00 | 1.00 MB |")
