@@ -18,7 +18,7 @@ RUN := $(VENV)/.relearn-requirements
 DEV := $(VENV)/.relearn-requirements-dev
 
 # The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
-RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2 2e-2
+RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
 .PHONY: help check identity repro sweep test test-slow lint docs clean
 
