@@ -20,7 +20,7 @@ DEV := $(VENV)/.relearn-requirements-dev
 # The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
-.PHONY: help check identity repro sweep test test-slow lint docs clean
+.PHONY: help check identity repro sweep verify bench test test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,7 @@ identity:
 
 repro: $(RUN) identity  ## run the chain (what changed of it), then print the 3a table
 	@python -m stages.parameters
+	@python -m stages.cache
 	dvc repro
 	@cat report/table_3a.md
 
@@ -62,6 +63,12 @@ sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run the
 	done
 	dvc exp run --run-all
 	python -m stages.frontier --markdown
+
+verify: $(RUN)  ## run the chain in two fresh clones and compare every output, byte for byte
+	python -m tests.verify
+
+bench: $(DEV)  ## every benchmark beside its peers, and docs/benchmarks.md from them
+	python -m bench.all
 
 test: $(DEV)  ## the tests that take minutes, fast ones first
 	python -m pytest
