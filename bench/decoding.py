@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="only so many prompts of each task")
     parser.add_argument("--max-new-tokens", type=int, default=120)
     parser.add_argument(
-        "--batch-size", type=int, default=224, help="prompts decoded together (224: all of a task)"
+        "--batch-size", type=int, default=256, help="prompts decoded together (256: all of a task)"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("bench/out/decoding.json"))
