@@ -53,10 +53,12 @@ def read(document: Any, profile: str | None = None) -> list[Trial]:
     there is none.
     """
     found: dict[tuple[Any, ...], Trial] = {}
-    for name, data in _experiments(document):
+    for name, data, past in _experiments(document):
         for trial in _trials(name, data):
             if profile is not None and trial.profile != profile:
                 continue
+            if past and any((trial.model, trial.setting) == (model, setting) for model, setting, *_ in found):
+                continue  # an earlier state of the code, not another setting
             same = (trial.model, trial.setting, trial.new, trial.forgetting)
             found.setdefault(same, trial)
     if not found:
@@ -65,8 +67,8 @@ def read(document: Any, profile: str | None = None) -> list[Trial]:
     return sorted(found.values(), key=lambda trial: (trial.setting, MODELS.index(trial.model)))
 
 
-def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(name, data) of the experiments, then of the workspace and the commits, which repeat an experiment's numbers.
+def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """(name, data, whether it is a commit) of the experiments, then of the workspace and the commits.
 
     Those without data (failed, or still queued) are passed over.
     """
@@ -74,10 +76,11 @@ def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for group in state.get("experiments") or []:
             for one in group.get("revs", []):
                 if one.get("data"):
-                    yield one.get("name") or group.get("name") or one["rev"][:7], one["data"]
+                    yield one.get("name") or group.get("name") or one["rev"][:7], one["data"], False
     for state in document:
         if state.get("data"):
-            yield "workspace" if state["rev"] == "workspace" else state["rev"][:7], state["data"]
+            here = state["rev"] == "workspace"
+            yield "workspace" if here else state["rev"][:7], state["data"], not here
 
 
 def _trials(name: str, data: Mapping[str, Any]) -> Iterator[Trial]:

@@ -96,6 +96,14 @@ def test_nothing_on_the_frontier_is_beaten_and_everything_else_is() -> None:
         assert (trial in best) != any(beats(other, trial) for other in trials)
 
 
+def test_a_commit_of_earlier_code_does_not_stand_beside_the_same_setting() -> None:
+    past = {"rev": "9" * 40, "name": None, "data": data(0.005, 0.1, 0.1), "experiments": None}
+    alone = {"rev": "8" * 40, "name": None, "data": data(0.007, 0.1, 0.1), "experiments": None}
+    plain = frontier.read(shown())
+    assert frontier.read([*shown(), past]) == plain
+    assert len(frontier.read([*shown(), alone])) == len(plain) + 2
+
+
 def test_without_experiments_it_says_what_to_run() -> None:
     with pytest.raises(InputError, match="profile llama2-7b; run `dvc repro`, or `make sweep`"):
         frontier.read(shown(), "llama2-7b")
