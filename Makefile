@@ -40,7 +40,7 @@ check: $(RUN)  ## say whether params.yaml and its profile are sound, without run
 	python -m stages.parameters
 
 # `dvc exp run` puts work aside in git stashes, which need a name; without one, this clone gets its own.
-identity:
+identity:  ## give this clone a git name for experiments, where git has none
 	@git rev-parse --git-dir >/dev/null 2>&1 || exit 0; \
 	if [ -z "$$(git config user.name)$$GIT_COMMITTER_NAME" ]; then \
 	  git config user.name "relearn user" && git config user.email "relearn@localhost" && \

@@ -22,6 +22,7 @@ def work(params: Params) -> dict[str, Any]:
 
 def _round(params: Params, further: int | None, finished: list[Path]) -> dict[str, Any]:
     start = paths.adapter("2b", further)
+    weights = sorted(file for file in start.iterdir() if file.is_file()) if start.is_dir() else []
     code = corpus.code_to_learn()
     count = max(1, round(len(code) * params.finetune_2c.share))
     pairs = random.Random(params.seed).sample(code, count)
@@ -35,12 +36,7 @@ def _round(params: Params, further: int | None, finished: list[Path]) -> dict[st
         lr=params.lr,
         epochs=params.finetune.epochs_2c,
         target=paths.adapter("2c", further),
-        inputs=[
-            paths.INSTRUCTIONS,
-            paths.ORIGINAL,
-            paths.MODELS / "base",
-            *(file for file in sorted(start.iterdir()) if file.is_file()),
-        ],
+        inputs=[paths.INSTRUCTIONS, paths.ORIGINAL, paths.MODELS / "base", *weights],
         further=further,
         finished=finished,
     )

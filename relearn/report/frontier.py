@@ -63,7 +63,10 @@ def read(document: Any, profile: str | None = None) -> list[Trial]:
             found.setdefault(same, trial)
     if not found:
         which = f" of profile {profile}" if profile else ""
-        raise InputError(f"no finished experiment{which}; run `dvc repro`, or `make sweep` for several rates")
+        raise InputError(
+            f"no finished experiment{which} whose base scores on {OLD}: none has run (run `dvc repro`, or `make sweep` "
+            f"for several rates), or base scores nothing on {OLD}, so that there is nothing to forget"
+        )
     return sorted(found.values(), key=lambda trial: (trial.setting, MODELS.index(trial.model)))
 
 

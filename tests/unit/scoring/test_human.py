@@ -12,7 +12,9 @@ SEED = 7
 
 
 def evaluation() -> Evaluation:
-    return Evaluation({m: {} for m in ("base", "2b", "2c")}, {"tasks": {}}, {}, [], [])
+    return Evaluation(
+        {m: {} for m in ("base", "2b", "2c")}, {"tasks": {}, "claim": "these checkpoints"}, {}, [], []
+    )
 
 
 def write(folder: Path, raters: int, score: dict[str, int]) -> None:
