@@ -105,7 +105,10 @@ def test_a_commit_of_earlier_code_does_not_stand_beside_the_same_setting() -> No
 
 
 def test_without_experiments_it_says_what_to_run() -> None:
-    with pytest.raises(InputError, match="profile llama2-7b; run `dvc repro`, or `make sweep`"):
+    with pytest.raises(
+        InputError,
+        match="profile llama2-7b whose base scores on code: none has run \\(run `dvc repro`, or `make sweep`",
+    ):
         frontier.read(shown(), "llama2-7b")
     with pytest.raises(InputError, match="dvc repro"):
         frontier.read([{"rev": "workspace", "data": {"params": {}, "metrics": {}}}])
