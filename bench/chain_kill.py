@@ -34,6 +34,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
+from stages import die_with_parent
 from tests.integration.conftest import Clone, copy, make
 from tests.verify import compare, files
 
@@ -142,6 +143,7 @@ class Run:
         self._process = subprocess.Popen(
             ["dvc", "repro"], cwd=clone.folder, env={**clone.environment, MARK: self.mark},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=die_with_parent,  # it goes with this command, should that be stopped
         )  # fmt: skip
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -12,7 +12,8 @@ Parts, each size in a process of its own that calls the stage's own function in 
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
 out) and `peak_mb` (of the process, imports included); for each part `exponent`, the slope of log seconds over log rows
-from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in.
+from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in; figures of other sizes and parts that stand in the
+file stay, so that it can be made bit by bit.
 """
 
 from __future__ import annotations
@@ -251,11 +252,10 @@ def table(found: dict[str, Any]) -> Iterator[str]:
             else "not run"
             for rows in sizes
         ]
-        yield (
-            f"| {name} | "
-            + " | ".join(cells)
-            + f" | rows^{part['exponent']:.2f} | {part['mb_a_1000_rows']:.2f} MB |"
-        )
+        grows = "– | –"
+        if "exponent" in part:
+            grows = f"rows^{part['exponent']:.2f} | {part['mb_a_1000_rows']:.2f} MB"
+        yield f"| {name} | " + " | ".join(cells) + f" | {grows} |"
 
 
 def main() -> None:
@@ -270,16 +270,16 @@ def main() -> None:
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]))))
         return
-    found: dict[str, Any] = {}
-    for part in options.parts:
-        runs = []
-        for rows in sorted(options.sizes):
-            if rows <= MOST[part]:
-                runs.append(measured(part, rows))
-                print(part, json.dumps(runs[-1]), flush=True)
-        found[part] = {"runs": runs, **growth(runs)}
+    found: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    for part in options.parts:
+        for rows in sorted(size for size in options.sizes if size <= MOST[part]):
+            run = measured(part, rows)
+            print(part, json.dumps(run), flush=True)
+            others = [each for each in found.get(part, {}).get("runs", ()) if each["rows"] != rows]
+            runs = sorted([*others, run], key=lambda each: each["rows"])
+            found[part] = {"runs": runs, **growth(runs)}
+            OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(found)))
 
 
