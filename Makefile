@@ -20,10 +20,10 @@ DEV := $(VENV)/.relearn-requirements-dev
 # The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
-.PHONY: help check identity repro sweep verify bench test test-slow lint docs clean
+.PHONY: help check identity repro sweep verify bench test test-commands test-slow lint docs clean
 
 help:  ## this list
-	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +72,10 @@ bench: $(DEV)  ## every benchmark beside its peers, and docs/benchmarks.md from 
 
 test: $(DEV)  ## the tests that take minutes, fast ones first
 	python -m pytest
+
+test-commands: $(DEV)  ## the documented commands in scratch clones, what re-runs what, and dead keys (minutes)
+	python -m pytest -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
+	  tests/integration/test_parameters_read.py
 
 test-slow: $(DEV)  ## the tests marked slow
 	python -m pytest -m slow --timeout 1800
