@@ -1,6 +1,6 @@
 """Time and peak memory of the stages that read rows, at 1,000 to 1,000,000 rows, and how both grow.
 
-    python -m bench.scale                                  # about 10 minutes; scoring to 100,000, generation to 100,000
+    python -m bench.scale                                  # about 20 minutes; scoring and generation to 100,000
     python -m bench.scale --sizes 1000 10000 --parts repair
 
 Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
