@@ -102,7 +102,7 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
         write_curves("base", [])
         return {}
     try:
-        return finetune_round(
+        return launch.by_workers(params, "base") or finetune_round(
             params,
             name="base",
             pairs=corpus.code_to_learn(),

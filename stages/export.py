@@ -7,7 +7,6 @@ Nothing is uploaded; docs/experiments.md gives the commands that do it.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import Any
 from relearn.params import Params
 from relearn.params.groups import EmbeddedTeacher
 from relearn.progress import say
-from relearn.records import InputError, Instruction, atomic_write, read_jsonl, write_json
+from relearn.records import Instruction, atomic_write, read_jsonl, write_json
 from relearn.report import cards
 from relearn.report.analysis import analyse
 from stages import paths
+from stages.report import document
 from stages.run import main
 
 TARGET = paths.ROOT / "export"
@@ -53,8 +53,8 @@ def _dataset(params: Params) -> int:
         source=_source(params),
         prompt=(paths.PROMPTS / f"{params.generate.prompt}.j2").read_text(encoding="utf-8"),
         temperature=params.generate.temperature,
-        repair=_json(paths.METRICS / "repair.json"),
-        generate=_json(paths.METRICS / "generate.json"),
+        repair=document(paths.METRICS / "repair.json"),
+        generate=document(paths.METRICS / "generate.json"),
     )
     with atomic_write(folder / "README.md") as file:
         file.write(cards.dataset_card(facts))
@@ -74,12 +74,12 @@ def _source(params: Params) -> str:
 
 def _adapter(params: Params, name: str) -> None:
     """The adapter, its config naming the base as others will find it, and its card."""
-    described = _json(paths.MODELS / "base" / "base.json")
+    described = document(paths.MODELS / "base" / "base.json")
     hub = described["kind"] == "hub"
     base = described["repository"] if hub else "base"
     folder = _fresh(name)
     shutil.copytree(paths.adapter(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("seeds"))
-    config = _json(folder / "adapter_config.json")
+    config = document(folder / "adapter_config.json")
     write_json(
         folder / "adapter_config.json",
         config | {"base_model_name_or_path": base, "revision": described.get("commit")},
@@ -87,17 +87,17 @@ def _adapter(params: Params, name: str) -> None:
     if not hub:
         own = paths.MODELS / "base" if described["kind"] == "scratch" else paths.ROOT / described["path"]
         shutil.copytree(own, _fresh("base"), dirs_exist_ok=True)
-    intervals = _json(paths.METRICS / "intervals.json")
+    intervals = document(paths.METRICS / "intervals.json")
     facts = cards.ModelFacts(
         model=name,
         base=base,
         hub=hub,
         commit=described.get("commit"),
-        provenance=_json(folder / "provenance.json"),
+        provenance=document(folder / "provenance.json"),
         lora=params.finetune.lora.model_dump(),
         table=(paths.REPORT / "table_3a.md").read_text(encoding="utf-8"),
         intervals=intervals,
-        analysis=analyse(intervals, _json(paths.METRICS / "probe_3b.json")),
+        analysis=analyse(intervals, document(paths.METRICS / "probe_3b.json")),
     )
     with atomic_write(folder / "README.md") as file:
         file.write(cards.model_card(facts))
@@ -109,13 +109,6 @@ def _fresh(name: str) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        raise InputError(f"{file.relative_to(paths.ROOT)}: missing or not JSON; run dvc repro") from None
 
 
 if __name__ == "__main__":

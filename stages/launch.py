@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 from relearn.params import Params
-from relearn.params.groups import SingleLaunch, TorchrunLaunch
+from relearn.params.groups import AccelerateLaunch, SingleLaunch, TorchrunLaunch
 from relearn.records import InputError
 from stages import paths
 
@@ -34,25 +35,27 @@ def processes(params: Params) -> int:
     return 1 if isinstance(params.launch, SingleLaunch) else params.launch.processes
 
 
-def needed(params: Params) -> bool:
-    """Workers are to be started from here. Raises InputError in a worker whose company is not the profile's."""
+def by_workers(params: Params, stage: str) -> dict[str, Any] | None:
+    """Has workers do the stage where the profile asks for them: starts them, waits, and returns the run's facts.
+
+    None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when its
+    company is not the profile's.
+    """
     if isinstance(params.launch, SingleLaunch):
-        return False
+        return None
     if not inside():
-        return True
+        _start(params.launch, params.compute.threads, stage)
+        return {"processes": processes(params)}
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != params.launch.processes:
         raise InputError(
             f"launch.processes: {params.launch.processes} processes are asked for, {found} started; make "
             "num_processes of accelerate's configuration the same, or use kind torchrun"
         )
-    return False
+    return None
 
 
-def run(params: Params, stage: str) -> None:
-    """Starts the workers of a stage and waits for them. Raises InputError when one of them fails."""
-    launch = params.launch
-    assert not isinstance(launch, SingleLaunch)
+def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str) -> None:
     if isinstance(launch, TorchrunLaunch):
         command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
     else:
@@ -64,7 +67,7 @@ def run(params: Params, stage: str) -> None:
             )
         processes = f"--num_processes={launch.processes}"
         command = ["accelerate.commands.launch", "--config_file", str(config), processes]
-    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(params.compute.threads)}
+    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-m", *command, "-m", f"stages.{stage}"],
         cwd=paths.ROOT, env=environment, check=False,

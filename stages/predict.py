@@ -55,17 +55,7 @@ def work(params: Params) -> Facts:
 
 def _rows(prompts: list[Prompt], answers: list[Answer]) -> Iterator[Prediction]:
     for (identity, task, group, item), answer in zip(prompts, answers, strict=True):
-        yield Prediction(
-            id=identity,
-            task=task,
-            group=group,
-            prompt=item.instruction,
-            reference=item.reference,
-            prediction=answer.text,
-            finish_reason=answer.finish_reason,
-            nll=None if answer.nll is None else round(answer.nll, 4),
-            bytes=None if item.reference is None else len(item.reference.encode()),
-        )
+        yield answer.predicted(identity, task, group, item.instruction, item.reference)
 
 
 def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, int | None, list[Answer]]]:

@@ -86,10 +86,8 @@ def _material(params: Params) -> Material:
 
 def _setting(params: Params) -> Iterator[str]:
     """What a reader who was only mailed the page must know before believing it."""
-    model, rate = (
-        params.base.model,
-        f"tuned by LoRA (rank {params.finetune.lora.rank}, learning rate {params.lr:g})",
-    )
+    model = params.base.model
+    rate = f"tuned by LoRA (rank {params.finetune.lora.rank}, learning rate {params.lr:g})"
     if isinstance(model, ScratchBase):
         yield (
             f"A small demonstration: base is a Llama of {model.layers} layers, {model.hidden} wide, trained from "
@@ -102,7 +100,11 @@ def _setting(params: Params) -> Iterator[str]:
 
 
 def _json(name: str) -> Any:
-    file = paths.METRICS / name
+    return document(paths.METRICS / name)
+
+
+def document(file: Path) -> Any:
+    """A JSON file that another stage wrote. Raises InputError when there is none."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

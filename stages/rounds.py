@@ -35,9 +35,8 @@ def each_seed(
     `finetune_round`'s `finished`. Checkpoints stay until the last round is written: dvc removes the outputs of a
     stage that was killed, and its earlier rounds are then found trained.
     """
-    if launch.needed(params):
-        launch.run(params, name)
-        return {"processes": launch.processes(params)}
+    if (facts := launch.by_workers(params, name)) is not None:
+        return facts
     finished: list[Path] = []
     facts = one(params, None, finished)
     for seed in params.seeds:
@@ -63,15 +62,12 @@ def finetune_round(
     """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
 
     `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts. Where
-    the profile asks for several processes, the stage is started again in each, and they come here.
+    the profile asks for several processes (`launch.by_workers`), each of them comes here.
 
     `further` is the seed of a round that is run again with another one; its losses go into `target`. The checkpoints
     are removed at the end, or, where `finished` is given, their folder is added to it.
     """
     label = name if further is None else f"{name}, seed {further}"
-    if launch.needed(params):
-        launch.run(params, name)
-        return {"processes": launch.processes(params)}
     models.settle(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
     weights = models.locate(base, paths.ROOT)

@@ -44,29 +44,9 @@ def predictions(
     """The answers to `items`, as the records that are scored."""
     answered, probed = answers[: len(rows)], answers[len(rows) :]
     for row, answer in zip(rows, answered, strict=True):
-        yield Prediction(
-            id=row.id,
-            task=row.task,
-            group=row.group,
-            prompt=row.instruction,
-            reference=row.reference,
-            prediction=answer.text,
-            finish_reason=answer.finish_reason,
-            nll=None if answer.nll is None else round(answer.nll, 4),
-            bytes=None if row.reference is None else len(row.reference.encode()),
-        )
+        yield answer.predicted(row.id, row.task, row.group, row.instruction, row.reference)
     for probe, answer in zip(probes, probed, strict=True):
-        yield Prediction(
-            id=probe.id,
-            task="probe",
-            group=probe.kind,
-            prompt=probe.instruction,
-            reference=None,
-            prediction=answer.text,
-            finish_reason=answer.finish_reason,
-            nll=None,
-            bytes=None,
-        )
+        yield answer.predicted(probe.id, "probe", probe.kind, probe.instruction, None)
 
 
 def decode_here(
@@ -122,7 +102,7 @@ def _adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source
         try:
             # One by one, so that the message can name the adapter; the first wraps the model.
             if hasattr(model, "peft_config"):
-                model.load_adapter(str(folder), adapter_name=role)
+                models.add_adapter(model, role, folder)
             else:
                 model = models.load_adapters(model, {role: folder})
         except torch.OutOfMemoryError:
@@ -133,8 +113,6 @@ def _adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source
                 f"{sources[role].given}: the adapter does not fit {sources['base'].given} "
                 f"({' '.join(lines[:2])[:200]}); give the base that it was trained on"
             ) from None
-    model.eval()
-    model.requires_grad_(False)
     return model
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relearn.corpora.files import FileTable
+from relearn.corpora.instructions import assertions
 from relearn.records import InputError
 
 Name = Literal["old", "new"]
@@ -117,13 +118,14 @@ def _row(where: str, number: int, cells: Mapping[str, Any], task: Name) -> Row:
         extra = _text(where, cells, "input")
         bare = extra is None or extra.strip().casefold() in NO_INPUT
         instruction = alone if bare else f"{alone}\n\n{extra}"
+    tests = _cell(cells, "tests")
     return Row(
         id=f"{task}/{_scalar(where, cells, 'id') or number}",
         task=task,
         group=_scalar(where, cells, "group") or " ".join(alone.split()).casefold(),
         instruction=instruction,
         reference=reference if reference and reference.strip() else None,
-        tests=_tests(where, cells),
+        tests=tuple(assertions(tests, f"{where}: {_name(cells, 'tests')}")) if tests is not None else (),
     )
 
 
@@ -151,24 +153,6 @@ def _scalar(where: str, cells: Mapping[str, Any], field: str) -> str:
     raise InputError(
         f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected"
     )
-
-
-def _tests(where: str, cells: Mapping[str, Any]) -> tuple[str, ...]:
-    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test."""
-    value = _cell(cells, "tests")
-    if isinstance(value, str):
-        try:
-            listed = json.loads(value)
-        except ValueError:
-            listed = None
-        value = listed if isinstance(listed, list) else [value]
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
-        raise InputError(
-            f"{where}: {_name(cells, 'tests')} does not hold Python assertions; write a list of strings, or one string"
-        )
-    return tuple(test for test in value if test.strip())
 
 
 def _turns(where: str, messages: Any) -> tuple[str, str | None]:

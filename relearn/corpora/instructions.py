@@ -67,7 +67,11 @@ def instructions(
                 task=task,
                 instruction=prompt,
                 response=response,
-                tests=_tests(reading, number, row, tests),
+                tests=(
+                    []
+                    if tests is None
+                    else assertions(row[tests], f"{reading.table.where(number)}: column {tests!r}")
+                ),
                 group=name,
                 split="train",
             )
@@ -103,9 +107,11 @@ def _prompt(reading: Reading, number: int, row: Row, column: str | None, instruc
     return None if extra is None else f"{instruction}\n\n{extra}"
 
 
-def _tests(reading: Reading, number: int, row: Row, column: str | None) -> list[str]:
-    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test."""
-    value = None if column is None else row[column]
+def assertions(value: Any, where: str) -> list[str]:
+    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test.
+
+    None holds none. Raises InputError, which begins with `where`, for anything else.
+    """
     if value is None:
         return []
     if isinstance(value, str):
@@ -115,10 +121,7 @@ def _tests(reading: Reading, number: int, row: Row, column: str | None) -> list[
             listed = None
         value = listed if isinstance(listed, list) else [value]
     if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
-        raise InputError(
-            f"{reading.table.where(number)}: column {column!r} does not hold Python assertions; "
-            "write a list of strings, or one string"
-        )
+        raise InputError(f"{where} does not hold Python assertions; write a list of strings, or one string")
     return [test for test in value if test.strip()]
 
 

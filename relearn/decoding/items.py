@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
+from relearn.records import Prediction, Task
 
 Strategy = Greedy | Beam | Sampled | TopK
 
@@ -29,3 +30,19 @@ class Answer:
     text: str
     finish_reason: Literal["stop", "length"]
     nll: float | None
+
+    def predicted(
+        self, identity: str, task: Task, group: str, prompt: str, reference: str | None
+    ) -> Prediction:
+        """The record that is scored."""
+        return Prediction(
+            id=identity,
+            task=task,
+            group=group,
+            prompt=prompt,
+            reference=reference,
+            prediction=self.text,
+            finish_reason=self.finish_reason,
+            nll=None if self.nll is None else round(self.nll, 4),
+            bytes=None if reference is None else len(reference.encode()),
+        )

@@ -82,7 +82,7 @@ class Journal:
                     f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); end it"
                 ) from None
             if _is_full(error, self.path):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from None
+                raise _no_space(self.path) from None
             raise InputError(
                 f"{self.path}: not a journal ({error}); move the file away, or name another"
             ) from None
@@ -137,7 +137,7 @@ class Journal:
                 raise
             full = True  # the claims end by themselves, with this process
         if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
+            raise _no_space(self.path) from error
 
     def close(self) -> None:
         """Frees this holder's claims and closes the file."""
@@ -282,6 +282,10 @@ def _is_full(error: sqlite3.Error, path: Path) -> bool:
     return code == sqlite3.SQLITE_FULL or (
         code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < ROOM
     )
+
+
+def _no_space(path: Path) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _columns(answer: Answer) -> tuple[Any, ...]:

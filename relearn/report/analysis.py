@@ -61,16 +61,21 @@ def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis
     return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations)
 
 
-def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
-    citations = Citations()
-    environment = Environment(
+def markdown_templates() -> Environment:
+    """The package's templates that give Markdown; a page escapes what it takes from them."""
+    return Environment(
         loader=PackageLoader("relearn.report"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # Markdown; the page escapes what it takes from here
+        autoescape=False,
         keep_trailing_newline=True,
     )
+
+
+def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
+    citations = Citations()
+    environment = markdown_templates()
     environment.filters |= citations.filters()
     environment.filters |= {"inline": inline, "quoted": quoted, "fenced": fenced}
     text = environment.get_template(name).render(**facts)

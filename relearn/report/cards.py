@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from relearn.report import words
-from relearn.report.analysis import Analysis
+from relearn.report.analysis import Analysis, markdown_templates
 from relearn.report.verdicts import changes
 from relearn.scoring.plain import fenced
 
@@ -62,15 +60,7 @@ def model_card(facts: ModelFacts) -> str:
 
 
 def _render(name: str, **values: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("relearn.report"),
-        autoescape=False,  # Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(name).render(**values)
+    return markdown_templates().get_template(name).render(**values)
 
 
 def splits(rows: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
