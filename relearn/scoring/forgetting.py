@@ -81,6 +81,9 @@ class Rounds:
             for name in first.scores
             if all(name in task.scores and task.scores[name].items for task in scored.values())
         ]
+        # What is drawn from again and again, by model and metric.
+        self._sums: dict[tuple[str, str], Floats] = {}
+        self._values: dict[tuple[str, str], Floats] = {}
         self._intervals: dict[tuple[str, str], Interval] = {}
 
     def _sizes(self, strata: Sequence[str]) -> list[int]:
@@ -89,20 +92,36 @@ class Rounds:
         return list(Counter(of_cluster[number] for number in range(self.clusters)).values())
 
     def sums(self, model: str, name: str) -> Floats:
-        return resampling.cluster_sums(self.scored[model].scores[name].stats, self.numbers, self.clusters)
+        """The statistics of one score, summed within clusters."""
+        key = (model, name)
+        if key not in self._sums:
+            stats = self.scored[model].scores[name].stats
+            self._sums[key] = resampling.cluster_sums(stats, self.numbers, self.clusters)
+        return self._sums[key]
+
+    def values(self, model: str, name: str) -> Floats:
+        """One score in every resample."""
+        key = (model, name)
+        if key not in self._values:
+            combine = self.scored[model].scores[name].combine
+            self._values[key] = resampling.resampled(self.sums(model, name), combine, self.drawn)
+        return self._values[key]
 
     def interval(self, model: str, name: str) -> Interval:
         """The 95% interval of one score."""
         key = (model, name)
         if key not in self._intervals:
-            scores = self.scored[model].scores[name]
-            self._intervals[key] = resampling.interval(scores, self.numbers, self.drawn, self.fewest)
+            self._intervals[key] = resampling.interval(
+                self.scored[model].scores[name],
+                self.sums(model, name),
+                self.values(model, name),
+                self.fewest,
+            )
         return self._intervals[key]
 
     def resampled(self, model: str, name: str) -> Floats:
         """R of every resample: turned so that higher is better."""
-        scores = self.scored[model].scores[name]
-        return scores.sign * resampling.resampled(self.sums(model, name), scores.combine, self.drawn)
+        return self.scored[model].scores[name].sign * self.values(model, name)
 
     def compare(self, name: str) -> list[Comparison]:
         """Forgetting from the first model to the second, and recovery from the second to the third, if there is one."""

@@ -126,7 +126,8 @@ def summarise(ratings: Sequence[Rating], resamples: int, seed: int) -> dict[str,
         found["models"][model] = {}
         for aspect in ASPECTS:
             scores = mean(aspect, [getattr(rating, aspect) for rating in own], unit=False)
-            ends = resampling.interval(scores, numbers, drawn)
+            sums = resampling.cluster_sums(scores.stats, numbers, clusters)
+            ends = resampling.interval(scores, sums, resampling.resampled(sums, scores.combine, drawn))
             found["models"][model][aspect] = {
                 "value": _rounded(scores.point),
                 "low": _rounded(ends.low),

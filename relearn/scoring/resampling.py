@@ -7,7 +7,7 @@ costs one matrix product, whatever the metric.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,9 @@ from relearn.scoring.scores import Combine, Floats, Scores
 
 CONFIDENCE = 0.95
 FEW_ITEMS, FEW_CLUSTERS = 200, 30
-CELLS = 1 << 21  # of swaps held at once: 16 MiB
+CELLS = 1 << 21  # of draws or swaps that are worked on at once: 16 MiB
+
+Counts = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def number_clusters(groups: Sequence[str]) -> tuple[npt.NDArray[np.intp], int]:
     return np.array(numbers, dtype=np.intp), len(seen)
 
 
-def draw(clusters: int, resamples: int, seed: int) -> Floats:
+def draw(clusters: int, resamples: int, seed: int) -> Counts:
     """How often each resample takes each cluster: (resamples, clusters), rows summing to `clusters`.
 
     One draw serves every model and metric of a task: that is what makes differences paired.
@@ -56,15 +58,30 @@ def draw(clusters: int, resamples: int, seed: int) -> Floats:
     return draw_within([clusters], resamples, seed)
 
 
-def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Floats:
+def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Counts:
     """`draw` for clusters that stand stratum after stratum, `strata` giving the clusters of each.
 
     Each stratum keeps its size in every resample: how many prompts a task has was chosen, and is no accident.
+    Two bytes a count: of a million prompts these are most of what is held. A count that does not fit has a chance
+    of less than 1 in 65,536 factorial.
     """
     generator = np.random.default_rng(seed)
-    return np.hstack(
-        [generator.multinomial(size, np.full(size, 1 / size), size=resamples) for size in strata]
-    ).astype(float)
+    drawn = np.empty((resamples, sum(strata)), dtype=np.uint16)
+    first = 0
+    for size in strata:
+        for rows in _blocks(resamples, size):
+            drawn[rows, first : first + size] = generator.multinomial(
+                size, np.full(size, 1 / size), size=rows.stop - rows.start
+            )
+        first += size
+    return drawn
+
+
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    """Slices of so many rows that are together no larger than CELLS (a row at least)."""
+    step = max(1, CELLS // max(1, width))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
 
 
 def percentiles(values: Floats, clusters: int) -> Interval:
@@ -83,9 +100,12 @@ def percentiles(values: Floats, clusters: int) -> Interval:
     return Interval(float(low), float(high))
 
 
-def resampled(sums: Floats, combine: Combine, drawn: Floats) -> Floats:
+def resampled(sums: Floats, combine: Combine, drawn: Counts) -> Floats:
     """The score of every resample, (resamples,)."""
-    return combine(drawn @ sums)
+    found = np.empty((len(drawn), sums.shape[1]))
+    for rows in _blocks(*drawn.shape):
+        found[rows] = drawn[rows].astype(float) @ sums
+    return combine(found)
 
 
 def wilson(sums: Floats) -> Interval:
@@ -224,11 +244,11 @@ def randomisation(before: Floats, after: Floats, combine: Combine, swaps: int, s
     if math.isnan(observed):
         return math.nan
     generator = np.random.default_rng(seed)
-    step = max(1, CELLS // len(before))
     extreme = 0
-    for start in range(0, swaps, step):
-        rows = min(step, swaps - start)
-        moved = generator.integers(0, 2, size=(rows, len(before))).astype(float) @ (after - before)
+    for rows in _blocks(swaps, len(before)):
+        moved = generator.integers(0, 2, size=(rows.stop - rows.start, len(before))).astype(float) @ (
+            after - before
+        )
         differences = combine(after.sum(axis=0) - moved) - combine(before.sum(axis=0) + moved)
         # The tolerance keeps ties, which floating point would otherwise break at random.
         extreme += int((np.abs(differences) >= abs(observed) - 1e-12).sum())
@@ -277,17 +297,14 @@ def warnings(items: int, clusters: int) -> list[str]:
     return found
 
 
-def interval(
-    scores: Scores, clusters: npt.NDArray[np.intp], drawn: Floats, fewest: int | None = None
-) -> Interval:
-    """The 95% interval of one metric under one model.
+def interval(scores: Scores, sums: Floats, values: Floats, fewest: int | None = None) -> Interval:
+    """The 95% interval of one metric under one model, from its sums within clusters and its resampled values.
 
     `fewest` is the clusters of the smallest stratum, if there are strata: its are the ones that are known least. A
     mean of which every item is 0, or 1, has the interval that a share would have: of scores between 0 and 1 with a
     given mean, those that are only 0 and 1 vary most.
     """
-    sums = cluster_sums(scores.stats, clusters, drawn.shape[1])
     if scores.proportion or scores.at_bound:
         return wilson(sums)
     counted = int((sums != 0).any(axis=1).sum())
-    return percentiles(resampled(sums, scores.combine, drawn), counted if fewest is None else fewest)
+    return percentiles(values, counted if fewest is None else fewest)

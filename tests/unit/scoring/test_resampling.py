@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from relearn.scoring import resampling as rs
-from relearn.scoring.scores import mean, ratio
+from relearn.scoring.scores import Scores, mean, ratio
 
 
 def singles(hits: int, items: int) -> np.ndarray:
@@ -95,11 +95,16 @@ def test_holm_by_hand() -> None:
     assert math.isnan(rs.holm([0.5, math.nan])[1])
 
 
+def interval(scores: Scores, numbers: np.ndarray, drawn: rs.Counts) -> rs.Interval:
+    sums = rs.cluster_sums(scores.stats, numbers, drawn.shape[1])
+    return rs.interval(scores, sums, rs.resampled(sums, scores.combine, drawn))
+
+
 def test_bootstrap_of_means_matches_the_normal_interval() -> None:
     generator = np.random.default_rng(2)
     values = generator.normal(3, 1, 400)
     numbers, clusters = rs.number_clusters([f"g{i}" for i in range(400)])
-    found = rs.interval(mean("m", values), numbers, rs.draw(clusters, 4000, 9))
+    found = interval(mean("m", values), numbers, rs.draw(clusters, 4000, 9))
     half = 1.96 * values.std(ddof=1) / 20
     assert found.low == pytest.approx(values.mean() - half, abs=0.01)
     assert found.high == pytest.approx(values.mean() + half, abs=0.01)
@@ -214,6 +219,18 @@ def test_a_stratum_keeps_its_size_in_every_resample() -> None:
     assert (rs.draw_within([8], 40, 7) == rs.draw(8, 40, 7)).all()
 
 
+def test_draws_in_bounded_memory_are_those_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = np.stack([np.random.default_rng(3).normal(size=50), np.ones(50)], 1)
+    whole = rs.draw_within([30, 20], 200, 7)
+    generator = np.random.default_rng(7)
+    assert (whole[:, :30] == generator.multinomial(30, np.full(30, 1 / 30), size=200)).all()
+    values = rs.resampled(sums, ratio, whole)
+    monkeypatch.setattr(rs, "CELLS", 500)  # ten to twenty-five resamples at a time
+    assert (rs.draw_within([30, 20], 200, 7) == whole).all()
+    assert rs.resampled(sums, ratio, whole) == pytest.approx(values, abs=1e-12)
+    assert values == pytest.approx(ratio(whole.astype(float) @ sums), abs=1e-12)
+
+
 def test_swaps_are_tried_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(3)
     before, after = (np.stack([generator.normal(size=50), np.ones(50)], 1) for _ in range(2))
@@ -226,8 +243,8 @@ def test_swaps_are_tried_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_item_at_an_end_has_the_interval_of_a_share() -> None:
     numbers, clusters = rs.number_clusters([f"g{i // 2}" for i in range(60)])
     drawn = rs.draw(clusters, 200, 1)
-    none = rs.interval(mean("codebleu", np.zeros(60)), numbers, drawn)
-    assert none == rs.interval(mean("pass_at_1", np.zeros(60), proportion=True), numbers, drawn)
+    none = interval(mean("codebleu", np.zeros(60)), numbers, drawn)
+    assert none == interval(mean("pass_at_1", np.zeros(60), proportion=True), numbers, drawn)
     assert 0 == none.low < none.high
-    ratings = rs.interval(mean("helpfulness", np.ones(60), unit=False), numbers, drawn)  # 1 of 1 to 5
+    ratings = interval(mean("helpfulness", np.ones(60), unit=False), numbers, drawn)  # 1 of 1 to 5
     assert ratings == rs.Interval(1.0, 1.0)
