@@ -1,0 +1,47 @@
+"""What `python -m stages.export` leaves is whole: rows, adapters that load over the exported base, and their cards."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from tests.integration.conftest import Clone
+
+
+def test_the_export_is_whole_and_loads(run_clone: Clone) -> None:
+    said = run_clone.python("stages.export").stderr
+    assert "two adapters in export/" in said
+    export = run_clone.folder / "export"
+
+    rows = (run_clone.folder / "data" / "instructions.jsonl").read_text(encoding="utf-8").splitlines()
+    tables = {file.stem: pd.read_parquet(file) for file in (export / "dataset" / "data").iterdir()}
+    assert sum(map(len, tables.values())) == len(rows)
+    first = json.loads(rows[0])
+    found = tables[first["split"]]
+    assert first["response"] in set(found["response"])
+
+    base = AutoModelForCausalLM.from_pretrained(export / "base").eval()
+    prompt = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        before = base(prompt).logits
+        for name in ("2b", "2c"):
+            config = json.loads((export / name / "adapter_config.json").read_text(encoding="utf-8"))
+            assert config["base_model_name_or_path"] == "base"
+            card = (export / name / "README.md").read_text(encoding="utf-8")
+            assert "| base" in card, "the measured table"
+            assert f"| {name}" in card
+            fresh = AutoModelForCausalLM.from_pretrained(export / "base")
+            tuned = PeftModel.from_pretrained(fresh, export / name).eval()
+            assert not torch.equal(tuned(prompt).logits, before), "the adapter changes the model"
+
+
+def test_an_export_before_the_chain_is_one_line(scratch_clone: Clone) -> None:
+    ended = scratch_clone.python("stages.export", check=False)
+    assert ended.returncode != 0
+    lines = [line for line in ended.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, ended.stderr
+    assert "dvc repro" in lines[0]
