@@ -1,6 +1,6 @@
 """How much original data in the first round prevents forgetting, and whether it is the data or the extra updates.
 
-    python -m bench.replay_sweep                 # after `make repro` (or `dvc checkout`); 33 runs, about 40 minutes
+    python -m bench.replay_sweep                 # after `make repro` (or `dvc checkout`); 34 runs, about 20 minutes
     python -m bench.replay_sweep --shares 0 0.1 --seeds 1222
     python -m bench.replay_sweep --write         # docs/replay.md and its plot, from what is done so far
 
