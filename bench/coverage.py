@@ -23,6 +23,7 @@ from scipy.stats import beta
 
 from relearn.scoring import resampling as rs
 from relearn.scoring.scores import Floats, ratio
+from relearn.scoring.significance import randomisation
 
 SHAPES = {
     "44 clusters of 3 to 7": (44, 3, 7),
@@ -148,7 +149,7 @@ def simulate(simulations: int, seed: int) -> dict[str, dict[str, float]]:
             first[:, 0] = 0.5 * sums[:, 0] + 0.5 * again[:, 0] / again[:, 1] * sums[:, 1]
             change = rs.resampled(other, ratio, drawn) - rs.resampled(first, ratio, drawn)
             difference += rs.percentiles(change, shape[0]).holds(0.0)
-            rejected += rs.randomisation(first, other, ratio, SWAPS, seed + index) <= 0.05
+            rejected += randomisation(first, other, ratio, SWAPS, seed + index) <= 0.05
         found[name] = {
             "continuous": hit / simulations,
             "continuous difference": difference / simulations,
@@ -160,7 +161,7 @@ def simulate(simulations: int, seed: int) -> dict[str, dict[str, float]]:
                 hit += rs.wilson(proportion(shape, share, generator)).holds(share)
                 before, after = paired(shape, share, generator)
                 difference += rs.newcombe(before, after).holds(0.0)
-                rejected += rs.randomisation(before, after, ratio, SWAPS, seed + index) <= 0.05
+                rejected += randomisation(before, after, ratio, SWAPS, seed + index) <= 0.05
             found[name] |= {
                 f"proportion {share}": hit / simulations,
                 f"proportion {share} difference": difference / simulations,

@@ -9,7 +9,7 @@ from typing import Any
 
 from relearn.params.groups import Eval3a
 from relearn.records import TASKS, InputError, Prediction, Task
-from relearn.scoring import forgetting, resampling, seeds
+from relearn.scoring import forgetting, resampling, seeds, significance
 from relearn.scoring.bertscore import Encoder
 from relearn.scoring.forgetting import Comparison, Rounds
 from relearn.scoring.pooling import POOLED, pool
@@ -234,7 +234,7 @@ def _rows(
 def _correct(compared: list[tuple[Task, Comparison]]) -> int:
     """Holm over the family of tests that the table shows, every model change, task and shown metric: how many."""
     family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
-    for comparison, adjusted in zip(family, resampling.holm([c.p for c in family]), strict=True):
+    for comparison, adjusted in zip(family, significance.holm([c.p for c in family]), strict=True):
         comparison.p_holm = adjusted
     return len(family)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from relearn.scoring import resampling
+from relearn.scoring import resampling, significance
 from relearn.scoring.resampling import Interval
 from relearn.scoring.scores import Floats
 from relearn.scoring.tasks import TaskScores
@@ -85,6 +85,7 @@ class Rounds:
         self._sums: dict[tuple[str, str], Floats] = {}
         self._values: dict[tuple[str, str], Floats] = {}
         self._intervals: dict[tuple[str, str], Interval] = {}
+        self._p: dict[tuple[str, str], dict[str, float]] = {}  # by two models, then by metric
 
     def _sizes(self, strata: Sequence[str]) -> list[int]:
         """Clusters of each stratum, in order of appearance."""
@@ -189,17 +190,26 @@ class Rounds:
             ratio=ratio,
             ratio_low=ratio_ends.low,
             ratio_high=ratio_ends.high,
-            p=resampling.randomisation(
-                self.sums(before, name), self.sums(after, name), first.combine, self.swaps, self.seed
-            ),
+            p=self.p(name, before, after),
             p_holm=math.nan,
             detectable=(
-                resampling.detectable_by(Interval(low, high))
+                significance.detectable_by(Interval(low, high))
                 if shares
-                else resampling.minimum_detectable(gains)
+                else significance.minimum_detectable(gains)
             ),
             better=None if first.better == "neither" else gain > 0,
         )
+
+    def p(self, name: str, before: str, after: str) -> float:
+        """Of the randomisation test between two models; those of all metrics are found at the first call."""
+        if (before, after) not in self._p:
+            tests = [
+                (self.sums(before, each), self.sums(after, each), self.scored[before].scores[each].combine)
+                for each in self.names
+            ]
+            found = significance.randomisations(tests, self.swaps, self.seed)
+            self._p[before, after] = dict(zip(self.names, found, strict=True))
+        return self._p[before, after][name]
 
     def _difference(self, name: str, first: str, second: str) -> Interval:
         """Of first - second, where one of them at least has a share's interval."""

@@ -1,4 +1,4 @@
-"""Intervals and tests over clusters: bootstrap, Wilson, Newcombe, paired approximate randomisation, Holm.
+"""Intervals over clusters: bootstrap, Wilson, Newcombe, and what follows from them for differences and ratios.
 
 Everything works on the summed statistics of `scores.Scores`, a cluster at a time, so that a resample of a thousand
 costs one matrix product, whatever the metric.
@@ -69,7 +69,7 @@ def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Counts:
     drawn = np.empty((resamples, sum(strata)), dtype=np.uint16)
     first = 0
     for size in strata:
-        for rows in _blocks(resamples, size):
+        for rows in blocks(resamples, size):
             drawn[rows, first : first + size] = generator.multinomial(
                 size, np.full(size, 1 / size), size=rows.stop - rows.start
             )
@@ -77,7 +77,7 @@ def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Counts:
     return drawn
 
 
-def _blocks(rows: int, width: int) -> Iterator[slice]:
+def blocks(rows: int, width: int) -> Iterator[slice]:
     """Slices of so many rows that are together no larger than CELLS (a row at least)."""
     step = max(1, CELLS // max(1, width))
     for start in range(0, rows, step):
@@ -103,7 +103,7 @@ def percentiles(values: Floats, clusters: int) -> Interval:
 def resampled(sums: Floats, combine: Combine, drawn: Counts) -> Floats:
     """The score of every resample, (resamples,)."""
     found = np.empty((len(drawn), sums.shape[1]))
-    for rows in _blocks(*drawn.shape):
+    for rows in blocks(*drawn.shape):
         found[rows] = drawn[rows].astype(float) @ sums
     return combine(found)
 
@@ -231,58 +231,6 @@ def _wilson_ends(share: float, size: float) -> tuple[float, float]:
     centre = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z / (1 + z * z / size) * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
     return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
-
-
-def randomisation(before: Floats, after: Floats, combine: Combine, swaps: int, seed: int) -> float:
-    """p of a two-sided paired approximate randomisation test that swaps whole clusters between two models.
-
-    `before` and `after` are (clusters, k); `swaps` is how many random assignments are tried. Noreen 1989;
-    p = (1 + at least as extreme) / (1 + swaps), which keeps the test's level exact. Memory is bounded whatever
-    `swaps` and the clusters are.
-    """
-    observed = float(combine(after.sum(axis=0)) - combine(before.sum(axis=0)))
-    if math.isnan(observed):
-        return math.nan
-    generator = np.random.default_rng(seed)
-    extreme = 0
-    for rows in _blocks(swaps, len(before)):
-        moved = generator.integers(0, 2, size=(rows.stop - rows.start, len(before))).astype(float) @ (
-            after - before
-        )
-        differences = combine(after.sum(axis=0) - moved) - combine(before.sum(axis=0) + moved)
-        # The tolerance keeps ties, which floating point would otherwise break at random.
-        extreme += int((np.abs(differences) >= abs(observed) - 1e-12).sum())
-    return (1 + extreme) / (1 + swaps)
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979) of a family of p values; nan stays nan and does not count."""
-    order = sorted((p, index) for index, p in enumerate(values) if not math.isnan(p))
-    adjusted = [math.nan] * len(values)
-    running = 0.0
-    for rank, (p, index) in enumerate(order):
-        running = max(running, min(1.0, (len(order) - rank) * p))
-        adjusted[index] = running
-    return adjusted
-
-
-def minimum_detectable(differences: Floats, power: float = 0.8) -> float:
-    """The smallest true difference that this sample would have shown (two-sided 5%, power 80%), from resampled ones.
-
-    (z(0.975) + z(power)) standard errors: Cohen 1988; reported so that "no difference found" says how large one
-    could have been missed.
-    """
-    values = differences[~np.isnan(differences)]
-    if len(values) < 2:
-        return math.nan
-    scale = float(normal_quantile((1 + CONFIDENCE) / 2) + normal_quantile(power))
-    return scale * float(values.std(ddof=1))
-
-
-def detectable_by(ends: Interval, power: float = 0.8) -> float:
-    """`minimum_detectable` from the interval of a difference of shares, which has width where resamples have none."""
-    z = float(normal_quantile((1 + CONFIDENCE) / 2))
-    return (z + float(normal_quantile(power))) / z * (ends.high - ends.low) / 2
 
 
 def warnings(items: int, clusters: int) -> list[str]:

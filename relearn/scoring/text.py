@@ -15,6 +15,7 @@ from relearn.scoring.scores import Floats, Scores, mean
 
 ORDER = 4
 CHRF_ORDER, CHRF_BETA = 6, 2
+BLOCK = 1_000  # items whose n-grams are held at once
 
 
 def bleu_score(sums: Floats) -> Floats:
@@ -55,18 +56,27 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus BLEU-4, tokenizer 13a, case kept. Raises nothing: an empty prediction matches nothing."""
     from sacrebleu.metrics.bleu import BLEU
 
-    stats = BLEU(force=True)._extract_corpus_statistics(list(predictions), [list(references)])
-    return Scores("bleu", np.array(stats, dtype=float).reshape(-1, 2 + 2 * ORDER), bleu_score)
+    return Scores("bleu", _statistics(BLEU(force=True), predictions, references, 2 + 2 * ORDER), bleu_score)
 
 
 def chrf(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus chrF2 (character order 6, word order 0, beta 2)."""
     from sacrebleu.metrics.chrf import CHRF
 
-    stats = CHRF(char_order=CHRF_ORDER, beta=CHRF_BETA)._extract_corpus_statistics(
-        list(predictions), [list(references)]
-    )
-    return Scores("chrf", np.array(stats, dtype=float).reshape(-1, 3 * CHRF_ORDER), chrf_score)
+    metric = CHRF(char_order=CHRF_ORDER, beta=CHRF_BETA)
+    return Scores("chrf", _statistics(metric, predictions, references, 3 * CHRF_ORDER), chrf_score)
+
+
+def _statistics(metric: Any, predictions: Sequence[str], references: Sequence[str], width: int) -> Floats:
+    """sacrebleu's statistics of every item, (items, width).
+
+    A block at a time: it keeps the n-grams of all references it is given, tens of kilobytes an item.
+    """
+    found = np.zeros((len(predictions), width))
+    for start in range(0, len(predictions), BLOCK):
+        rows = slice(start, start + BLOCK)
+        found[rows] = metric._extract_corpus_statistics(list(predictions[rows]), [list(references[rows])])
+    return found
 
 
 def bleu_signature() -> str:

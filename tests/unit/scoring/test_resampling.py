@@ -1,8 +1,7 @@
-"""Intervals and tests against published values, exact enumeration, and small simulations."""
+"""Intervals against published values, exact enumeration, and small simulations."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -14,6 +13,11 @@ from relearn.scoring.scores import Scores, mean, ratio
 
 def singles(hits: int, items: int) -> np.ndarray:
     return np.array([[1.0 if i < hits else 0.0, 1.0] for i in range(items)])
+
+
+def interval(scores: Scores, numbers: np.ndarray, drawn: rs.Counts) -> rs.Interval:
+    sums = rs.cluster_sums(scores.stats, numbers, drawn.shape[1])
+    return rs.interval(scores, sums, rs.resampled(sums, scores.combine, drawn))
 
 
 @pytest.mark.parametrize(
@@ -70,36 +74,6 @@ def test_perfectly_paired_differences_are_narrower() -> None:
     assert paired.high - paired.low < unpaired.high - unpaired.low
 
 
-def test_randomisation_is_exact_enumeration() -> None:
-    before = np.array([[1.0, 1], [0, 1], [3, 1], [2, 1], [0, 1], [1, 1]])
-    after = np.array([[2.0, 1], [1, 1], [3.5, 1], [2, 1], [2, 1], [0, 1]])
-    observed = abs(after[:, 0].sum() - before[:, 0].sum())
-    extreme = total = 0
-    for swap in itertools.product([0, 1], repeat=6):
-        s = np.array(swap)
-        difference = ((after[:, 0] - before[:, 0]) * (1 - 2 * s)).sum()
-        extreme += abs(difference) >= observed - 1e-12
-        total += 1
-    assert rs.randomisation(before, after, ratio, 20_000, 3) == pytest.approx(extreme / total, abs=0.012)
-
-
-def test_randomisation_of_equal_models_says_nothing() -> None:
-    sums = singles(5, 20)
-    assert rs.randomisation(sums, sums, ratio, 200, 1) == 1
-
-
-def test_holm_by_hand() -> None:
-    # Holm 1979's step-down of 0.01, 0.04, 0.03, 0.005: times 4, 3, 2, 1 in order, and never decreasing.
-    assert rs.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert rs.holm([0.5, math.nan, 0.6])[0] == 1
-    assert math.isnan(rs.holm([0.5, math.nan])[1])
-
-
-def interval(scores: Scores, numbers: np.ndarray, drawn: rs.Counts) -> rs.Interval:
-    sums = rs.cluster_sums(scores.stats, numbers, drawn.shape[1])
-    return rs.interval(scores, sums, rs.resampled(sums, scores.combine, drawn))
-
-
 def test_bootstrap_of_means_matches_the_normal_interval() -> None:
     generator = np.random.default_rng(2)
     values = generator.normal(3, 1, 400)
@@ -120,11 +94,6 @@ def test_draws_are_paired_and_seeded() -> None:
 def test_one_cluster_says_nothing() -> None:
     ends = rs.percentiles(np.ones(10), 1)
     assert math.isnan(ends.low)
-
-
-def test_minimum_detectable() -> None:
-    generator = np.random.default_rng(4)
-    assert rs.minimum_detectable(generator.normal(0, 0.1, 20_000)) == pytest.approx(0.28, abs=0.01)
 
 
 def test_warnings() -> None:
@@ -229,15 +198,6 @@ def test_draws_in_bounded_memory_are_those_made_at_once(monkeypatch: pytest.Monk
     assert (rs.draw_within([30, 20], 200, 7) == whole).all()
     assert rs.resampled(sums, ratio, whole) == pytest.approx(values, abs=1e-12)
     assert values == pytest.approx(ratio(whole.astype(float) @ sums), abs=1e-12)
-
-
-def test_swaps_are_tried_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = np.random.default_rng(3)
-    before, after = (np.stack([generator.normal(size=50), np.ones(50)], 1) for _ in range(2))
-    whole = rs.randomisation(before, after, ratio, 2000, 5)
-    monkeypatch.setattr(rs, "CELLS", 500)  # ten swaps at a time
-    assert rs.randomisation(before, after, ratio, 2000, 5) == pytest.approx(whole, abs=0.03)
-    assert rs.randomisation(before, before + np.array([1.0, 0.0]), ratio, 10_000, 5) == 1 / 10_001
 
 
 def test_every_item_at_an_end_has_the_interval_of_a_share() -> None:

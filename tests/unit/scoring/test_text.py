@@ -37,6 +37,13 @@ def test_corpus_scores_are_sacrebleus() -> None:
         assert ours(PREDICTIONS, REFERENCES).point == pytest.approx(expected, abs=1e-12)
 
 
+def test_items_are_worked_on_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [score(PREDICTIONS, REFERENCES).stats for score in (text.bleu, text.chrf)]
+    monkeypatch.setattr(text, "BLOCK", 2)
+    for score, expected in zip((text.bleu, text.chrf), whole, strict=True):
+        assert (score(PREDICTIONS, REFERENCES).stats == expected).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(sentence, sentence.filter(bool)), min_size=1, max_size=5))
 def test_resampled_sums_score_as_sacrebleu_would(pairs: list[tuple[str, str]]) -> None:
