@@ -1,6 +1,6 @@
 """Repair on the cases that other tools' authors wrote, beside what they expect.
 
-    python -m bench.repair_cases --data ../shared/data [--source mangiucugna/json_repair] [--show]
+    python -m bench.repair_cases [--source mangiucugna/json_repair] [--show]
 
 The fields asked for are those of the expected answer that have a type repair knows. A case is `same` when every
 object of the expected answer comes back with just those values, `partly` when some do, `refused` when none does,
@@ -14,9 +14,9 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from bench import real_data
 from relearn.repair.dump import Text
 from relearn.repair.rows import Rows
 from relearn.repair.schema import Shape
@@ -74,11 +74,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    real_data.argument(parser)
     parser.add_argument("--show", action="store_true", help="print each case that is not the same")
     options = parser.parse_args()
     counts: dict[str, Counter[str]] = {source: Counter() for source in SOURCES}
-    for line in (options.data / "malformed_json" / "pairs.jsonl").open(encoding="utf-8"):
+    for line in real_data.lines(options.data / "malformed_json" / "pairs.jsonl"):
         case = json.loads(line)
         if case["source"] not in SOURCES:
             continue

@@ -1,6 +1,6 @@
 """How faithful repair is: clean records are broken by class, alone and two at once, and repaired again.
 
-    python -m bench.repair_fidelity --data ../shared/data [--records 20000] [--seed 5] [--peer-share 1.0] [--show 0]
+    python -m bench.repair_fidelity [--records 20000] [--seed 5] [--peer-share 1.0] [--show 0]
 
 Prints for each class the share of recoverable fields that came back exact, refused or wrong (a character differs,
 or a field that was cut is given as whole), beside json-repair alone on the same input. Writes
@@ -23,6 +23,7 @@ from typing import Any
 
 import json_repair
 
+from bench import real_data
 from bench.breaking import CLASSES, FIELDS, Broken, Record, break_records, compatible
 from relearn.records import write_json
 from relearn.repair.dump import Text
@@ -36,14 +37,14 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+")
 def clean_records(data: Path, rng: random.Random) -> list[Record]:
     """Records made of real texts: sentences of film reviews, Python instructions and programs."""
     prose: list[str] = []
-    for line in (data / "imdb" / "imdb_1000.jsonl").read_text(encoding="utf-8").split("\n")[:-1]:
+    for line in real_data.lines(data / "imdb" / "imdb_1000.jsonl"):
         sentences = SENTENCE.split(json.loads(line)["text"])
         while sentences:
             size = rng.randint(1, 4)
             prose.append(" ".join(sentences[:size])[:900].strip())
             sentences = sentences[size:]
     code: list[str] = []
-    for line in (data / "python_instruct" / "python_2000.jsonl").read_text(encoding="utf-8").split("\n")[:-1]:
+    for line in real_data.lines(data / "python_instruct" / "python_2000.jsonl"):
         row = json.loads(line)
         code += [text[:900].strip() for text in (row["output"], row["instruction"])]
     texts = [text for text in prose if len(text) >= 20], [text for text in code if len(text) >= 20]
@@ -133,7 +134,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    real_data.argument(parser)
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument(

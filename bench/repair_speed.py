@@ -1,6 +1,6 @@
 """How fast the repair command is, in CPU seconds of one core, start included.
 
-    python -m bench.repair_speed --data ../shared/data [--replies 50000]
+    python -m bench.repair_speed [--replies 50000]
 
 Clean and broken replies as JSON Lines, then 10 MB of one mark repeated: prints replies per second of processor time,
 seconds, and the peak memory of the process, and writes bench/out/repair_speed.json.
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import real_data
 from bench.breaking import CLASSES, break_records
 from bench.repair_fidelity import clean_records
 from relearn.records import write_json
@@ -28,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    real_data.argument(parser)
     parser.add_argument("--replies", type=int, default=50_000)
     options = parser.parse_args()
     rng = random.Random(5)
