@@ -27,22 +27,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.words import WORDS
+
 WAYS = ("relearn", "bare", "bare-aio", "distilabel")
-WORDS = (
-    "the",
-    "film",
-    "was",
-    "a",
-    "slow",
-    "careful",
-    "story",
-    "about",
-    "house",
-    "sea",
-    "people",
-    "never",
-    "speak",
-)
 
 
 def text(number: int) -> str:

@@ -1,6 +1,6 @@
 """Time and peak memory of the stages that read rows, at 1,000 to 1,000,000 rows, and how both grow.
 
-    python -m bench.scale                                  # about 20 minutes; scoring and generation to 100,000
+    python -m bench.scale                                  # about an hour; generation to 100,000
     python -m bench.scale --sizes 1000 10000 --parts repair
 
 Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
@@ -32,31 +32,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.words import WORDS
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "scale.json"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-MOST = {"prepare": 1_000_000, "repair": 1_000_000, "scoring": 100_000, "generation": 100_000}
-WORDS = [
-    "the",
-    "film",
-    "was",
-    "a",
-    "slow",
-    "careful",
-    "story",
-    "about",
-    "house",
-    "sea",
-    "people",
-    "who",
-    "never",
-    "speak",
-    "and",
-    "one",
-    "long",
-    "winter",
-    "light",
-]
+MOST = {"prepare": 1_000_000, "repair": 1_000_000, "scoring": 1_000_000, "generation": 100_000}
 
 
 def text(rng: random.Random, count: int) -> str:
