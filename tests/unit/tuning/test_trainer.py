@@ -59,7 +59,7 @@ def test_mean_loss_is_the_token_weighted_cross_entropy() -> None:
     small = model(WORDS)
     total = count = 0.0
     for row in ROWS.rows:
-        logits = small(input_ids=torch.tensor([row.ids])).logits[0]
+        logits = small(input_ids=torch.tensor([row.ids])).logits[0].detach()
         target = torch.tensor(row.ids)[row.prompt :]
         total += float(
             torch.nn.functional.cross_entropy(logits[row.prompt - 1 : -1], target, reduction="sum")
