@@ -286,8 +286,8 @@ def page(out: Path, reasons: dict[str, str]) -> str:
 SCALE = """Seconds are the work's own, memory the process's peak with its imports. `generation` keeps neither questions nor answers in
 memory. `repair` holds the reviews, to whose texts it puts the replies, and 12 to 24 bytes for each text it has seen;
 `prepare` holds the rows it has chosen (here all of them), since they are shuffled; `scoring`, whose rows are answers of
-each of three models, holds every answer and every item's scores, which the bootstrap draws from. What was not run is
-not filled in; by the growth above, scoring a million rows would take some 50 minutes and 43 GB."""
+each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
+from; nearly all its time is the metrics' own, of which chrF is the longest. What was not run is not filled in."""
 
 
 def main() -> None:
