@@ -255,7 +255,7 @@ def page(out: Path, reasons: dict[str, str]) -> str:
         "Made by `make bench` (`python -m bench.all`), which runs every benchmark of `bench/` beside its peers in one go; each",
         "module's docstring says what is measured and how. Sides take turns, medians count, and the JSON with every run is in",
         "`bench/out/`. A ratio above 1 says that the peer takes as many times longer (of shares: reaches so much less).",
-        "With `--only` rows are measured at different times; a load beside a figure is other work on the machine meanwhile.",
+        "With `--only` rows are measured at different times; a load beside a figure is the machine's, the benchmark itself included.",
         "",
         f"Machine: {machine()}.",
         "",
