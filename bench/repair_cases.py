@@ -1,6 +1,6 @@
 """Repair on the cases that other tools' authors wrote, beside what they expect.
 
-    python -m bench.repair_cases [--source mangiucugna/json_repair] [--show]
+    python -m bench.repair_cases [--show]
 
 The fields asked for are those of the expected answer that have a type repair knows. A case is `same` when every
 object of the expected answer comes back with just those values, `partly` when some do, `refused` when none does,
