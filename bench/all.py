@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.scale import table as scale_table
-from relearn.records import atomic_write, write_json
+from relearn.files import atomic_write, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta
 
-from relearn.scoring import resampling as rs
-from relearn.scoring.scores import Floats, ratio
-from relearn.scoring.significance import randomisation
+from relearn.statistics import resampling as rs
+from relearn.statistics.scores import Floats, ratio
+from relearn.statistics.significance import randomisation
 
 SHAPES = {
     "44 clusters of 3 to 7": (44, 3, 7),

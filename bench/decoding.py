@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from relearn.decoding.items import Item
-from relearn.records import MODELS, TASKS, Prediction, read_jsonl, write_json
+from relearn.files import read_jsonl, write_json
+from relearn.records import MODELS, TASKS, Prediction
 
 WANTED = 15.0
 WAYS = ("ours", "ours_with_likelihood", "batch", "one_at_a_time", "reload")

@@ -15,8 +15,8 @@ import atheris
 
 with atheris.instrument_imports(include=["relearn.repair"]):
     from relearn.repair.dump import Text
+    from relearn.repair.json.schema import Shape
     from relearn.repair.rows import Rows
-    from relearn.repair.schema import Shape
 
 SHAPES = (
     Shape.of_names(["agree", "disagree"]),

@@ -80,7 +80,7 @@ def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]
     from relearn.endpoint.journal import Journal
     from relearn.endpoint.request import Address
     from relearn.endpoint.tally import Tally
-    from relearn.records import write_jsonl
+    from relearn.files import write_jsonl
     from relearn.teacher import asking
     from relearn.teacher.prompts import Prompt
 

@@ -66,9 +66,9 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
 
     from bench.tuning import flop_per_token
     from relearn.params.groups import Compute, Finetune
-    from relearn.tuning import rounds
-    from relearn.tuning.rows import Row, Rows
-    from relearn.tuning.trainer import train
+    from relearn.training import rounds
+    from relearn.training.rows import Row, Rows
+    from relearn.training.trainer import train
 
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("gpu_lora: no CUDA device here; --shape tiny --device cpu tries the code path alone")

@@ -18,8 +18,8 @@ from typing import Any
 
 from bench import real_data
 from relearn.repair.dump import Text
+from relearn.repair.json.schema import Shape
 from relearn.repair.rows import Rows
-from relearn.repair.schema import Shape
 
 SOURCES = ("mangiucugna/json_repair", "josdejong/jsonrepair")
 

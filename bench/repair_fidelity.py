@@ -25,10 +25,10 @@ import json_repair
 
 from bench import real_data
 from bench.breaking import CLASSES, FIELDS, Broken, Record, break_records, compatible
-from relearn.records import write_json
+from relearn.files import write_json
 from relearn.repair.dump import Text
+from relearn.repair.json.schema import Shape
 from relearn.repair.rows import Rows
-from relearn.repair.schema import Shape
 
 Kept = list[dict[str, str]]
 SENTENCE = re.compile(r"(?<=[.!?])\s+")

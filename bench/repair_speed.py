@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import real_data
 from bench.breaking import CLASSES, break_records
 from bench.repair_fidelity import clean_records
-from relearn.records import write_json
+from relearn.files import write_json
 
 UNITS = ("{", "[", '"', "\\", "```json\n")
 

@@ -109,10 +109,11 @@ def _hash(options: argparse.Namespace) -> str:
 
 def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
     """Trains, decodes and scores one point, and writes it to `file`; returns its headline figures."""
+    from relearn.evaluation.tasks import score_task
+    from relearn.files import read_jsonl
+    from relearn.metrics.bertscore import Encoder
     from relearn.params import load
-    from relearn.records import TASKS, Original, Prediction, read_jsonl
-    from relearn.scoring.bertscore import Encoder
-    from relearn.scoring.tasks import score_task
+    from relearn.records import TASKS, Original, Prediction
     from stages import paths
 
     params = load(ROOT)
@@ -161,10 +162,10 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     from relearn.chat import Chat
     from relearn.decoding.items import Item
     from relearn.decoding.local import decode
-    from relearn.tuning import rounds
-    from relearn.tuning.replay import mix
-    from relearn.tuning.rows import encode
-    from relearn.tuning.trainer import train
+    from relearn.training import rounds
+    from relearn.training.methods.replay import mix
+    from relearn.training.rows import encode
+    from relearn.training.trainer import train
     from stages import corpus, paths
 
     new, old = corpus.replies_to_learn(), corpus.code_to_learn()

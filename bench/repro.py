@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from relearn.records import write_json
+from relearn.files import write_json
 from tests.integration.conftest import Clone, make
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from scipy.special import stdtr, stdtrit
 
+from relearn.evaluation.forgetting import LEVEL
 from relearn.records import MODELS
-from relearn.scoring.forgetting import LEVEL
-from relearn.scoring.significance import holm
+from relearn.statistics.significance import holm
 
 Score = tuple[str, str, str]  # model, task, name
 

@@ -98,7 +98,8 @@ def _reply(rng: random.Random, number: int) -> str:
 
 def repair(rows: int, folder: Path) -> Callable[[], object]:
     """The stage over so many replies, each to a review of its own."""
-    from relearn.records import Reply, Review, write_jsonl
+    from relearn.files import write_jsonl
+    from relearn.records import Reply, Review
     from stages import paths
     from stages import repair as stage
 
@@ -129,8 +130,10 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
 
 def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
+    from relearn.evaluation import models as evaluation
+    from relearn.evaluation import tasks
+    from relearn.metrics import evaluate_metrics as metrics
     from relearn.records import Prediction
-    from relearn.scoring import evaluation, metrics, tasks
 
     rng = random.Random(rows)
     references = [text(rng, 20) for _ in range(rows)]

@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relearn.records import MODELS, TASKS, Prediction, read_jsonl, write_json
+from relearn.files import read_jsonl, write_json
+from relearn.records import MODELS, TASKS, Prediction
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "scoring.json"
@@ -32,9 +33,10 @@ Answers = dict[str, list[Prediction]]
 
 
 def _relearn(answers: Answers, intervals: bool) -> float:
+    from relearn.evaluation.models import evaluate_models
+    from relearn.evaluation.tasks import score_task
+    from relearn.metrics.bertscore import Encoder
     from relearn.params import load
-    from relearn.scoring import evaluate_models, score_task
-    from relearn.scoring.bertscore import Encoder
 
     params = load(ROOT).eval_3a.model_copy(update={"execute": "off", "encoder": "minilm"})
     encoder = Encoder(params.encoder, params.encoder_layers)
@@ -56,7 +58,7 @@ def _original(answers: Answers) -> float:
     from codebleu import calc_codebleu
     from rouge_score.rouge_scorer import RougeScorer
 
-    from relearn.scoring.bertscore import minilm_folder
+    from relearn.metrics.bertscore import minilm_folder
 
     scorer = bert_score.BERTScorer(model_type=minilm_folder(), num_layers=6)
     scorer._tokenizer.model_max_length = 512  # transformers 5 gives none, and long texts overflow

@@ -14,8 +14,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from relearn.endpoint.journal import Journal
+from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params, load
-from relearn.records import Reply, Review, read_jsonl, write_jsonl
+from relearn.records import Reply, Review
 from relearn.teacher.asking import Questions
 from relearn.teacher.prompts import Prompt
 

@@ -5,7 +5,7 @@
     python -m bench.tuning --shuffled        # TRL with its own order of rows, too
 
 The sides, each in a process of its own, one after the other, never two at once, in turn:
-- `ours`: `relearn.tuning.trainer`;
+- `ours`: `relearn.training.trainer`;
 - `trl`: `SFTTrainer` given the very batches of ours in the same order, so that both make the same updates;
 - `trl_shuffled`, where asked for: `SFTTrainer` with its own order, its default: rows of unlike lengths, more padding.
 
@@ -183,9 +183,9 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     from relearn import models
     from relearn.chat import Chat
     from relearn.params import load
-    from relearn.tuning import rounds
-    from relearn.tuning.rows import encode
-    from relearn.tuning.trainer import mean_loss
+    from relearn.training import rounds
+    from relearn.training.rows import encode
+    from relearn.training.trainer import mean_loss
     from stages import corpus, paths
 
     params = load(ROOT)
@@ -247,7 +247,7 @@ def flop_per_token(model: Any, lengths: list[tuple[int, int]]) -> float:
 
 
 def _ours(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path) -> int:
-    from relearn.tuning.trainer import train
+    from relearn.training.trainer import train
 
     return train(model, rows, {}, tokenizer.pad_token_id, schedule, scratch, "ours").steps
 
@@ -255,7 +255,7 @@ def _ours(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path) -
 def _trl_same(model: Any, tokenizer: Any, rows: Any, schedule: Any, scratch: Path) -> int:
     from trl import SFTTrainer  # type: ignore[import-not-found, unused-ignore]
 
-    from relearn.tuning.rows import GroupedSampler
+    from relearn.training.rows import GroupedSampler
 
     class Same(SFTTrainer):  # type: ignore[misc, unused-ignore]
         """SFTTrainer with our order of rows."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from jinja2 import TemplateError
 
-from relearn.records import InputError
+from relearn.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from relearn.records import InputError, write_json
+from relearn.errors import InputError
+from relearn.files import write_json
 
 if TYPE_CHECKING:
     from huggingface_hub._tree_cache import TreeCacheEntry

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from relearn import hub
-from relearn.records import InputError
+from relearn.errors import InputError
 
 if TYPE_CHECKING:
     from peft import PeftModel

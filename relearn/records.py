@@ -1,23 +1,10 @@
-"""The rows that travel between stages, and how they are read and written.
-
-Every file is JSON Lines in UTF-8, one record a line (https://jsonlines.org), written to a temporary file beside
-the target and renamed, so that a reader sees a whole file or none.
-"""
+"""The rows that travel between stages; `relearn.files` reads and writes them."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import glob
-import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 Split = Literal["train", "val", "test"]
 Stance = Literal["agree", "disagree"]
@@ -27,13 +14,6 @@ Model = Literal["base", "2b", "2c"]
 TASKS: tuple[Task, ...] = ("code", "reviews", "general")
 MODELS: tuple[Model, ...] = ("base", "2b", "2c")
 STANCES: tuple[Stance, ...] = ("agree", "disagree")
-
-
-class InputError(Exception):
-    """What is wrong with something the user gave: one line that names the file, key or row, and what to do.
-
-    Stages print it without a traceback and exit with status 1.
-    """
 
 
 class Record(BaseModel):
@@ -131,142 +111,3 @@ class SeedPrediction(Prediction):
 
     model: Model
     seed: int
-
-
-R = TypeVar("R", bound=Record)
-
-
-def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
-    """Yields the rows of a file one by one.
-
-    Raises InputError naming the file and the line when it is missing, is not UTF-8, or a row is not a `kind`.
-    """
-    for number, value in read_json_lines(path):
-        try:
-            row = kind.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the row"
-            raise InputError(
-                f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}"
-            ) from None
-        yield row
-
-
-def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
-    """Yields (line number from 1, value) for each line that is not blank; InputError as in `read_jsonl`."""
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise InputError(
-                        f"{path}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
-                    ) from None
-                if not line.strip():
-                    continue
-                try:
-                    yield number, json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
-                    reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-                    raise InputError(
-                        f"{path}, line {number}: not JSON ({reason}); one JSON object a line is expected"
-                    ) from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, a file is expected") from None
-
-
-@contextmanager
-def atomic_write(path: Path | str) -> Iterator[TextIO]:
-    """Opens a temporary file beside `path` for writing UTF-8 text, and renames it onto `path` when all went well.
-
-    After an error or a kill, `path` is what it was before. An OSError names `path`, never the temporary file.
-    """
-    path = Path(path)
-    try:
-        with _replacing(path) as file:
-            yield file
-    except OSError as error:
-        temporary = str(error.filename).startswith(str(path.parent / f".{path.name}."))
-        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if temporary or full:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(path)
-    handle, name = _temporary(path)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _temporary(path: Path) -> tuple[int, str]:
-    """A new temporary file beside `path`, locked until it is closed or its process ends, however that ends."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with suppress(OSError):  # a file system without locks: leftovers stay there, and nothing is removed
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:
-            return handle, name
-        os.close(handle)  # taken for a leftover before it was locked
-
-
-def _clear_up(path: Path) -> None:
-    """Removes the temporary files that killed processes have left beside `path`; those of living ones are locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        try:
-            with open(left, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
-        except OSError:  # its writer lives, or another has removed it
-            continue
-
-
-def dump_line(row: Record) -> str:
-    """The row as one line of JSON, keys in the model's order, without the newline.
-
-    Text that UTF-8 cannot hold (a lone surrogate, as a cut-off escape leaves it) is written as escapes.
-    """
-    line = json.dumps(row.model_dump(), ensure_ascii=False)
-    if line.isascii():
-        return line
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        return json.dumps(row.model_dump())
-    return line
-
-
-def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:
-    """Writes the rows, whole or not at all, and returns their number."""
-    count = 0
-    with atomic_write(path) as file:
-        for row in rows:
-            file.write(dump_line(row) + "\n")
-            count += 1
-    return count
-
-
-def write_json(path: Path | str, value: object) -> None:
-    """Writes one JSON document, keys in the order given, floats rounded by the caller; whole or not at all."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold
-        text = json.dumps(value, indent=2, allow_nan=False)
-    with atomic_write(path) as file:
-        file.write(text + "\n")

@@ -10,12 +10,12 @@ from typing import Any
 
 from relearn import hub, models
 from relearn.chat import Chat
+from relearn.files import write_json
 from relearn.params import Params
 from relearn.params.groups import ModelBase, ScratchBase
-from relearn.records import write_json
-from relearn.tuning import rounds, scratch
-from relearn.tuning.rows import encode
-from relearn.tuning.trainer import Schedule, train
+from relearn.training import rounds, scratch
+from relearn.training.rows import encode
+from relearn.training.trainer import Schedule, train
 from stages import corpus, launch, paths
 from stages import scratch as scratch_folder
 from stages.curves import write_curves

@@ -20,7 +20,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from relearn.records import InputError
+from relearn.errors import InputError
 from stages import paths
 
 

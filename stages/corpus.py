@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from relearn.records import InputError, Instruction, Original, Record, Review, Split, read_jsonl
+from relearn.errors import InputError
+from relearn.files import read_jsonl
+from relearn.records import Instruction, Original, Record, Review, Split
 from stages import paths
 
 Pair = tuple[str, str]

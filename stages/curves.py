@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from relearn.records import TASKS, atomic_write
+from relearn.files import atomic_write
+from relearn.records import TASKS
 from stages import paths
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from relearn.evaluation import blind, human, ratings, seeds, table
+from relearn.evaluation.models import evaluate_models
+from relearn.files import read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import MODELS, Original, Prediction, SeedPrediction, read_jsonl, write_json
-from relearn.scoring import blind, evaluate_models, human, ratings, seeds, table
+from relearn.records import MODELS, Original, Prediction, SeedPrediction
 from stages import paths
 from stages.run import main
 

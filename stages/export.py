@@ -12,10 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from relearn.files import atomic_write, read_jsonl, write_json
 from relearn.params import Params
 from relearn.params.groups import EmbeddedTeacher
 from relearn.progress import say
-from relearn.records import Instruction, atomic_write, read_jsonl, write_json
+from relearn.records import Instruction
 from relearn.report import cards
 from relearn.report.analysis import analyse
 from stages import paths

@@ -10,7 +10,7 @@ from typing import Any
 
 from relearn.models import ADAPTER
 from relearn.params import Params
-from relearn.tuning.replay import mix
+from relearn.training.methods.replay import mix
 from stages import corpus, paths
 from stages.rounds import each_seed, finetune_round
 from stages.run import main

@@ -14,9 +14,10 @@ import subprocess
 import sys
 from typing import Any
 
+from relearn.errors import InputError
+from relearn.files import atomic_write
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import InputError, atomic_write
 from relearn.report import frontier
 from stages import paths
 from stages.run import main

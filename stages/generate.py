@@ -15,10 +15,12 @@ from typing import Any
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
+from relearn.errors import InputError
+from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
 from relearn.params.groups import EmbeddedTeacher
 from relearn.progress import Progress, say
-from relearn.records import InputError, Review, read_jsonl, write_json, write_jsonl
+from relearn.records import Review
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import Prompt
 from stages import paths

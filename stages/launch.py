@@ -12,9 +12,9 @@ import subprocess
 import sys
 from typing import Any
 
+from relearn.errors import InputError
 from relearn.params import Params
 from relearn.params.groups import AccelerateLaunch, SingleLaunch, TorchrunLaunch
-from relearn.records import InputError
 from stages import paths
 
 MARK = "RELEARN_LAUNCHED"  # in a worker's environment: the stage it works for

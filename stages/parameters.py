@@ -10,10 +10,11 @@ import sys
 
 from ruamel.yaml import YAML
 
+from relearn.errors import InputError
+from relearn.files import atomic_write
 from relearn.params import load
 from relearn.params.document import page
 from relearn.params.load import names
-from relearn.records import InputError, atomic_write
 from stages import paths
 
 PAGE = paths.ROOT / "docs" / "parameters.md"

@@ -21,9 +21,10 @@ from relearn import models
 from relearn.chat import Chat
 from relearn.decoding.items import Answer, Item
 from relearn.decoding.local import decode
+from relearn.errors import InputError
+from relearn.escaping import shown
 from relearn.params import Params
-from relearn.records import MODELS, InputError
-from relearn.scoring.plain import shown
+from relearn.records import MODELS
 from stages import paths
 from stages.run import main
 

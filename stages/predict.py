@@ -17,11 +17,13 @@ from relearn.decoding import endpoint
 from relearn.decoding.items import Answer, Item
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.errors import InputError
+from relearn.evaluation import probes
+from relearn.files import write_jsonl
 from relearn.params import Params
 from relearn.params.groups import EndpointBackend
 from relearn.progress import say
-from relearn.records import MODELS, InputError, Model, Prediction, SeedPrediction, Task, write_jsonl
-from relearn.scoring import probes
+from relearn.records import MODELS, Model, Prediction, SeedPrediction, Task
 from stages import corpus, paths
 from stages.run import main
 

@@ -10,12 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from relearn import corpora
+from relearn import data as corpora
+from relearn.evaluation.probes import read as read_probes
+from relearn.files import write_json, write_jsonl
 from relearn.params import Params
 from relearn.params.groups import Counts, MiniSource
 from relearn.progress import say
-from relearn.records import Original, Review, write_json, write_jsonl
-from relearn.scoring.probes import read as read_probes
+from relearn.records import Original, Review
 from stages import paths
 from stages.run import main
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from relearn.evaluation import probes, probing
+from relearn.evaluation.checks import Settings
+from relearn.files import atomic_write, read_jsonl, write_json
 from relearn.params import Params
-from relearn.records import MODELS, Prediction, atomic_write, read_jsonl, write_json
-from relearn.scoring import probes, probing
-from relearn.scoring.checks import Settings
-from relearn.scoring.sandbox import Limits
+from relearn.records import MODELS, Prediction
+from relearn.sandbox.runner import Limits
 from stages import paths
 from stages.run import main
 

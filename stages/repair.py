@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from relearn.errors import InputError
+from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import (
-    InputError,
-    Instruction,
-    Reply,
-    Review,
-    atomic_write,
-    dump_line,
-    read_jsonl,
-    write_json,
-)
+from relearn.records import Instruction, Reply, Review
 from relearn.repair import new_ledger, repair_replies
 from stages import paths
 from stages.run import main

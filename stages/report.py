@@ -12,18 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from relearn.errors import InputError
+from relearn.files import atomic_write, read_jsonl
 from relearn.params import Params
 from relearn.params.groups import EmbeddedTeacher, ScratchBase
-from relearn.records import (
-    MODELS,
-    InputError,
-    Instruction,
-    Prediction,
-    Quarantined,
-    Reply,
-    atomic_write,
-    read_jsonl,
-)
+from relearn.records import MODELS, Instruction, Prediction, Quarantined, Reply
 from relearn.report import rating
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render

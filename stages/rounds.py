@@ -10,9 +10,9 @@ from relearn import models
 from relearn.chat import Chat
 from relearn.params import Params
 from relearn.progress import say
-from relearn.tuning import rounds
-from relearn.tuning.rows import encode
-from relearn.tuning.trainer import train
+from relearn.training import rounds
+from relearn.training.rows import encode
+from relearn.training.trainer import train
 from stages import corpus, launch, paths
 from stages import scratch as scratch_folder
 from stages.curves import write_curves

@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from relearn.errors import InputError
+from relearn.files import write_json
 from relearn.params import Params, load
-from relearn.records import InputError, write_json
 from stages import cache, die_with_parent, launch, paths
 
 LIBRARIES = (

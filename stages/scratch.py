@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from stages import paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
-CODE = ("relearn/tuning", "relearn/chat.py", "relearn/models.py")  # what computes, besides the libraries
+CODE = ("relearn/training", "relearn/chat.py", "relearn/models.py")  # what computes, besides the libraries
 
 
 def folder(

@@ -11,10 +11,11 @@ from typing import Any, Literal
 from relearn.compare.rows import Row
 from relearn.compare.sources import ALPACA, Source, template_beside
 from relearn.decoding.items import Answer, Item
+from relearn.errors import InputError
+from relearn.evaluation.probes import Probe
 from relearn.params.groups import Greedy
 from relearn.progress import say
-from relearn.records import InputError, Prediction
-from relearn.scoring.probes import Probe
+from relearn.records import Prediction
 
 GREEDY = Greedy(kind="greedy")
 

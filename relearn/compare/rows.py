@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.corpora.files import FileTable
-from relearn.corpora.instructions import assertions
-from relearn.records import InputError
+from relearn.data.files import FileTable
+from relearn.data.instructions import assertions
+from relearn.errors import InputError
 
 Name = Literal["old", "new"]
 

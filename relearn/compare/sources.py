@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn import hub, models
-from relearn.records import InputError
+from relearn.errors import InputError
 
 HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 ADAPTER_FILE = "adapter_config.json"

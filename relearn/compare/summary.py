@@ -10,10 +10,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from relearn.records import InputError
-from relearn.scoring.forgetting import LEVEL
-from relearn.scoring.table import NAMES
-from relearn.scoring.tasks import ANY_TEXT
+from relearn.errors import InputError
+from relearn.evaluation.forgetting import LEVEL
+from relearn.evaluation.table import NAMES
+from relearn.evaluation.tasks import ANY_TEXT
 
 TITLES = {"old": "Old skills", "new": "New skill"}
 GUARD = re.compile(r"((?P<task>old|new)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")

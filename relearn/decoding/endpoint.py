@@ -22,9 +22,9 @@ from relearn.endpoint.request import Answer as Reply
 from relearn.endpoint.run import fetch
 from relearn.endpoint.survey import survey
 from relearn.endpoint.tally import Settings, Tally
+from relearn.errors import InputError
 from relearn.params.groups import Beam, Greedy, TopK
 from relearn.progress import Progress
-from relearn.records import InputError
 
 # An answer that its limit cut off is an answer: below any limit, so that none is asked for again with a larger one.
 NEVER_LONGER = 0

@@ -27,7 +27,7 @@ from typing import Any
 
 from relearn.endpoint import owner
 from relearn.endpoint.request import Answer
-from relearn.records import InputError
+from relearn.errors import InputError
 
 VERSION = 1
 BUSY_S = 60.0  # so long a program waits for another one's write

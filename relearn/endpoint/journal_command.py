@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from relearn.endpoint.journal import Journal
-from relearn.records import InputError, atomic_write, read_json_lines
+from relearn.errors import InputError
+from relearn.files import atomic_write, read_json_lines
 
 
 class Row(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from relearn.records import InputError
+from relearn.errors import InputError
 
 Message = tuple[str, str]  # role, content
 

@@ -21,7 +21,7 @@ from relearn.endpoint.request import Address, Answer, Request, next_cap
 from relearn.endpoint.survey import Survey
 from relearn.endpoint.tally import Settings, Tally
 from relearn.endpoint.throttle import Throttle
-from relearn.records import InputError
+from relearn.errors import InputError
 
 PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
 POLL_S = 0.2  # between two looks at a key that another process is asking for

@@ -10,9 +10,10 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
+from relearn.errors import InputError
 from relearn.mini import code_tasks, film_reviews, general_tasks
 from relearn.mini.families import Family, Filling, key
-from relearn.records import InputError, Original, Review, Split
+from relearn.records import Original, Review, Split
 
 Counts = tuple[int, int, int]  # rows for train, val and test
 WINDOW = 200  # combinations looked at for each training row: enough to find one that balances the values

@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from relearn.errors import InputError
 from relearn.params.groups import Params
 from relearn.params.wording import Mistake, first_mistake, nearest, shown
-from relearn.records import InputError
 
 SWEPT = ("profile", "lr", "seed")
 

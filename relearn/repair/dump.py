@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from relearn.records import InputError
-from relearn.repair.schema import Shape
+from relearn.errors import InputError
+from relearn.repair.json.schema import Shape
 
 CONTENT_KEYS = (
     "content",

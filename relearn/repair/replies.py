@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from relearn.records import STANCES, Instruction, Quarantined, Reply, Review, Stance
 from relearn.repair import checks, truncation
-from relearn.repair.document import Reading, read
+from relearn.repair.json.document import Reading, read
+from relearn.repair.json.schema import Shape
+from relearn.repair.json.tree import Part
 from relearn.repair.ledger import Ledger, Seen
-from relearn.repair.schema import Shape
-from relearn.repair.tree import Part
 
 if TYPE_CHECKING:
     from relearn.params.groups import Repair
@@ -54,7 +54,7 @@ class _Repairer:
         self.near = None
         if params.near_duplicates is not None:
             # Here, because it brings numpy and scipy, which exact duplicates do without.
-            from relearn.neardup import Index
+            from relearn.data.near_duplicates import Index
 
             self.near = Index(params.near_duplicates.threshold, params.near_duplicates.permutations)
 

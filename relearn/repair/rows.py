@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from relearn.repair import checks, truncation
-from relearn.repair.document import outside, read
 from relearn.repair.dump import Text
+from relearn.repair.json.document import outside, read
+from relearn.repair.json.schema import Shape
+from relearn.repair.json.tree import Draft, Part
 from relearn.repair.ledger import Ledger, Seen
-from relearn.repair.schema import Shape
-from relearn.repair.tree import Draft, Part
 
 Row = dict[str, Any]
 

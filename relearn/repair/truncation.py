@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from relearn.repair.tree import Draft, Part
-from relearn.repair.verbatim import PLAIN, Codec, encodable, holds, unescape_mapped
+from relearn.repair.json.tree import Draft, Part
+from relearn.repair.json.verbatim import PLAIN, Codec, encodable, holds, unescape_mapped
 
 CUT = "cut_off"
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[^\sa-z])")

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from relearn.escaping import fenced, inline, quoted
 from relearn.report import words
 from relearn.report.cells import Cell, Citation, Citations, document
 from relearn.report.verdicts import INTERVALS, TaskChanges, changes
-from relearn.scoring.plain import fenced, inline, quoted
 
 PROBES = "metrics/probe_3b.json"
 

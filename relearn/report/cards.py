@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relearn.escaping import fenced
 from relearn.report import words
 from relearn.report.analysis import Analysis, markdown_templates
 from relearn.report.verdicts import changes
-from relearn.scoring.plain import fenced
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 from markupsafe import Markup
 from tabulate import tabulate
 
-from relearn.records import MODELS, InputError
+from relearn.errors import InputError
+from relearn.records import MODELS
 from relearn.report import figures, words
 from relearn.report.page import environment
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relearn.scoring.plain import shown
-from relearn.scoring.repetition import WORD
+from relearn.escaping import shown
+from relearn.evaluation.repetition import WORD
 
 __all__ = ["Piece", "pieces", "shown"]
 

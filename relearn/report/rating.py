@@ -12,11 +12,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from relearn.escaping import shown
+from relearn.evaluation import blind
+from relearn.evaluation.ratings import COLUMNS
 from relearn.records import TASKS, Prediction
 from relearn.report.page import environment
-from relearn.scoring import blind
-from relearn.scoring.plain import shown
-from relearn.scoring.ratings import COLUMNS
 
 PER_TASK = 10  # prompts of each task: an hour's work at most, and ten items already give an interval
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from relearn.evaluation.table import NAMES
 from relearn.records import TASKS, Task
 from relearn.report.cells import Cell, document
-from relearn.scoring.table import NAMES
 
 LEVEL = 0.05  # of the paired tests, after Holm's correction; scoring's own, whose module would bring torch
 INTERVALS = "metrics/intervals.json"

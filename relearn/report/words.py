@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relearn.scoring.table import NAMES
+from relearn.evaluation.table import NAMES
 
 TASKS = {
     "code": "writing code",

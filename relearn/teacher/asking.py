@@ -12,8 +12,9 @@ from relearn.endpoint.request import Address, Answer, Request
 from relearn.endpoint.run import Notify, fetch
 from relearn.endpoint.survey import Survey, look, survey
 from relearn.endpoint.tally import Settings, Tally
+from relearn.errors import InputError
 from relearn.params.groups import Generate
-from relearn.records import InputError, Reply, Review, Usage
+from relearn.records import Reply, Review, Usage
 from relearn.teacher.prompts import Prompt
 
 SCHEMA: dict[str, Any] = {

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relearn.endpoint.request import Message
-from relearn.records import InputError
+from relearn.errors import InputError
 
 ROLES = ("system", "developer", "user", "assistant")
 CANARY = "Canary 5417 went home before the credits."

@@ -14,7 +14,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from relearn.records import Original, Review, read_jsonl
+from relearn.files import read_jsonl
+from relearn.records import Original, Review
 from tests.conftest import ROOT
 
 PREPARED = ("data/reviews.jsonl", "data/original.jsonl", "metrics/prepare.json")

@@ -21,8 +21,9 @@ from relearn.decoding import endpoint
 from relearn.decoding.items import Item
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.files import read_jsonl
 from relearn.params.groups import Greedy
-from relearn.records import Prediction, read_jsonl
+from relearn.records import Prediction
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FRAME = """
 import sys, time
 from pathlib import Path
-from relearn.records import InputError
+from relearn.errors import InputError
 from stages import paths, run
 paths.ROOT = Path(sys.argv[1])
 paths.RUNS = paths.ROOT / "runs"

@@ -53,8 +53,8 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from relearn import hub
-from relearn.corpora.hub_table import HubTable
-from relearn.records import InputError
+from relearn.data.hub_table import HubTable
+from relearn.errors import InputError
 
 memory = Path(sys.argv[1])
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from relearn.records import Prediction, read_jsonl
+from relearn.files import read_jsonl
+from relearn.records import Prediction
 from tests.hub_server import Hub
 from tests.integration.project import Project
 from tests.integration.test_hub import CARD, parquet

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from relearn.corpora.select import normalise
+from relearn.data.select import normalise
 from tests.conftest import ROOT
 from tests.hub_server import Hub
 from tests.integration.project import PREPARED, Project

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relearn.repair.__main__ import main
+from relearn.repair.command import main
 from tests.conftest import ROOT
 
 REPLIES = [
@@ -250,8 +250,8 @@ def test_fidelity_on_a_sample(shared_data: Path) -> None:
 
 def test_no_exception_on_other_tools_cases(shared_data: Path) -> None:
     from relearn.repair.dump import Text
+    from relearn.repair.json.schema import Shape
     from relearn.repair.rows import Rows
-    from relearn.repair.schema import Shape
 
     shape = Shape({"key": "string", "name": "string", "age": "number", "test": "string", "a": "strings"})
     seen = 0
@@ -279,7 +279,7 @@ def test_a_million_rows_in_constant_memory(tmp_path: Path) -> None:
     peaks = []
     for rows in (100_000, 1_000_000):
         watch = (
-            "import resource, sys; from relearn.repair.__main__ import main; "
+            "import resource, sys; from relearn.repair.command import main; "
             f"status = main(['-', '--out', {str(tmp_path / 'out.jsonl')!r}]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(status)"
         )

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relearn.evaluation import blind, ratings
 from relearn.records import Prediction
 from relearn.report import rating
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
-from relearn.scoring import blind, ratings
 from tests.conftest import ROOT
 from tests.integration.conftest import Clone
 from tests.integration.test_reruns import ran

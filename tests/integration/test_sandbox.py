@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from relearn.records import InputError
-from relearn.scoring import sandbox
-from relearn.scoring.sandbox import Job, Limits, Verdict
+from relearn.errors import InputError
+from relearn.sandbox import runner as sandbox
+from relearn.sandbox.runner import Job, Limits, Verdict
 
 LIMITS = Limits(cpu_s=1, memory_mb=256)
 GOOD = "def f(x):\n    return x + 1\n"
@@ -233,7 +233,7 @@ def test_the_supervisor_killed_takes_the_program_along() -> None:
     if sandbox.bubblewrap() is None:
         pytest.skip("no working bubblewrap here")
     script = (
-        "from relearn.scoring.sandbox import *\n"
+        "from relearn.sandbox.runner import *\n"
         "run(Job('import time\\ntime.sleep(99.125)\\n', []), Limits(30, 256), bubblewrap())\n"
     )
     process = subprocess.Popen(["python", "-c", script], env={**os.environ, "PYTHONPATH": os.getcwd()})

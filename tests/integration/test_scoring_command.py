@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from relearn.evaluation import command
+from relearn.evaluation.models import evaluate_models
 from relearn.params.groups import Eval3a
 from relearn.records import Prediction
-from relearn.scoring import __main__ as command
-from relearn.scoring.evaluation import evaluate_models
 
 FUNCTIONS = [
     f"def {name}(values):\n    result = []\n    for value in values:\n        if {test}:\n            result.append({kept})\n    return result"

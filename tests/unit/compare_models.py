@@ -10,10 +10,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import set_seed
 
-from relearn.tuning import scratch
-from relearn.tuning.rows import encode
+from relearn.training import scratch
+from relearn.training.rows import encode
 from tests.unit import tiny
-from tests.unit.tuning.test_trainer import CHAT, WORDS, run
+from tests.unit.training.test_trainer import CHAT, WORDS, run
 
 OLD = [(f"{verb} {word}.", f"{word} {word}") for verb in ("Say", "Do") for word in tiny.WORDS]
 NEW = [(f"Now say {word}.", f"{word} then {word}") for word in tiny.WORDS]

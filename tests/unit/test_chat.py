@@ -6,7 +6,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from relearn.chat import Chat
-from relearn.records import InputError
+from relearn.errors import InputError
 from tests.unit.tiny import TEMPLATE, tokenizer
 
 

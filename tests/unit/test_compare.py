@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from relearn.compare import sources
-from relearn.compare.__main__ import main
+from relearn.compare.command import main
 from relearn.compare.rows import read
 from relearn.compare.sources import ALPACA, find
 from relearn.compare.summary import Guard, forgetting, guards_said
-from relearn.records import InputError, Prediction, write_jsonl
-from relearn.scoring.tasks import mostly_code
+from relearn.errors import InputError
+from relearn.evaluation.tasks import mostly_code
+from relearn.files import write_jsonl
+from relearn.records import Prediction
 from tests.unit.decoding.serving import Body, Reply, Served
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from relearn.errors import InputError
 from relearn.models import check_folder, load_base, load_tokenizer, locate
-from relearn.records import InputError
 from tests.unit.tiny import model, tokenizer
 
 

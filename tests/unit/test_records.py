@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relearn.records import InputError, Review, atomic_write, dump_line, read_jsonl, write_jsonl
+from relearn.errors import InputError
+from relearn.files import atomic_write, dump_line, read_jsonl, write_jsonl
+from relearn.records import Review
 
 ROW = Review(id="a", text="Good.", label="positive", split="train")
 
@@ -51,7 +53,7 @@ def test_what_killed_writers_left_is_cleared_up_and_nothing_else(tmp_path: Path)
         other.write_text("")
     script = f"""
 import os, signal
-from relearn.records import atomic_write
+from relearn.files import atomic_write
 with atomic_write({str(file)!r}) as file:
     file.write("half")
     file.flush()

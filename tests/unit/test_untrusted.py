@@ -18,26 +18,19 @@ import pytest
 from markdown_it import MarkdownIt
 
 from relearn import hub
+from relearn.errors import InputError
+from relearn.evaluation import probing, table
+from relearn.evaluation.checks import Settings
+from relearn.evaluation.models import Evaluation
+from relearn.evaluation.probes import Probe
+from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
 from relearn.params.groups import Repair
-from relearn.records import (
-    InputError,
-    Instruction,
-    Prediction,
-    Reply,
-    Review,
-    read_jsonl,
-    write_json,
-    write_jsonl,
-)
+from relearn.records import Instruction, Prediction, Reply, Review
 from relearn.repair import new_ledger, repair_replies
 from relearn.report import cards
 from relearn.report.analysis import analyse
-from relearn.scoring import probing, table
-from relearn.scoring.checks import Settings
-from relearn.scoring.evaluation import Evaluation
-from relearn.scoring.probes import Probe
-from relearn.scoring.sandbox import Limits
+from relearn.sandbox.runner import Limits
 from relearn.teacher.prompts import Prompt, tag_for
 from tests.conftest import ROOT
 from tests.unit.report import made

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from relearn.params.groups import ScratchBase
-from relearn.tuning import scratch
+from relearn.training import scratch
 
 TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}<|end|>\n{% endfor %}"

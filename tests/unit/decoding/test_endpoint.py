@@ -13,8 +13,8 @@ from relearn.decoding.items import Answer, Item, Strategy
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
+from relearn.errors import InputError
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
-from relearn.records import InputError
 from tests.unit.decoding.serving import Body, Reply, Served
 
 ITEMS = [Item(f"Say {number}.", 8 if number % 2 else 5, f"{number}") for number in range(12)]

@@ -14,7 +14,7 @@ from relearn.decoding import greedy
 from relearn.decoding.local import Item, decode
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
-from tests.unit.tuning.test_trainer import run
+from tests.unit.training.test_trainer import run
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)

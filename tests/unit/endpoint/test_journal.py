@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.request import Answer
-from relearn.records import InputError
+from relearn.errors import InputError
 
 ANSWER = Answer("text", "stop", None, "served", 10, 5)
 

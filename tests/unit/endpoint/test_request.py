@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relearn.endpoint.request import Address, Answer, Request, next_cap
-from relearn.records import InputError
+from relearn.errors import InputError
 from tests.unit.endpoint.asked import KEY, request
 
 

@@ -17,8 +17,8 @@ from relearn.endpoint.request import Address, Answer, Request
 from relearn.endpoint.run import fetch
 from relearn.endpoint.survey import look, survey
 from relearn.endpoint.tally import Tally
+from relearn.errors import InputError
 from relearn.mini.server import Quota, Server
-from relearn.records import InputError
 from tests.unit.endpoint.asked import IDENTITY, KEY, address, request, server, settings
 
 

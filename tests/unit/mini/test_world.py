@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from relearn.errors import InputError
+from relearn.evaluation import checks
+from relearn.evaluation.probes import read
 from relearn.mini import code_tasks, film_reviews, general_tasks, replies
 from relearn.mini.families import key, merged
 from relearn.mini.general_tasks_film import TITLE, TITLE_NOUN
 from relearn.mini.world import RESERVED, build
-from relearn.records import InputError
-from relearn.scoring import checks
-from relearn.scoring.probes import read
-from relearn.scoring.sandbox import Limits
+from relearn.sandbox.runner import Limits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}

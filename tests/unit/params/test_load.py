@@ -14,10 +14,10 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from relearn.errors import InputError
 from relearn.params import Params, load
 from relearn.params.load import names
 from relearn.params.wording import first_mistake
-from relearn.records import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relearn.repair.document import Reading, read
-from relearn.repair.schema import Shape
+from relearn.repair.json.document import Reading, read
+from relearn.repair.json.schema import Shape
 
 SHAPE = Shape.of_names(["agree", "disagree"])
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from relearn.records import InputError
+from relearn.errors import InputError
 from relearn.repair import checks, truncation
-from relearn.repair.keys import Keys
+from relearn.repair.json.keys import Keys
+from relearn.repair.json.schema import read_schema
 from relearn.repair.ledger import Ledger, Seen
-from relearn.repair.schema import read_schema
 
 
 @pytest.mark.parametrize(

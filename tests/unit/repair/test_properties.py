@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relearn.repair.dump import Text
+from relearn.repair.json.schema import Shape
+from relearn.repair.json.verbatim import CSV, JSON, LOOSE, PLAIN, PYTHON, decode
 from relearn.repair.rows import Rows
-from relearn.repair.schema import Shape
-from relearn.repair.verbatim import CSV, JSON, LOOSE, PLAIN, PYTHON, decode
 
 SHAPES = (
     Shape.of_names(["agree", "disagree"]),

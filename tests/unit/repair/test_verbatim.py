@@ -8,8 +8,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relearn.repair import verbatim
-from relearn.repair.verbatim import CSV, JSON, LOOSE, PLAIN, PYTHON
+from relearn.repair.json import verbatim
+from relearn.repair.json.verbatim import CSV, JSON, LOOSE, PLAIN, PYTHON
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from relearn.records import InputError
+from relearn.errors import InputError
 from relearn.report import frontier
 
 

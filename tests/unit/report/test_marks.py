@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relearn.escaping import ACTIVE, shown
+from relearn.evaluation.repetition import echo_share, repeated_share, words
 from relearn.report.marks import pieces
-from relearn.scoring.plain import ACTIVE, shown
-from relearn.scoring.repetition import echo_share, repeated_share, words
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", ",", "."]), max_size=40).map(" ".join)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from relearn.evaluation import blind
 from relearn.records import MODELS
 from relearn.report.rating import choose, render
-from relearn.scoring import blind
 from tests.unit.report.material import predictions
 
 SEED = 1222

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relearn.records import InputError
+from relearn.errors import InputError
 from stages import cache, paths
 
 FOLDER = "a6e96fbd3fad3351e5c3b7713fad444d.dir"  # by dvc 3.67

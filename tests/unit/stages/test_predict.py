@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from relearn.decoding.items import Item
+from relearn.errors import InputError
+from relearn.files import read_jsonl
 from relearn.params import Params
-from relearn.records import MODELS, InputError, Prediction, read_jsonl
+from relearn.records import MODELS, Prediction
 from stages import paths, predict
 from tests.unit.decoding.serving import Body, Reply, Served
 from tests.unit.params.test_groups import SERVED

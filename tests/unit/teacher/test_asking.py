@@ -10,11 +10,12 @@ import pytest
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
+from relearn.errors import InputError
 from relearn.mini.completions import Teacher
 from relearn.mini.faults import Faults
 from relearn.mini.server import Server
 from relearn.params.groups import Generate
-from relearn.records import InputError, Reply, Review
+from relearn.records import Reply, Review
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import Prompt
 

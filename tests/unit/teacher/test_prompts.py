@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relearn.errors import InputError
 from relearn.mini.completions import find_review
-from relearn.records import InputError
 from relearn.teacher.prompts import Prompt, tag_for
 
 PROMPTS = Path(__file__).resolve().parents[3] / "prompts"

@@ -1,5 +1,0 @@
-"""Reviews and instructions: from files, from the hub; splits and decontamination."""
-
-from relearn.corpora.load import load, tally
-
-__all__ = ["load", "tally"]

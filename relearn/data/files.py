@@ -1,0 +1,148 @@
+"""Rows of a CSV, JSON Lines or Parquet file, read as a stream, with every bad row named by its line.
+
+CSV goes through the standard library's reader (RFC 4180, strict), which keeps the line number that pandas loses.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from relearn.data.table import Row, no_column
+from relearn.errors import InputError
+from relearn.files import read_json_lines
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_LONGEST_CELL = 64 << 20  # bytes; a quote that is never closed would otherwise take in the rest of the file
+
+
+class FileTable:
+    """A file as a table; the format follows its extension. `number` is the line, or in Parquet the row, from 1."""
+
+    strict = True
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError when the file is missing, or its extension is not one of FORMATS."""
+        self.path = path
+        self.name = str(path)
+        self.origin = {"file": path.name}
+        self._format = path.suffix.lower()
+        if self._format not in FORMATS:
+            hint = (
+                "; a .json file holds one document: save it as JSON Lines, one object a line"
+                if self._format == ".json"
+                else ""
+            )
+            raise InputError(f"{path}: unknown extension {path.suffix!r}; use .csv, .jsonl or .parquet{hint}")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, a file is expected")
+        if not path.exists():
+            raise InputError(f"{path}: no such file{_nearest(path)}")
+
+    def where(self, number: int) -> str:
+        """The file and the line (in Parquet the row)."""
+        return f"{self.name}, {'row' if self._format == '.parquet' else 'line'} {number}"
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+        """Yields (line or row number, row); InputError on the first row that cannot be read."""
+        if self._format in (".csv", ".tsv"):
+            return self._csv(columns, "\t" if self._format == ".tsv" else ",")
+        if self._format == ".parquet":
+            return self._parquet(columns)
+        return self._jsonl(columns)
+
+    def _csv(self, columns: Sequence[str], delimiter: str) -> Iterator[tuple[int, Row]]:
+        # the limit is the csv module's only setting for all readers; it is never lowered, so two tables get on
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+        with open(self.path, "rb") as file:
+            reader = csv.reader(self._decoded(file), delimiter=delimiter, strict=True)
+            header: list[str] | None = None
+            places: dict[str, int] = {}
+            while True:
+                number = reader.line_num + 1
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    break
+                except csv.Error as error:
+                    raise InputError(
+                        f"{self.where(number)}: not CSV ({error}); quote a cell that holds quotes, commas or line breaks, "
+                        "and double the quotes inside it"
+                    ) from None
+                if not cells:
+                    continue
+                if header is None:
+                    header = cells
+                    places = self._places(header, columns)
+                    continue
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{self.where(number)}: {len(cells)} cells where the header names {len(header)}; "
+                        "quote a cell that holds commas or line breaks"
+                    )
+                yield number, {column: cells[place] for column, place in places.items()}
+            if header is None:
+                raise InputError(f"{self.name}: is empty; a header line and rows are expected")
+
+    def _decoded(self, lines: Iterable[bytes]) -> Iterator[str]:
+        for number, raw in enumerate(lines, 1):
+            try:
+                yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{self.where(number)}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
+                ) from None
+
+    def _places(self, header: list[str], columns: Sequence[str]) -> dict[str, int]:
+        for column in columns:
+            if column not in header:
+                raise no_column(self.name, column, header)
+            if header.count(column) > 1:
+                raise InputError(f"{self.name}: the header names column {column!r} twice; rename one of them")
+        return {column: header.index(column) for column in columns}
+
+    def _jsonl(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+        for number, value in read_json_lines(self.path):
+            if not isinstance(value, dict):
+                raise InputError(
+                    f"{self.where(number)}: {type(value).__name__} where an object is expected; "
+                    "write one JSON object a line"
+                )
+            for column in columns:
+                if column not in value:
+                    raise no_column(self.where(number), column, value)
+            yield number, value
+
+    def _parquet(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        number = 0
+        try:
+            with pq.ParquetFile(self.path) as file:
+                present = file.schema_arrow.names
+                for column in columns:
+                    if column not in present:
+                        raise no_column(self.name, column, present)
+                for batch in file.iter_batches(batch_size=1024, columns=list(dict.fromkeys(columns))):
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield number, row
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"{self.name}: not readable as Parquet after row {number} ({reason}); write the file again"
+            ) from None
+
+
+def _nearest(path: Path) -> str:
+    """The name beside `path` that comes closest, as the end of a message."""
+    if not path.parent.is_dir():
+        return f"; the folder {path.parent} does not exist either"
+    names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in FORMATS)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; {path.parent} holds {', '.join(names)}" if names else f"; {path.parent} holds no data file"

@@ -1,0 +1,180 @@
+"""Scores a file of predictions with the metrics of eval_3a.
+
+    python -m relearn.scoring PREDICTIONS.jsonl [--task code|reviews|general] [--json OUT]
+
+Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
+asserts), `nll` (nats) with `bytes`, `id`, `group` and `task` are used where present, other keys ignored. Prints one
+flat JSON object, the names and values those of the stage; progress and warnings go to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from relearn.errors import InputError
+from relearn.evaluation.tasks import TaskScores, score_task
+from relearn.files import read_json_lines, write_json
+from relearn.metrics.code.find import holds_code
+from relearn.params.groups import Eval3a
+from relearn.records import TASKS, Prediction, Task
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 0, or 1 with one line on stderr."""
+    options = _options(arguments)
+    try:
+        found = score_file(options.predictions, options.task, _params(options))
+        if options.json is not None:
+            write_json(options.json, found)
+    except InputError as error:
+        print(f"relearn.scoring: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(found, ensure_ascii=False, indent=2))
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m relearn.scoring",
+        description="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    )
+    parser.add_argument("predictions", type=Path, help="the file")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="which metrics (default: the rows' own task, else code or general by what the references hold)",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the result to this file")
+    parser.add_argument(
+        "--encoder", default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name"
+    )
+    parser.add_argument("--encoder-layers", type=int, help="layer that BERTScore reads (default: the last)")
+    parser.add_argument("--no-stemmer", action="store_true", help="ROUGE-L without Porter's stemmer")
+    parser.add_argument(
+        "--execute",
+        choices=get_args(Eval3a.model_fields["execute"].annotation),
+        default="off",
+        help="run the rows' tests for pass@1 (default: off)",
+    )
+    parser.add_argument("--timeout", type=float, default=2.0, help="CPU seconds of one program (default: 2)")
+    parser.add_argument("--memory", type=int, default=512, help="MiB of one program (default: 512)")
+    return parser.parse_args(arguments)
+
+
+def _params(options: argparse.Namespace) -> Eval3a:
+    if not 0 < options.timeout <= 600:
+        raise InputError(f"--timeout {options.timeout:g}: more than 0 and at most 600 seconds are expected")
+    if options.memory < 32:
+        raise InputError(f"--memory {options.memory}: at least 32 MiB are expected")
+    if options.encoder_layers is not None and options.encoder_layers < 1:
+        raise InputError(f"--encoder-layers {options.encoder_layers}: at least 1 is expected")
+    return Eval3a(
+        encoder=options.encoder,
+        encoder_layers=options.encoder_layers,
+        rouge_stemmer=not options.no_stemmer,
+        execute=options.execute,
+        timeout_s=options.timeout,
+        memory_mb=options.memory,
+        resamples=1000,
+        swaps=1000,
+    )
+
+
+def score_file(path: Path, task: Task | None, params: Eval3a) -> dict[str, float | int | str | None]:
+    """The flat result for a file: values by name, then counts. Raises InputError naming the file and line."""
+    rows = list(_rows(path))
+    if not rows:
+        raise InputError(
+            f"{path}: no rows; one JSON object a line with prompt, reference and prediction is expected"
+        )
+    own = {row["task"] for _, row in rows if row.get("task") in TASKS}
+    if task is None and len(own) > 1:
+        raise InputError(
+            f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task"
+        )
+    chosen: Task = task or (own.pop() if own else _guess([row for _, row in rows]))
+    if task is not None and len(own) > 1:
+        rows = [(number, row) for number, row in rows if row.get("task") == task]
+        if not rows:
+            raise InputError(f"{path}: no row of task {task}")
+    predictions = [_prediction(number, row, chosen) for number, row in rows]
+    tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}
+    return flat(score_task(chosen, predictions, tests, params))
+
+
+def _guess(rows: Sequence[dict[str, Any]]) -> Task:
+    """code where at least half of the references hold code, or where there is no reference; else general."""
+    references = [row["reference"] for row in rows if row["reference"]]
+    return "code" if 2 * sum(map(holds_code, references)) >= len(references) else "general"
+
+
+def flat(scored: TaskScores) -> dict[str, float | int | str | None]:
+    """Names and values as in the stage's metrics, rounded to four digits, with the counts beside them."""
+    counts = {
+        name: None if math.isnan(value) else int(value) if float(value).is_integer() else round(value, 4)
+        for name, value in scored.counts.items()
+    }
+    values = {name: round(value, 4) for name, value in scored.points().items()}
+    return {
+        "task": scored.task,
+        "items": counts.pop("items"),
+        "with_reference": counts.pop("with_reference"),
+        **values,
+        **counts,
+    }
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, row) with the fields that are read checked, and lone surrogates replaced (they are not text)."""
+    for number, value in read_json_lines(path):
+        where = f"{path}, line {number}"
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: not a JSON object; prompt, reference and prediction are expected")
+        for key in ("prompt", "prediction"):
+            if not isinstance(value.get(key), str):
+                raise InputError(f"{where}: {key}: {_odd(value, key)}; a string is expected")
+        if "reference" not in value:
+            raise InputError(
+                f"{where}: reference: missing; a string is expected, or null where there is none"
+            )
+        if value["reference"] is not None and not isinstance(value["reference"], str):
+            raise InputError(f"{where}: reference: {_odd(value, 'reference')}; a string or null is expected")
+        tests = value.get("tests")
+        if tests is not None and not (
+            isinstance(tests, list) and all(isinstance(test, str) for test in tests)
+        ):
+            raise InputError(f"{where}: tests: a list of strings is expected")
+        yield number, {key: _text(item) if isinstance(item, str) else item for key, item in value.items()}
+
+
+def _odd(row: dict[str, Any], key: str) -> str:
+    return (
+        "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
+    )
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _prediction(number: int, row: dict[str, Any], task: Task) -> Prediction:
+    reference = row["reference"]
+    nll, size = row.get("nll"), row.get("bytes")
+    measured = isinstance(nll, int | float) and isinstance(size, int)
+    return Prediction(
+        id=f"line {number}",
+        task=task,
+        group=str(row.get("group") or row.get("id") or number),
+        prompt=row["prompt"],
+        reference=reference,
+        prediction=row["prediction"],
+        finish_reason="stop",
+        nll=float(nll) if measured and nll is not None else None,
+        bytes=size if measured else None,
+    )

@@ -1,0 +1,262 @@
+"""base, 2b and 2c compared: points, intervals, forgetting, recovery, significance, and the rows of the 3a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from relearn.errors import InputError
+from relearn.evaluation import forgetting, seeds
+from relearn.evaluation.forgetting import Comparison, Rounds
+from relearn.evaluation.pooling import POOLED, pool
+from relearn.evaluation.table import SPREAD
+from relearn.evaluation.tasks import POINTS, TaskScores, score_task
+from relearn.metrics.bertscore import Encoder
+from relearn.params.groups import Eval3a
+from relearn.records import TASKS, Prediction, Task
+from relearn.statistics import resampling, significance
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What eval_3a writes. Plain values, rounded to four digits, ready for JSON.
+
+    `points[model]` is nested by task; `intervals` holds everything else, by task and metric, and `pooled` over all
+    tasks; `rows` are the table's, one a model, task (or `pooled`) and metric.
+    """
+
+    points: dict[str, dict[str, dict[str, float]]]
+    intervals: dict[str, Any]
+    signatures: dict[str, Any]
+    rows: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+
+
+def evaluate_models(
+    predictions: Mapping[str, Sequence[Prediction]],
+    tests: Mapping[str, list[str]],
+    params: Eval3a,
+    seed: int,
+    tasks: Sequence[Task] = TASKS,
+    further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
+) -> Evaluation:
+    """Scores every model on every task, over the same items, and compares them.
+
+    `predictions` are by model, in the order base, 2b, 2c (two models do: what was replayed is then not compared).
+    `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
+    scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
+    """
+    models = list(predictions)
+    encoder: Encoder | None = None
+    every: list[dict[str, TaskScores]] = []
+    points: dict[str, dict[str, dict[str, float]]] = {model: {} for model in models}
+    signatures: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    compared: list[tuple[Task, Comparison]] = []
+    notes: list[str] = []
+    trained: dict[int, list[dict[str, TaskScores]]] = {}  # seed → its tasks, in the order of `every`
+    for task in tasks:
+        answers = _aligned(predictions, task)
+        if not answers[models[0]]:
+            continue
+        if encoder is None and any(row.reference for row in answers[models[0]]):
+            encoder = Encoder(params.encoder, params.encoder_layers)
+        scored = {model: score_task(task, answers[model], tests, params, encoder) for model in models}
+        every.append(scored)
+        for other, answered in (further or {}).items():
+            again = _aligned({models[0]: predictions[models[0]], **answered}, task)
+            scored_again = {name: score_task(task, again[name], tests, params, encoder) for name in answered}
+            trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
+        rounds = Rounds(scored, params.resamples, seed, params.swaps)
+        comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
+        compared += [(task, comparison) for comparison in comparisons]
+        for model in models:
+            points[model][task] = _points(task, model, scored[model], comparisons)
+        for warning in resampling.warnings(len(rounds.ids), rounds.clusters):
+            notes.append(f"{task}: {warning}")
+        found[task] = _details(scored, rounds)
+        signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
+        rows += _rows(task, POINTS[task], scored, rounds)
+    tests_made = _correct(compared)
+    if tests_made / (params.swaps + 1) > forgetting.LEVEL:
+        notes.append(
+            f"{params.swaps} random swaps are too few for {tests_made} comparisons: none can be significant after "
+            "Holm's correction"
+        )
+    for name in found:
+        found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner == name]
+    _mark(rows, compared)
+    pooled: dict[str, Any] | None = None
+    if len(every) > 1:
+        together = {model: pool([scored[model] for scored in every]) for model in models}
+        strata = [task for scored in every for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
+        rounds = Rounds(together, params.resamples, seed, strata=strata)
+        pooled = _details(together, rounds)
+        rows += _rows(POOLED, rounds.names, together, rounds)
+    intervals = {
+        "confidence": resampling.CONFIDENCE,
+        "resamples": params.resamples,
+        "swaps": params.swaps,
+        "seed": seed,
+        "claim": seeds.claim(1 + len(trained)),
+        "warnings": notes,
+        "tasks": found,
+        POOLED: pooled,
+    }
+    if trained:
+        over = _over_seeds(points, every, trained, params.resamples, seed)
+        intervals["seeds"] = over
+        _beside(rows, over["tasks"])
+    return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _over_seeds(
+    points: dict[str, dict[str, dict[str, float]]],
+    every: list[dict[str, TaskScores]],
+    trained: dict[int, list[dict[str, TaskScores]]],
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What `seeds` of the intervals file holds: the seeds, the main one first, and each value's spread over them."""
+    first, *tuned = points
+    each = [{model: dict(points[model]) for model in tuned}]
+    for scored in trained.values():
+        own: dict[str, dict[str, dict[str, float]]] = {model: {} for model in tuned}
+        for of_task in scored:
+            rounds = Rounds(of_task, resamples, seed)
+            task = of_task[first].task
+            headline = next(name for name in POINTS[task] if name in rounds.names)
+            comparisons = rounds.compare(headline)
+            for model in tuned:
+                own[model][task] = _points(task, model, of_task[model], comparisons)
+        each.append(own)
+    if len(every) > 1:
+        for own, scored in zip(each, [every, *trained.values()], strict=True):
+            for model in tuned:
+                own[model][POOLED] = pool([of_task[model] for of_task in scored]).points()
+    return {"seeds": [seed, *trained], "number": len(each), "tasks": seeds.spread(each)}
+
+
+def _beside(rows: list[dict[str, Any]], spread: Mapping[str, Any]) -> None:
+    """Each row of the table gets the spread over seeds of its value; base, trained once, gets none."""
+    for row in rows:
+        found = spread[row["task"]].get(row["model"], {}).get(row["metric"])
+        row |= {f"seeds_{name}": None if found is None else found[name] for name in SPREAD}
+
+
+def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:
+    """Each model's answers to the task in the first model's order."""
+    first, *_ = predictions
+    answers: dict[str, list[Prediction]] = {}
+    order = [row.id for row in predictions[first] if row.task == task]
+    for model, rows in predictions.items():
+        by_id = {row.id: row for row in rows if row.task == task}
+        if len(by_id) != sum(row.task == task for row in rows):
+            raise InputError(f"predictions of {model}, task {task}: an id comes twice; run predict again")
+        if by_id.keys() != set(order):
+            odd = sorted(by_id.keys() ^ set(order))[0]
+            raise InputError(
+                f"predictions of {model} and {first}, task {task}: {odd} is not in both; run predict again"
+            )
+        answers[model] = [by_id[identity] for identity in order]
+    return answers
+
+
+def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
+    """The task's few keys of metrics/eval_3a/<model>.json."""
+    values = {
+        name: round(scored.scores[name].point, DIGITS)
+        for name in POINTS[task]
+        if name in scored.scores and scored.scores[name].items
+    }
+    headline = next(iter(values), None)
+    for comparison in comparisons:
+        if comparison.metric != headline or comparison.after != model:
+            continue
+        if comparison.kind == "forgetting":
+            values["forgotten"] = round(comparison.value, DIGITS) + 0.0  # no -0.0
+        elif (
+            comparison.kind == "recovery"
+            and comparison.ratio is not None
+            and not math.isnan(comparison.ratio)
+        ):
+            values["recovered"] = round(comparison.ratio, DIGITS)
+        elif comparison.kind == "recovery" and task in ("reviews", "new"):
+            values["backward_transfer"] = round(comparison.value, DIGITS)
+    return values
+
+
+def _details(scored: Mapping[str, TaskScores], rounds: Rounds) -> dict[str, Any]:
+    first = next(iter(scored.values()))
+    return {
+        "items": len(first.ids),
+        "clusters": rounds.clusters,
+        "counts": {model: dict(task.counts) for model, task in scored.items()},
+        "scores": {
+            name: {
+                model: {
+                    "value": scored[model].scores[name].point,
+                    "low": rounds.interval(model, name).low,
+                    "high": rounds.interval(model, name).high,
+                    "items": scored[model].scores[name].items,
+                }
+                for model in scored
+            }
+            for name in rounds.names
+        },
+        "directions": {name: first.scores[name].better for name in rounds.names},
+        "flips": rounds.flips(),
+    }
+
+
+def _rows(
+    task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rounds: Rounds
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": model,
+            "task": task,
+            "metric": name,
+            "value": scored[model].scores[name].point,
+            "low": rounds.interval(model, name).low,
+            "high": rounds.interval(model, name).high,
+            "mark": "",
+        }
+        for model in scored
+        for name in shown
+        if name in rounds.names
+    ]
+
+
+def _correct(compared: list[tuple[Task, Comparison]]) -> int:
+    """Holm over the family of tests that the table shows, every model change, task and shown metric: how many."""
+    family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
+    for comparison, adjusted in zip(family, significance.holm([c.p for c in family]), strict=True):
+        comparison.p_holm = adjusted
+    return len(family)
+
+
+def _mark(rows: list[dict[str, Any]], compared: list[tuple[Task, Comparison]]) -> None:
+    """▼ or ▲ on a model that is significantly worse or better than the one before it, ◆ where neither way is better."""
+    for task, comparison in compared:
+        if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
+            continue
+        for row in rows:
+            if (row["task"], row["metric"], row["model"]) == (task, comparison.metric, comparison.after):
+                row["mark"] = "◆" if comparison.better is None else "▲" if comparison.better else "▼"
+
+
+def _plain(value: Any) -> Any:
+    """Rounded, and nan as None, for JSON without it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DIGITS) + 0.0  # no -0.0
+    return value

@@ -1,0 +1,37 @@
+"""All tasks of one model as one: the metrics that every task has, over all prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from relearn.evaluation.tasks import TaskScores
+from relearn.statistics.scores import Scores
+
+POOLED = "pooled"  # stands in the table where a task's name stands
+SHOWN = ("rouge_l", "bertscore", "bleu", "bpb")
+
+
+def pool(scored: Sequence[TaskScores]) -> TaskScores:
+    """The items of all tasks under one model, with the metrics of `SHOWN` that every task has.
+
+    Sums over items are added up, so BLEU and bits per byte are corpus values over all prompts. Clusters of different
+    tasks stay apart whatever their names.
+    """
+    names = [
+        name for name in SHOWN if all(name in task.scores and task.scores[name].items for task in scored)
+    ]
+    return TaskScores(
+        task=scored[0].task,
+        ids=[f"{task.task}/{item}" for task in scored for item in task.ids],
+        groups=[f"{task.task}/{group}" for task in scored for group in task.groups],
+        scores={name: _joined([task.scores[name] for task in scored]) for name in names},
+        counts={"items": sum(task.counts.get("items", len(task.ids)) for task in scored)},
+        signatures={},
+    )
+
+
+def _joined(parts: Sequence[Scores]) -> Scores:
+    return replace(parts[0], stats=np.concatenate([part.stats for part in parts]))

@@ -1,0 +1,191 @@
+"""Human ratings: CSV files of scores, joined into means with intervals and the raters' agreement.
+
+A file has a header and the columns
+
+    rater, item, key, helpfulness, correctness
+
+`item` is the prompt's id, `key` the model (its name, or the blind letter that the rating page showed; blind letters
+are resolved by the page's key, given as `names`). Scores are whole numbers from 1 to 5; an empty score is one that
+the rater left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relearn.errors import InputError
+from relearn.statistics import resampling
+from relearn.statistics.scores import Floats, mean
+
+COLUMNS = ("rater", "item", "key", "helpfulness", "correctness")
+ASPECTS = ("helpfulness", "correctness")
+LOWEST, HIGHEST = 1, 5
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One rater's scores of one answer; None where the rater gave none."""
+
+    rater: str
+    item: str
+    model: str
+    helpfulness: int | None
+    correctness: int | None
+
+
+def read(folder: Path | str, names: Mapping[str, str] | None = None) -> list[Rating]:
+    """The ratings of every `*.csv` in a folder, by file name; none when the folder is missing or empty.
+
+    `names` turns `<item>/<key>` or a plain key into the model's name. Raises InputError naming file and line: a
+    column that is missing, a score that is not 1 to 5, an empty rater, item or key, the same answer rated twice by
+    one rater, a file that is not UTF-8.
+    """
+    found: list[Rating] = []
+    seen: dict[tuple[str, str, str], str] = {}
+    for path in sorted(Path(folder).glob("*.csv")):
+        for line, row in _rows(path):
+            where = f"{path}, line {line}"
+            rating = _rating(where, row, names or {})
+            key = (rating.rater, rating.item, rating.model)
+            if key in seen:
+                raise InputError(
+                    f"{where}: {rating.rater} has rated item {rating.item}, {rating.model} before ({seen[key]}); "
+                    "keep one of the two"
+                )
+            seen[key] = where
+            found.append(rating)
+    return found
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            header = [name.strip().lower() for name in reader.fieldnames or []]
+            missing = [name for name in COLUMNS if name not in header]
+            if missing:
+                raise InputError(
+                    f"{path}, line 1: no column {', '.join(missing)}; the header must name {', '.join(COLUMNS)}"
+                )
+            reader.fieldnames = header
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(header)} columns are expected, as in the header"
+                    )
+                rows.append((reader.line_num, {key: (row[key] or "").strip() for key in COLUMNS}))
+            return rows
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
+
+
+def _rating(where: str, row: Mapping[str, str], names: Mapping[str, str]) -> Rating:
+    for name in ("rater", "item", "key"):
+        if not row[name]:
+            raise InputError(f"{where}: {name} is empty; fill it in or delete the line")
+    scores: dict[str, int | None] = {}
+    for aspect in ASPECTS:
+        text = row[aspect]
+        if text and text not in {str(score) for score in range(LOWEST, HIGHEST + 1)}:
+            raise InputError(
+                f"{where}: {aspect} is {text!r}; a whole number from {LOWEST} to {HIGHEST} is expected"
+            )
+        scores[aspect] = int(text) if text else None
+    key = row["key"]
+    model = names.get(f"{row['item']}/{key}") or names.get(key) or key
+    return Rating(row["rater"], row["item"], model, scores["helpfulness"], scores["correctness"])
+
+
+def summarise(ratings: Sequence[Rating], resamples: int, seed: int) -> dict[str, Any]:
+    """Means by model and aspect with intervals over items, and Krippendorff's alpha with its interval.
+
+    `{"raters", "ratings", "models": {model: {aspect: {value, low, high, number}}},
+    "agreement": {aspect: {alpha, low, high, units}}}`; None where nothing can be said.
+    """
+    found: dict[str, Any] = {
+        "raters": len({rating.rater for rating in ratings}),
+        "ratings": len(ratings),
+        "models": {},
+        "agreement": {aspect: agreement(ratings, aspect, resamples, seed) for aspect in ASPECTS},
+    }
+    for model in sorted({rating.model for rating in ratings}):
+        own = [rating for rating in ratings if rating.model == model]
+        numbers, clusters = resampling.number_clusters([rating.item for rating in own])
+        drawn = resampling.draw(clusters, resamples, seed)
+        found["models"][model] = {}
+        for aspect in ASPECTS:
+            scores = mean(aspect, [getattr(rating, aspect) for rating in own], unit=False)
+            sums = resampling.cluster_sums(scores.stats, numbers, clusters)
+            ends = resampling.interval(scores, sums, resampling.resampled(sums, scores.combine, drawn))
+            found["models"][model][aspect] = {
+                "value": _rounded(scores.point),
+                "low": _rounded(ends.low),
+                "high": _rounded(ends.high),
+                "number": scores.items,
+            }
+    return found
+
+
+def agreement(
+    ratings: Sequence[Rating], aspect: str, resamples: int, seed: int
+) -> dict[str, float | int | None]:
+    """Krippendorff's alpha (2011) for ordinal scores, by the `krippendorff` package; units are the rated answers.
+
+    The interval resamples units (percentiles). None where fewer than two answers have two raters, or all scores agree
+    in one value, for which alpha is not defined.
+    """
+    table = _table(ratings, aspect)
+    alpha = _alpha(table)
+    low, high = math.nan, math.nan
+    if not math.isnan(alpha):
+        generator = np.random.default_rng(seed)
+        draws = generator.integers(0, table.shape[1], size=(resamples, table.shape[1]))
+        values = np.array([_alpha(table[:, draw]) for draw in draws])
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, high = (float(end) for end in np.quantile(values, [0.025, 0.975]))
+    return {"alpha": _rounded(alpha), "low": _rounded(low), "high": _rounded(high), "units": table.shape[1]}
+
+
+def _table(ratings: Sequence[Rating], aspect: str) -> Floats:
+    """(raters, units) of the answers that at least two raters scored; nan where a rater did not."""
+    units: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for rating in ratings:
+        score = getattr(rating, aspect)
+        if score is not None:
+            units[rating.item, rating.model][rating.rater] = score
+    shared = [scores for _, scores in sorted(units.items()) if len(scores) > 1]
+    raters = sorted({rater for scores in shared for rater in scores})
+    return np.array([[float(scores.get(rater, math.nan)) for scores in shared] for rater in raters]).reshape(
+        len(raters), len(shared)
+    )
+
+
+def _alpha(table: Floats) -> float:
+    import krippendorff
+
+    values = np.unique(table[~np.isnan(table)])
+    if table.shape[1] < 2 or len(values) < 2:
+        return math.nan
+    return float(
+        krippendorff.alpha(
+            reliability_data=table,
+            level_of_measurement="ordinal",
+            value_domain=list(range(LOWEST, HIGHEST + 1)),
+        )
+    )
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)

@@ -1,0 +1,1 @@
+"""What a score is made of: text, code, likelihood and tests, one metric a file."""

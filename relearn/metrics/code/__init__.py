@@ -1,0 +1,1 @@
+"""What counts as code in a model's answer."""

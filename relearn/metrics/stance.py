@@ -1,0 +1,81 @@
+"""Does the reply take the side it was asked to take?
+
+The side that was asked for stands in the instruction ("… and disagree with it"), on its first or last line, around
+the review. The side that a reply takes is read from what people say when they agree or differ; a reply that says
+neither is wrong. How often the references themselves pass is reported beside it: the ceiling of this reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from relearn.statistics.scores import Scores, mean
+
+Side = Literal["agree", "disagree"]
+
+ASKED = re.compile(
+    r"\b(?P<no>disagree\w*|differ|object\w*|oppos\w+)\b|\b(?P<yes>agree\w*|support\w*)\b", re.IGNORECASE
+)
+
+DISAGREE = re.compile(
+    r"""\b(
+      disagree\w* | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | (quite|just)\ the\ opposite
+    | (felt|feel|thought|think|saw|see)\ (just\ |quite\ |exactly\ )?the\ opposite
+    | (do|did|does|could|would|can)\ not\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
+    | (don|didn|doesn|couldn|wouldn|can)'t\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
+    | cannot\ (agree|share)(?!\ more) | not\ (sure\ I|so\ sure\ I)\ agree | not\ agree(?!\ more)
+    | (see|saw)\ (it|this|things|that)\ (very\ |quite\ |rather\ )?differently
+    | (seen|watched|saw)\ (another|a\ different|two\ different)\ (films?|movies?)
+    | (you|you're|you\ are|that's|that\ is|this\ is|review\ is)\ (just\ |simply\ |quite\ |completely\ )?(wrong|mistaken|unfair|too\ harsh)
+    | not\ my\ experience | miss(ed|es)?\ the\ point
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+AGREE = re.compile(
+    r"""\b(
+      agree\w* | you('re|\ are|\ were)\ (so\ |quite\ |absolutely\ |completely\ |exactly\ )?right | well\ said | spot\ on | so\ true
+    | same\ here | (felt|feel|think|thought|saw\ it|see\ it)\ (exactly\ |just\ )?the\ same | (I|do|also)\ share\ your
+    | (just|exactly)\ (my|what|how)\ (I|thoughts|feelings) | my\ (thoughts|feelings)\ exactly | glad\ (that\ )?(someone|you)\ said
+    | could(n't|\ not)\ (agree|have\ said\ it)\ (more|better) | hit\ the\ nail
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def asked(prompt: str) -> Side | None:
+    """The side an instruction asks for, from its first line or, failing that, its last; None when unclear."""
+    lines = [line for line in prompt.strip().splitlines() if line.strip()]
+    for line in dict.fromkeys([*lines[:1], *lines[-1:]]):
+        sides: set[Side] = {"disagree" if found["no"] else "agree" for found in ASKED.finditer(line[:400])}
+        if len(sides) == 1:
+            return sides.pop()
+    return None
+
+
+def taken(reply: str) -> Side | None:
+    """The side a reply takes: that of its first telling phrase; None when it has none."""
+    against = DISAGREE.search(reply.replace("’", "'"))
+    with_it = AGREE.search(reply.replace("’", "'"))
+    if against is None and with_it is None:
+        return None
+    if against is None or (with_it is not None and with_it.start() < against.start()):
+        return "agree"
+    return "disagree"
+
+
+def stance(
+    predictions: Sequence[str], prompts: Sequence[str], references: Sequence[str | None]
+) -> list[Scores]:
+    """`stance`: the share of replies on the side asked for; `stance_reference`: that of the references.
+
+    Where neither the instruction nor the reference tells the side, the item does not count.
+    """
+    own: list[bool | None] = []
+    ceiling: list[bool | None] = []
+    for prediction, prompt, reference in zip(predictions, prompts, references, strict=True):
+        side = asked(prompt) or (taken(reference) if reference else None)
+        own.append(None if side is None else taken(prediction) == side)
+        ceiling.append(None if side is None or not reference else taken(reference) == side)
+    return [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)]

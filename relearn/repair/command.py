@@ -1,0 +1,162 @@
+"""Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report of both.
+
+    python -m relearn.repair INPUT [--fields agree,disagree] [--out rows.jsonl] [--quarantine bad.jsonl]
+        [--report report.json] [--schema schema.json] [--truncated drop|trim|keep]
+
+INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
+or any text that holds records, however broken. A row out has `fields`, `flags` and `source` (`id` where there is
+one, and for each field the offsets, in characters, of its text: in the reply's `content`, or in the file where
+the input is not a file of replies). Without --out the rows go to standard output. Exit status: 0, also when
+records were quarantined; 1 when the input cannot be read or an output not written; 2 on bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from relearn.errors import InputError
+from relearn.files import atomic_write, write_json
+from relearn.repair.dump import texts
+from relearn.repair.json.schema import Shape, read_schema
+from relearn.repair.rows import Rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    shape = _shape(parser, options)
+    outputs = [path for path in (options.out, options.quarantine, options.report) if path is not None]
+    resolved = [path.resolve() for path in outputs]
+    if len(set(resolved)) < len(resolved):
+        parser.error("--out, --quarantine and --report must be three different files")
+    if options.input != "-" and Path(options.input).resolve() in resolved:
+        parser.error(f"{options.input} is the input: write somewhere else")
+    rows = Rows(shape, options.truncated, optional=options.schema is not None)
+    try:
+        summary = _run(options, shape, rows)
+    except InputError as error:
+        print(f"repair: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of our rows has gone (`| head`): nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"repair: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1
+    print(_sentence(summary), file=sys.stderr if options.out is None else sys.stdout)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m relearn.repair",
+        description="Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report.",
+    )
+    parser.add_argument("input", metavar="INPUT", help="a file, or - for standard input")
+    parser.add_argument(
+        "--fields",
+        default=None,
+        metavar="NAMES",
+        help="the text fields of a record (default: agree,disagree)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="rows (default: standard output)")
+    parser.add_argument(
+        "--quarantine", type=Path, metavar="FILE", help="what could not be used, with its reason"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="counts by flag and by reason, as JSON")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema, for other records")
+    parser.add_argument(
+        "--truncated",
+        choices=("drop", "trim", "keep"),
+        default="drop",
+        help="a text that the reply ends inside: drop it (default), trim it to its last whole sentence, or keep it",
+    )
+    return parser
+
+
+def _shape(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Shape:
+    if options.schema is None:
+        names = [name.strip() for name in (options.fields or "agree,disagree").split(",")]
+        if not all(names) or len(set(names)) < len(names):
+            parser.error("--fields takes different names, separated by commas")
+        return Shape.of_names(names)
+    if options.fields is not None:
+        parser.error("--schema names the fields: leave out --fields")
+    try:
+        return read_schema(json.loads(options.schema.read_text(encoding="utf-8-sig")), str(options.schema))
+    except OSError as error:
+        parser.error(f"{options.schema}: {(error.strerror or str(error)).lower()}")
+    except (ValueError, RecursionError) as error:
+        parser.error(f"{options.schema}: not JSON ({error})")
+    except InputError as error:
+        parser.error(str(error))
+
+
+def _run(options: argparse.Namespace, shape: Shape, rows: Rows) -> dict[str, Any]:
+    with ExitStack() as stack:
+        file = _open(options.input, stack)
+        out: TextIO | None = None
+        if options.out is None:
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+            out = sys.stdout
+        else:
+            out = stack.enter_context(atomic_write(options.out))
+        refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
+        name = "standard input" if options.input == "-" else options.input
+        for text in texts(file, name, shape):
+            for kept, row in rows.take(text):
+                target = out if kept else refused
+                if target is not None:
+                    target.write(_dump(row) + "\n")
+        if options.out is None:
+            out.flush()
+        summary = {
+            "fields": dict(shape.fields),
+            "truncated": options.truncated,
+            **rows.ledger.as_dict(),
+        }
+        if options.report is not None:
+            write_json(options.report, summary)
+    return summary
+
+
+def _open(name: str, stack: ExitStack) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        if Path(name).is_dir():
+            raise InputError(f"{name}: is a folder; give a file, or - for standard input")
+        return stack.enter_context(open(name, "rb"))
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file") from None
+
+
+def _dump(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        # Half a character, from an escape in the input: only an escape can hold it.
+        line = json.dumps(row)
+    return line
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    counts, reasons = summary["counts"], summary["reasons"]
+    why = ", ".join(
+        f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+    )
+    return (
+        f"repair: {counts['texts']} texts, {counts['records']} records: {counts['records_kept']} kept "
+        f"({counts['fields_kept']} of {counts['fields']} fields), {counts['quarantine_rows']} rows in quarantine"
+        + (f" ({why})" if why else "")
+    )

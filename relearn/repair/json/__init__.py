@@ -1,0 +1,1 @@
+"""Reads the records in a text, however broken its JSON is."""

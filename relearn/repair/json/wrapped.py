@@ -1,0 +1,163 @@
+"""Text encoded twice: an object inside a string, of JSON, of Python or of a CSV file, with its escapes.
+
+`"{\\"agree\\": ...}"`, a list of such strings as `json.dump` or `str` writes it, a CSV field with its quotes
+doubled, and the same without the outer quotes. The string is undone once, with the offset each character came
+from, and then read like any other text.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relearn.repair.json.locate import anchors
+from relearn.repair.json.schema import Shape
+from relearn.repair.json.verbatim import CSV, JSON, PYTHON, unescape_mapped
+
+_BLANK = r"(?:\s|\\[nrt])*+"
+_OBJECT = rf"(?:```\w*{_BLANK})?[\[{{]{_BLANK}[\[{{]?{_BLANK}"
+_OPEN = re.compile(
+    rf"(?<![\w\\])([\"'])(?={_BLANK}{_OBJECT}(?:\\[\"']|\\u20|[\"'“”\w/#]))"
+    # a sentence, a line end as Python writes it, and then the object
+    rf"|(?<![\w\\])(')(?=(?:[^'\\{{]|\\.){{1,400}}?\\n{_BLANK}{_OBJECT}[\"“])"
+)
+_ESCAPED_KEY = re.compile(r"(?<!\\)\\++[\"']([\w][\w \-]{0,47})\\++[\"']\s*+:")
+_DOUBLED_KEY = re.compile(r"(?<!\")\"\"([\w][\w \-]{0,47})\"\"\s*+:")
+_CSV_OPEN = re.compile(r"(?:\A|[,;\t\n])\"(?!\"(?!\"))")
+_CSV_END = re.compile(r"(?:[^\"]++|\"\")*+\"(?!\")")
+_END = {
+    '"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL),
+    "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL),
+}
+_AFTER = re.compile(r"\s*+(?:[,\]})\[(]|```|$|[\"'])|[ \t]*+\n")
+
+
+@dataclass(slots=True)
+class Wrapped:
+    """A stretch of the raw text and what it says once undone; `offsets[i]` is where `text[i]` came from."""
+
+    start: int
+    end: int
+    text: str
+    offsets: array[int]
+    dialect: str
+
+
+def looks_wrapped(text: str, shape: Shape) -> bool:
+    """Whether reading the text once may not be enough (cheap: most texts have none of the signs)."""
+    if '""' in text and _field(_DOUBLED_KEY, text, 0, shape) is not None:
+        return True
+    return "\\" in text and (
+        _field(_ESCAPED_KEY, text, 0, shape) is not None or _OPEN.search(text) is not None
+    )
+
+
+def _field(pattern: re.Pattern[str], text: str, at: int, shape: Shape) -> re.Match[str] | None:
+    """The first key of a field that the pattern finds."""
+    for match in pattern.finditer(text, at):
+        if shape.keys.match(match.group(1)) is not None:
+            return match
+    return None
+
+
+def wrapped(text: str, shape: Shape) -> Iterator[Wrapped]:
+    """The strings that hold objects with a field, in order, not overlapping; one never closed goes to the end."""
+    return _Finder(text, shape).find()
+
+
+class _Finder:
+    """Looks for strings that hold objects. Work is bounded by a budget of characters, linear in the text."""
+
+    def __init__(self, text: str, shape: Shape) -> None:
+        self.text = text
+        self.shape = shape
+        self.plain = [anchor.start for anchor in anchors(text, shape)]
+        self.budget = 6 * len(text) + 100_000
+
+    def find(self) -> Iterator[Wrapped]:
+        text, at = self.text, 0
+        opening = _OPEN.search(text)
+        escaped = _field(_ESCAPED_KEY, text, 0, self.shape) if "\\" in text else None
+        doubled = _field(_DOUBLED_KEY, text, 0, self.shape) if '""' in text else None
+        while self.budget > 0:
+            if opening is not None and opening.start() < at:
+                opening = _OPEN.search(text, at)
+            if escaped is not None and escaped.start() < at:
+                escaped = _field(_ESCAPED_KEY, text, at, self.shape)
+            if doubled is not None and doubled.start() < at:
+                doubled = _field(_DOUBLED_KEY, text, at, self.shape)
+            marks = [mark for mark in (doubled, opening, escaped) if mark is not None]
+            if not marks:
+                return
+            first = min(marks, key=lambda mark: mark.start())
+            if doubled is not None and (first is doubled or first is opening):
+                found = self._csv(doubled, at)
+                if found is None and first is doubled:
+                    at = doubled.end()
+                    continue
+            else:
+                found = None
+            if found is None:
+                found = self._quoted(first, at) if first is opening else self._unquoted(first, at)
+            if found is None:
+                at = first.start() + 1
+                continue
+            yield found
+            at = max(found.end, first.start() + 1)
+
+    def _quoted(self, opening: re.Match[str], floor: int) -> Wrapped | None:
+        text = self.text
+        quote = opening.group(1) or opening.group(2)
+        if text[max(floor, opening.start() - 20) : opening.start()].rstrip().endswith(":"):
+            return None  # the value of a key: a text that happens to begin with a bracket
+        closing = _END[quote].match(text, opening.end())
+        end = closing.end() if closing else len(text)
+        self.budget -= end - opening.end()
+        inside = text[opening.end() : end - 1 if closing else end]
+        if "\\" not in inside:
+            return None
+        whole = closing is not None and _AFTER.match(text, end) is not None
+        if not whole and _field(_ESCAPED_KEY, inside, 0, self.shape) is None:
+            return None
+        return self._undone(opening.start(), end, inside, opening.end(), PYTHON if quote == "'" else JSON)
+
+    def _unquoted(self, escaped: re.Match[str], floor: int) -> Wrapped | None:
+        """Escaped keys without an outer quote: from the brace before them to the next key that is not escaped."""
+        text = self.text
+        start = max(text.rfind("{", floor, escaped.start()), floor)
+        bracket = text.rfind("[", max(floor, start - 40), start)
+        if bracket >= 0 and not text[bracket + 1 : start].strip():
+            start = bracket
+        place = bisect_left(self.plain, escaped.end())
+        end = len(text)
+        if place < len(self.plain):
+            brace = text.rfind("{", escaped.end(), self.plain[place])
+            end = brace if brace >= 0 else self.plain[place]
+        self.budget -= end - start
+        return self._undone(start, end, text[start:end], start, JSON)
+
+    def _csv(self, doubled: re.Match[str], floor: int) -> Wrapped | None:
+        """A field of a CSV file: its quotes are doubled."""
+        text = self.text
+        window = max(floor, doubled.start() - 20_000)
+        openings = list(_CSV_OPEN.finditer(text, window, doubled.start() + 1))
+        self.budget -= doubled.start() - window
+        if not openings:
+            return None
+        opening = openings[-1]
+        closing = _CSV_END.match(text, opening.end())
+        end = closing.end() if closing else len(text)
+        if end <= doubled.start():
+            return None
+        self.budget -= end - opening.end()
+        inside = text[opening.end() : end - 1 if closing else end]
+        return self._undone(opening.end() - 1, end, inside, opening.end(), CSV)
+
+    def _undone(self, start: int, end: int, inside: str, base: int, dialect: str) -> Wrapped | None:
+        decoded, offsets = unescape_mapped(inside, dialect, base)
+        if next(anchors(decoded, self.shape), None) is None:
+            return None
+        return Wrapped(start, end, decoded, offsets, dialect)

@@ -1,0 +1,1 @@
+"""Runs generated programs against their tests, where they can do no harm."""

@@ -1,0 +1,1 @@
+"""Intervals and tests over clusters. Knows numbers and clusters, and nothing of models or tasks."""

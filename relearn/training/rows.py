@@ -1,0 +1,128 @@
+"""Chat rows as tokens: the loss looks at the response and the end token, never at the prompt or the padding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from relearn.chat import Chat
+from relearn.errors import InputError
+
+IGNORED = -100  # the label that torch's cross entropy skips
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ids` are prompt, response and end token; the first `prompt` of them carry no loss."""
+
+    ids: tuple[int, ...]
+    prompt: int
+
+
+NOTHING = Row((0, 0), 2)  # a row at which the loss does not look
+
+
+class Rows(Dataset[Row]):
+    """Encoded rows, and how many were left out for their length. Beyond the last one stands `NOTHING`."""
+
+    def __init__(self, rows: Sequence[Row], too_long: int = 0) -> None:
+        self.rows, self.too_long = list(rows), too_long
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self.rows[index] if index < len(self.rows) else NOTHING
+
+
+def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Rows:
+    """(instruction, response) pairs as rows of at most `max_tokens` tokens.
+
+    A longer row is left out and counted, never cut: a cut response teaches the model to stop in mid-sentence.
+    Raises InputError when no row is left, or a response has no token.
+    """
+    rows, too_long = [], 0
+    for instruction, response in pairs:
+        prompt = chat.prompt_ids(instruction)
+        answer = chat.response_ids(response)
+        if len(answer) < 2:
+            raise InputError(
+                f"a training row has an empty response; its instruction begins {instruction[:60]!r}"
+            )
+        if len(prompt) + len(answer) > max_tokens:
+            too_long += 1
+            continue
+        rows.append(Row((*prompt, *answer), len(prompt)))
+    if not rows:
+        raise InputError(
+            f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it"
+        )
+    return Rows(rows, too_long)
+
+
+def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
+    """A batch for `LlamaForCausalLM.forward`.
+
+    Shapes, for B rows of at most T tokens of which the loss looks at W positions: `input_ids` (B, T), padded on
+    the right; `logits_to_keep` (W,), the positions whose logits are computed at all; `labels` and
+    `shift_labels` (B, W), the token after each of those positions, or -100. No attention mask is needed: under
+    causal attention no real token can look at padding on its right.
+    """
+    length = max(len(row.ids) for row in rows)
+    # The token at position p is predicted from position p - 1.
+    first = (
+        min(length - 1, *(row.prompt for row in rows)) - 1
+    )  # one position at least, where there is no label
+    ids = torch.full((len(rows), length), pad, dtype=torch.long)
+    labels = torch.full((len(rows), length - 1 - first), IGNORED, dtype=torch.long)
+    for index, row in enumerate(rows):
+        tokens = torch.tensor(row.ids, dtype=torch.long)
+        ids[index, : len(tokens)] = tokens
+        labels[index, row.prompt - 1 - first : len(tokens) - 1 - first] = tokens[row.prompt :]
+    return {
+        "input_ids": ids,
+        "logits_to_keep": torch.arange(first, length - 1),
+        "labels": labels,
+        "shift_labels": labels,
+    }
+
+
+class GroupedSampler(Sampler[int]):
+    """Shuffles, then sorts by length within windows of many batches, then shuffles the batches.
+
+    Its order is a function of (seed, epoch) alone, so that a resumed run sees the rows it would have seen: the
+    trainer's own length-grouped sampler draws from the global generator.
+    """
+
+    WINDOW = 50  # batches
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = list(lengths), batch_size, seed, 0
+        self.fill = 1  # several processes need as many rows each: the last ones are `NOTHING`
+
+    def set_epoch(self, epoch: int) -> None:
+        """The trainer calls it at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.fill) * self.fill
+
+    def __iter__(self) -> Iterator[int]:
+        draw = random.Random(f"{self.seed}/{self.epoch}")
+        order = list(range(len(self.lengths)))
+        draw.shuffle(order)
+        window = self.batch_size * self.WINDOW
+        batches = []
+        for start in range(0, len(order), window):
+            part = sorted(order[start : start + window], key=lambda index: self.lengths[index])
+            batches += [part[at : at + self.batch_size] for at in range(0, len(part), self.batch_size)]
+        # A short batch anywhere but at the end would shift every batch after it.
+        tail = [batch for batch in batches if len(batch) < self.batch_size]
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        draw.shuffle(full)
+        found = [index for batch in full + tail for index in batch]
+        return iter(found + [len(found)] * (len(self) - len(found)))

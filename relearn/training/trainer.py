@@ -1,0 +1,313 @@
+"""One training run: `transformers.Trainer` with our batches, our order, and the losses of all tasks watched.
+
+Over the stock trainer: rows grouped by length in an order that a resumed run repeats, no work where the loss does
+not look (`quick`), the held-out loss of every task each `eval_every` updates, and a stop at the first loss that is no number.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from relearn.errors import InputError
+from relearn.progress import Progress, say
+from relearn.training.checkpoints import last_whole
+from relearn.training.quick import quick
+from relearn.training.rows import IGNORED, GroupedSampler, Rows, collate
+
+_LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: what a round or the base training sets."""
+
+    epochs: float
+    lr: float
+    batch_size: int
+    accumulation: int
+    shape: str  # linear, cosine, constant, or cosine_with_min_lr
+    warmup_steps: float  # updates, or a share of them below 1
+    weight_decay: float
+    max_grad_norm: float
+    optimizer: str
+    seed: int
+    device: str
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    eval_every: int = 50
+    checkpoint_every: int = 100
+    processes: int = 1  # that share each update; they were started together (torchrun, accelerate)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves besides the weights.
+
+    `history` holds, for each look, `step`, `train` (mean loss since the last look) and each task's held-out loss,
+    in nats per response token; `steps` the updates; `tokens_seen` and `seconds` of this process alone; `gathered` the
+    weights, where each process holds a part of them only (FSDP, DeepSpeed), else None.
+    """
+
+    history: list[dict[str, float]]
+    steps: int
+    tokens_seen: int
+    seconds: float
+    gathered: dict[str, Any] | None = None
+
+
+def train(
+    model: Any,
+    rows: Rows,
+    held_out: Mapping[str, Rows],
+    pad: int,
+    schedule: Schedule,
+    scratch: Path,
+    label: str,
+    live: Path | None = None,
+) -> Outcome:
+    """Trains `model` in place, going on from the last whole checkpoint in `scratch` if there is one.
+
+    `live` is a folder for DVCLive's curves, to be watched while training; an earlier run's are replaced.
+
+    With several processes each takes its part of the same updates, passes first and then rows: `accumulation` or
+    `batch_size` is a multiple of them.
+
+    Raises InputError on a loss that is not a number; the checkpoints before it stay. OSError when the disk is full.
+    """
+    count = schedule.processes
+    passes, batch = schedule.accumulation, schedule.batch_size
+    if passes % count == 0:
+        passes //= count
+    else:
+        batch //= count
+    arguments = TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=schedule.epochs,
+        learning_rate=schedule.lr,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=passes,
+        lr_scheduler_type=schedule.shape,
+        lr_scheduler_kwargs=dict(schedule.options),
+        warmup_steps=schedule.warmup_steps,
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=schedule.max_grad_norm,
+        optim="adamw_bnb_8bit" if schedule.optimizer == "adamw_8bit" else "adamw_torch_fused",
+        seed=schedule.seed,
+        data_seed=schedule.seed,
+        use_cpu=schedule.device == "cpu",
+        ddp_backend="gloo" if schedule.device == "cpu" and count > 1 else None,
+        ddp_find_unused_parameters=False,
+        bf16=schedule.bf16,
+        activation_checkpointing=schedule.gradient_checkpointing,
+        save_strategy="steps",
+        save_steps=schedule.checkpoint_every,
+        save_total_limit=2,
+        logging_strategy="no",
+        eval_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=schedule.device == "cuda",
+        average_tokens_across_devices=True,
+    )
+    if arguments.world_size != count:
+        raise RuntimeError(f"{count} processes should train, {arguments.world_size} do")
+    trainer = _Trainer(
+        model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad)
+    )
+    trainer.pad, trainer.schedule = pad, schedule
+    trainer.remove_callback(PrinterCallback)
+    watch = _Watch(trainer, held_out, pad, schedule, label, live)
+    trainer.add_callback(watch)
+    with arguments.main_process_first():  # the first removes what is half-written
+        start = last_whole(scratch)
+    if start is not None and arguments.process_index == 0:
+        say(f"{label}: going on from {start.name}")
+    begun = time.monotonic()
+    try:
+        with quick(model):
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except (RuntimeError, SafetensorError):
+        # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
+        if shutil.disk_usage(scratch).free < _LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
+        raise
+    seconds = time.monotonic() - begun
+    gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.in_parts() else None
+    return Outcome(watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered)
+
+
+class _Trainer(Trainer):
+    """Our order of rows, and a count of the tokens that are not padding."""
+
+    pad = 0
+    schedule: Schedule
+    tokens_seen = 0
+    loss_sum = 0.0
+    looked_at = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedSampler:
+        rows = cast(Rows, train_dataset if train_dataset is not None else self.train_dataset)
+        sampler = GroupedSampler(
+            [len(row.ids) for row in rows.rows], self.schedule.batch_size, self.schedule.seed
+        )
+        if self.schedule.processes > 1:
+            sampler.fill = self.args.train_batch_size * self.schedule.processes
+        return sampler
+
+    def in_parts(self) -> bool:
+        """Each process holds a part of the weights only."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        value = loss.item()
+        if self.schedule.processes > 1:  # all stop at a loss that is no number, or none does
+            value = float(self.accelerator.gather(loss).mean())
+        if not math.isfinite(value):
+            raise InputError(
+                f"the loss is {value} at update {self.state.global_step + 1}; "
+                "lower lr (the last good checkpoint is kept)"
+            )
+        self.loss_sum += value
+        return loss
+
+    def train_loss(self) -> float | None:
+        """The mean loss of the updates since the last call, or None when there was none."""
+        updates = self.state.global_step - self.looked_at
+        mean = self.loss_sum / updates if updates else None
+        self.loss_sum, self.looked_at = 0.0, self.state.global_step
+        return mean
+
+
+class _Watch(TrainerCallback):
+    """Shows progress, and looks at the held-out losses every `eval_every` updates and at both ends."""
+
+    def __init__(
+        self,
+        trainer: _Trainer,
+        held_out: Mapping[str, Rows],
+        pad: int,
+        schedule: Schedule,
+        label: str,
+        folder: Path | None,
+    ) -> None:
+        self.trainer, self.held_out, self.pad = trainer, held_out, pad
+        self.schedule, self.label, self.folder = schedule, label, folder
+        self.live: Any = None
+        self.bar: Progress | None = None
+        self.begun = time.monotonic()
+
+    def history(self) -> list[dict[str, float]]:
+        """The looks of the whole run, those before a kill included: the trainer's state carries them.
+
+        Names are sorted, as a checkpoint sorts them: a resumed run must write what an uninterrupted one writes.
+        """
+        looks = self.trainer.state.log_history
+        return [
+            {name: value for name, value in sorted(look.items()) if name not in ("epoch", "look")}
+            for look in looks
+            if "look" in look
+        ]
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            self.bar = Progress(self.label, state.max_steps, "updates")
+            self.bar.update(state.global_step)
+            if self.folder is not None:
+                self._open_live(self.folder)
+        self.begun = time.monotonic()
+        self.trainer.looked_at = state.global_step
+        if state.global_step == 0:
+            self._look(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if self.bar is not None:
+            rate = self.trainer.tokens_seen / max(time.monotonic() - self.begun, 1e-9)
+            self.bar.update(1, f"{rate:,.0f} tokens/s")
+        if state.global_step % self.schedule.eval_every == 0 or state.global_step == state.max_steps:
+            self._look(state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+        if self.live is not None:
+            self.live.end()
+
+    def _open_live(self, folder: Path) -> None:
+        from dvclive.live import Live
+
+        # It is told to leave git, dvc.yaml and the experiments alone: the curves here are for watching.
+        self.live = Live(
+            str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False
+        )
+        for look in self.history():  # those before a kill
+            self._show(look)
+
+    def _show(self, look: Mapping[str, float]) -> None:
+        self.live.step = int(look["step"])
+        for name, value in look.items():
+            if name not in ("look", "step"):
+                self.live.log_metric(f"loss/{name}", value)
+        self.live.make_summary()
+
+    def _look(self, state: TrainerState) -> None:
+        look: dict[str, float] = {"look": 1, "step": state.global_step}
+        train_loss = self.trainer.train_loss()
+        if train_loss is not None:
+            look["train"] = round(train_loss, 5)
+        model = self.trainer.model_wrapped if self.trainer.in_parts() else self.trainer.model
+        for task, rows in self.held_out.items():
+            look[task] = round(mean_loss(model, rows, self.pad, 32), 5)
+        state.log_history.append(look)
+        if self.live is not None:
+            self._show(look)
+
+
+def mean_loss(model: Any, rows: Rows, pad: int, batch_size: int) -> float:
+    """Mean negative log-likelihood of a response token over `rows`, in nats."""
+    was_training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    ordered = sorted(rows.rows, key=lambda row: len(row.ids))
+    with torch.no_grad():
+        for start in range(0, len(ordered), batch_size):
+            batch = {
+                name: value.to(model.device)
+                for name, value in collate(ordered[start : start + batch_size], pad).items()
+            }
+            tokens = int(batch["shift_labels"].ne(IGNORED).sum())
+            total += float(model(**batch, num_items_in_batch=1).loss)
+            count += tokens
+    model.train(was_training)
+    return total / max(count, 1)

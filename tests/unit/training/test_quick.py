@@ -1,0 +1,126 @@
+"""Less work gives the same loss and the same gradients, and leaves the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from relearn.chat import Chat
+from relearn.params.groups import Lora
+from relearn.training.quick import quick
+from relearn.training.rounds import new_adapter
+from relearn.training.rows import NOTHING, Row, collate, encode
+from relearn.training.scratch import new_model
+from tests.unit.tiny import PAIRS, TEMPLATE, shape, tokenizer
+
+WORDS = tokenizer()
+ROWS = [
+    *encode(PAIRS[:6], Chat(WORDS, TEMPLATE), 64).rows,
+    Row((5, 6, 7, 8, 9, 10, 11, 12), 3),
+    Row((9, 8, 7), 1),
+]
+BATCH = collate(ROWS, WORDS.pad_token_id)
+
+
+def llama(**changes: Any) -> Any:
+    torch.manual_seed(1)
+    model = new_model(WORDS, shape(layers=2, hidden=32, **changes))
+    with torch.no_grad():  # weights of one would hide a wrong product
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                weight.uniform_(0.5, 1.5)
+    return model
+
+
+def tuned(targets: list[Any], dropout: float = 0.0) -> Any:
+    adapter = new_adapter(llama(), Lora(rank=4, alpha=6, dropout=dropout, targets=targets))
+    with torch.no_grad():  # B starts at zero, which would hide A's gradient
+        for name, weight in adapter.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.3)
+    return adapter.train()
+
+
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+MODELS: dict[str, Callable[[], Any]] = {
+    "all weights": lambda: llama().train(),
+    "all projections": lambda: tuned(ALL),
+    "some projections": lambda: tuned(["q_proj", "v_proj", "down_proj"]),
+}
+
+
+def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
+    model.zero_grad()
+    loss = model(**BATCH, num_items_in_batch=7).loss
+    loss.backward()
+    return loss.item(), {
+        name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad
+    }
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_loss_and_gradients_are_those_of_the_libraries(kind: str) -> None:
+    model = MODELS[kind]()
+    loss, gradients = learn(model)
+    with quick(model) as used:
+        again, others = learn(model)
+    assert used
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+        assert gradient.abs().max() > 0, name
+
+
+def test_logits_are_those_of_the_labelled_positions() -> None:
+    model = tuned(ALL).eval()
+    plain = model(input_ids=BATCH["input_ids"]).logits
+    expected = torch.cat([plain[i, row.prompt - 1 : len(row.ids) - 1] for i, row in enumerate(ROWS)])
+    with quick(model):
+        found = model(**BATCH).logits
+        asked = model(input_ids=BATCH["input_ids"]).logits  # no labels: every position
+    torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
+    assert asked.shape == plain.shape
+    torch.testing.assert_close(asked, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_afterwards_the_model_is_as_before() -> None:
+    model = tuned(ALL)
+    loss, _ = learn(model)
+    with quick(model):
+        pass
+    assert learn(model)[0] == loss
+    assert not any("forward" in module.__dict__ for module in model.modules())
+
+
+def test_a_model_it_does_not_fit_is_left_alone() -> None:
+    half = llama().to(torch.bfloat16)
+    eager = llama()
+    eager.config._attn_implementation = "eager"
+    for model in (half, eager):
+        with quick(model) as used:
+            assert not used
+            assert not any("forward" in module.__dict__ for module in model.modules())
+
+
+def test_dropout_is_not_left_out() -> None:
+    model = tuned(ALL, dropout=0.5)
+    with quick(model):
+        torch.manual_seed(3)
+        one = learn(model)[0]
+        torch.manual_seed(4)
+        other = learn(model)[0]
+    assert one != other
+
+
+def test_a_batch_at_which_the_loss_does_not_look_teaches_nothing() -> None:
+    model = tuned(ALL)
+    with quick(model):
+        loss = model(**collate([NOTHING, NOTHING], 0), num_items_in_batch=7).loss
+        loss.backward()
+    assert loss.item() == 0
+    learned = [weight.grad for weight in model.parameters() if weight.requires_grad]
+    assert all(gradient is not None and not gradient.any() for gradient in learned)
