@@ -1,0 +1,43 @@
+"""The `relearn` command: one subcommand a task, each in the part of the house that does the work.
+
+A subcommand's module is imported when it is called, so that `relearn repair` never waits for what `compare` needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+# name: (module, what the list of subcommands says). The module's `command` is the subcommand.
+SUBCOMMANDS = {
+    "repair": ("relearn.repair.command", "Turn broken model replies into clean JSON rows."),
+    "score": ("relearn.evaluation.command", "Score a file of predictions."),
+    "compare": ("relearn.compare.command", "Say what a fine-tune forgot, for models you already have."),
+}
+
+
+class Subcommands(click.Group):
+    """A group that imports a subcommand only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        found: click.Command = import_module(SUBCOMMANDS[cmd_name][0]).command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, said) for name, (_, said) in SUBCOMMANDS.items()])
+
+
+@click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="relearn-llm")
+def main() -> None:
+    """Measure what a fine-tune makes a language model forget, and what brings it back.
+
+    The pipeline runs with `dvc repro`; the commands below work without it. `relearn COMMAND --help` says more.
+    """
