@@ -102,19 +102,11 @@ class _Run:
             Client(self.address, settings.timeout_s, settings.concurrency, self.limits) as self.client,
             asyncio.TaskGroup() as group,
         ):
-            renewing = group.create_task(self._renew())
-            async with asyncio.TaskGroup() as working:
-                for _ in range(workers):
-                    working.create_task(self._work(requests))
-            renewing.cancel()
+            for _ in range(workers):
+                group.create_task(self._work(requests))
         if self.reason is not None:
             kept = self.before.total - self.before.missing + self.tally.answered
             raise InputError(f"{self.reason}; {kept} of {self.before.total} answers are kept")
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self.journal.lease_s / 4)
-            self.journal.renew()
 
     def _stop(self, reason: str) -> None:
         """Ends the run: who waits is woken, who is in an exchange finishes it, so that nothing paid is lost."""
@@ -166,9 +158,7 @@ class _Run:
             else:
                 self.guess.learn(request, answer)
                 async with self._may_stop():
-                    await asyncio.sleep(
-                        0
-                    )  # a long row of known answers must not keep the lease from its renewal
+                    await asyncio.sleep(0)  # a long row of known answers must not keep the others from theirs
             cap = next_cap(request.max_tokens, self.settings.max_tokens_limit) if answer.cut else None
             if cap is None:
                 break

@@ -2,8 +2,8 @@
 
 It is memoisation outside DVC's graph, one SQLite file in WAL mode, shared by profiles, experiments and processes
 of one machine (WAL needs shared memory: not on a network drive). An answer is written as it arrives, and survives
-`kill -9`. A claim with a lease keeps two processes from paying for one request; failures are kept apart and are
-never answers. The command:
+`kill -9`. A claim keeps two processes from paying for one request: it names its holder, which locks a file of its own
+as long as it lives. Failures are kept apart and are never answers. The command, in `__main__`:
 
     python -m relearn.endpoint.journal list PATH
     python -m relearn.endpoint.journal export PATH FILE.jsonl
@@ -19,21 +19,23 @@ import random
 import shutil
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from relearn.endpoint import owner
+from filelock import FileLock, Timeout
+
 from relearn.endpoint.request import Answer
 from relearn.errors import InputError
 
 VERSION = 1
 BUSY_S = 60.0  # so long a program waits for another one's write
 ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
-LEASE_S = 60.0  # after so long without a sign of life a claim is free, wherever its holder is
 
+# `claims.expires` is 0: earlier programs, which wrote the end of a lease there, and this one share the file.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, finish_reason TEXT,
@@ -64,8 +66,9 @@ class Journal:
     Raises InputError when the file is no journal, is of another version, or cannot be opened.
     """
 
-    def __init__(self, path: Path | str, lease_s: float = LEASE_S) -> None:
-        self.path, self.lease_s, self.owner = Path(path), lease_s, owner.name_self()
+    def __init__(self, path: Path | str) -> None:
+        self.path, self.owner = Path(path), uuid.uuid4().hex
+        self._life = self._lock_of(self.owner)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
@@ -145,6 +148,23 @@ class Journal:
             self._db.execute("DELETE FROM claims WHERE owner = ?", (self.owner,))
         finally:
             self._db.close()
+            if self._life.is_locked:
+                _end(self._life)
+
+    def _lock_of(self, owner: str) -> FileLock:
+        """What a holder of claims locks while it lives; the system frees it however the holder ends."""
+        return FileLock(self.path.parent / f".{self.path.name}.{owner}.lock", timeout=0, thread_local=False)
+
+    def _lives(self, owner: str) -> bool:
+        lock = self._lock_of(owner)
+        if not Path(lock.lock_file).exists():
+            return False
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        _end(lock)
+        return False
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -163,26 +183,18 @@ class Journal:
         return _answer(row) if row else None
 
     def claim(self, key: str) -> Claim:
-        """Asks to be the one who sends this request. The claim holds for `lease_s`, see `renew`."""
-        now, before = time.time(), None
+        """Asks to be the one who sends this request. The claim holds until it is ended, or its holder ends."""
+        if not self._life.is_locked:
+            self._life.acquire()
         with self._transaction():
             if self._db.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone():
                 return Claim.ANSWERED
-            row = self._db.execute("SELECT owner, expires FROM claims WHERE key = ?", (key,)).fetchone()
-            if row:
-                before, expires = row
-                if before != self.owner and expires > now and not owner.is_dead(before):
-                    return Claim.HELD
-            self._db.execute(
-                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, self.owner, now + self.lease_s)
-            )
-        return Claim.ORPHAN if before is not None and before != self.owner else Claim.OURS
-
-    def renew(self) -> None:
-        """Starts the lease of all of this holder's claims anew; to be called several times within a lease."""
-        self._db.execute(
-            "UPDATE claims SET expires = ? WHERE owner = ?", (time.time() + self.lease_s, self.owner)
-        )
+            row = self._db.execute("SELECT owner FROM claims WHERE key = ?", (key,)).fetchone()
+            orphan = row is not None and row[0] != self.owner
+            if orphan and self._lives(row[0]):
+                return Claim.HELD
+            self._db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, 0)", (key, self.owner))
+        return Claim.ORPHAN if orphan else Claim.OURS
 
     def release(self, key: str) -> None:
         """Gives a claim back unanswered."""
@@ -271,6 +283,11 @@ class Journal:
         self._db.execute("VACUUM")
 
 
+def _end(lock: FileLock) -> None:
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
 def _is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection was in the way; the low byte is the code, the rest says what kind."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -308,9 +325,3 @@ def _storable(text: str | None) -> str | None:
 def _answer(row: tuple[Any, ...]) -> Answer:
     content, finish, refusal, served, prompt, completion, formatted = row
     return Answer(content, finish, refusal, served, prompt, completion, bool(formatted))
-
-
-if __name__ == "__main__":
-    from relearn.endpoint.journal_command import main
-
-    main()

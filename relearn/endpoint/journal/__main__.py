@@ -17,7 +17,7 @@ from relearn.errors import InputError
 from relearn.files import atomic_write, read_json_lines
 
 
-class Row(BaseModel):
+class ExportedAnswer(BaseModel):
     """An exported answer: a line of the file that `export` writes and `import` reads. Fields are the table's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -115,7 +115,7 @@ def _import(journal: Journal, options: argparse.Namespace) -> None:
 def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
     for number, value in read_json_lines(path):
         try:
-            row = Row.model_validate(value)
+            row = ExportedAnswer.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the row"
@@ -142,3 +142,7 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
     count = journal.prune(table, " AND ".join(conditions) or "1", tuple(values))
     journal.vacuum()
     print(f"{count} {table} deleted")
+
+
+if __name__ == "__main__":
+    main()

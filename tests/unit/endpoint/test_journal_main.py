@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.journal_command import main
+from relearn.endpoint.journal.__main__ import main
 from relearn.endpoint.request import Answer
 
 
