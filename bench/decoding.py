@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relearn.decoding.items import Item
+from relearn.decoding.items import Prompt
 from relearn.files import read_jsonl, write_json
 from relearn.records import MODELS, TASKS, Prediction
 
@@ -48,7 +48,7 @@ class Setting:
     """What every way gets. `prompts` by task, each an item with its limit."""
 
     models: Path
-    prompts: dict[str, list[Item]]
+    prompts: dict[str, list[Prompt]]
     batch_size: int
     threads: int
     sample: dict[str, list[int]]  # indices into a task's prompts
@@ -114,7 +114,7 @@ def _options() -> argparse.Namespace:
 def _setting(options: argparse.Namespace) -> Setting:
     rows = list(read_jsonl(options.data / "base.jsonl", Prediction))
     prompts = {
-        task: [Item(row.prompt, options.max_new_tokens, row.reference) for row in rows if row.task == task][
+        task: [Prompt(row.prompt, options.max_new_tokens, row.reference) for row in rows if row.task == task][
             : options.limit
         ]
         for task in TASKS
@@ -129,7 +129,7 @@ def _setting(options: argparse.Namespace) -> Setting:
     )
 
 
-def _spread(items: list[Item], number: int) -> list[int]:
+def _spread(items: list[Prompt], number: int) -> list[int]:
     """Indices evenly over the prompts' lengths: the middles of `number` equal parts."""
     order = sorted(range(len(items)), key=lambda index: (len(items[index].instruction), index))
     number = min(number, len(order))
@@ -156,7 +156,7 @@ def _measured(way: str, setting: Setting, result: Any) -> None:
 
     from relearn import models
 
-    models.settle(setting.threads, 1)
+    models.set_seed_and_threads(setting.threads, 1)
     import peft  # noqa: F401
 
     before = _resident()
@@ -179,25 +179,25 @@ def _resident() -> float:
 
 
 def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], Texts]:
-    from relearn import models
+    from relearn import model_files, models
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
     asked = [
-        (task, index, item if likelihood else Item(item.instruction, item.limit, None))
+        (task, index, item if likelihood else Prompt(item.instruction, item.limit, None))
         for task, items in setting.prompts.items()
         for index, item in enumerate(items)
     ]
     texts: Texts = {}
     clock = Clock()
-    weights = models.locate(setting.models / "base", setting.models.parent)
+    weights = model_files.find_weights(setting.models / "base", setting.models.parent)
     chat = Chat(models.load_tokenizer(weights), "")
     folders = {name: setting.models / name for name in ("2b", "2c")}
-    if (setting.models / "base" / models.ADAPTER).is_dir():
-        folders["base"] = setting.models / "base" / models.ADAPTER
+    if (setting.models / "base" / model_files.ADAPTER).is_dir():
+        folders["base"] = setting.models / "base" / model_files.ADAPTER
     model = models.load_adapters(models.load_base(weights, "cpu"), folders)
     for name in MODELS:
-        with models.active(model, name):
+        with models.use_adapter(model, name):
             answers = decode(model, chat, [item for *_, item in asked], setting.batch_size, name)
         for (task, index, _), answer in zip(asked, answers, strict=True):
             texts.setdefault(name, {}).setdefault(task, {})[index] = answer.text
@@ -208,12 +208,12 @@ def _load(setting: Setting, name: str) -> tuple[Any, Any]:
     """A model and its tokenizer as a script would load them."""
     from peft import PeftModel
 
-    from relearn import models
+    from relearn import model_files, models
 
-    weights = models.locate(setting.models / "base", setting.models.parent)
+    weights = model_files.find_weights(setting.models / "base", setting.models.parent)
     tokenizer = models.load_tokenizer(weights)
     model: Any = models.load_base(weights, "cpu")
-    adapter = setting.models / name if name != "base" else setting.models / "base" / models.ADAPTER
+    adapter = setting.models / name if name != "base" else setting.models / "base" / model_files.ADAPTER
     if adapter.is_dir():
         model = PeftModel.from_pretrained(model, str(adapter)).eval()
     return model, tokenizer

@@ -79,21 +79,23 @@ def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]
     """The project's own way; returns the times at which answers were in the journal."""
     from relearn.endpoint.journal import Journal
     from relearn.endpoint.request import Address
+    from relearn.endpoint.run import fetch
+    from relearn.endpoint.survey import survey
     from relearn.endpoint.tally import Tally
     from relearn.files import write_jsonl
     from relearn.teacher import asking
-    from relearn.teacher.prompts import Prompt
+    from relearn.teacher.prompts import PromptTemplate
 
     times: list[float] = []
-    prompt = Prompt(Path(__file__).resolve().parent.parent / "prompts" / "agree_disagree.j2")
+    prompt = PromptTemplate(Path(__file__).resolve().parent.parent / "prompts" / "agree_disagree.j2")
     questions = asking.Questions(Reviews(count), options(concurrency), prompt)
     address = Address.of(url, "bench-key", "bench")
     with Journal(folder / "journal.sqlite") as journal:
-        before = asking.look_before(questions, address, journal)
-        tally = Tally()
-        asking.ask(questions, address, journal, before, tally, lambda: times.append(time.monotonic()))
-        asking.complain(tally, "the tally")
-        write_jsonl(folder / "replies.jsonl", asking.replies(questions, address, journal, {}))
+        settings, tally = asking.make_settings(questions.options), Tally()
+        before = survey(questions, journal, address.identity, settings.max_tokens_limit, settings.prices)
+        fetch(questions, address, settings, journal, before, tally, lambda: times.append(time.monotonic()))
+        asking.refuse_unanswered(tally, "the tally")
+        write_jsonl(folder / "replies.jsonl", asking.read_replies(questions, address, journal, {}))
     return times
 
 

@@ -20,9 +20,10 @@ from bench.generation import Reviews, options
 from bench.scratch import ROOT
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.teacher import asking
-from relearn.teacher.prompts import Prompt
+from relearn.teacher.prompts import PromptTemplate
 
 WINDOW = 60.0
 
@@ -60,12 +61,13 @@ def main() -> None:
         # More than fit into the time, so that the last window is a full one.
         count = int(chosen.per_minute * chosen.seconds / 60) + chosen.concurrency
         group = options(chosen.concurrency).model_copy(update={"requests_per_minute": chosen.per_minute})
-        questions = asking.Questions(Reviews(count), group, Prompt(ROOT / "prompts" / "agree_disagree.j2"))
+        questions = asking.Questions(
+            Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2")
+        )
         address = Address.of(url, "bench-key", "bench")
 
         with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.sqlite") as journal:
-            before = asking.look_before(questions, address, journal)
-            asking.ask(questions, address, journal, before, Tally())
+            ask(questions, address, asking.make_settings(group), journal, Tally(), "rate", "reviews")
         with urllib.request.urlopen(url.replace("/v1", "/arrivals")) as response:
             times: list[float] = json.load(response)
     finally:

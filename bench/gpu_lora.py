@@ -67,7 +67,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
     from bench.tuning import flop_per_token
     from relearn.params.groups import Compute, Finetune
     from relearn.training import rounds
-    from relearn.training.rows import Row, Rows
+    from relearn.training.rows import EncodedRow, EncodedRows
     from relearn.training.trainer import train
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -97,11 +97,11 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
         ids = torch.randint(
             3, config.vocab_size, (finetune.batch_size * finetune.accumulation, tokens), generator=draw
         )
-        rows = Rows([Row(tuple(row.tolist()), tokens // 3) for row in ids])
+        rows = EncodedRows([EncodedRow(tuple(row.tolist()), tokens // 3) for row in ids])
         compute = Compute(device="cuda" if cuda else "cpu", threads=max(1, torch.get_num_threads()))
 
         def run(count: int, name: str) -> float:
-            plan = rounds.schedule(finetune, compute, 1e-4, count, 0)
+            plan = rounds.make_schedule(finetune, compute, 1e-4, count, 0)
             if cuda:
                 torch.cuda.synchronize()
             begun = time.perf_counter()

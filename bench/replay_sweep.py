@@ -158,9 +158,9 @@ def _prompts(rows: list[Any], count: int) -> list[Any]:
 
 def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -> tuple[list[Any], int, int]:
     """2b trained as `stages.finetune_2b` does, and its answers to `rows`; also its updates and training rows."""
-    from relearn import models
+    from relearn import model_files, models
     from relearn.chat import Chat
-    from relearn.decoding.items import Item
+    from relearn.decoding.items import Prompt
     from relearn.decoding.local import decode
     from relearn.training import rounds
     from relearn.training.methods.replay import mix
@@ -170,22 +170,22 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
 
     new, old = corpus.replies_to_learn(), corpus.code_to_learn()
     pairs = mix(new, old, point["share"], point["control"], params.seed)
-    models.settle(params.compute.threads, params.seed)
-    weights = models.locate(paths.MODELS / "base", ROOT)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
+    weights = model_files.find_weights(paths.MODELS / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     encoded = encode(pairs, chat, params.finetune.max_tokens)
     model = models.load_base(weights, params.compute.device)
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
-    schedule = rounds.schedule(
+    schedule = rounds.make_schedule(
         params.finetune, params.compute, params.lr, params.finetune.epochs_2b, params.seed
     )
     # held-out losses are for watching and change nothing, so none are looked at
     outcome = train(tuned, encoded, {}, tokenizer.pad_token_id, schedule, scratch, _file(point))
     tuned.eval()
     limits = params.predict.max_new_tokens
-    items = [Item(row.prompt, getattr(limits, row.task), row.reference) for row in rows]
+    items = [Prompt(row.prompt, getattr(limits, row.task), row.reference) for row in rows]
     answers = decode(
         tuned, chat, items, params.predict.batch_size, _file(point), params.predict.strategy, params.seed
     )

@@ -18,7 +18,7 @@ from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params, load
 from relearn.records import Reply, Review
 from relearn.teacher.asking import Questions
-from relearn.teacher.prompts import Prompt
+from relearn.teacher.prompts import PromptTemplate
 
 ROOT = Path(__file__).resolve().parent.parent
 THINGS = ("story", "music", "ending", "camera work", "lead actor", "dialogue", "pace", "costumes")
@@ -100,7 +100,7 @@ class Scratch:
 
         options = self.params.generate
         reviews = list(read_jsonl(self.folder / "data" / "reviews.jsonl", Review))
-        prompt = Prompt(self.folder / "prompts" / f"{options.prompt}.j2")
+        prompt = PromptTemplate(self.folder / "prompts" / f"{options.prompt}.j2")
         return {
             request.key(identity): digest(request.body()["messages"])
             for request in Questions(reviews, options, prompt)

@@ -180,17 +180,17 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     """One run: loads what all sides share, trains, and measures."""
     import torch
 
-    from relearn import models
+    from relearn import model_files, models
     from relearn.chat import Chat
     from relearn.params import load
     from relearn.training import rounds
     from relearn.training.rows import encode
-    from relearn.training.trainer import mean_loss
+    from relearn.training.trainer import measure_loss
     from stages import corpus, paths
 
     params = load(ROOT)
-    models.settle(params.compute.threads, options.seed)
-    weights = models.locate(paths.MODELS / "base", ROOT)
+    models.set_seed_and_threads(params.compute.threads, options.seed)
+    weights = model_files.find_weights(paths.MODELS / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     pairs = corpus.pairs(corpus.instructions("train"))[: options.rows]
@@ -199,9 +199,9 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         task: encode(found, chat, params.finetune.max_tokens) for task, found in corpus.watched(True).items()
     }
     model = models.load_base(weights, "cpu")
-    models.settle(params.compute.threads, options.seed)
+    models.set_seed_and_threads(params.compute.threads, options.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
-    schedule = rounds.schedule(params.finetune, params.compute, options.lr, options.epochs, options.seed)
+    schedule = rounds.make_schedule(params.finetune, params.compute, options.lr, options.epochs, options.seed)
     scratch = SCRATCH / f"{options.side}-run"
     shutil.rmtree(scratch, ignore_errors=True)
     if options.side != "ours":
@@ -224,7 +224,7 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         "tokens_per_s": round(tokens / seconds, 1),
         "flop_per_token": flop_per_token(tuned, [(len(row.ids), row.prompt) for row in rows.rows]),
         "held_out": {
-            task: round(mean_loss(clean, found, tokenizer.pad_token_id, 32), 5)
+            task: round(measure_loss(clean, found, tokenizer.pad_token_id, 32), 5)
             for task, found in held_out.items()
         },
     }

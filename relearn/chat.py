@@ -48,18 +48,18 @@ class Chat:
             raise InputError(f"chat.template: {str(error).splitlines()[0]}") from None
         return cast(str, text)
 
-    def prompt(self, instruction: str) -> str:
+    def render_prompt(self, instruction: str) -> str:
         """The text the model continues: it ends where the response begins."""
         return self._render([_user(instruction)], True)
 
-    def prompt_ids(self, instruction: str) -> list[int]:
+    def encode_prompt(self, instruction: str) -> list[int]:
         """The prompt's tokens. The text of a special token inside the instruction stays text."""
         if not any(token in instruction for token in self.tokenizer.all_special_tokens):
-            return self._ids(self.prompt(instruction))
-        before, after = self.prompt(_SENTINEL).split(_SENTINEL)
+            return self._ids(self.render_prompt(instruction))
+        before, after = self.render_prompt(_SENTINEL).split(_SENTINEL)
         return [*self._ids(before), *self._ids(instruction, plain=True), *self._ids(after)]
 
-    def response_ids(self, response: str) -> list[int]:
+    def encode_response(self, response: str) -> list[int]:
         """The response's tokens, and the end token."""
         return [*self._ids(response, plain=True), self.end]
 

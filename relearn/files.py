@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -67,6 +68,12 @@ def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
         raise InputError(f"{path}: is a folder, a file is expected") from None
 
 
+def file_hash(path: Path | str) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[TextIO]:
     """Opens a temporary file beside `path` for writing UTF-8 text, and renames it onto `path` when all went well.
@@ -88,13 +95,16 @@ def atomic_write(path: Path | str) -> Iterator[TextIO]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError), open(left, "rb") as other:  # its writer lives, or another has removed it
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
     handle, name = _temporary(path)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(handle)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
@@ -111,17 +121,6 @@ def _temporary(path: Path) -> tuple[int, str]:
         if os.fstat(handle).st_nlink:
             return handle, name
         os.close(handle)  # taken for a leftover before it was locked
-
-
-def _clear_up(path: Path) -> None:
-    """Removes the temporary files that killed processes have left beside `path`; those of living ones are locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        try:
-            with open(left, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
-        except OSError:  # its writer lives, or another has removed it
-            continue
 
 
 def dump_line(row: Record) -> str:

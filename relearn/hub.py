@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from relearn.errors import InputError
-from relearn.files import write_json
+from relearn.files import file_hash, write_json
 
 if TYPE_CHECKING:
     from huggingface_hub._tree_cache import TreeCacheEntry
@@ -52,7 +52,7 @@ def resolve(repo_id: str, revision: str, kind: Kind, memory: Path) -> str:
     known = _remembered(file)
     if known is not None and all(known.get(name) == value for name, value in question.items()):
         return known["commit"]
-    with worded(repo_id, revision, kind):
+    with explain_errors(repo_id, revision, kind):
         commit = api.repo_info(repo_id, repo_type=kind, revision=revision).sha
     if commit is None or not _COMMIT.fullmatch(commit):
         raise InputError(
@@ -74,11 +74,11 @@ def _remembered(file: Path) -> dict[str, str] | None:
     return value
 
 
-def files(repo_id: str, commit: str, kind: Kind) -> list[str]:
+def list_files(repo_id: str, commit: str, kind: Kind) -> list[str]:
     """The paths in a repository at a commit, sorted. Raises InputError as `resolve` does."""
     from huggingface_hub import HfApi, RepoFile
 
-    with worded(repo_id, commit, kind):
+    with explain_errors(repo_id, commit, kind):
         tree = HfApi().list_repo_tree(repo_id, recursive=True, revision=commit, repo_type=kind)
         return sorted(entry.path for entry in tree if isinstance(entry, RepoFile))
 
@@ -101,7 +101,7 @@ def download(repo_id: str, commit: str, kind: Kind, patterns: Sequence[str]) -> 
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    with worded(repo_id, commit, kind):
+    with explain_errors(repo_id, commit, kind):
         folder = Path(
             snapshot_download(repo_id, repo_type=kind, revision=commit, allow_patterns=list(patterns))
         )
@@ -118,30 +118,30 @@ def download(repo_id: str, commit: str, kind: Kind, patterns: Sequence[str]) -> 
 
 def _check(file: Path, path: str, entry: TreeCacheEntry, repo_id: str, kind: Kind) -> None:
     if entry.lfs_sha256 is not None:
-        digest, expected = hashlib.sha256(), entry.lfs_sha256
+        found, expected = file_hash(file), entry.lfs_sha256
     else:
-        # git's blob hash: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
-        digest, expected = (
-            hashlib.sha1(b"blob %d\0" % file.stat().st_size, usedforsecurity=False),
-            entry.blob_id,
-        )
-    with open(file, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() == expected:
+        found, expected = _blob_hash(file), entry.blob_id
+    if found == expected:
         return
     blob = file.resolve()
     file.unlink()
     blob.unlink(missing_ok=True)
     raise InputError(
-        f"{_name(repo_id, kind)}: {path} is not the file that was published (hash {digest.hexdigest()[:12]}…, "
+        f"{_name(repo_id, kind)}: {path} is not the file that was published (hash {found[:12]}…, "
         f"expected {expected[:12]}…); it was removed from the cache: run again, and if it stays wrong ask whoever "
         f"runs {os.environ.get('HF_ENDPOINT', 'the hub or the proxy before it')}"
     )
 
 
+def _blob_hash(file: Path) -> str:
+    """Git's hash of a file's content: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects"""
+    start = b"blob %d\0" % file.stat().st_size
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.sha1(start, usedforsecurity=False)).hexdigest()
+
+
 @contextmanager
-def worded(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
+def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
     """Turns what goes wrong between here and the hub into an InputError of one line that says what to do."""
     import httpx2
     from huggingface_hub import errors

@@ -1,13 +1,7 @@
-"""One frozen model, several adapters: loading what `base.json` names, and the adapters beside it.
-
-`base.json` says where the weights are: in the same folder (`scratch`), in a folder of the profile's sources
-(`folder`), or on the hub at a commit (`hub`); hub weights are never copied. Only safetensors are read, and code
-that comes with a repository is never run.
-"""
+"""One frozen model, several adapters. Only safetensors are read, and code that comes with a repository is never run."""
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -15,27 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from relearn import hub
 from relearn.errors import InputError
+from relearn.model_files import check_adapter, check_model_folder
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BASE_FILE = "base.json"
-ADAPTER = "adapter"
-WEIGHTS = ("*.safetensors",)
-FETCHED = (
-    "*.json",
-    "*.safetensors",
-    "*.model",
-    "*.txt",
-    "*.jinja",
-)  # of a hub repository; never pickles or code
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
-
-def settle(threads: int, seed: int) -> None:
+def set_seed_and_threads(threads: int, seed: int) -> None:
     """Fixes what a result must not depend on: the seeds, the thread count, and non-deterministic kernels."""
     import torch
     from transformers import set_seed
@@ -50,40 +32,6 @@ def settle(threads: int, seed: int) -> None:
     logging.disable_progress_bar()
 
 
-def locate(folder: Path, root: Path) -> Path:
-    """The folder that holds the weights of the base described by `folder`/base.json.
-
-    A hub model is fetched at its commit into the hub's own cache, its files checked against the published hashes.
-    `root` is what the path of a `folder` base is relative to. Raises InputError when the description is missing or
-    broken, or the files cannot be had.
-    """
-    file = folder / BASE_FILE
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        kind = facts["kind"]
-        if kind == "scratch":
-            return folder
-        if kind == "folder":
-            return root / str(facts["path"])
-        repository, commit = str(facts["repository"]), str(facts["commit"])
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; run the base stage (dvc repro base)") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise InputError(
-            f"{file}: not a description of a base model; run the base stage again (dvc repro -f base)"
-        ) from None
-    fetched = hub.download(repository, commit, "model", FETCHED)
-    if not any(any(fetched.glob(pattern)) for pattern in WEIGHTS):
-        listed = hub.files(repository, commit, "model")
-        pickles = [name for name in listed if name.endswith(tuple(pattern[1:] for pattern in PICKLES))]
-        if pickles:
-            raise InputError(
-                f"hub model {repository} at {commit[:12]}: {pickles[0]} is a pickle, which can run code, and there are "
-                "no safetensors; choose a revision or a repository that has them"
-            )
-    return fetched
-
-
 def check_device(device: Literal["cpu", "cuda"]) -> None:
     """Raises InputError for a device that is not there."""
     import torch
@@ -92,64 +40,11 @@ def check_device(device: Literal["cpu", "cuda"]) -> None:
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
 
 
-def check_folder(folder: Path) -> None:
-    """Refuses a model folder without sound config, tokenizer or safetensors weights, in one line each."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such model folder")
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no config.json; a folder in Hugging Face format is expected")
-    if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
-        pickles = [path.name for pattern in PICKLES for path in sorted(folder.glob(pattern))]
-        if pickles:
-            raise InputError(
-                f"{folder}: {pickles[0]} is a pickle, which can run code; convert the weights to safetensors"
-            )
-        raise InputError(f"{folder}: no weights (*.safetensors)")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        _check_json(folder / name)
-    for pattern in WEIGHTS:
-        for file in sorted(folder.glob(pattern)):
-            _check_weights(file)
-
-
-def _check_json(file: Path) -> None:
-    if not file.is_file():
-        return
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error}); get the model's files again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{file}: not a JSON object; get the model's files again")
-
-
-def _check_weights(file: Path) -> None:
-    """Reads the header, which says how long the file must be."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="np"):
-            pass
-    except SafetensorError as error:
-        raise InputError(f"{file}: not whole safetensors ({error}); get the model's files again") from None
-
-
-def check_adapter(folder: Path) -> None:
-    """Refuses an adapter folder without config or safetensors weights (PEFT would ask the hub, or load a pickle)."""
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no adapter ({name}); run the stage that makes it (dvc repro)")
-    _check_json(folder / "adapter_config.json")
-    _check_weights(folder / "adapter_model.safetensors")
-
-
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder, with a pad token. Raises InputError when it has no end token."""
     from transformers import AutoTokenizer
 
-    check_folder(folder)
+    check_model_folder(folder)
     try:
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -187,7 +82,7 @@ def load_base(
         raise InputError(
             "finetune.precision: this GPU has no bf16 (Ampere and later have it); use fp32, with quantize none"
         )
-    check_folder(folder)
+    check_model_folder(folder)
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
     extra: dict[str, Any] = {}
     if quantize == "4bit":
@@ -234,7 +129,7 @@ def _four_bit() -> Any:
 
 
 def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel:
-    """The frozen model with the named adapters, none trainable; `active` switches between them."""
+    """The frozen model with the named adapters, none trainable; `use_adapter` switches between them."""
     from peft import PeftModel
 
     wrapped: PeftModel | None = None
@@ -252,7 +147,7 @@ def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel
 
 
 def add_adapter(model: PeftModel, name: str, folder: Path) -> None:
-    """One more adapter for `active` to switch to, not trainable. Raises InputError as `check_adapter`."""
+    """One more adapter for `use_adapter` to switch to, not trainable. Raises InputError as `check_adapter`."""
     check_adapter(folder)
     model.load_adapter(str(folder), adapter_name=name)
     model.eval()
@@ -260,7 +155,7 @@ def add_adapter(model: PeftModel, name: str, folder: Path) -> None:
 
 
 @contextmanager
-def active(model: PeftModel, name: str) -> Iterator[None]:
+def use_adapter(model: PeftModel, name: str) -> Iterator[None]:
     """The model answers as adapter `name`, or as the bare base when it has no adapter of that name."""
     if name not in model.peft_config:
         with model.disable_adapter():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from relearn import hub, models
+from relearn import hub, model_files, models
 from relearn.chat import Chat
 from relearn.files import write_json
 from relearn.params import Params
@@ -32,18 +32,18 @@ def work(params: Params) -> dict[str, Any]:
 
 def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     pairs = corpus.code_to_learn() + corpus.pairs(corpus.original("general", "train"))
     if shape.review_instruction is not None:
         pairs += [(shape.review_instruction, review.text) for review in corpus.reviews("train")]
-    tokenizer = scratch.train_tokenizer(scratch.texts(pairs), shape.vocabulary, params.chat.template)
+    tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
     rows = encode(pairs, chat, shape.max_tokens)
     held_out = {
         task: encode(found, chat, shape.max_tokens)
         for task, found in corpus.watched(with_reviews=False).items()
     }
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     model = scratch.new_model(tokenizer, shape)
     schedule = Schedule(
         epochs=shape.epochs,
@@ -67,11 +67,11 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
     outcome = train(
         model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.CACHE / "base" / "live"
     )
-    with rounds.whole_folder(paths.MODELS / "base") as folder:
+    with rounds.replace_folder(paths.MODELS / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_json(
-            folder / models.BASE_FILE,
+            folder / model_files.BASE_FILE,
             {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
         )
     write_curves("base", outcome.history)
@@ -96,8 +96,8 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
         commit = hub.resolve(source.path, source.revision, "model", paths.CACHE / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}
     if not launch.inside():  # the workers find it written
-        with rounds.whole_folder(paths.MODELS / "base") as target:
-            write_json(target / models.BASE_FILE, {**facts, "adapted": source.adapt is not None})
+        with rounds.replace_folder(paths.MODELS / "base") as target:
+            write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
         write_curves("base", [])
         return {}
@@ -109,8 +109,8 @@ def _described(params: Params, source: ModelBase) -> dict[str, Any]:
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,
-            target=paths.MODELS / "base" / models.ADAPTER,
-            inputs=[paths.ORIGINAL, paths.MODELS / "base" / models.BASE_FILE],
+            target=paths.MODELS / "base" / model_files.ADAPTER,
+            inputs=[paths.ORIGINAL, paths.MODELS / "base" / model_files.BASE_FILE],
             with_reviews=False,
         )
     except BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from relearn.models import ADAPTER
+from relearn.model_files import ADAPTER
 from relearn.params import Params
 from relearn.training.methods.replay import mix
 from stages import corpus, paths

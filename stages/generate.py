@@ -14,15 +14,16 @@ from typing import Any
 
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
 from relearn.params.groups import EmbeddedTeacher
-from relearn.progress import Progress, say
+from relearn.progress import say
 from relearn.records import Review
 from relearn.teacher import asking, cost
-from relearn.teacher.prompts import Prompt
+from relearn.teacher.prompts import PromptTemplate
 from stages import paths
 from stages.run import main
 
@@ -39,49 +40,30 @@ class _Reviews:
 
 def work(params: Params) -> dict[str, Any]:
     """Writes data/replies.jsonl and metrics/generate.json, and returns the run's facts."""
-    questions = _questions(params)
+    questions, settings = _questions(params), asking.make_settings(params.generate)
     tally = Tally()
     with Journal(JOURNAL) as journal, _teacher(params) as address:
         try:
-            _ask(questions, address, journal, tally)
-            asking.complain(tally, str(RUN_LOG.relative_to(paths.CACHE.parent)))
+            ask(questions, address, settings, journal, tally, "generate", "reviews")
+            asking.refuse_unanswered(tally, str(RUN_LOG.relative_to(paths.CACHE.parent)))
         except InputError:
             # A run that stops has sent and paid as well: what it did stands where a good run's facts stand.
-            write_json(RUN_LOG, {"stage": "generate", "stopped": True, **_facts(params, tally)})
+            write_json(RUN_LOG, {"stage": "generate", "stopped": True, **tally.facts(settings)})
             raise
         summary: dict[str, Any] = {}
-        write_jsonl(paths.REPLIES, asking.replies(questions, address, journal, summary))
+        write_jsonl(paths.REPLIES, asking.read_replies(questions, address, journal, summary))
         write_json(paths.METRICS / "generate.json", summary)
     if tally.without_format:
         say(
             f"generate: the server refused response_format {params.generate.response_format}; "
             f"{tally.without_format} requests were answered without it"
         )
-    return _facts(params, tally)
-
-
-def _facts(params: Params, tally: Tally) -> dict[str, Any]:
-    return tally.facts(asking.settings(params.generate))
+    return tally.facts(settings)
 
 
 def _questions(params: Params) -> asking.Questions:
-    prompt = Prompt(paths.PROMPTS / f"{params.generate.prompt}.j2")
+    prompt = PromptTemplate(paths.PROMPTS / f"{params.generate.prompt}.j2")
     return asking.Questions(_Reviews(), params.generate, prompt)
-
-
-def _ask(questions: asking.Questions, address: Address, journal: Journal, tally: Tally) -> None:
-    """Asks for what is missing; `tally` holds what was done, also when the run has to stop."""
-    before = asking.look_before(questions, address, journal)
-    with Progress("generate", before.total, "reviews") as progress:
-
-        def notify() -> None:
-            failed = f", {len(tally.failed)} failed" if tally.failed else ""
-            progress.update(
-                tally.done - progress.done,
-                f"{tally.answered} new, {tally.rate():.0f}/s, {before.cost + tally.cost:.2f} USD{failed}",
-            )
-
-        asking.ask(questions, address, journal, before, tally, notify)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from relearn import models
+from relearn import model_files, models
 from relearn.chat import Chat
-from relearn.decoding.items import Answer, Item
+from relearn.decoding.items import Decoded, Prompt
 from relearn.decoding.local import decode
 from relearn.errors import InputError
 from relearn.escaping import shown
@@ -35,36 +35,36 @@ class Playground:
     """The three models over one load of the frozen weights."""
 
     def __init__(self, params: Params) -> None:
-        models.settle(params.compute.threads, params.seed)
+        models.set_seed_and_threads(params.compute.threads, params.seed)
         self.params = params
         base = paths.MODELS / "base"
         for name in MODELS[1:]:
             if not (paths.adapter(name) / "adapter_config.json").is_file():
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
-        weights = models.locate(base, paths.ROOT)
+        weights = model_files.find_weights(base, paths.ROOT)
         self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
         frozen = models.load_base(
             weights, params.compute.device, params.finetune.precision, params.finetune.quantize
         )
         folders: dict[str, Path] = {name: paths.adapter(name) for name in MODELS[1:]}
-        if (base / models.ADAPTER).is_dir():
-            folders["base"] = base / models.ADAPTER
+        if (base / model_files.ADAPTER).is_dir():
+            folders["base"] = base / model_files.ADAPTER
         self.model = models.load_adapters(frozen, folders)
 
-    def answer(self, instruction: str) -> dict[str, Answer]:
+    def answer(self, instruction: str) -> dict[str, Decoded]:
         """Each model's answer, as the predict stage would give it."""
         options = self.params.predict
-        item = Item(instruction, options.max_new_tokens.probe, None)
-        found: dict[str, Answer] = {}
+        item = Prompt(instruction, options.max_new_tokens.probe, None)
+        found: dict[str, Decoded] = {}
         for name in MODELS:
-            with models.active(self.model, name):
+            with models.use_adapter(self.model, name):
                 [found[name]] = decode(
                     self.model, self.chat, [item], 1, name, options.strategy, self.params.seed
                 )
         return found
 
 
-def show(console: Console, answers: dict[str, Answer]) -> None:
+def show(console: Console, answers: dict[str, Decoded]) -> None:
     """The answers beside each other, or below each other where the terminal is narrow."""
     wide = console.width >= 90
     width = console.width // len(answers) - 1 if wide else console.width

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from relearn import models
+from relearn import model_files, models
 from relearn.decoding import endpoint
-from relearn.decoding.items import Answer, Item
+from relearn.decoding.items import Decoded, Prompt
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.errors import InputError
 from relearn.evaluation import probes
-from relearn.files import write_jsonl
+from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
 from relearn.params.groups import EndpointBackend
 from relearn.progress import say
@@ -27,7 +27,7 @@ from relearn.records import MODELS, Model, Prediction, SeedPrediction, Task
 from stages import corpus, paths
 from stages.run import main
 
-Prompt = tuple[str, Task, str, Item]  # id, task, group, what to answer
+HeldOut = tuple[str, Task, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
 
 JOURNAL = paths.CACHE / "predict" / "journal.sqlite"
@@ -55,12 +55,12 @@ def work(params: Params) -> Facts:
     return facts
 
 
-def _rows(prompts: list[Prompt], answers: list[Answer]) -> Iterator[Prediction]:
+def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction]:
     for (identity, task, group, item), answer in zip(prompts, answers, strict=True):
-        yield answer.predicted(identity, task, group, item.instruction, item.reference)
+        yield answer.to_prediction(identity, task, group, item.instruction, item.reference)
 
 
-def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, int | None, list[Answer]]]:
+def _locally(params: Params, items: list[Prompt]) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
     """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned.
 
     After the three models come 2b and 2c of each further seed, which is named with them.
@@ -68,22 +68,22 @@ def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, int | N
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
-    weights = models.locate(base, paths.ROOT)
+    weights = model_files.find_weights(base, paths.ROOT)
     chat = Chat(models.load_tokenizer(weights), params.chat.template)
     frozen = models.load_base(
         weights, params.compute.device, params.finetune.precision, params.finetune.quantize
     )
     folders = {name: paths.adapter(name) for name in ("2b", "2c")}
-    adapted = base / models.ADAPTER
+    adapted = base / model_files.ADAPTER
     if adapted.is_dir():
         folders["base"] = adapted
     model = models.load_adapters(frozen, folders)
     options = params.predict
 
-    def answers(adapter: str, label: str) -> list[Answer]:
-        with models.active(model, adapter):
+    def answers(adapter: str, label: str) -> list[Decoded]:
+        with models.use_adapter(model, adapter):
             return decode(model, chat, items, options.batch_size, label, options.strategy, params.seed)
 
     for name in MODELS:
@@ -98,8 +98,8 @@ def _locally(params: Params, items: list[Item]) -> Iterator[tuple[Model, int | N
 
 
 def _served(
-    params: Params, backend: EndpointBackend, items: list[Item], facts: Facts
-) -> Iterator[tuple[Model, int | None, list[Answer]]]:
+    params: Params, backend: EndpointBackend, items: list[Prompt], facts: Facts
+) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
     """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
     key = "none"
     if backend.api_key_env is not None:
@@ -109,7 +109,7 @@ def _served(
                 f"the environment variable {backend.api_key_env} is not set (predict.backend.api_key_env); "
                 "export it, or set the parameter to null where the server wants no key"
             )
-    how = endpoint.settings(backend.concurrency, backend.timeout_s, backend.attempts)
+    how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
     names: dict[Model, str] = {
         "base": backend.models.base,
         "2b": backend.models.m2b,
@@ -127,7 +127,7 @@ def _served(
             answers, tally = endpoint.decode(
                 address, names[name], items, journal, how, label, strategy, params.seed
             )
-            facts[name] = endpoint.facts(tally, how)
+            facts[name] = tally.facts(how)
             yield name, None, answers
 
 
@@ -136,29 +136,27 @@ def _digest(folders: list[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with open(file, "rb") as stream:
-                inner = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{file.relative_to(folder.parent)} {inner}\n".encode())
+            digest.update(f"{file.relative_to(folder.parent)} {file_hash(file)}\n".encode())
     return digest.hexdigest()
 
 
-def _prompts(params: Params) -> list[Prompt]:
+def _prompts(params: Params) -> list[HeldOut]:
     """The held-out rows of the three tasks, then the probes."""
     limits = params.predict.max_new_tokens
-    prompts: list[Prompt] = [
-        (row.id, "code", row.group, Item(row.instruction, limits.code, row.response))
+    prompts: list[HeldOut] = [
+        (row.id, "code", row.group, Prompt(row.instruction, limits.code, row.response))
         for row in corpus.original("code", "test")
     ]
     prompts += [
-        (row.id, "reviews", row.review_id, Item(row.instruction, limits.reviews, row.response))
+        (row.id, "reviews", row.review_id, Prompt(row.instruction, limits.reviews, row.response))
         for row in corpus.instructions("test")
     ]
     prompts += [
-        (row.id, "general", row.group, Item(row.instruction, limits.general, row.response))
+        (row.id, "general", row.group, Prompt(row.instruction, limits.general, row.response))
         for row in corpus.original("general", "test")
     ]
     prompts += [
-        (probe.id, "probe", probe.kind, Item(probe.instruction, limits.probe, None))
+        (probe.id, "probe", probe.kind, Prompt(probe.instruction, limits.probe, None))
         for probe in probes.read(paths.sources(params.profile) / "probes.yaml")
     ]
     return prompts

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from relearn import models
+from relearn import model_files, models
 from relearn.chat import Chat
 from relearn.params import Params
 from relearn.progress import say
@@ -68,9 +68,9 @@ def finetune_round(
     are removed at the end, or, where `finished` is given, their folder is added to it.
     """
     label = name if further is None else f"{name}, seed {further}"
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.MODELS / "base"
-    weights = models.locate(base, paths.ROOT)
+    weights = model_files.find_weights(base, paths.ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     limit = params.finetune.max_tokens
@@ -83,7 +83,7 @@ def finetune_round(
     model = models.load_base(
         weights, params.compute.device, params.finetune.precision, params.finetune.quantize
     )
-    models.settle(params.compute.threads, params.seed)
+    models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = (
         rounds.new_adapter(model, params.finetune.lora)
         if start is None
@@ -103,7 +103,7 @@ def finetune_round(
         ],
         inputs,
     )
-    schedule = rounds.schedule(
+    schedule = rounds.make_schedule(
         params.finetune, params.compute, lr, epochs, params.seed, launch.processes(params)
     )
     outcome = train(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from relearn.compare.rows import Row
 from relearn.compare.sources import ALPACA, Source, template_beside
-from relearn.decoding.items import Answer, Item
+from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.groups import Greedy
@@ -31,28 +31,28 @@ class Local:
     template: str | None
 
 
-def items(rows: Sequence[Row], probes: Sequence[Probe], limit: int) -> list[Item]:
+def items(rows: Sequence[Row], probes: Sequence[Probe], limit: int) -> list[Prompt]:
     """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
     return [
-        *(Item(row.instruction, limit, row.reference) for row in rows),
-        *(Item(probe.instruction, limit, None) for probe in probes),
+        *(Prompt(row.instruction, limit, row.reference) for row in rows),
+        *(Prompt(probe.instruction, limit, None) for probe in probes),
     ]
 
 
 def predictions(
-    rows: Sequence[Row], probes: Sequence[Probe], answers: Sequence[Answer]
+    rows: Sequence[Row], probes: Sequence[Probe], answers: Sequence[Decoded]
 ) -> Iterator[Prediction]:
     """The answers to `items`, as the records that are scored."""
     answered, probed = answers[: len(rows)], answers[len(rows) :]
     for row, answer in zip(rows, answered, strict=True):
-        yield answer.predicted(row.id, row.task, row.group, row.instruction, row.reference)
+        yield answer.to_prediction(row.id, row.task, row.group, row.instruction, row.reference)
     for probe, answer in zip(probes, probed, strict=True):
-        yield answer.predicted(probe.id, "probe", probe.kind, probe.instruction, None)
+        yield answer.to_prediction(probe.id, "probe", probe.kind, probe.instruction, None)
 
 
 def decode_here(
-    sources: Mapping[str, Source], asked: Sequence[Item], how: Local
-) -> Iterator[tuple[str, list[Answer]]]:
+    sources: Mapping[str, Source], asked: Sequence[Prompt], how: Local
+) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
 
     Raises InputError when a model or adapter cannot be loaded, or an adapter does not fit the base.
@@ -69,8 +69,8 @@ def decode_here(
 
 
 def _on(
-    weights: Path, sources: Mapping[str, Source], asked: Sequence[Item], how: Local
-) -> Iterator[tuple[str, list[Answer]]]:
+    weights: Path, sources: Mapping[str, Source], asked: Sequence[Prompt], how: Local
+) -> Iterator[tuple[str, list[Decoded]]]:
     """Everything that runs on one set of weights."""
     from relearn import models
     from relearn.decoding.local import decode
@@ -82,7 +82,7 @@ def _on(
         model = _adapted(model, adapters, sources)
     for role in sources:
         if adapters:
-            with models.active(model, role):
+            with models.use_adapter(model, role):
                 yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
         else:
             yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)

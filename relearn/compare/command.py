@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relearn.compare import answering, rows, sources, summary
-from relearn.decoding.items import Answer, Item
+from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation.probes import Probe
@@ -183,7 +183,7 @@ def _answers(
     options: argparse.Namespace,
     notes: list[str],
     settings: dict[str, Any],
-) -> Iterator[tuple[str, list[Answer]]]:
+) -> Iterator[tuple[str, list[Decoded]]]:
     """(role, answers); `settings` gets what a result should say of how they were made."""
     items = answering.items(asked, probes, options.max_new_tokens)
     settings["max_new_tokens"] = options.max_new_tokens
@@ -205,7 +205,7 @@ def _local(options: argparse.Namespace) -> answering.Local:
     from relearn import models
 
     threads = options.threads or len(os.sched_getaffinity(0))
-    models.settle(threads, options.seed)
+    models.set_seed_and_threads(threads, options.seed)
     device: Literal["cpu", "cuda"] = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")
     if device == "cpu" and options.quantize == "4bit":
@@ -222,8 +222,8 @@ def _local(options: argparse.Namespace) -> answering.Local:
 
 
 def _served(
-    given: dict[str, str], items: Sequence[Item], options: argparse.Namespace
-) -> Iterator[tuple[str, list[Answer]]]:
+    given: dict[str, str], items: Sequence[Prompt], options: argparse.Namespace
+) -> Iterator[tuple[str, list[Decoded]]]:
     from relearn.decoding import endpoint
     from relearn.endpoint.journal import Journal
     from relearn.endpoint.request import Address
@@ -234,7 +234,7 @@ def _served(
         if not key:
             raise InputError(f"--api-key-env: the environment variable {options.api_key_env} is not set")
     address = Address.of(options.endpoint, key)
-    how = endpoint.settings(options.concurrency, options.timeout, options.attempts)
+    how = endpoint.make_settings(options.concurrency, options.timeout, options.attempts)
     say("compare: a server gives no likelihood of the references, so there are no bits per byte")
     with Journal(options.out / "journal.sqlite") as journal:
         for role, name in given.items():

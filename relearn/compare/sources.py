@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relearn import hub, models
+from relearn import hub, model_files
 from relearn.errors import InputError
 
 HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -58,11 +58,11 @@ def find(given: str, memory: Path) -> Source:
         _check_adapter(folder, given)
         return Source(given, None, folder, commit)
     weights, adapter = folder, None
-    if (folder / models.BASE_FILE).is_file():
-        weights = models.locate(folder, folder.resolve().parent.parent)
-        if (folder / models.ADAPTER).is_dir():
-            adapter = folder / models.ADAPTER
-    models.check_folder(weights)
+    if (folder / model_files.BASE_FILE).is_file():
+        weights = model_files.find_weights(folder, folder.resolve().parent.parent)
+        if (folder / model_files.ADAPTER).is_dir():
+            adapter = folder / model_files.ADAPTER
+    model_files.check_model_folder(weights)
     return Source(given, weights, adapter, commit)
 
 
@@ -73,7 +73,7 @@ def _fetched(given: str, memory: Path) -> tuple[Path, str]:
     repository, revision = match["repository"], match["revision"] or "main"
     try:
         commit = hub.resolve(repository, revision, "model", memory)
-        return hub.download(repository, commit, "model", models.FETCHED), commit
+        return hub.download(repository, commit, "model", model_files.FETCHED), commit
     except InputError as error:
         raise InputError(f"{given}: no such folder; {error}") from None
 

@@ -33,7 +33,7 @@ class HubTable:
         self.commit = hub.resolve(repo_id, revision, "dataset", memory)
         self.origin = {"dataset": repo_id, "revision": revision, "commit": self.commit, "split": split}
         # asked for first, so that what is wrong with the repository is said in our words
-        listing = hub.files(repo_id, self.commit, "dataset")
+        listing = hub.list_files(repo_id, self.commit, "dataset")
         if f"{repo_id.rsplit('/', 1)[-1]}.py" in listing:
             raise InputError(
                 f"{self._place(repo_id)}: is read by a program of its own, which is never run; choose a revision that "
@@ -49,7 +49,7 @@ class HubTable:
         place = self._place(repo_id)
         try:
             # the hf:// form never takes a folder of the same name in the working directory for the data set
-            with hub.worded(repo_id, self.commit, "dataset"):
+            with hub.explain_errors(repo_id, self.commit, "dataset"):
                 builder = load_dataset_builder(f"hf://datasets/{repo_id}", revision=self.commit)
         except (ValueError, OSError) as error:
             # the exceptions of datasets (no data files, an empty repository, several configurations and no default)

@@ -13,38 +13,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from relearn.decoding.items import Answer, Item, Strategy
+from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address, Request
-from relearn.endpoint.request import Answer as Reply
-from relearn.endpoint.run import fetch
-from relearn.endpoint.survey import survey
-from relearn.endpoint.tally import Settings, Tally
+from relearn.endpoint.request import Address, Request, ServerAnswer
+from relearn.endpoint.run import ask
+from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.params.groups import Beam, Greedy, TopK
-from relearn.progress import Progress
 
 # An answer that its limit cut off is an answer: below any limit, so that none is asked for again with a larger one.
 NEVER_LONGER = 0
 
 
-def settings(concurrency: int, timeout_s: float, attempts: int) -> Settings:
+def make_settings(concurrency: int, timeout_s: float, attempts: int) -> AskSettings:
     """How the server is asked: requests in flight, seconds for one answer, tries of one request."""
-    return Settings(concurrency, timeout_s, attempts, max_tokens_limit=NEVER_LONGER)
+    return AskSettings(concurrency, timeout_s, attempts, max_tokens_limit=NEVER_LONGER)
 
 
 def decode(
     address: Address,
     model: str,
-    items: Sequence[Item],
+    items: Sequence[Prompt],
     journal: Journal,
-    how: Settings,
+    how: AskSettings,
     label: str,
     strategy: Strategy,
     seed: int,
-) -> tuple[list[Answer], Tally]:
+) -> tuple[list[Decoded], Tally]:
     """The answers of the model served as `model`, in the order of `items`, and what it took.
 
     `address.identity` must change when other weights are served under the same name, since it keys the journal.
@@ -52,19 +49,13 @@ def decode(
     answer, or one that the server withheld. What was received is kept.
     """
     requests = list(_requests(model, items, strategy, seed))
-    before = survey(requests, journal, address.identity, how.max_tokens_limit, how.prices)
-    with Progress(label, before.total, "prompts") as bar:
-        tally = Tally()
-
-        def notify() -> None:
-            bar.update(tally.done - bar.done, f"{tally.answered} new, {tally.rate():.1f}/s")
-
-        fetch(requests, address, how, journal, before, tally, notify)
-    _complain(model, tally)
-    return [_answer(request, journal.get(request.key(address.identity))) for request in requests], tally
+    tally = Tally()
+    ask(requests, address, how, journal, tally, label, "prompts")
+    _refuse_unanswered(model, tally)
+    return [_decoded(request, journal.get(request.key(address.identity))) for request in requests], tally
 
 
-def _requests(model: str, items: Sequence[Item], strategy: Strategy, seed: int) -> Iterator[Request]:
+def _requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed: int) -> Iterator[Request]:
     """One request an item. Greedy sends temperature 0 and nothing else: servers refuse fields they do not know."""
     if isinstance(strategy, Beam):
         raise InputError(
@@ -93,19 +84,17 @@ def _requests(model: str, items: Sequence[Item], strategy: Strategy, seed: int) 
         )
 
 
-def _complain(model: str, tally: Tally) -> None:
+def _refuse_unanswered(model: str, tally: Tally) -> None:
     if not tally.failed:
         return
-    kinds = Counter(kind for _, kind, _ in tally.failed)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     label, _, detail = tally.failed[0]
     raise InputError(
-        f"model {model}: {len(tally.failed)} of {tally.total} prompts got no answer ({counted}; {label}: {detail}); "
+        f"model {model}: {len(tally.failed)} of {tally.total} prompts got no answer ({tally.count_failed()}; {label}: {detail}); "
         "run again: only these are asked"
     )
 
 
-def _answer(request: Request, reply: Reply | None) -> Answer:
+def _decoded(request: Request, reply: ServerAnswer | None) -> Decoded:
     if reply is None:
         raise InputError(f"model {request.model}, {request.label}: no answer in the journal; run again")
     if reply.finish_reason == "content_filter" or (reply.content is None and reply.refusal is not None):
@@ -114,9 +103,4 @@ def _answer(request: Request, reply: Reply | None) -> Answer:
             f"({reply.refusal or 'content filter'}); switch its filter off, or leave the prompt out"
         )
     finish: Literal["stop", "length"] = "length" if reply.cut else "stop"
-    return Answer((reply.content or "").strip(), finish, None)
-
-
-def facts(tally: Tally, how: Settings) -> dict[str, Any]:
-    """The tally for a run log."""
-    return tally.facts(how)
+    return Decoded((reply.content or "").strip(), finish, None)

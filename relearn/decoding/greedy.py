@@ -54,13 +54,13 @@ class _Room(DynamicLayer):
         self.rooms = tuple(kept)
 
 
-def can(model: Any) -> bool:
+def supports(model: Any) -> bool:
     """Whether every layer of the model attends to all earlier tokens, and keeps them as `_Room` does."""
     layers = DynamicCache(config=model.config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def continuations(
+def continue_prompts(
     model: Any, prompts: Sequence[Sequence[int]], limit: int, end: int, pad: int
 ) -> list[list[int]]:
     """The tokens that follow each prompt, up to and with `end`, at most `limit`; call inside `inference_mode`."""

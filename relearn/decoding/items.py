@@ -12,7 +12,7 @@ Strategy = Greedy | Beam | Sampled | TopK
 
 
 @dataclass(frozen=True)
-class Item:
+class Prompt:
     """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
 
     instruction: str
@@ -21,7 +21,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Decoded:
     """What came: the text without the prompt, and whether the end token or the limit ended it.
 
     `nll` is the summed negative log-likelihood in nats of the item's reference and the end token, or None.
@@ -31,7 +31,7 @@ class Answer:
     finish_reason: Literal["stop", "length"]
     nll: float | None
 
-    def predicted(
+    def to_prediction(
         self, identity: str, task: Task, group: str, prompt: str, reference: str | None
     ) -> Prediction:
         """The record that is scored."""

@@ -9,12 +9,12 @@ import torch
 
 from relearn.chat import Chat
 from relearn.decoding import greedy
-from relearn.decoding.items import Answer, Item, Strategy
+from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.params.groups import Beam, Greedy, TopK
 from relearn.progress import Progress
 
 
-def options(strategy: Strategy) -> dict[str, Any]:
+def generate_options(strategy: Strategy) -> dict[str, Any]:
     """The strategy as `generate` takes it, everything it could take from a model's own defaults stated."""
     plain = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}  # some hub models ship a penalty
     if isinstance(strategy, Greedy):
@@ -35,36 +35,36 @@ def options(strategy: Strategy) -> dict[str, Any]:
 def decode(
     model: Any,
     chat: Chat,
-    items: Sequence[Item],
+    items: Sequence[Prompt],
     batch_size: int,
     label: str,
     strategy: Strategy | None = None,
     seed: int = 0,
-) -> list[Answer]:
+) -> list[Decoded]:
     """Answers in the order of `items`; greedy unless a strategy is given. A batch holds prompts of one limit and like length.
 
     Sampling draws from torch's generator, seeded here, so that the same items in the same batches answer the same.
     """
     strategy = strategy or Greedy(kind="greedy")
-    chosen = options(strategy)
-    own = isinstance(strategy, Greedy) and greedy.can(model)
+    chosen = generate_options(strategy)
+    own = isinstance(strategy, Greedy) and greedy.supports(model)
     torch.manual_seed(seed)
-    prompts = [chat.prompt_ids(item.instruction) for item in items]
+    prompts = [chat.encode_prompt(item.instruction) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
             asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
             rows = (
-                greedy.continuations(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
+                greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
                 if own
                 else _generate(model, chat, asked, limit, chosen)
             )
             for index, row in zip(batch, rows, strict=True):
                 texts[index] = _cut(row, chat)
             bar.update(len(batch))
-    nlls = reference_nll(model, chat, items, prompts, batch_size)
-    return [Answer(*texts[index], nlls[index]) for index in range(len(items))]
+    nlls = score_references(model, chat, items, prompts, batch_size)
+    return [Decoded(*texts[index], nlls[index]) for index in range(len(items))]
 
 
 def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:
@@ -110,12 +110,12 @@ def _cut(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]
     return str(text).strip(), "stop" if ended else "length"
 
 
-def reference_nll(
-    model: Any, chat: Chat, items: Sequence[Item], prompts: Sequence[Sequence[int]], batch_size: int
+def score_references(
+    model: Any, chat: Chat, items: Sequence[Prompt], prompts: Sequence[Sequence[int]], batch_size: int
 ) -> list[float | None]:
     """The summed negative log-likelihood, in nats, of each reference and its end token given its prompt."""
     rows = {
-        index: (list(prompts[index]), chat.response_ids(item.reference))
+        index: (list(prompts[index]), chat.encode_response(item.reference))
         for index, item in enumerate(items)
         if item.reference is not None
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from relearn.endpoint.request import Answer, Request
+from relearn.endpoint.request import Request, ServerAnswer
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Prices:
     input: float = 0.0
     output: float = 0.0
 
-    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
         """USD for so many tokens."""
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
 
@@ -33,7 +33,7 @@ class Guess:
         self.answers = self.completion = 0
         self.densest = 0.0  # most tokens a byte seen
 
-    def learn(self, request: Request, answer: Answer) -> None:
+    def learn(self, request: Request, answer: ServerAnswer) -> None:
         """Takes an answered request into account."""
         if answer.prompt_tokens is not None and answer.completion_tokens is not None:
             self.answers += 1
@@ -41,14 +41,14 @@ class Guess:
             frame = self.FRAME * len(request.messages)
             self.densest = max(self.densest, (answer.prompt_tokens - frame) / max(request.size, 1))
 
-    def likely(self, request: Request) -> tuple[float, float]:
+    def expect(self, request: Request) -> tuple[float, float]:
         """(prompt, completion) tokens to expect."""
         frame = self.FRAME * len(request.messages)
         density = self.densest or 0.25
         completion = self.completion / self.answers if self.answers else request.max_tokens
         return request.size * density + frame, min(completion, request.max_tokens)
 
-    def most(self, request: Request) -> tuple[float, float]:
+    def bound(self, request: Request) -> tuple[float, float]:
         """(prompt, completion) tokens at most; a tenth above the densest prompt once eight are known."""
         frame = self.FRAME * len(request.messages)
         density = min(1.0, 1.1 * self.densest) if self.answers >= 8 and self.densest > 0 else 1.0
@@ -80,7 +80,7 @@ class Budget:
         self.aside += most
         self.flying += 1
 
-    def settle(self, most: float, cost: float) -> None:
+    def charge(self, most: float, cost: float) -> None:
         """A request that had set `most` aside has cost `cost`."""
         self.flying -= 1
         self.aside = self.aside - most if self.flying else 0.0

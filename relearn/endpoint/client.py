@@ -14,9 +14,9 @@ import aiohttp
 import httpx2
 import openai
 
-from relearn.endpoint.errors import Failed, from_status, one_line
-from relearn.endpoint.limits import Limits, retry_after
-from relearn.endpoint.request import Address, Answer, Request
+from relearn.endpoint.errors import Failed, classify_status, redact
+from relearn.endpoint.limits import RateLimits, parse_retry_after
+from relearn.endpoint.request import Address, Request, ServerAnswer
 
 # A Retry-After longer than this is a daily limit: the run stops rather than hang on.
 LONGEST_WAIT_S = 900.0
@@ -29,7 +29,7 @@ class Client:
     the default transport (bench/generation_rate.py).
     """
 
-    def __init__(self, address: Address, timeout_s: float, concurrency: int, limits: Limits) -> None:
+    def __init__(self, address: Address, timeout_s: float, concurrency: int, limits: RateLimits) -> None:
         self.address, self.timeout_s, self.limits = address, timeout_s, limits
         self._api = openai.AsyncOpenAI(
             api_key=address.api_key,
@@ -50,7 +50,7 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    async def exchange(self, request: Request, formatted: bool = True) -> Answer:
+    async def exchange(self, request: Request, formatted: bool = True) -> ServerAnswer:
         """Sends the request once; Failed when no answer comes of it. `formatted` False leaves the format out."""
         body = request.body()
         if not formatted:
@@ -77,9 +77,9 @@ class Client:
         inner = found.get("error")
         found = inner if isinstance(inner, dict) else found
         text = found.get("message") or found.get("detail") or error.response.text
-        detail = one_line(str(text), self.address.api_key)
-        wait = retry_after(error.response.headers)
-        failed = from_status(error.status_code, found, detail, wait, asked)
+        detail = redact(str(text), self.address.api_key)
+        wait = parse_retry_after(error.response.headers)
+        failed = classify_status(error.status_code, found, detail, wait, asked)
         if wait is not None and wait > LONGEST_WAIT_S and failed.verdict == "retry":
             return Failed("wait_too_long", f"the server asks to wait {wait:.0f} s ({failed.detail})", "stop")
         return failed
@@ -90,17 +90,17 @@ class Client:
         while cause is not None:
             error = cause
             if isinstance(error, aiohttp.ClientConnectorError):
-                return Failed("unreachable", one_line(str(error), self.address.api_key))
+                return Failed("unreachable", redact(str(error), self.address.api_key))
             cause = error.__cause__
-        detail = one_line(str(error) or type(error).__name__, self.address.api_key)
+        detail = redact(str(error) or type(error).__name__, self.address.api_key)
         return Failed("connection", detail, billed=True)
 
-    def _read(self, raw: bytes, request: Request, formatted: bool) -> Answer:
+    def _read(self, raw: bytes, request: Request, formatted: bool) -> ServerAnswer:
         """The answer in a body of status 200."""
         try:
             body: Any = json.loads(raw)
         except (ValueError, RecursionError):
-            shown = one_line(raw[:80].decode("utf-8", "replace"), self.address.api_key)
+            shown = redact(raw[:80].decode("utf-8", "replace"), self.address.api_key)
             raise Failed("not_json", f"the body is not JSON: {shown!r}", billed=True) from None
         choices = body.get("choices") if isinstance(body, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
@@ -115,7 +115,7 @@ class Client:
         usage = body.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         finish, model = choice.get("finish_reason"), body.get("model")
-        return Answer(
+        return ServerAnswer(
             content=content if isinstance(content, str) else None,
             finish_reason=finish if isinstance(finish, str) else None,
             refusal=refusal if isinstance(refusal, str) and refusal else None,

@@ -41,7 +41,7 @@ class Failed(Exception):
         self.kind, self.detail, self.verdict, self.wait, self.billed = kind, detail, verdict, wait, billed
 
 
-def one_line(text: str, secret: str, limit: int = 300) -> str:
+def redact(text: str, secret: str, limit: int = 300) -> str:
     """The text on one line, shortened, with the key blotted out: servers echo keys in their error messages."""
     if secret:
         text = text.replace(secret, "[key]")
@@ -49,7 +49,7 @@ def one_line(text: str, secret: str, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def from_status(
+def classify_status(
     status: int, error: Mapping[str, Any], text: str, wait: float | None, format_asked: bool
 ) -> Failed:
     """The failure that an HTTP status of 300 and above stands for.

@@ -23,7 +23,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def duration(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """Seconds in a header such as `6m0s`, `1.5s`, `20ms` or a plain number; None when it is none of these."""
     text = text.strip().lower()
     try:
@@ -36,15 +36,15 @@ def duration(text: str) -> float | None:
     return value if 0 <= value < 1e9 else None
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds a server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or a date (RFC 9110, 10.2.3)."""
     exact = headers.get("retry-after-ms")
-    if exact is not None and (value := duration(exact)) is not None:
+    if exact is not None and (value := parse_duration(exact)) is not None:
         return value / 1000
     text = headers.get("retry-after")
     if text is None:
         return None
-    seconds = duration(text)
+    seconds = parse_duration(text)
     if seconds is not None:
         return seconds
     try:
@@ -55,7 +55,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
 
 
-def backoff(attempt: int, rng: random.Random, base: float = 0.5, cap: float = 30.0) -> float:
+def draw_backoff(attempt: int, rng: random.Random, base: float = 0.5, cap: float = 30.0) -> float:
     """Seconds to wait after failed attempt `attempt` (from 1): exponential with full jitter (Brooker, AWS 2015)."""
     return rng.uniform(0, min(cap, base * 2 ** min(attempt - 1, 32)))
 
@@ -121,7 +121,7 @@ class Pace:
         self._changed.set()
 
 
-class Limits:
+class RateLimits:
     """The paces of one server, and the pause it has asked for."""
 
     def __init__(self, requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
@@ -146,7 +146,7 @@ class Limits:
             reset = headers.get(f"x-ratelimit-reset-{kind}")
             if remaining is None or reset is None:
                 continue
-            seconds = duration(reset)
+            seconds = parse_duration(reset)
             try:
                 left = float(remaining)
             except ValueError:

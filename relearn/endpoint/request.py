@@ -100,7 +100,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerAnswer:
     """What a server answered, as it is: nothing here is repaired.
 
     `formatted` is False when the server refused the response format and was asked without it. Token counts are

@@ -13,27 +13,51 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from relearn.endpoint.budget import Budget, Guess, OverBudget
+from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
-from relearn.endpoint.limits import Limits, backoff
-from relearn.endpoint.request import Address, Answer, Request, next_cap
-from relearn.endpoint.survey import Survey
-from relearn.endpoint.tally import Settings, Tally
+from relearn.endpoint.limits import RateLimits, draw_backoff
+from relearn.endpoint.request import Address, Request, ServerAnswer, next_cap
+from relearn.endpoint.survey import Survey, survey
+from relearn.endpoint.tally import AskSettings, Tally
 from relearn.endpoint.throttle import Throttle
 from relearn.errors import InputError
+from relearn.progress import Progress
 
 PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
-
 Notify = Callable[[], None]
+
+
+def ask(
+    requests: Iterable[Request],
+    address: Address,
+    settings: AskSettings,
+    journal: Journal,
+    tally: Tally,
+    label: str,
+    unit: str,
+) -> None:
+    """`fetch` with its progress shown as that of `label`, in `unit`; the requests are iterated twice."""
+    before = survey(requests, journal, address.identity, settings.max_tokens_limit, settings.prices)
+    with Progress(label, before.total, unit) as bar:
+
+        def show() -> None:
+            notes = [f"{tally.answered} new", f"{tally.rate():.1f}/s"]
+            if settings.prices != Prices():
+                notes.append(f"{before.cost + tally.cost:.2f} USD")
+            if tally.failed:
+                notes.append(f"{len(tally.failed)} failed")
+            bar.update(tally.done - bar.done, ", ".join(notes))
+
+        fetch(requests, address, settings, journal, before, tally, show)
 
 
 def fetch(
     requests: Iterable[Request],
     address: Address,
-    settings: Settings,
+    settings: AskSettings,
     journal: Journal,
     before: Survey,
     tally: Tally,
@@ -73,7 +97,7 @@ class _Run:
     def __init__(
         self,
         address: Address,
-        settings: Settings,
+        settings: AskSettings,
         journal: Journal,
         before: Survey,
         tally: Tally,
@@ -94,7 +118,7 @@ class _Run:
         from relearn.endpoint.client import Client  # takes most of a second: not for a run that sends nothing
 
         settings = self.settings
-        self.limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+        self.limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
         self.throttle = Throttle()
         self.budget = Budget(settings.budget_usd, self.before.cost)
         workers = min(settings.concurrency, max(1, self.before.missing))
@@ -137,12 +161,12 @@ class _Run:
     async def _work(self, requests: Iterator[Request]) -> None:
         try:
             for request in requests:
-                await self._settle(request)
+                await self._answer(request)
                 self.notify()
         except _Stopped:
             return
 
-    async def _settle(self, request: Request) -> None:
+    async def _answer(self, request: Request) -> None:
         """Walks a request through its caps to the final answer."""
         fresh = False
         while True:
@@ -186,7 +210,7 @@ class _Run:
                 f"{self.failed_in_a_row} requests in a row failed, the last with {failed.kind} ({failed.detail})"
             )
 
-    async def _obtain(self, request: Request, key: str) -> tuple[Answer, bool]:
+    async def _obtain(self, request: Request, key: str) -> tuple[ServerAnswer, bool]:
         """(answer, whether this run paid for it); waits when somebody else is asking for the same."""
         waited = False
         while True:
@@ -217,7 +241,7 @@ class _Run:
         self.failed_in_a_row = 0
         return answer, True
 
-    async def _attempts(self, request: Request) -> Answer:
+    async def _attempts(self, request: Request) -> ServerAnswer:
         attempt = refused = 0
         while True:
             attempt += 1
@@ -227,7 +251,7 @@ class _Run:
             except Failed as failed:
                 self.tally.failures[failed.kind] += 1
                 if failed.verdict == "filtered":
-                    return Answer(None, "content_filter", None, request.model, None, None, formatted)
+                    return ServerAnswer(None, "content_filter", None, request.model, None, None, formatted)
                 if failed.verdict == "no_format" and formatted:
                     self.format_refused = True
                     attempt -= 1
@@ -249,16 +273,16 @@ class _Run:
                         attempt -= 1
                 if failed.verdict == "give_up" or attempt >= self.settings.attempts:
                     raise
-                wait = failed.wait or backoff(attempt + refused, self.rng, self.settings.backoff_s)
+                wait = failed.wait or draw_backoff(attempt + refused, self.rng, self.settings.backoff_s)
                 async with self._may_stop():
                     await asyncio.sleep(wait)
                 self.tally.retried += 1
 
-    async def _once(self, request: Request, formatted: bool) -> Answer:
+    async def _once(self, request: Request, formatted: bool) -> ServerAnswer:
         """One exchange, within the limits and the budget."""
         prices = self.settings.prices
-        tokens = sum(self.guess.likely(request))
-        most = prices.of(*self.guess.most(request))
+        tokens = sum(self.guess.expect(request))
+        most = prices.cost(*self.guess.bound(request))
         async with self._may_stop():
             try:
                 await self.budget.admit(most)
@@ -291,16 +315,16 @@ class _Run:
             self.tally.cost += cost
             return answer
         finally:
-            self.budget.settle(most, cost)
+            self.budget.charge(most, cost)
 
-    def _price(self, request: Request, answer: Answer, expected: float) -> float:
+    def _price(self, request: Request, answer: ServerAnswer, expected: float) -> float:
         """USD of an answer; by the guess where the server counts nothing."""
-        prompt, completion = self.guess.likely(request)
+        prompt, completion = self.guess.expect(request)
         if answer.prompt_tokens is not None and answer.completion_tokens is not None:
             self.guess.learn(request, answer)
             prompt, completion = answer.prompt_tokens, answer.completion_tokens
         self.limits.tokens.correct(prompt + completion - expected)
-        return self.settings.prices.of(prompt, completion)
+        return self.settings.prices.cost(prompt, completion)
 
 
 class _Stopped(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Answer, Request, next_cap
+from relearn.endpoint.request import Request, ServerAnswer, next_cap
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Survey:
     missing_messages: int = 0
 
 
-def look(
+def follow_caps(
     request: Request, journal: Journal, identity: str, limit: int
-) -> Iterator[tuple[Request, Answer | None]]:
+) -> Iterator[tuple[Request, ServerAnswer | None]]:
     """Yields (request, answer) along the larger and larger caps; the last pair is the final one, None if missing."""
     while True:
         answer = journal.get(request.key(identity))
@@ -41,11 +41,11 @@ def survey(
     found = Survey()
     for first in requests:
         found.total += 1
-        for request, answer in look(first, journal, identity, limit):
+        for request, answer in follow_caps(first, journal, identity, limit):
             if answer is None:
                 found.missing += 1
                 found.missing_bytes += request.size
                 found.missing_messages += len(request.messages)
             else:
-                found.cost += prices.of(answer.prompt_tokens or 0, answer.completion_tokens or 0)
+                found.cost += prices.cost(answer.prompt_tokens or 0, answer.completion_tokens or 0)
     return found

@@ -11,7 +11,7 @@ from relearn.endpoint.budget import Prices
 
 
 @dataclass(frozen=True)
-class Settings:
+class AskSettings:
     """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD."""
 
     concurrency: int
@@ -57,7 +57,12 @@ class Tally:
         """Requests settled, one way or the other."""
         return self.journalled + self.answered + len(self.failed)
 
-    def facts(self, settings: Settings) -> dict[str, Any]:
+    def count_failed(self) -> str:
+        """How many requests got no answer, by kind: `1 http_500, 2 timeout`."""
+        kinds = Counter(kind for _, kind, _ in self.failed)
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+    def facts(self, settings: AskSettings) -> dict[str, Any]:
         """The tally for a run log, with the share of the ideal rate.
 
         The ideal keeps all slots busy at the mean latency seen, or meets the limit on requests, whichever is

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address, Answer, Request
-from relearn.endpoint.run import Notify, fetch
-from relearn.endpoint.survey import Survey, look, survey
-from relearn.endpoint.tally import Settings, Tally
+from relearn.endpoint.request import Address, Request, ServerAnswer
+from relearn.endpoint.survey import follow_caps
+from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.params.groups import Generate
 from relearn.records import Reply, Review, Usage
-from relearn.teacher.prompts import Prompt
+from relearn.teacher.prompts import PromptTemplate
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -33,9 +31,9 @@ FORMATS: dict[str, dict[str, Any] | None] = {
 }
 
 
-def settings(options: Generate) -> Settings:
+def make_settings(options: Generate) -> AskSettings:
     """The parameter group as the endpoint's settings."""
-    return Settings(
+    return AskSettings(
         concurrency=options.concurrency,
         timeout_s=options.timeout_s,
         attempts=options.attempts,
@@ -53,7 +51,7 @@ class Questions:
     `reviews` is iterated several times: a list, or an object whose `__iter__` reads the file again.
     """
 
-    def __init__(self, reviews: Iterable[Review], options: Generate, prompt: Prompt) -> None:
+    def __init__(self, reviews: Iterable[Review], options: Generate, prompt: PromptTemplate) -> None:
         self.reviews, self.options, self.prompt = reviews, options, prompt
 
     def __iter__(self) -> Iterator[Request]:
@@ -69,41 +67,17 @@ class Questions:
             )
 
 
-def look_before(questions: Questions, address: Address, journal: Journal) -> Survey:
-    """What the journal holds of the answers, and what is missing; sends nothing."""
-    chosen = settings(questions.options)
-    return survey(questions, journal, address.identity, chosen.max_tokens_limit, chosen.prices)
-
-
-def ask(
-    questions: Questions,
-    address: Address,
-    journal: Journal,
-    before: Survey,
-    tally: Tally,
-    notify: Notify = lambda: None,
-) -> None:
-    """Gets every missing answer into the journal; sends nothing for what is there.
-
-    `tally` is filled as it goes. Raises InputError when the run had to stop; reviews that failed for themselves
-    are in the tally, see `complain`.
-    """
-    fetch(questions, address, settings(questions.options), journal, before, tally, notify)
-
-
-def complain(tally: Tally, listed: str) -> None:
+def refuse_unanswered(tally: Tally, listed: str) -> None:
     """InputError, in one line, when reviews are left without an answer; `listed` is the file that names them all."""
     if not tally.failed:
         return
-    kinds = Counter(kind for _, kind, _ in tally.failed)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     raise InputError(
-        f"{len(tally.failed)} of {tally.total} reviews got no answer ({counted}), listed in {listed}; "
+        f"{len(tally.failed)} of {tally.total} reviews got no answer ({tally.count_failed()}), listed in {listed}; "
         "run again: only these are asked, all other answers are kept"
     )
 
 
-def replies(
+def read_replies(
     questions: Questions, address: Address, journal: Journal, summary: dict[str, Any]
 ) -> Iterator[Reply]:
     """The replies in the order of the reviews, from the journal.
@@ -116,9 +90,9 @@ def replies(
     counts = dict.fromkeys(("replies", "refusals", "empty", "asked_longer", "without_format", "uncounted"), 0)
     prompt = completion = 0
     for first in questions:
-        answer: Answer | None = None
+        answer: ServerAnswer | None = None
         request = first
-        for step, pair in enumerate(look(first, journal, address.identity, options.max_tokens_limit)):
+        for step, pair in enumerate(follow_caps(first, journal, address.identity, options.max_tokens_limit)):
             request, answer = pair
             if answer is None:
                 raise InputError(f"review {first.label}: no answer in {journal.path}; run generate again")
@@ -139,11 +113,11 @@ def replies(
         finish_reasons=dict(sorted(finish.items())),
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cost_usd=round(prices.of(prompt, completion), 6),
+        cost_usd=round(prices.cost(prompt, completion), 6),
     )
 
 
-def _reply(request: Request, answer: Answer) -> Reply:
+def _reply(request: Request, answer: ServerAnswer) -> Reply:
     usage = None
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         usage = Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from relearn.endpoint.budget import Guess, Prices
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.teacher.asking import Questions, look_before
+from relearn.endpoint.survey import survey
+from relearn.teacher.asking import Questions
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
     """
     options = questions.options
     prices = Prices(options.price_input, options.price_output)
-    found = look_before(questions, address, journal)
+    found = survey(questions, journal, address.identity, options.max_tokens_limit, prices)
     frames = Guess.FRAME * found.missing_messages
     prompt, most = found.missing_bytes / 4 + frames / 4, found.missing_bytes / 2 + frames
     each, basis = (
@@ -70,8 +71,8 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
         prompt_tokens=prompt,
         completion_tokens=each * found.missing,
         completion_most=float(options.max_tokens * found.missing),
-        cost=prices.of(prompt, each * found.missing),
-        cost_most=prices.of(most, options.max_tokens * found.missing),
+        cost=prices.cost(prompt, each * found.missing),
+        cost_most=prices.cost(most, options.max_tokens * found.missing),
         spent=found.cost,
         basis=basis,
     )

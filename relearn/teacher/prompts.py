@@ -20,7 +20,7 @@ ROLES = ("system", "developer", "user", "assistant")
 CANARY = "Canary 5417 went home before the credits."
 
 
-def tag_for(review: str) -> str:
+def make_tag(review: str) -> str:
     """`review-` and at least eight hex digits of the text's hash: as many as it takes not to stand in the text."""
     digest = hashlib.sha256(review.encode("utf-8", "surrogatepass")).hexdigest()
     for length in range(8, len(digest) + 1):
@@ -30,7 +30,7 @@ def tag_for(review: str) -> str:
     raise AssertionError("a text that holds its own SHA-256")
 
 
-class Prompt:
+class PromptTemplate:
     """A prompt file, checked when it is read.
 
     Raises InputError when it is missing, is no valid template, has no `user` block, uses an unknown variable, or
@@ -71,7 +71,7 @@ class Prompt:
 
     def messages(self, review: str) -> tuple[Message, ...]:
         """The messages for a review, in the order of the file's blocks."""
-        values = {"review": review, "tag": tag_for(review)}
+        values = {"review": review, "tag": make_tag(review)}
         try:
             return tuple(
                 (role, "".join(block(self._template.new_context(values))).strip("\n"))

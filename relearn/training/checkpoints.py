@@ -9,7 +9,7 @@ from pathlib import Path
 STATE = "trainer_state.json"  # the trainer writes it last
 
 
-def last_whole(folder: Path) -> Path | None:
+def find_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint under `folder` that was written to its end; half-written ones are removed."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
     for path in sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True):

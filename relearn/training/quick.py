@@ -27,7 +27,7 @@ from relearn.training.rows import IGNORED
 
 
 @contextmanager
-def quick(model: Any) -> Iterator[bool]:
+def speed_up(model: Any) -> Iterator[bool]:
     """Inside, `model` computes its training loss with less work, if it can; yields whether it does.
 
     A forward pass with `logits_to_keep` and `shift_labels`, as `rows.collate` gives them, returns the same loss as

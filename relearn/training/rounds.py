@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from relearn.files import write_json
-from relearn.models import check_adapter
+from relearn.model_files import check_adapter
 from relearn.params.groups import Compute, Finetune, Lora
 from relearn.training.trainer import Schedule
 
 BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
 
 
-def schedule(
+def make_schedule(
     finetune: Finetune, compute: Compute, lr: float, epochs: float, seed: int, processes: int = 1
 ) -> Schedule:
     """The round's schedule from the parameters."""
@@ -88,7 +88,7 @@ def save_adapter(
     PEFT lists target modules in hash order, records the base as it was passed and writes a README with it; here
     the list is sorted, the base's path is relative to the repository, and the card is ours.
     """
-    with whole_folder(folder) as temporary:
+    with replace_folder(folder) as temporary:
         more = {} if gathered is None else {"state_dict": gathered}
         model.save_pretrained(str(temporary), save_embedding_layers=False, **more)
         file = temporary / "adapter_config.json"
@@ -102,7 +102,7 @@ def save_adapter(
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def replace_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder that becomes `folder` when all went well; leftovers of a killed run are removed.
 
     A disk that fills up while weights are written is an OSError, as it is with other files.

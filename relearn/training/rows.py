@@ -16,30 +16,30 @@ IGNORED = -100  # the label that torch's cross entropy skips
 
 
 @dataclass(frozen=True)
-class Row:
+class EncodedRow:
     """`ids` are prompt, response and end token; the first `prompt` of them carry no loss."""
 
     ids: tuple[int, ...]
     prompt: int
 
 
-NOTHING = Row((0, 0), 2)  # a row at which the loss does not look
+NOTHING = EncodedRow((0, 0), 2)  # a row at which the loss does not look
 
 
-class Rows(Dataset[Row]):
+class EncodedRows(Dataset[EncodedRow]):
     """Encoded rows, and how many were left out for their length. Beyond the last one stands `NOTHING`."""
 
-    def __init__(self, rows: Sequence[Row], too_long: int = 0) -> None:
+    def __init__(self, rows: Sequence[EncodedRow], too_long: int = 0) -> None:
         self.rows, self.too_long = list(rows), too_long
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> EncodedRow:
         return self.rows[index] if index < len(self.rows) else NOTHING
 
 
-def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Rows:
+def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> EncodedRows:
     """(instruction, response) pairs as rows of at most `max_tokens` tokens.
 
     A longer row is left out and counted, never cut: a cut response teaches the model to stop in mid-sentence.
@@ -47,8 +47,8 @@ def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Row
     """
     rows, too_long = [], 0
     for instruction, response in pairs:
-        prompt = chat.prompt_ids(instruction)
-        answer = chat.response_ids(response)
+        prompt = chat.encode_prompt(instruction)
+        answer = chat.encode_response(response)
         if len(answer) < 2:
             raise InputError(
                 f"a training row has an empty response; its instruction begins {instruction[:60]!r}"
@@ -56,15 +56,15 @@ def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Row
         if len(prompt) + len(answer) > max_tokens:
             too_long += 1
             continue
-        rows.append(Row((*prompt, *answer), len(prompt)))
+        rows.append(EncodedRow((*prompt, *answer), len(prompt)))
     if not rows:
         raise InputError(
             f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it"
         )
-    return Rows(rows, too_long)
+    return EncodedRows(rows, too_long)
 
 
-def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[EncodedRow], pad: int) -> dict[str, torch.Tensor]:
     """A batch for `LlamaForCausalLM.forward`.
 
     Shapes, for B rows of at most T tokens of which the loss looks at W positions: `input_ids` (B, T), padded on

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
@@ -15,8 +16,10 @@ END, PAD = "<|end|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int, template: str) -> PreTrainedTokenizerBase:
-    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocabulary` tokens.
+def train_tokenizer(
+    pairs: Iterable[tuple[str, str]], vocabulary: int, template: str
+) -> PreTrainedTokenizerBase:
+    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocabulary` tokens, from these texts.
 
     It covers any text, since every byte is a token, and carries the chat template. Raises InputError when the
     template does not use the end token, without which a model never stops.
@@ -37,7 +40,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, template: str) -> Pre
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(chain.from_iterable(pairs), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END,
@@ -67,10 +70,3 @@ def new_model(tokenizer: PreTrainedTokenizerBase, shape: ScratchBase) -> PreTrai
         pad_token_id=tokenizer.pad_token_id,
     )
     return LlamaForCausalLM(config)
-
-
-def texts(pairs: Sequence[tuple[str, str]]) -> Iterable[str]:
-    """What the tokenizer is trained on."""
-    for instruction, response in pairs:
-        yield instruction
-        yield response

@@ -30,9 +30,9 @@ from transformers import (
 
 from relearn.errors import InputError
 from relearn.progress import Progress, say
-from relearn.training.checkpoints import last_whole
-from relearn.training.quick import quick
-from relearn.training.rows import IGNORED, GroupedSampler, Rows, collate
+from relearn.training.checkpoints import find_checkpoint
+from relearn.training.quick import speed_up
+from relearn.training.rows import IGNORED, EncodedRows, GroupedSampler, collate
 
 _LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
 
@@ -61,7 +61,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What a run leaves besides the weights.
 
     `history` holds, for each look, `step`, `train` (mean loss since the last look) and each task's held-out loss,
@@ -78,14 +78,14 @@ class Outcome:
 
 def train(
     model: Any,
-    rows: Rows,
-    held_out: Mapping[str, Rows],
+    rows: EncodedRows,
+    held_out: Mapping[str, EncodedRows],
     pad: int,
     schedule: Schedule,
     scratch: Path,
     label: str,
     live: Path | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Trains `model` in place, going on from the last whole checkpoint in `scratch` if there is one.
 
     `live` is a folder for DVCLive's curves, to be watched while training; an earlier run's are replaced.
@@ -141,12 +141,12 @@ def train(
     watch = _Watch(trainer, held_out, pad, schedule, label, live)
     trainer.add_callback(watch)
     with arguments.main_process_first():  # the first removes what is half-written
-        start = last_whole(scratch)
+        start = find_checkpoint(scratch)
     if start is not None and arguments.process_index == 0:
         say(f"{label}: going on from {start.name}")
     begun = time.monotonic()
     try:
-        with quick(model):
+        with speed_up(model):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
     except (RuntimeError, SafetensorError):
         # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
@@ -155,7 +155,9 @@ def train(
         raise
     seconds = time.monotonic() - begun
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.in_parts() else None
-    return Outcome(watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered)
+    return TrainingResult(
+        watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered
+    )
 
 
 class _Trainer(Trainer):
@@ -168,7 +170,7 @@ class _Trainer(Trainer):
     looked_at = 0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedSampler:
-        rows = cast(Rows, train_dataset if train_dataset is not None else self.train_dataset)
+        rows = cast(EncodedRows, train_dataset if train_dataset is not None else self.train_dataset)
         sampler = GroupedSampler(
             [len(row.ids) for row in rows.rows], self.schedule.batch_size, self.schedule.seed
         )
@@ -210,7 +212,7 @@ class _Watch(TrainerCallback):
     def __init__(
         self,
         trainer: _Trainer,
-        held_out: Mapping[str, Rows],
+        held_out: Mapping[str, EncodedRows],
         pad: int,
         schedule: Schedule,
         label: str,
@@ -288,13 +290,13 @@ class _Watch(TrainerCallback):
             look["train"] = round(train_loss, 5)
         model = self.trainer.model_wrapped if self.trainer.in_parts() else self.trainer.model
         for task, rows in self.held_out.items():
-            look[task] = round(mean_loss(model, rows, self.pad, 32), 5)
+            look[task] = round(measure_loss(model, rows, self.pad, 32), 5)
         state.log_history.append(look)
         if self.live is not None:
             self._show(look)
 
 
-def mean_loss(model: Any, rows: Rows, pad: int, batch_size: int) -> float:
+def measure_loss(model: Any, rows: EncodedRows, pad: int, batch_size: int) -> float:
     """Mean negative log-likelihood of a response token over `rows`, in nats."""
     was_training = model.training
     model.eval()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from relearn.decoding import endpoint
-from relearn.decoding.items import Item
+from relearn.decoding.items import Prompt
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
@@ -154,9 +154,9 @@ def test_transformers_serve_gives_the_answers_that_are_decoded_here(folder: Path
     # base has learned to end; the server calls an answer that ends on its last token cut off, so only these agree
     assert any(row.finish_reason == "stop" for row in answers(folder, "served", "base"))
     address = Address.of(serving, "none")
-    items = [Item(question, 12, None) for question, _ in OLD[:4]]
+    items = [Prompt(question, 12, None) for question, _ in OLD[:4]]
     with Journal(folder / "journal.sqlite") as journal:
-        how = endpoint.settings(1, 60.0, 2)
+        how = endpoint.make_settings(1, 60.0, 2)
         greedy = Greedy(kind="greedy")
         found, _ = endpoint.decode(address, str(folder / "base"), items, journal, how, "t", greedy, 1)
     wanted = [row.prediction for row in answers(folder, "local", "base")[:4]]

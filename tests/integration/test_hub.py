@@ -62,7 +62,7 @@ def call(name, *arguments):
     if name == "resolve":
         return hub.resolve(*arguments, memory)
     if name == "files":
-        return hub.files(*arguments)
+        return hub.list_files(*arguments)
     if name == "download":
         folder = hub.download(*arguments)
         return {str(p.relative_to(folder)): p.read_bytes().decode("latin-1") for p in sorted(folder.rglob("*")) if p.is_file()}

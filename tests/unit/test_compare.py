@@ -153,7 +153,7 @@ def test_the_template_of_last_resort_opens_a_response() -> None:
 
     words = tokenizer()
     words.chat_template = None  # type: ignore[assignment]
-    prompt = Chat(words, ALPACA).prompt("Say hi.")
+    prompt = Chat(words, ALPACA).render_prompt("Say hi.")
     assert prompt.endswith("### Instruction:\nSay hi.\n\n### Response:\n")
 
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
-    {"errors", "records", "files", "progress", "escaping"},
-    {"params", "hub", "chat", "statistics", "sandbox"},
+    {"errors", "records", "files", "progress", "escaping", "hub"},
+    {"params", "chat", "statistics", "sandbox", "model_files"},
     {"models", "endpoint", "data"},
     {"mini", "teacher", "repair", "training", "decoding", "metrics"},
     {"evaluation"},

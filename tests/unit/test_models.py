@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from relearn.errors import InputError
-from relearn.models import check_folder, load_base, load_tokenizer, locate
+from relearn.model_files import check_model_folder, find_weights
+from relearn.models import load_base, load_tokenizer
 from tests.unit.tiny import model, tokenizer
 
 
@@ -39,20 +40,23 @@ def test_a_folder_is_loaded_as_it_was_saved(folder: Path) -> None:
 
 def test_where_the_base_is(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    assert locate(describe(base, kind="scratch"), tmp_path) == base
-    assert locate(describe(base, kind="folder", path="data/model"), tmp_path) == tmp_path / "data" / "model"
+    assert find_weights(describe(base, kind="scratch"), tmp_path) == base
+    assert (
+        find_weights(describe(base, kind="folder", path="data/model"), tmp_path)
+        == tmp_path / "data" / "model"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"kind": "hub"}', '{"kind": "folder"}'])
 def test_a_broken_description_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "base.json").write_text(content)
     with pytest.raises(InputError, match="not a description of a base model"):
-        locate(tmp_path, tmp_path)
+        find_weights(tmp_path, tmp_path)
 
 
 def test_a_missing_description_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"base\.json: no such file; run the base stage"):
-        locate(tmp_path, tmp_path)
+        find_weights(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -71,14 +75,14 @@ def test_a_folder_that_lacks_something_is_refused(
     if add:
         (folder / add).write_bytes(b"\x80\x04.")
     with pytest.raises(InputError, match=message):
-        check_folder(folder)
+        check_model_folder(folder)
     with pytest.raises(InputError, match=message):
         load_base(folder, "cpu")
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model folder"):
-        check_folder(tmp_path / "none")
+        check_model_folder(tmp_path / "none")
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(folder: Path) -> None:

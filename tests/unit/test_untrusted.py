@@ -31,7 +31,7 @@ from relearn.repair import new_ledger, repair_replies
 from relearn.report import cards
 from relearn.report.analysis import analyse
 from relearn.sandbox.runner import Limits
-from relearn.teacher.prompts import Prompt, tag_for
+from relearn.teacher.prompts import PromptTemplate, make_tag
 from tests.conftest import ROOT
 from tests.unit.report import made
 
@@ -60,10 +60,10 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("name", ["agree_disagree", "original"])
 def test_a_review_is_no_template_and_adds_no_message(name: str) -> None:
-    messages = Prompt(ROOT / "prompts" / f"{name}.j2").messages(HOSTILE)
+    messages = PromptTemplate(ROOT / "prompts" / f"{name}.j2").messages(HOSTILE)
     assert [role for role, _ in messages] == ["system", "user"]
     user = messages[1][1]
-    tag = tag_for(HOSTILE)
+    tag = make_tag(HOSTILE)
     assert user.count(HOSTILE) == 1
     assert user.count(f"</{tag}>") == 1
     assert user.index(HOSTILE) < user.index(f"</{tag}>")

@@ -18,7 +18,7 @@ PAIRS = [(f"Say {a} then {b}.", f"{a} {b}") for a in WORDS for b in WORDS if a !
 
 
 def tokenizer() -> PreTrainedTokenizerBase:
-    return scratch.train_tokenizer(scratch.texts(PAIRS), 320, TEMPLATE)
+    return scratch.train_tokenizer(PAIRS, 320, TEMPLATE)
 
 
 def shape(**changes: Any) -> ScratchBase:

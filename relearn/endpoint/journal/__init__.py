@@ -28,7 +28,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from relearn.endpoint.request import Answer
+from relearn.endpoint.request import ServerAnswer
 from relearn.errors import InputError
 
 VERSION = 1
@@ -177,7 +177,7 @@ class Journal:
             raise
         self._db.execute("COMMIT")
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> ServerAnswer | None:
         """The answer under a key, or None."""
         row = self._db.execute(f"SELECT {ANSWER} FROM answers WHERE key = ?", (key,)).fetchone()
         return _answer(row) if row else None
@@ -200,7 +200,7 @@ class Journal:
         """Gives a claim back unanswered."""
         self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
 
-    def keep(self, key: str, identity: str, model: str, answer: Answer) -> None:
+    def keep(self, key: str, identity: str, model: str, answer: ServerAnswer) -> None:
         """Writes an answer down, ends the claim and forgets an earlier failure. The first answer stays."""
         with self._transaction():
             self._insert((key, identity, model, *_columns(answer), time.time()))
@@ -305,7 +305,7 @@ def _no_space(path: Path) -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
-def _columns(answer: Answer) -> tuple[Any, ...]:
+def _columns(answer: ServerAnswer) -> tuple[Any, ...]:
     return (
         _storable(answer.content),
         _storable(answer.finish_reason),
@@ -322,6 +322,6 @@ def _storable(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _answer(row: tuple[Any, ...]) -> Answer:
+def _answer(row: tuple[Any, ...]) -> ServerAnswer:
     content, finish, refusal, served, prompt, completion, formatted = row
-    return Answer(content, finish, refusal, served, prompt, completion, bool(formatted))
+    return ServerAnswer(content, finish, refusal, served, prompt, completion, bool(formatted))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relearn.decoding import endpoint
-from relearn.decoding.items import Answer, Item, Strategy
+from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
@@ -17,9 +17,9 @@ from relearn.errors import InputError
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
 from tests.unit.decoding.serving import Body, Reply, Served
 
-ITEMS = [Item(f"Say {number}.", 8 if number % 2 else 5, f"{number}") for number in range(12)]
+ITEMS = [Prompt(f"Say {number}.", 8 if number % 2 else 5, f"{number}") for number in range(12)]
 GREEDY = Greedy(kind="greedy")
-HOW = replace(endpoint.settings(4, 10.0, 4), backoff_s=0.01)
+HOW = replace(endpoint.make_settings(4, 10.0, 4), backoff_s=0.01)
 
 
 def echo(prefix: str) -> object:
@@ -40,11 +40,11 @@ def ask(
     served: Served,
     folder: Path,
     model: str = "base",
-    items: list[Item] = ITEMS,
+    items: list[Prompt] = ITEMS,
     strategy: Strategy = GREEDY,
     identity: str | None = None,
     seed: int = 3,
-) -> tuple[list[Answer], Tally]:
+) -> tuple[list[Decoded], Tally]:
     address = Address.of(served.base_url, "sk-x", identity)
     with Journal(folder / "journal.sqlite") as journal:
         return endpoint.decode(address, model, items, journal, HOW, "test", strategy, seed)

@@ -11,7 +11,7 @@ import torch
 
 from relearn.chat import Chat
 from relearn.decoding import greedy
-from relearn.decoding.local import Item, decode
+from relearn.decoding.local import Prompt, decode
 from relearn.params.groups import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 from tests.unit.training.test_trainer import run
@@ -19,7 +19,7 @@ from tests.unit.training.test_trainer import run
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
 ITEMS = [
-    Item(instruction, 12 if index % 3 else 6, response)
+    Prompt(instruction, 12 if index % 3 else 6, response)
     for index, (instruction, response) in enumerate(PAIRS[:30])
 ]
 
@@ -42,8 +42,8 @@ def test_an_answer_does_not_depend_on_its_neighbours(trained: Any) -> None:
 
 def test_own_loop_answers_what_generate_answers(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     own = decode(trained, CHAT, ITEMS, 16, "own")
-    assert greedy.can(trained)
-    monkeypatch.setattr(greedy, "can", lambda _: False)
+    assert greedy.supports(trained)
+    monkeypatch.setattr(greedy, "supports", lambda _: False)
     assert own == decode(trained, CHAT, ITEMS, 16, "generate")
 
 
@@ -52,7 +52,7 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
     with torch.no_grad():  # large weights, so that each prompt goes a way of its own
         for weights in loud.parameters():
             weights.mul_(16 if weights.dim() == 2 else 1)
-    prompts = [CHAT.prompt_ids(item.instruction) for item in ITEMS[:12]]
+    prompts = [CHAT.encode_prompt(item.instruction) for item in ITEMS[:12]]
     sizes: list[int] = []
     real = type(loud).forward
 
@@ -62,14 +62,14 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(type(loud), "forward", forward)
     with torch.inference_mode():
-        whole = greedy.continuations(loud, prompts, 20, -1, WORDS.pad_token_id)
+        whole = greedy.continue_prompts(loud, prompts, 20, -1, WORDS.pad_token_id)
         # a token that comes at other places in other answers stands for the end
         end = max(
             {token for row in whole for token in row},
             key=lambda token: len({row.index(token) for row in whole if token in row}),
         )
         sizes.clear()
-        found = greedy.continuations(loud, prompts, 20, end, WORDS.pad_token_id)
+        found = greedy.continue_prompts(loud, prompts, 20, end, WORDS.pad_token_id)
     assert len({len(row) for row in found}) > 1  # else nothing is shown
     assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]
     assert sizes[0] == 12
@@ -87,7 +87,7 @@ def test_a_model_that_forgets_old_tokens_goes_to_generate() -> None:
         num_key_value_heads=1, sliding_window=8,
     )  # fmt: skip
     sliding = MistralForCausalLM(config).eval()
-    assert not greedy.can(sliding)
+    assert not greedy.supports(sliding)
     assert len(decode(sliding, CHAT, ITEMS[:3], 2, "sliding")) == 3
 
 
@@ -101,7 +101,7 @@ def test_the_end_token_or_the_limit_ends_an_answer(trained: Any) -> None:
     answers = decode(trained, CHAT, ITEMS, 8, "batch")
     assert any(answer.finish_reason == "stop" for answer in answers)
     assert not any("<|" in answer.text for answer in answers)
-    short = decode(trained, CHAT, [Item(item.instruction, 1, None) for item in ITEMS], 8, "batch")
+    short = decode(trained, CHAT, [Prompt(item.instruction, 1, None) for item in ITEMS], 8, "batch")
     assert all(answer.finish_reason == "length" for answer in short if answer.text)
 
 
@@ -111,12 +111,12 @@ def test_the_prompt_is_never_part_of_the_answer(trained: Any) -> None:
 
 def test_nll_is_that_of_the_reference_and_the_end_token(trained: Any) -> None:
     item = ITEMS[3]
-    prompt, response = CHAT.prompt_ids(item.instruction), CHAT.response_ids(item.reference or "")
+    prompt, response = CHAT.encode_prompt(item.instruction), CHAT.encode_response(item.reference or "")
     with torch.no_grad():
         logits = trained(input_ids=torch.tensor([prompt + response])).logits[0].log_softmax(-1)
     expected = -sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(response))
     assert decode(trained, CHAT, ITEMS, 16, "batch")[3].nll == pytest.approx(expected, abs=1e-3)
-    assert decode(trained, CHAT, [Item(item.instruction, 4, None)], 1, "batch")[0].nll is None
+    assert decode(trained, CHAT, [Prompt(item.instruction, 4, None)], 1, "batch")[0].nll is None
 
 
 def texts(trained: Any, strategy: Any, seed: int) -> list[str]:
@@ -142,7 +142,9 @@ def test_beams_find_answers_at_least_as_likely_as_greedy(trained: Any) -> None:
     beam = decode(trained, CHAT, ITEMS, 8, "beam", Beam(kind="beam", width=4))
 
     def cost(answers: list[Any]) -> list[float | None]:
-        items = [Item(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)]
+        items = [
+            Prompt(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)
+        ]
         return [scored.nll for scored in decode(trained, CHAT, items, 8, "score")]
 
     pairs = list(zip(cost(greedy), cost(beam), greedy, beam, strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relearn.endpoint.request import Address, Request
-from relearn.endpoint.tally import Settings
+from relearn.endpoint.tally import AskSettings
 from relearn.mini.completions import Teacher
 from relearn.mini.faults import Faults
 from relearn.mini.server import Server
@@ -48,7 +48,7 @@ def request(number: int = 0, max_tokens: int = 200, **more: Any) -> Request:
     )
 
 
-def settings(**more: Any) -> Settings:
+def settings(**more: Any) -> AskSettings:
     """Settings for a fast test."""
     defaults: dict[str, Any] = {
         "concurrency": 8,
@@ -57,4 +57,4 @@ def settings(**more: Any) -> Settings:
         "max_tokens_limit": 200,
         "backoff_s": 0.01,
     }
-    return Settings(**{**defaults, **more})
+    return AskSettings(**{**defaults, **more})

@@ -5,23 +5,23 @@ import asyncio
 import pytest
 
 from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
-from relearn.endpoint.request import Answer
+from relearn.endpoint.request import ServerAnswer
 from tests.unit.endpoint.asked import request
 
 
 def test_prices_are_per_million_tokens() -> None:
-    assert Prices(0.15, 0.6).of(2_000_000, 500_000) == pytest.approx(0.6)
+    assert Prices(0.15, 0.6).cost(2_000_000, 500_000) == pytest.approx(0.6)
 
 
 def test_a_guess_learns_and_its_most_stays_above() -> None:
     guess, asked = Guess(), request()
-    first_prompt, first_completion = guess.most(asked)
+    first_prompt, first_completion = guess.bound(asked)
     assert first_prompt == asked.size + 2 * Guess.FRAME
     assert first_completion == 200
     for _ in range(10):
-        guess.learn(asked, Answer("x", "stop", None, "m", 40, 30))
-    prompt, completion = guess.likely(asked)
-    most_prompt, most_completion = guess.most(asked)
+        guess.learn(asked, ServerAnswer("x", "stop", None, "m", 40, 30))
+    prompt, completion = guess.expect(asked)
+    most_prompt, most_completion = guess.bound(asked)
     assert completion == 30
     assert prompt >= 40 - 1e-9
     assert 40 < most_prompt < first_prompt
@@ -30,7 +30,7 @@ def test_a_guess_learns_and_its_most_stays_above() -> None:
 
 def test_answers_without_counts_teach_nothing() -> None:
     guess = Guess()
-    guess.learn(request(), Answer("x", "stop", None, "m", None, None))
+    guess.learn(request(), ServerAnswer("x", "stop", None, "m", None, None))
     assert guess.answers == 0
 
 
@@ -41,9 +41,9 @@ def test_a_budget_admits_only_what_fits_whatever_happens() -> None:
         waiting = asyncio.create_task(budget.admit(0.3))
         await asyncio.sleep(0.01)
         assert not waiting.done()  # 0.5 + 0.3 + 0.3 would pass 1
-        budget.settle(0.3, 0.1)  # it was cheaper
+        budget.charge(0.3, 0.1)  # it was cheaper
         await asyncio.wait_for(waiting, 1)
-        budget.settle(0.3, 0.3)
+        budget.charge(0.3, 0.3)
         return budget
 
     budget = asyncio.run(run())

@@ -10,15 +10,17 @@ import pytest
 
 from relearn.endpoint.client import Client
 from relearn.endpoint.errors import Failed
-from relearn.endpoint.limits import Limits
-from relearn.endpoint.request import Address, Answer
+from relearn.endpoint.limits import RateLimits
+from relearn.endpoint.request import Address, ServerAnswer
 from relearn.mini.server import Quota
 from tests.unit.endpoint.asked import KEY, address, request, server
 
 
-def exchange(where: Address, timeout_s: float = 5.0, limits: Limits | None = None, **more: Any) -> Answer:
-    async def run() -> Answer:
-        async with Client(where, timeout_s, 4, limits or Limits(None, None)) as client:
+def exchange(
+    where: Address, timeout_s: float = 5.0, limits: RateLimits | None = None, **more: Any
+) -> ServerAnswer:
+    async def run() -> ServerAnswer:
+        async with Client(where, timeout_s, 4, limits or RateLimits(None, None)) as client:
             return await client.exchange(request(**more))
 
     return asyncio.run(run())
@@ -115,7 +117,7 @@ def raw_server(response: bytes) -> tuple[int, threading.Thread]:
     return listener.getsockname()[1], thread
 
 
-def raw_exchange(status: str, body: str) -> Answer:
+def raw_exchange(status: str, body: str) -> ServerAnswer:
     data = body.encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
     port, thread = raw_server(head.encode() + data)
@@ -159,11 +161,11 @@ def test_a_body_nested_too_deeply() -> None:
 def test_an_answer_without_usage_or_model_and_in_parts() -> None:
     message = {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
     answer = raw_exchange("200 OK", json.dumps({"choices": [{"message": message}]}))
-    assert answer == Answer("ab", None, None, "m", None, None)
+    assert answer == ServerAnswer("ab", None, None, "m", None, None)
 
 
 def test_the_servers_headers_reach_the_limits() -> None:
-    limits = Limits(None, None)
+    limits = RateLimits(None, None)
     with server(quota=Quota(600)) as running:
         exchange(address(running), limits=limits)
     assert limits.requests.rate is not None

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relearn.endpoint.errors import from_status, one_line
+from relearn.endpoint.errors import classify_status, redact
 
 
 @pytest.mark.parametrize(
@@ -30,20 +30,20 @@ from relearn.endpoint.errors import from_status, one_line
     ],
 )
 def test_what_follows_from_a_status(status: int, error: dict[str, Any], kind: str, verdict: str) -> None:
-    failed = from_status(status, error, "text", None, False)
+    failed = classify_status(status, error, "text", None, False)
     assert (failed.kind, failed.verdict) == (kind, verdict)
 
 
 def test_a_refused_format_is_told_apart_only_where_one_was_asked_for() -> None:
     error = {"param": "response_format"}
-    assert from_status(400, error, "no", None, True).verdict == "no_format"
-    assert from_status(400, {}, "'json_schema' is not supported", None, True).verdict == "no_format"
-    assert from_status(422, {}, "response_format: unexpected field", None, True).verdict == "no_format"
-    assert from_status(400, error, "no", None, False).verdict == "give_up"
-    assert from_status(400, {}, "too long", None, True).verdict == "give_up"
+    assert classify_status(400, error, "no", None, True).verdict == "no_format"
+    assert classify_status(400, {}, "'json_schema' is not supported", None, True).verdict == "no_format"
+    assert classify_status(422, {}, "response_format: unexpected field", None, True).verdict == "no_format"
+    assert classify_status(400, error, "no", None, False).verdict == "give_up"
+    assert classify_status(400, {}, "too long", None, True).verdict == "give_up"
 
 
 def test_one_line_blots_out_the_key_and_shortens() -> None:
-    assert one_line("Bad key:\n  sk-secret here", "sk-secret") == "Bad key: [key] here"
-    assert one_line("no key is set", "") == "no key is set"
-    assert len(one_line("x" * 1000, "k")) == 300
+    assert redact("Bad key:\n  sk-secret here", "sk-secret") == "Bad key: [key] here"
+    assert redact("no key is set", "") == "no key is set"
+    assert len(redact("x" * 1000, "k")) == 300

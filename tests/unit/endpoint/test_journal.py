@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relearn.endpoint.journal import Claim, Journal
-from relearn.endpoint.request import Answer
+from relearn.endpoint.request import ServerAnswer
 from relearn.errors import InputError
 
-ANSWER = Answer("text", "stop", None, "served", 10, 5)
+ANSWER = ServerAnswer("text", "stop", None, "served", 10, 5)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_an_answer_comes_back_after_closing(path: Path) -> None:
     st.one_of(st.none(), st.integers(0, 2**40)),
 )
 def test_any_answer_comes_back(content: str | None, refusal: str | None, tokens: int | None) -> None:
-    answer = Answer(content, "stop", refusal, "m", tokens, tokens, formatted=False)
+    answer = ServerAnswer(content, "stop", refusal, "m", tokens, tokens, formatted=False)
     with Journal(":memory:") as journal:
         journal.keep("k", "here", "m", answer)
         assert journal.get("k") == answer
@@ -46,7 +46,7 @@ def test_any_answer_comes_back(content: str | None, refusal: str | None, tokens:
 
 def test_a_lone_surrogate_does_not_lose_the_answer() -> None:
     with Journal(":memory:") as journal:
-        journal.keep("k", "here", "m", Answer("a\ud800b", "stop", None, "m", 1, 1))
+        journal.keep("k", "here", "m", ServerAnswer("a\ud800b", "stop", None, "m", 1, 1))
         kept = journal.get("k")
     assert kept is not None
     assert kept.content == "a?b"
@@ -55,12 +55,12 @@ def test_a_lone_surrogate_does_not_lose_the_answer() -> None:
 def test_the_first_answer_stays(path: Path) -> None:
     with Journal(path) as journal:
         journal.keep("k", "here", "m", ANSWER)
-        journal.keep("k", "here", "m", Answer("other", "stop", None, "m", 1, 1))
+        journal.keep("k", "here", "m", ServerAnswer("other", "stop", None, "m", 1, 1))
         assert journal.get("k") == ANSWER
 
 
 def test_a_full_disk_is_the_error_that_other_files_have(path: Path) -> None:
-    answer = Answer("x" * 4000, "stop", None, "m", 1, 2)
+    answer = ServerAnswer("x" * 4000, "stop", None, "m", 1, 2)
 
     def fill() -> None:
         with Journal(path) as journal:
@@ -132,7 +132,7 @@ def test_what_a_model_typically_answers(path: Path) -> None:
         journal.keep("a", "here", "m", ANSWER)
         journal.keep("b", "here", "m", ANSWER)
         journal.keep("c", "there", "m", ANSWER)
-        journal.keep("d", "here", "m", Answer("x", "stop", None, "m", None, None))
+        journal.keep("d", "here", "m", ServerAnswer("x", "stop", None, "m", None, None))
         assert journal.typical("here", "m") == (2, 20, 10)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.journal.__main__ import main
-from relearn.endpoint.request import Answer
+from relearn.endpoint.request import ServerAnswer
 
 
 @pytest.fixture
@@ -16,9 +16,11 @@ def path(tmp_path: Path) -> Path:
     with Journal(path) as journal:
         for number in range(3):
             journal.keep(
-                f"k{number}", "https://a/v1", "big", Answer(f"é{number}", "stop", None, "big-1", 10, 5)
+                f"k{number}", "https://a/v1", "big", ServerAnswer(f"é{number}", "stop", None, "big-1", 10, 5)
             )
-        journal.keep("k3", "https://b/v1", "small", Answer(None, "content_filter", None, "small", None, None))
+        journal.keep(
+            "k3", "https://b/v1", "small", ServerAnswer(None, "content_filter", None, "small", None, None)
+        )
         journal.fail("k4", "https://b/v1", "small", "r7", "timeout", "no answer within 5 s", 4)
     return path
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relearn.endpoint import limits
-from relearn.endpoint.limits import Limits, Pace, backoff, duration, retry_after
+from relearn.endpoint.limits import Pace, RateLimits, draw_backoff, parse_duration, parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -18,39 +18,39 @@ from relearn.endpoint.limits import Limits, Pace, backoff, duration, retry_after
     [("6m0s", 360), ("1.5s", 1.5), ("20ms", 0.02), ("1h2m3s", 3723), ("7", 7), ("0.25", 0.25), ("0s", 0)],
 )
 def test_durations_as_servers_write_them(text: str, seconds: float) -> None:
-    assert duration(text) == pytest.approx(seconds)
+    assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1s later", "-3", "nan", "inf", "1735689600000", "s"])
 def test_what_is_no_duration(text: str) -> None:
-    assert duration(text) is None
+    assert parse_duration(text) is None
 
 
 @given(st.text())
 def test_no_header_makes_it_fail(text: str) -> None:
-    value = duration(text)
+    value = parse_duration(text)
     assert value is None or value >= 0
-    wait = retry_after({"retry-after": text})
+    wait = parse_retry_after({"retry-after": text})
     assert wait is None or wait >= 0
 
 
 def test_retry_after_in_seconds_in_milliseconds_and_as_a_date() -> None:
     now = datetime(2025, 10, 21, 7, 27, 30, tzinfo=UTC)
-    assert retry_after({"retry-after": "120"}) == 120
-    assert retry_after({"retry-after": "120", "retry-after-ms": "1500"}) == 1.5
+    assert parse_retry_after({"retry-after": "120"}) == 120
+    assert parse_retry_after({"retry-after": "120", "retry-after-ms": "1500"}) == 1.5
     # The date form of RFC 9110, section 10.2.3.
-    assert retry_after({"retry-after": "Tue, 21 Oct 2025 07:28:00 GMT"}, now) == 30
-    assert retry_after({"retry-after": "Tue, 21 Oct 2025 07:27:00 GMT"}, now) == 0
-    assert retry_after({}) is None
+    assert parse_retry_after({"retry-after": "Tue, 21 Oct 2025 07:28:00 GMT"}, now) == 30
+    assert parse_retry_after({"retry-after": "Tue, 21 Oct 2025 07:27:00 GMT"}, now) == 0
+    assert parse_retry_after({}) is None
 
 
 def test_backoff_has_full_jitter_and_a_cap() -> None:
     rng = random.Random(1)
-    draws = [backoff(4, rng, base=0.5, cap=30) for _ in range(2000)]
+    draws = [draw_backoff(4, rng, base=0.5, cap=30) for _ in range(2000)]
     assert 0 <= min(draws) < 0.1
     assert 3.9 < max(draws) <= 4  # 0.5 * 2 ** 3
     assert sum(draws) / len(draws) == pytest.approx(2, rel=0.05)
-    assert max(backoff(500, rng, base=0.5, cap=30) for _ in range(200)) <= 30
+    assert max(draw_backoff(500, rng, base=0.5, cap=30) for _ in range(200)) <= 30
 
 
 class Clock:
@@ -118,7 +118,7 @@ def test_headers_set_a_pace_that_uses_up_a_window(monkeypatch: pytest.MonkeyPatc
     clock = Clock(monkeypatch)
 
     async def run() -> float:
-        both = Limits(None, None)
+        both = RateLimits(None, None)
         both.observe({"x-ratelimit-remaining-requests": "30", "x-ratelimit-reset-requests": "1m0s"})
         for _ in range(31):
             await both.acquire(10)
@@ -132,7 +132,7 @@ def test_a_token_bucket_is_held_half_full_at_its_refill_rate(monkeypatch: pytest
     clock = Clock(monkeypatch)
 
     async def run() -> list[float]:
-        both, level, seen, times = Limits(None, None), 600.0, clock.now, []
+        both, level, seen, times = RateLimits(None, None), 600.0, clock.now, []
         for _ in range(3000):
             await both.requests.acquire()
             clock.now += 0.001
@@ -153,7 +153,7 @@ def test_a_token_bucket_is_held_half_full_at_its_refill_rate(monkeypatch: pytest
 
 
 def test_headers_never_lift_the_profiles_limit() -> None:
-    both = Limits(60, None)
+    both = RateLimits(60, None)
     both.observe({"x-ratelimit-remaining-requests": "9999", "x-ratelimit-reset-requests": "1s"})
     assert both.requests.rate == both.requests.ceiling
     both.observe({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "10s"})
@@ -171,7 +171,7 @@ def test_headers_never_lift_the_profiles_limit() -> None:
     ],
 )
 def test_headers_that_say_nothing_change_nothing(headers: dict[str, str]) -> None:
-    both = Limits(None, None)
+    both = RateLimits(None, None)
     both.observe(headers)
     assert both.requests.rate is None
 
@@ -193,7 +193,7 @@ def test_who_waits_sees_a_new_rate_at_once() -> None:
 
 def test_a_pause_holds_everybody_back() -> None:
     async def run() -> float:
-        both = Limits(None, None)
+        both = RateLimits(None, None)
         both.pause(0.2)
         started = time.monotonic()
         await asyncio.gather(*(both.acquire(1) for _ in range(5)))

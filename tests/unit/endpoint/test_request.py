@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relearn.endpoint.request import Address, Answer, Request, next_cap
+from relearn.endpoint.request import Address, Request, ServerAnswer, next_cap
 from relearn.errors import InputError
 from tests.unit.endpoint.asked import KEY, request
 
@@ -61,7 +61,7 @@ def test_caps_double_up_to_the_limit() -> None:
 
 
 def test_only_length_is_cut() -> None:
-    answers = [Answer("x", reason, None, "m", 1, 1) for reason in ("length", "stop", None)]
+    answers = [ServerAnswer("x", reason, None, "m", 1, 1) for reason in ("length", "stop", None)]
     assert [answer.cut for answer in answers] == [True, False, False]
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address, Answer, Request
+from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.run import fetch
-from relearn.endpoint.survey import look, survey
+from relearn.endpoint.survey import follow_caps, survey
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.mini.server import Quota, Server
@@ -38,9 +38,9 @@ def ask(running: Server | Address, path: Path, requests: Iterable[Request], **mo
     return tally
 
 
-def answers(path: Path, requests: Iterable[Request], limit: int = 200) -> list[Answer | None]:
+def answers(path: Path, requests: Iterable[Request], limit: int = 200) -> list[ServerAnswer | None]:
     with Journal(path) as journal:
-        return [list(look(each, journal, IDENTITY, limit))[-1][1] for each in requests]
+        return [list(follow_caps(each, journal, IDENTITY, limit))[-1][1] for each in requests]
 
 
 REQUESTS = [request(number) for number in range(30)]

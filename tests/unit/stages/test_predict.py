@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relearn.decoding.items import Item
+from relearn.decoding.items import Prompt
 from relearn.errors import InputError
 from relearn.files import read_jsonl
 from relearn.params import Params
@@ -18,9 +18,9 @@ from tests.unit.decoding.serving import Body, Reply, Served
 from tests.unit.params.test_groups import SERVED
 from tests.unit.params.test_load import RATES, parsed
 
-PROMPTS: list[predict.Prompt] = [
-    ("c1", "code", "g", Item("Write.", 20, "x = 1")),
-    ("p1", "probe", "poem", Item("Sing.", 30, None)),
+PROMPTS: list[predict.HeldOut] = [
+    ("c1", "code", "g", Prompt("Write.", 20, "x = 1")),
+    ("p1", "probe", "poem", Prompt("Sing.", 30, None)),
 ]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
+from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.mini.completions import Teacher
@@ -17,7 +18,7 @@ from relearn.mini.server import Server
 from relearn.params.groups import Generate
 from relearn.records import Reply, Review
 from relearn.teacher import asking, cost
-from relearn.teacher.prompts import Prompt
+from relearn.teacher.prompts import PromptTemplate
 
 PROMPTS = Path(__file__).resolve().parents[3] / "prompts"
 REVIEWS = [Review(id=f"r{n}", text=f"Film {n} was fine.", label="pos", split="train") for n in range(12)]
@@ -46,7 +47,7 @@ def words(review: str, seed: int) -> tuple[str, str]:
 
 def questions(reviews: list[Review] = REVIEWS, **more: Any) -> asking.Questions:
     return asking.Questions(
-        reviews, Generate.model_validate(BASE | more), Prompt(PROMPTS / "agree_disagree.j2")
+        reviews, Generate.model_validate(BASE | more), PromptTemplate(PROMPTS / "agree_disagree.j2")
     )
 
 
@@ -59,11 +60,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def run(asked: asking.Questions, journal: Journal, *script: str) -> tuple[Tally, list[Reply], dict[str, Any]]:
     with Server(Teacher(0, {}, words), faults=Faults(script=script)) as server:
         address = Address.of(server.base_url, "key", "test")
-        before = asking.look_before(asked, address, journal)
         tally = Tally()
-        asking.ask(asked, address, journal, before, tally)
+        ask(asked, address, asking.make_settings(asked.options), journal, tally, "test", "reviews")
         summary: dict[str, Any] = {}
-        return tally, list(asking.replies(asked, address, journal, summary)), summary
+        return tally, list(asking.read_replies(asked, address, journal, summary)), summary
 
 
 def test_replies_come_in_the_order_of_the_reviews(journal: Journal) -> None:
@@ -127,16 +127,16 @@ def test_a_schema_is_asked_for(journal: Journal) -> None:
 def test_a_missing_answer_is_an_error_not_an_empty_row(journal: Journal) -> None:
     asked = questions()
     with pytest.raises(InputError, match="r0: no answer"):
-        list(asking.replies(asked, Address.of("http://x/v1", "key"), journal, {}))
+        list(asking.read_replies(asked, Address.of("http://x/v1", "key"), journal, {}))
 
 
 def test_complaining() -> None:
-    asking.complain(Tally(total=5, answered=5), "runs.json")
+    asking.refuse_unanswered(Tally(total=5, answered=5), "runs.json")
     tally = Tally(
         total=5, failed=[("r1", "timeout", "no answer"), ("r2", "http_500", "x"), ("r3", "timeout", "y")]
     )
     with pytest.raises(InputError) as caught:
-        asking.complain(tally, "runs.json")
+        asking.refuse_unanswered(tally, "runs.json")
     text = str(caught.value)
     assert text.startswith("3 of 5 reviews got no answer (1 http_500, 2 timeout), listed in runs.json; ")
     assert "run again" in text

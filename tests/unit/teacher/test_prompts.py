@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relearn.errors import InputError
 from relearn.mini.completions import find_review
-from relearn.teacher.prompts import Prompt, tag_for
+from relearn.teacher.prompts import PromptTemplate, make_tag
 
 PROMPTS = Path(__file__).resolve().parents[3] / "prompts"
 REVIEWS = st.one_of(
@@ -28,32 +28,34 @@ REVIEWS = st.one_of(
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROMPTS.glob("*.j2")))
 def test_every_prompt_that_comes_with_the_project_is_sound(name: str) -> None:
-    messages = Prompt(PROMPTS / f"{name}.j2").messages("A film.")
+    messages = PromptTemplate(PROMPTS / f"{name}.j2").messages("A film.")
     assert [role for role, _ in messages] == ["system", "user"]
-    tag = tag_for("A film.")
+    tag = make_tag("A film.")
     assert f"<{tag}>\nA film.\n</{tag}>" in messages[1][1]
     assert "agree" in messages[1][1]
     assert "{%" not in "".join(content for _, content in messages)
 
 
 def test_the_default_asks_for_no_echo() -> None:
-    system, user = (content for _, content in Prompt(PROMPTS / "agree_disagree.j2").messages("A film."))
+    system, user = (
+        content for _, content in PromptTemplate(PROMPTS / "agree_disagree.j2").messages("A film.")
+    )
     assert '"review"' not in system + user
-    assert '"review"' in Prompt(PROMPTS / "original.j2").messages("A film.")[1][1]
+    assert '"review"' in PromptTemplate(PROMPTS / "original.j2").messages("A film.")[1][1]
 
 
 @given(REVIEWS)
 def test_any_review_is_read_back_from_the_prompt(review: str) -> None:
-    messages = Prompt(PROMPTS / "agree_disagree.j2").messages(review)
+    messages = PromptTemplate(PROMPTS / "agree_disagree.j2").messages(review)
     sent = [{"role": role, "content": content} for role, content in messages]
     assert find_review(sent) == review.strip()
 
 
 @given(REVIEWS)
 def test_the_tag_is_never_in_the_text(review: str) -> None:
-    tag = tag_for(review)
+    tag = make_tag(review)
     assert tag not in review
-    assert tag == tag_for(review)
+    assert tag == make_tag(review)
 
 
 def test_a_text_that_guesses_its_tag_gets_a_longer_one() -> None:
@@ -61,14 +63,14 @@ def test_a_text_that_guesses_its_tag_gets_a_longer_one() -> None:
         def __contains__(self, part: object) -> bool:
             return len(str(part)) < len("review-") + 12
 
-    assert len(tag_for(Guessing("x"))) == len("review-") + 12
-    assert tag_for("x") == "review-" + hashlib.sha256(b"x").hexdigest()[:8]
+    assert len(make_tag(Guessing("x"))) == len("review-") + 12
+    assert make_tag("x") == "review-" + hashlib.sha256(b"x").hexdigest()[:8]
 
 
-def prompt(tmp_path: Path, text: str) -> Prompt:
+def prompt(tmp_path: Path, text: str) -> PromptTemplate:
     path = tmp_path / "mine.j2"
     path.write_text(text)
-    return Prompt(path)
+    return PromptTemplate(path)
 
 
 def test_a_prompt_of_ones_own_may_have_other_roles_in_its_own_order(tmp_path: Path) -> None:
@@ -114,11 +116,11 @@ def test_a_bad_prompt_is_named_in_one_line(tmp_path: Path, text: str, named: str
 
 def test_a_missing_prompt_names_the_others() -> None:
     with pytest.raises(InputError, match="agree_disagree, original"):
-        Prompt(PROMPTS / "none.j2")
+        PromptTemplate(PROMPTS / "none.j2")
 
 
 def test_a_prompt_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "mine.j2"
     path.write_bytes("{% block user %}é{{ review }}{% endblock %}".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
-        Prompt(path)
+        PromptTemplate(path)

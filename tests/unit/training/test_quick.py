@@ -10,17 +10,17 @@ import torch
 
 from relearn.chat import Chat
 from relearn.params.groups import Lora
-from relearn.training.quick import quick
+from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
-from relearn.training.rows import NOTHING, Row, collate, encode
+from relearn.training.rows import NOTHING, EncodedRow, collate, encode
 from relearn.training.scratch import new_model
 from tests.unit.tiny import PAIRS, TEMPLATE, shape, tokenizer
 
 WORDS = tokenizer()
 ROWS = [
     *encode(PAIRS[:6], Chat(WORDS, TEMPLATE), 64).rows,
-    Row((5, 6, 7, 8, 9, 10, 11, 12), 3),
-    Row((9, 8, 7), 1),
+    EncodedRow((5, 6, 7, 8, 9, 10, 11, 12), 3),
+    EncodedRow((9, 8, 7), 1),
 ]
 BATCH = collate(ROWS, WORDS.pad_token_id)
 
@@ -65,7 +65,7 @@ def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
 def test_loss_and_gradients_are_those_of_the_libraries(kind: str) -> None:
     model = MODELS[kind]()
     loss, gradients = learn(model)
-    with quick(model) as used:
+    with speed_up(model) as used:
         again, others = learn(model)
     assert used
     assert again == pytest.approx(loss, rel=1e-6)
@@ -79,7 +79,7 @@ def test_logits_are_those_of_the_labelled_positions() -> None:
     model = tuned(ALL).eval()
     plain = model(input_ids=BATCH["input_ids"]).logits
     expected = torch.cat([plain[i, row.prompt - 1 : len(row.ids) - 1] for i, row in enumerate(ROWS)])
-    with quick(model):
+    with speed_up(model):
         found = model(**BATCH).logits
         asked = model(input_ids=BATCH["input_ids"]).logits  # no labels: every position
     torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
@@ -90,7 +90,7 @@ def test_logits_are_those_of_the_labelled_positions() -> None:
 def test_afterwards_the_model_is_as_before() -> None:
     model = tuned(ALL)
     loss, _ = learn(model)
-    with quick(model):
+    with speed_up(model):
         pass
     assert learn(model)[0] == loss
     assert not any("forward" in module.__dict__ for module in model.modules())
@@ -101,14 +101,14 @@ def test_a_model_it_does_not_fit_is_left_alone() -> None:
     eager = llama()
     eager.config._attn_implementation = "eager"
     for model in (half, eager):
-        with quick(model) as used:
+        with speed_up(model) as used:
             assert not used
             assert not any("forward" in module.__dict__ for module in model.modules())
 
 
 def test_dropout_is_not_left_out() -> None:
     model = tuned(ALL, dropout=0.5)
-    with quick(model):
+    with speed_up(model):
         torch.manual_seed(3)
         one = learn(model)[0]
         torch.manual_seed(4)
@@ -118,7 +118,7 @@ def test_dropout_is_not_left_out() -> None:
 
 def test_a_batch_at_which_the_loss_does_not_look_teaches_nothing() -> None:
     model = tuned(ALL)
-    with quick(model):
+    with speed_up(model):
         loss = model(**collate([NOTHING, NOTHING], 0), num_items_in_batch=7).loss
         loss.backward()
     assert loss.item() == 0

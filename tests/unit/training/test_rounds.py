@@ -13,9 +13,9 @@ import torch
 
 from relearn.chat import Chat
 from relearn.errors import InputError
-from relearn.models import active, load_adapters
+from relearn.models import load_adapters, use_adapter
 from relearn.params.groups import Lora
-from relearn.training.rounds import continue_adapter, new_adapter, save_adapter, whole_folder
+from relearn.training.rounds import continue_adapter, new_adapter, replace_folder, save_adapter
 from relearn.training.rows import encode
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 from tests.unit.training.test_trainer import run
@@ -95,10 +95,10 @@ def test_checkpointed_activations_give_the_same_adapter(tmp_path: Path) -> None:
 def test_switching_adapters_gives_each_its_own_logits(tmp_path: Path) -> None:
     tuned(tmp_path / "scratch", tmp_path / "2b")
     both = load_adapters(model(WORDS), {"2b": tmp_path / "2b"})
-    with active(both, "base"):
+    with use_adapter(both, "base"):
         assert torch.equal(both(input_ids=IDS).logits, model(WORDS)(input_ids=IDS).logits)
     alone = continue_adapter(model(WORDS), tmp_path / "2b").eval()
-    with active(both, "2b"):
+    with use_adapter(both, "2b"):
         assert torch.equal(both(input_ids=IDS).logits, alone(input_ids=IDS).logits)
     assert not any(weight.requires_grad for weight in both.parameters())
 
@@ -109,9 +109,9 @@ def test_a_folder_without_an_adapter_is_named(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_folder(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "2b") as folder:
+    with replace_folder(tmp_path / "2b") as folder:
         (folder / "a").write_text("old")
-    with suppress(KeyboardInterrupt), whole_folder(tmp_path / "2b") as folder:
+    with suppress(KeyboardInterrupt), replace_folder(tmp_path / "2b") as folder:
         (folder / "a").write_text("new")
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["2b"]

@@ -7,7 +7,7 @@ import torch
 
 from relearn.chat import Chat
 from relearn.errors import InputError
-from relearn.training.rows import IGNORED, GroupedSampler, Row, Rows, collate, encode
+from relearn.training.rows import IGNORED, EncodedRow, EncodedRows, GroupedSampler, collate, encode
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 
 WORDS = tokenizer()
@@ -100,7 +100,7 @@ def test_batches_hold_rows_of_like_length() -> None:
 
 
 def test_rows_fill_the_last_batch_of_several_processes() -> None:
-    rows = Rows([Row((5, 6, 7, 8), 2), Row((5, 6, 7), 1), Row((5, 6), 1)])
+    rows = EncodedRows([EncodedRow((5, 6, 7, 8), 2), EncodedRow((5, 6, 7), 1), EncodedRow((5, 6), 1)])
     sampler = GroupedSampler([4, 3, 2], 2, seed=1)
     alone = list(sampler)
     sampler.fill = 4

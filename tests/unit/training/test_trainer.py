@@ -13,9 +13,9 @@ import torch
 
 from relearn.chat import Chat
 from relearn.errors import InputError
-from relearn.training.checkpoints import last_whole
-from relearn.training.rows import Rows, encode
-from relearn.training.trainer import Schedule, mean_loss, train
+from relearn.training.checkpoints import find_checkpoint
+from relearn.training.rows import EncodedRows, encode
+from relearn.training.trainer import Schedule, measure_loss, train
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 
 WORDS = tokenizer()
@@ -33,7 +33,7 @@ def schedule(**changes: Any) -> Schedule:
 
 
 def run(
-    scratch: Path, small: Any = None, rows: Rows = ROWS, **changes: Any
+    scratch: Path, small: Any = None, rows: EncodedRows = ROWS, **changes: Any
 ) -> tuple[Any, list[dict[str, float]]]:
     small = small if small is not None else model(WORDS)
     outcome = train(small, rows, HELD_OUT, WORDS.pad_token_id, schedule(**changes), scratch, "test")
@@ -46,9 +46,9 @@ def same(one: Any, other: Any) -> bool:
 
 
 def test_training_lowers_the_loss_and_watches_it(tmp_path: Path) -> None:
-    before = mean_loss(model(WORDS), ROWS, WORDS.pad_token_id, 8)
+    before = measure_loss(model(WORDS), ROWS, WORDS.pad_token_id, 8)
     small, history = run(tmp_path, epochs=6)
-    assert mean_loss(small, ROWS, WORDS.pad_token_id, 8) < before - 1
+    assert measure_loss(small, ROWS, WORDS.pad_token_id, 8) < before - 1
     assert [look["step"] for look in history] == [0, 4, 8, 12, 16, 20, 24, 28, 30]
     assert history[-1]["code"] < history[0]["code"]
     assert "train" not in history[0]
@@ -65,7 +65,7 @@ def test_mean_loss_is_the_token_weighted_cross_entropy() -> None:
             torch.nn.functional.cross_entropy(logits[row.prompt - 1 : -1], target, reduction="sum")
         )
         count += len(target)
-    assert mean_loss(small, ROWS, WORDS.pad_token_id, 7) == pytest.approx(total / count, rel=1e-5)
+    assert measure_loss(small, ROWS, WORDS.pad_token_id, 7) == pytest.approx(total / count, rel=1e-5)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_byte(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_curves_are_shown_live_and_again_after_a_kill(tmp_path: Path) -> None:
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": ')
-    found = last_whole(tmp_path)
+    found = find_checkpoint(tmp_path)
     assert found is not None
     assert found.name == "checkpoint-8"
     assert not (tmp_path / "checkpoint-10").exists()
@@ -115,7 +115,7 @@ def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
     for name in ("checkpoint-9", "checkpoint-10", "checkpoint-x"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "trainer_state.json").write_text(json.dumps({}))
-    found = last_whole(tmp_path)
+    found = find_checkpoint(tmp_path)
     assert found is not None
     assert found.name == "checkpoint-10"
 
