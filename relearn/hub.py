@@ -49,20 +49,20 @@ def resolve(repo_id: str, revision: str, kind: Kind, memory: Path) -> str:
         "_", f"{kind}s--{repo_id.replace('/', '--')}@{revision.replace('/', '--')}.json"
     )
     question = {"kind": kind, "repository": repo_id, "revision": revision, "server": api.endpoint}
-    known = _remembered(file)
+    known = _recall(file)
     if known is not None and all(known.get(name) == value for name, value in question.items()):
         return known["commit"]
     with explain_errors(repo_id, revision, kind):
         commit = api.repo_info(repo_id, repo_type=kind, revision=revision).sha
     if commit is None or not _COMMIT.fullmatch(commit):
         raise InputError(
-            f"{_name(repo_id, kind)}: the hub named no commit for revision {revision}; try again later"
+            f"{_describe(repo_id, kind)}: the hub named no commit for revision {revision}; try again later"
         )
     write_json(file, {**question, "commit": commit})
     return commit
 
 
-def _remembered(file: Path) -> dict[str, str] | None:
+def _recall(file: Path) -> dict[str, str] | None:
     try:
         value = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def download(repo_id: str, commit: str, kind: Kind, patterns: Sequence[str]) -> 
     wanted = sorted(filter_repo_objects(tree, allow_patterns=list(patterns)))
     if not wanted:
         raise InputError(
-            f"{_name(repo_id, kind)} at {commit[:12]}: no file matches {', '.join(patterns)}; it holds {_some(sorted(tree))}"
+            f"{_describe(repo_id, kind)} at {commit[:12]}: no file matches {', '.join(patterns)}; it holds {_shorten(sorted(tree))}"
         )
     for path in wanted:
         _check(folder / path, path, tree[path], repo_id, kind)
@@ -127,7 +127,7 @@ def _check(file: Path, path: str, entry: TreeCacheEntry, repo_id: str, kind: Kin
     file.unlink()
     blob.unlink(missing_ok=True)
     raise InputError(
-        f"{_name(repo_id, kind)}: {path} is not the file that was published (hash {found[:12]}…, "
+        f"{_describe(repo_id, kind)}: {path} is not the file that was published (hash {found[:12]}…, "
         f"expected {expected[:12]}…); it was removed from the cache: run again, and if it stays wrong ask whoever "
         f"runs {os.environ.get('HF_ENDPOINT', 'the hub or the proxy before it')}"
     )
@@ -146,7 +146,7 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
     import httpx2
     from huggingface_hub import errors
 
-    name = _name(repo_id, kind)
+    name = _describe(repo_id, kind)
     page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
     try:
         yield
@@ -168,7 +168,7 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
             f"{name} has no revision {revision}; name a branch, tag or commit listed at {page}/commits/main"
         ) from None
     except errors.HFValidationError as error:
-        raise InputError(f"{name}: not a repository name ({_first(error)}); write owner/name") from None
+        raise InputError(f"{name}: not a repository name ({_first_line(error)}); write owner/name") from None
     except (
         errors.LocalEntryNotFoundError,
         errors.OfflineModeIsEnabled,
@@ -183,24 +183,24 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
         raise InputError(f"{name}: the hub cannot be reached ({type(error).__name__}): {advice}") from None
     except errors.EntryNotFoundError as error:
         raise InputError(
-            f"{name} at {revision[:12]}: a file is missing ({_first(error)}); check {page}/tree/main"
+            f"{name} at {revision[:12]}: a file is missing ({_first_line(error)}); check {page}/tree/main"
         ) from None
     except errors.HfHubHTTPError as error:
         raise InputError(
-            f"{name}: the hub answered {error.response.status_code} ({_first(error)}); "
+            f"{name}: the hub answered {error.response.status_code} ({_first_line(error)}); "
             "for 401 or 403 check HF_TOKEN, otherwise try again later"
         ) from None
 
 
-def _name(repo_id: str, kind: Kind) -> str:
+def _describe(repo_id: str, kind: Kind) -> str:
     return f"hub {'data set' if kind == 'dataset' else kind} {repo_id}"
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _some(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     return (
         ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         if names

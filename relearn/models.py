@@ -86,7 +86,7 @@ def load_base(
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
     extra: dict[str, Any] = {}
     if quantize == "4bit":
-        extra["quantization_config"] = _four_bit()
+        extra["quantization_config"] = _configure_4bit()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -110,7 +110,7 @@ def load_base(
     return cast("PreTrainedModel", model)
 
 
-def _four_bit() -> Any:
+def _configure_4bit() -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 

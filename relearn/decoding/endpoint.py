@@ -48,14 +48,14 @@ def decode(
     Raises InputError for beams, which the protocol cannot ask for; when the run had to stop; when a prompt got no
     answer, or one that the server withheld. What was received is kept.
     """
-    requests = list(_requests(model, items, strategy, seed))
+    requests = list(_make_requests(model, items, strategy, seed))
     tally = Tally()
     ask(requests, address, how, journal, tally, label, "prompts")
     _refuse_unanswered(model, tally)
-    return [_decoded(request, journal.get(request.key(address.identity))) for request in requests], tally
+    return [_read_answer(request, journal.get(request.key(address.identity))) for request in requests], tally
 
 
-def _requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed: int) -> Iterator[Request]:
+def _make_requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed: int) -> Iterator[Request]:
     """One request an item. Greedy sends temperature 0 and nothing else: servers refuse fields they do not know."""
     if isinstance(strategy, Beam):
         raise InputError(
@@ -94,7 +94,7 @@ def _refuse_unanswered(model: str, tally: Tally) -> None:
     )
 
 
-def _decoded(request: Request, reply: ServerAnswer | None) -> Decoded:
+def _read_answer(request: Request, reply: ServerAnswer | None) -> Decoded:
     if reply is None:
         raise InputError(f"model {request.model}, {request.label}: no answer in the journal; run again")
     if reply.finish_reason == "content_filter" or (reply.content is None and reply.refusal is not None):

@@ -61,7 +61,7 @@ def decode(
                 else _generate(model, chat, asked, limit, chosen)
             )
             for index, row in zip(batch, rows, strict=True):
-                texts[index] = _cut(row, chat)
+                texts[index] = _read_text(row, chat)
             bar.update(len(batch))
     nlls = score_references(model, chat, items, prompts, batch_size)
     return [Decoded(*texts[index], nlls[index]) for index in range(len(items))]
@@ -102,7 +102,7 @@ def _generate(
     return [row.tolist() for row in out[:, width:]]
 
 
-def _cut(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]]:
+def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]]:
     """The text up to the end token. The end token, not padding, decides: they may be the same token."""
     ended = chat.end in row
     kept = row[: row.index(chat.end)] if ended else row

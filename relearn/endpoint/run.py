@@ -79,7 +79,7 @@ def fetch(
     try:
         asyncio.run(run.go(iter(requests)))
     except BaseExceptionGroup as group:
-        error = _first(group)
+        error = _unwrap(group)
         if isinstance(error, sqlite3.Error):
             raise InputError(f"{journal.path}: {error}; free some space, or repair the journal") from error
         raise error from None
@@ -87,10 +87,10 @@ def fetch(
         tally.seconds = time.monotonic() - tally.started
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _unwrap(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error that is not a group."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _unwrap(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 class _Run:

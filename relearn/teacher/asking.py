@@ -107,7 +107,7 @@ def read_replies(
         counts["without_format"] += not answer.formatted
         reason = answer.finish_reason or "none"
         finish[reason] = finish.get(reason, 0) + 1
-        yield _reply(request, answer)
+        yield _make_reply(request, answer)
     summary.update(
         **counts,
         finish_reasons=dict(sorted(finish.items())),
@@ -117,7 +117,7 @@ def read_replies(
     )
 
 
-def _reply(request: Request, answer: ServerAnswer) -> Reply:
+def _make_reply(request: Request, answer: ServerAnswer) -> Reply:
     usage = None
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         usage = Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)

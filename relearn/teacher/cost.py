@@ -61,7 +61,7 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
         options.max_tokens / 2,
         "a token for 4 bytes of prompt, answers of half the cap: nothing known yet",
     )
-    known = journal.typical(address.identity, options.model)
+    known = journal.count_tokens(address.identity, options.model)
     if known:
         each = min(known[2] / known[0], options.max_tokens)
         basis = f"answers as long as the {known[0]} that this model has given; a token for 4 bytes of prompt"

@@ -56,7 +56,7 @@ def new_adapter(model: Any, lora: Lora) -> Any:
         task_type="CAUSAL_LM",
         bias="none",
     )
-    return _trainable(get_peft_model(model, config))
+    return _check_trainable(get_peft_model(model, config))
 
 
 def continue_adapter(model: Any, folder: Path) -> Any:
@@ -68,10 +68,10 @@ def continue_adapter(model: Any, folder: Path) -> Any:
     # The folder names the base as the repository does; from elsewhere PEFT would ask the hub for it at each save.
     for config in tuned.peft_config.values():
         config.base_model_name_or_path = model.name_or_path
-    return _trainable(tuned)
+    return _check_trainable(tuned)
 
 
-def _trainable(model: Any) -> Any:
+def _check_trainable(model: Any) -> Any:
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if count == 0:
         raise RuntimeError("the adapter has no trainable parameter")

@@ -154,7 +154,7 @@ def train(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
         raise
     seconds = time.monotonic() - begun
-    gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.in_parts() else None
+    gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_sharded() else None
     return TrainingResult(
         watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered
     )
@@ -178,7 +178,7 @@ class _Trainer(Trainer):
             sampler.fill = self.args.train_batch_size * self.schedule.processes
         return sampler
 
-    def in_parts(self) -> bool:
+    def is_sharded(self) -> bool:
         """Each process holds a part of the weights only."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
@@ -288,7 +288,7 @@ class _Watch(TrainerCallback):
         train_loss = self.trainer.train_loss()
         if train_loss is not None:
             look["train"] = round(train_loss, 5)
-        model = self.trainer.model_wrapped if self.trainer.in_parts() else self.trainer.model
+        model = self.trainer.model_wrapped if self.trainer.is_sharded() else self.trainer.model
         for task, rows in self.held_out.items():
             look[task] = round(measure_loss(model, rows, self.pad, 32), 5)
         state.log_history.append(look)

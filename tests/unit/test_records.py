@@ -110,3 +110,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(dump_line(ROW), encoding="utf-8-sig")
     assert list(read_jsonl(tmp_path / "rows.jsonl", Review)) == [ROW]
+
+
+def test_rows_and_servers_need_no_model_library() -> None:
+    script = """
+import sys
+import relearn.files, relearn.hub, relearn.models, relearn.endpoint.run, relearn.decoding.endpoint, relearn.teacher.asking
+print(sorted({"torch", "transformers", "peft", "datasets", "openai", "numpy"} & set(sys.modules)))
+"""
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown == "[]\n"

@@ -222,7 +222,7 @@ class Journal:
             )
             self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
 
-    def typical(self, identity: str, model: str) -> tuple[int, int, int] | None:
+    def count_tokens(self, identity: str, model: str) -> tuple[int, int, int] | None:
         """(answers, prompt tokens, completion tokens) of what this model has answered; None for nothing yet."""
         row = self._db.execute(
             "SELECT count(*), sum(prompt_tokens), sum(completion_tokens) FROM answers WHERE identity = ? AND "

@@ -128,12 +128,12 @@ def test_failures_are_apart_and_an_answer_ends_them(path: Path) -> None:
 
 def test_what_a_model_typically_answers(path: Path) -> None:
     with Journal(path) as journal:
-        assert journal.typical("here", "m") is None
+        assert journal.count_tokens("here", "m") is None
         journal.keep("a", "here", "m", ANSWER)
         journal.keep("b", "here", "m", ANSWER)
         journal.keep("c", "there", "m", ANSWER)
         journal.keep("d", "here", "m", ServerAnswer("x", "stop", None, "m", None, None))
-        assert journal.typical("here", "m") == (2, 20, 10)
+        assert journal.count_tokens("here", "m") == (2, 20, 10)
 
 
 def test_two_processes_make_one_journal(path: Path) -> None:
