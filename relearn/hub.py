@@ -15,18 +15,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
 from relearn.files import file_hash, write_json
+from relearn.hub_errors import Kind, explain_errors, list_some, name_repository
 
 if TYPE_CHECKING:
     from huggingface_hub._tree_cache import TreeCacheEntry
-
-Kind = Literal["model", "dataset"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -56,7 +54,7 @@ def resolve(repo_id: str, revision: str, kind: Kind, memory: Path) -> str:
         commit = api.repo_info(repo_id, repo_type=kind, revision=revision).sha
     if commit is None or not _COMMIT.fullmatch(commit):
         raise InputError(
-            f"{_describe(repo_id, kind)}: the hub named no commit for revision {revision}; try again later"
+            f"{name_repository(repo_id, kind)}: the hub named no commit for revision {revision}; try again later"
         )
     write_json(file, {**question, "commit": commit})
     return commit
@@ -109,7 +107,7 @@ def download(repo_id: str, commit: str, kind: Kind, patterns: Sequence[str]) -> 
     wanted = sorted(filter_repo_objects(tree, allow_patterns=list(patterns)))
     if not wanted:
         raise InputError(
-            f"{_describe(repo_id, kind)} at {commit[:12]}: no file matches {', '.join(patterns)}; it holds {_shorten(sorted(tree))}"
+            f"{name_repository(repo_id, kind)} at {commit[:12]}: no file matches {', '.join(patterns)}; it holds {list_some(sorted(tree))}"
         )
     for path in wanted:
         _check(folder / path, path, tree[path], repo_id, kind)
@@ -127,7 +125,7 @@ def _check(file: Path, path: str, entry: TreeCacheEntry, repo_id: str, kind: Kin
     file.unlink()
     blob.unlink(missing_ok=True)
     raise InputError(
-        f"{_describe(repo_id, kind)}: {path} is not the file that was published (hash {found[:12]}…, "
+        f"{name_repository(repo_id, kind)}: {path} is not the file that was published (hash {found[:12]}…, "
         f"expected {expected[:12]}…); it was removed from the cache: run again, and if it stays wrong ask whoever "
         f"runs {os.environ.get('HF_ENDPOINT', 'the hub or the proxy before it')}"
     )
@@ -138,71 +136,3 @@ def _blob_hash(file: Path) -> str:
     start = b"blob %d\0" % file.stat().st_size
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.sha1(start, usedforsecurity=False)).hexdigest()
-
-
-@contextmanager
-def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
-    """Turns what goes wrong between here and the hub into an InputError of one line that says what to do."""
-    import httpx2
-    from huggingface_hub import errors
-
-    name = _describe(repo_id, kind)
-    page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        if error.response.status_code == 403:
-            advice = (
-                f"your account has not been given access; ask for it at {page}, and wait until it is granted"
-            )
-        else:
-            advice = f"accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
-        raise InputError(f"{name} is gated ({error.response.status_code}): {advice}") from None
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"{name}: the hub has no such repository, or it is private ({error.response.status_code}); check the name "
-            f"at {page}, and for a private one log in with `hf auth login` or set HF_TOKEN"
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise InputError(
-            f"{name} has no revision {revision}; name a branch, tag or commit listed at {page}/commits/main"
-        ) from None
-    except errors.HFValidationError as error:
-        raise InputError(f"{name}: not a repository name ({_first_line(error)}); write owner/name") from None
-    except (
-        errors.LocalEntryNotFoundError,
-        errors.OfflineModeIsEnabled,
-        httpx2.TransportError,
-    ) as error:
-        offline = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE")
-        advice = (
-            "HF_HUB_OFFLINE is set and the cache does not hold it; unset it once to fetch it"
-            if offline
-            else "check the network (and HF_ENDPOINT), or use local files instead (source kind files, or a model folder)"
-        )
-        raise InputError(f"{name}: the hub cannot be reached ({type(error).__name__}): {advice}") from None
-    except errors.EntryNotFoundError as error:
-        raise InputError(
-            f"{name} at {revision[:12]}: a file is missing ({_first_line(error)}); check {page}/tree/main"
-        ) from None
-    except errors.HfHubHTTPError as error:
-        raise InputError(
-            f"{name}: the hub answered {error.response.status_code} ({_first_line(error)}); "
-            "for 401 or 403 check HF_TOKEN, otherwise try again later"
-        ) from None
-
-
-def _describe(repo_id: str, kind: Kind) -> str:
-    return f"hub {'data set' if kind == 'dataset' else kind} {repo_id}"
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _shorten(names: Sequence[str]) -> str:
-    return (
-        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        if names
-        else "no files"
-    )

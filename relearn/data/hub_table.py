@@ -14,6 +14,7 @@ from typing import Any
 from relearn import hub
 from relearn.data.table import Row, no_column
 from relearn.errors import InputError
+from relearn.hub_errors import explain_errors
 
 READERS = ("parquet", "json", "csv")
 
@@ -49,7 +50,7 @@ class HubTable:
         place = self._place(repo_id)
         try:
             # the hf:// form never takes a folder of the same name in the working directory for the data set
-            with hub.explain_errors(repo_id, self.commit, "dataset"):
+            with explain_errors(repo_id, self.commit, "dataset"):
                 builder = load_dataset_builder(f"hf://datasets/{repo_id}", revision=self.commit)
         except (ValueError, OSError) as error:
             # the exceptions of datasets (no data files, an empty repository, several configurations and no default)
