@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -62,15 +61,12 @@ class Client:
         except TimeoutError:
             raise Failed("timeout", f"no answer within {self.timeout_s:g} s", billed=True) from None
         except openai.APIStatusError as error:
-            self._hear(error.response.headers)
+            self.limits.observe(error.response.headers)
             raise self._refused(error, asked) from None
         except openai.APIConnectionError as error:
             raise self._broken(error) from None
-        self._hear(response.headers)
+        self.limits.observe(response.headers)
         return self._read(response.content, request, formatted or request.response_format is None)
-
-    def _hear(self, headers: Mapping[str, str]) -> None:
-        self.limits.observe(headers)
 
     def _refused(self, error: openai.APIStatusError, asked: bool) -> Failed:
         found = error.body if isinstance(error.body, dict) else {}

@@ -79,18 +79,12 @@ def fetch(
     try:
         asyncio.run(run.go(iter(requests)))
     except BaseExceptionGroup as group:
-        error = _unwrap(group)
+        error = group.exceptions[0]
         if isinstance(error, sqlite3.Error):
             raise InputError(f"{journal.path}: {error}; free some space, or repair the journal") from error
         raise error from None
     finally:
         tally.seconds = time.monotonic() - tally.started
-
-
-def _unwrap(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error that is not a group."""
-    error = group.exceptions[0]
-    return _unwrap(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 class _Run:
