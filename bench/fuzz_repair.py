@@ -14,13 +14,13 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["relearn.repair"]):
-    from relearn.repair.dump import Text
-    from relearn.repair.json.schema import Shape
-    from relearn.repair.rows import Rows
+    from relearn.repair.dump import DumpText
+    from relearn.repair.json import RecordSchema
+    from relearn.repair.rows import DumpRepairer
 
-SHAPES = (
-    Shape.of_names(["agree", "disagree"]),
-    Shape({"answer": "string", "confidence": "number", "ok": "boolean", "tags": "strings"}),
+SCHEMAS = (
+    RecordSchema.of_texts(["agree", "disagree"]),
+    RecordSchema({"answer": "string", "confidence": "number", "ok": "boolean", "tags": "strings"}),
 )
 # What models write between two texts: pieces that a byte fuzzer would take long to find.
 PIECES = (
@@ -47,8 +47,8 @@ def one(data: bytes) -> None:
 
 def check(text: str, choice: int) -> None:
     """Reads the text and checks what was kept, and that nothing went missing."""
-    rows = Rows(SHAPES[choice % 2], POLICIES[choice // 2 % 3], optional=choice % 2 == 1)
-    for kept, row in rows.take(Text(text, finish_reason=REASONS[choice // 6])):
+    rows = DumpRepairer(SCHEMAS[choice % 2], POLICIES[choice // 2 % 3])
+    for kept, row in rows.repair(DumpText(text, finish_reason=REASONS[choice // 6])):
         json.dumps(row)
         if not kept:
             assert row["content"] in text

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import real_data
-from relearn.repair.dump import Text
-from relearn.repair.json.schema import Shape
-from relearn.repair.rows import Rows
+from relearn.repair.dump import DumpText
+from relearn.repair.json import RecordSchema
+from relearn.repair.rows import DumpRepairer
 
 SOURCES = ("mangiucugna/json_repair", "josdejong/jsonrepair")
 
@@ -56,10 +56,10 @@ def compare(raw: str, expected: Any) -> tuple[str, list[dict[str, Any]]]:
     wanted = list(objects(expected))
     fields = {key: kind(value) or "" for record in wanted for key, value in record.items()}
     if not fields:
-        rows = Rows(Shape.of_names(["agree", "disagree"]))
-        return "outside", [row["fields"] for kept, row in rows.take(Text(raw)) if kept]
-    rows = Rows(Shape(fields), optional=True)
-    kept = [row["fields"] for whole, row in rows.take(Text(raw)) if whole]
+        rows = DumpRepairer(RecordSchema.of_texts(["agree", "disagree"]))
+        return "outside", [row["fields"] for kept, row in rows.repair(DumpText(raw)) if kept]
+    rows = DumpRepairer(RecordSchema(fields))
+    kept = [row["fields"] for whole, row in rows.repair(DumpText(raw)) if whole]
     if all(record in kept for record in wanted) and all(record in wanted for record in kept):
         return "same", kept
     pairs = {(key, json.dumps(value)) for record in wanted for key, value in record.items()}

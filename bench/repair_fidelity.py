@@ -26,9 +26,9 @@ import json_repair
 from bench import real_data
 from bench.breaking import CLASSES, FIELDS, Broken, Record, break_records, compatible
 from relearn.files import write_json
-from relearn.repair.dump import Text
-from relearn.repair.json.schema import Shape
-from relearn.repair.rows import Rows
+from relearn.repair.dump import DumpText
+from relearn.repair.json import RecordSchema
+from relearn.repair.rows import DumpRepairer
 
 Kept = list[dict[str, str]]
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -58,8 +58,8 @@ def clean_records(data: Path, rng: random.Random) -> list[Record]:
 
 def mine(text: str) -> Kept:
     """The fields of the rows that relearn.repair keeps."""
-    rows = Rows(Shape.of_names(FIELDS))
-    return [row["fields"] for kept, row in rows.take(Text(text)) if kept]
+    rows = DumpRepairer(RecordSchema.of_texts(FIELDS))
+    return [row["fields"] for kept, row in rows.repair(DumpText(text)) if kept]
 
 
 def peer(text: str) -> Kept:

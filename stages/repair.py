@@ -12,7 +12,7 @@ from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import Instruction, Reply, Review
-from relearn.repair import new_ledger, repair_replies
+from relearn.repair.replies import ReplyRepairer
 from stages import paths
 from stages.run import main
 
@@ -20,11 +20,11 @@ from stages.run import main
 def work(params: Params) -> dict[str, Any]:
     """Writes data/instructions.jsonl, data/quarantine.jsonl and metrics/repair.json."""
     reviews = {review.id: review for review in read_jsonl(paths.REVIEWS, Review)}
-    ledger = new_ledger()
+    repairer = ReplyRepairer(reviews, params.repair)
     with atomic_write(paths.INSTRUCTIONS) as kept, atomic_write(paths.QUARANTINE) as refused:
-        for row in repair_replies(read_jsonl(paths.REPLIES, Reply), reviews, params.repair, ledger):
+        for row in repairer.repair_all(read_jsonl(paths.REPLIES, Reply)):
             (kept if isinstance(row, Instruction) else refused).write(dump_line(row) + "\n")
-        summary = ledger.as_dict()
+        summary = repairer.ledger.as_dict()
         counts = summary["counts"]
         if not counts["fields_kept"]:
             raise InputError(

@@ -50,42 +50,42 @@ CONCEDES = re.compile(
 SENTENCE = re.compile(r"[.!?](?:\s|$)")
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
 @lru_cache(maxsize=4)
-def _grams(text: str) -> frozenset[tuple[str, ...]]:
+def _list_grams(text: str) -> frozenset[tuple[str, ...]]:
     """The word 5-grams of a review, kept for both of its replies."""
-    words = _words(text)
+    words = _split_words(text)
     return frozenset(zip(*(words[at:] for at in range(GRAM)), strict=False))
 
 
-def echo(reply: str, review: str) -> float:
+def measure_echo(reply: str, review: str) -> float:
     """The share of the reply's word 5-grams that stand in the review; 0 for a reply of fewer than five words."""
-    words = _words(reply)
+    words = _split_words(reply)
     if len(words) < GRAM:
         return 0.0
-    seen = _grams(review)
+    seen = _list_grams(review)
     grams = list(zip(*(words[at:] for at in range(GRAM)), strict=False))
     return sum(gram in seen for gram in grams) / len(grams)
 
 
-def echoes(reply: str, review: str, threshold: float) -> bool:
-    """Whether `echo` reaches the threshold; told cheaply where too few of the reply's words stand in the review."""
-    words = _words(reply)
+def is_echo(reply: str, review: str, threshold: float) -> bool:
+    """Whether `measure_echo` reaches the threshold; told cheaply where too few of the reply's words stand in the review."""
+    words = _split_words(reply)
     folded = review.casefold()
     run = possible = 0
     for word in words:
         run = run + 1 if word in folded else 0
         possible += run >= GRAM
     total = len(words) - GRAM + 1
-    return total > 0 and possible >= threshold * total and echo(reply, review) >= threshold
+    return total > 0 and possible >= threshold * total and measure_echo(reply, review) >= threshold
 
 
-def alike(first: str, second: str, threshold: float) -> bool:
+def are_alike(first: str, second: str, threshold: float) -> bool:
     """Whether two texts are the same from `threshold` on: twice the words matched in order, over all words."""
-    one, two = _words(first), _words(second)
+    one, two = _split_words(first), _split_words(second)
     needed = threshold * (len(one) + len(two))
     # Two bounds from above before the costly count: the shorter text, and the words in any order.
     if 2 * min(len(one), len(two)) < needed or 2 * (Counter(one) & Counter(two)).total() < needed:
@@ -93,12 +93,12 @@ def alike(first: str, second: str, threshold: float) -> bool:
     return SequenceMatcher(None, one, two, autojunk=False).ratio() >= threshold
 
 
-def refuses(text: str) -> bool:
+def is_refusal(text: str) -> bool:
     """Whether the teacher declined to answer."""
     return REFUSAL.match(text) is not None
 
 
-def contradicts(text: str, stance: Stance) -> bool:
+def contradicts_stance(text: str, stance: Stance) -> bool:
     """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
     end = SENTENCE.search(text)
     first = text[: end.end()] if end else text[:300]
@@ -109,13 +109,13 @@ def contradicts(text: str, stance: Stance) -> bool:
     return SAYS_AGREE.search(first) is not None and CONCEDES.search(text) is None
 
 
-def reasons(text: str, stance: Stance, review: str, params: Repair) -> Iterator[str]:
+def find_faults(text: str, stance: Stance, review: str, params: Repair) -> Iterator[str]:
     """Why the text is refused, most telling first; nothing when it is fit to learn from.
 
     `similarity` is judged by the caller, who has both texts.
     """
     stripped = text.strip()
-    if refuses(stripped):
+    if is_refusal(stripped):
         yield "refusal"
     if len(stripped) < params.min_chars:
         yield "too_short"
@@ -125,7 +125,7 @@ def reasons(text: str, stance: Stance, review: str, params: Repair) -> Iterator[
         folded = stripped.casefold()
         if any(phrase.casefold() in folded for phrase in params.boilerplate):
             yield "boilerplate"
-    if params.contradictions and contradicts(stripped, stance):
+    if params.contradictions and contradicts_stance(stripped, stance):
         yield "contradiction"
-    if echoes(stripped, review, params.echo):
+    if is_echo(stripped, review, params.echo):
         yield "echo"

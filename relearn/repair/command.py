@@ -22,25 +22,24 @@ from typing import Any, BinaryIO, TextIO
 
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
-from relearn.repair.dump import texts
-from relearn.repair.json.schema import Shape, read_schema
-from relearn.repair.rows import Rows
+from relearn.repair.dump import read_dump
+from relearn.repair.json import RecordSchema, read_schema
+from relearn.repair.rows import DumpRepairer
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    parser = _parser()
+    parser = _make_parser()
     options = parser.parse_args(arguments)
-    shape = _shape(parser, options)
+    schema = _read_schema(parser, options)
     outputs = [path for path in (options.out, options.quarantine, options.report) if path is not None]
     resolved = [path.resolve() for path in outputs]
     if len(set(resolved)) < len(resolved):
         parser.error("--out, --quarantine and --report must be three different files")
     if options.input != "-" and Path(options.input).resolve() in resolved:
         parser.error(f"{options.input} is the input: write somewhere else")
-    rows = Rows(shape, options.truncated, optional=options.schema is not None)
     try:
-        summary = _run(options, shape, rows)
+        summary = _run(options, schema)
     except InputError as error:
         print(f"repair: {error}", file=sys.stderr)
         return 1
@@ -52,11 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"repair: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1
-    print(_sentence(summary), file=sys.stderr if options.out is None else sys.stdout)
+    print(_summarise(summary), file=sys.stderr if options.out is None else sys.stdout)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m relearn.repair",
         description="Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report.",
@@ -83,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shape(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Shape:
+def _read_schema(parser: argparse.ArgumentParser, options: argparse.Namespace) -> RecordSchema:
     if options.schema is None:
         names = [name.strip() for name in (options.fields or "agree,disagree").split(",")]
         if not all(names) or len(set(names)) < len(names):
             parser.error("--fields takes different names, separated by commas")
-        return Shape.of_names(names)
+        return RecordSchema.of_texts(names)
     if options.fields is not None:
         parser.error("--schema names the fields: leave out --fields")
     try:
@@ -101,7 +100,8 @@ def _shape(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Shap
         parser.error(str(error))
 
 
-def _run(options: argparse.Namespace, shape: Shape, rows: Rows) -> dict[str, Any]:
+def _run(options: argparse.Namespace, schema: RecordSchema) -> dict[str, Any]:
+    repairer = DumpRepairer(schema, options.truncated)
     with ExitStack() as stack:
         file = _open(options.input, stack)
         out: TextIO | None = None
@@ -112,17 +112,17 @@ def _run(options: argparse.Namespace, shape: Shape, rows: Rows) -> dict[str, Any
             out = stack.enter_context(atomic_write(options.out))
         refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
         name = "standard input" if options.input == "-" else options.input
-        for text in texts(file, name, shape):
-            for kept, row in rows.take(text):
+        for text in read_dump(file, name, schema):
+            for kept, row in repairer.repair(text):
                 target = out if kept else refused
                 if target is not None:
-                    target.write(_dump(row) + "\n")
+                    target.write(_dump_row(row) + "\n")
         if options.out is None:
             out.flush()
         summary = {
-            "fields": dict(shape.fields),
+            "fields": dict(schema.fields),
             "truncated": options.truncated,
-            **rows.ledger.as_dict(),
+            **repairer.ledger.as_dict(),
         }
         if options.report is not None:
             write_json(options.report, summary)
@@ -140,7 +140,7 @@ def _open(name: str, stack: ExitStack) -> BinaryIO:
         raise InputError(f"{name}: no such file") from None
 
 
-def _dump(row: dict[str, Any]) -> str:
+def _dump_row(row: dict[str, Any]) -> str:
     line = json.dumps(row, ensure_ascii=False)
     try:
         line.encode("utf-8")
@@ -150,7 +150,7 @@ def _dump(row: dict[str, Any]) -> str:
     return line
 
 
-def _sentence(summary: dict[str, Any]) -> str:
+def _summarise(summary: dict[str, Any]) -> str:
     counts, reasons = summary["counts"], summary["reasons"]
     why = ", ".join(
         f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])

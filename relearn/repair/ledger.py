@@ -48,7 +48,7 @@ class Ledger:
         }
 
 
-class Seen:
+class SeenTexts:
     """A set of texts in 8 bytes each (blake2b), with the number of the row that held each first.
 
     Open addressing in two flat arrays: a million texts take 16 to 32 MB, where a dict would take ten times that.

@@ -1,202 +1,244 @@
-"""Rows of the command: what was read becomes rows out and rows of quarantine, with the ledger kept."""
+"""From the records that were read to rows: kept, or quarantined with a reason, and the ledger of both.
+
+`Repairer` is the path that every record takes. A dump (`DumpRepairer`) and the pipeline (`relearn.repair.replies`)
+differ in what they refuse and in how a row is written.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from relearn.repair import checks, truncation
-from relearn.repair.dump import Text
-from relearn.repair.json.document import outside, read
-from relearn.repair.json.schema import Shape
-from relearn.repair.json.tree import Draft, Part
-from relearn.repair.ledger import Ledger, Seen
+from relearn.repair import checks
+from relearn.repair.dump import DumpText
+from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
+from relearn.repair.ledger import Ledger, SeenTexts
 
-Row = dict[str, Any]
+DumpRow = dict[str, Any]
 
 
-class Rows:
-    """Reads texts one after the other. `optional` fields may be missing without a word (a JSON Schema says so)."""
+@dataclass(slots=True)
+class Refusal:
+    """What cannot be used (a field, or a whole record or text: `field` is None), why, and where its raw text is."""
 
-    def __init__(self, shape: Shape, truncated: str = "drop", optional: bool = False) -> None:
-        self.shape = shape
+    reason: str
+    start: int
+    end: int
+    field: str | None = None
+
+
+class Repairer:
+    """Splits records into what is kept and what is refused, and counts both. `ledger.as_dict` checks the sums."""
+
+    def __init__(self, schema: RecordSchema, truncated: str, sums: dict[str, str]) -> None:
+        self.schema = schema
         self.truncated = truncated
-        self.optional = optional
-        self.seen = Seen()
-        self.row = 0
+        self.seen = SeenTexts()
         self.ledger = Ledger()
-        self.ledger.must_add_up("records", "records_kept", "records_quarantined")
-        self.ledger.must_add_up("fields", "fields_kept", "fields_quarantined")
-        self.ledger.must_add_up(
-            "quarantine_rows",
-            "records_quarantined",
-            "fields_quarantined_alone",
-            "texts_without_record",
-            "pieces_outside",
-        )
-        self.ledger.must_add_up("texts", "texts_with_record", "texts_without_record", "texts_blank")
+        for whole, parts in sums.items():
+            self.ledger.must_add_up(whole, *parts.split())
 
-    def take(self, text: Text) -> Iterator[tuple[bool, Row]]:
+    def split_record(
+        self, record: FoundRecord, refused: Refusal | None
+    ) -> tuple[dict[str, FoundField], list[Refusal]]:
+        """The fields kept, in the schema's order, and the refusals: of the whole record, or of each lost field."""
+        counts = self.ledger.counts
+        counts["fields"] += len(record.fields)
+        if refused is not None:
+            counts["fields_quarantined"] += len(record.fields)
+            return {}, [refused]
+        lost = [
+            Refusal(field.lost, *find_raw(field, record), name)
+            for name, field in record.fields.items()
+            if field.lost
+        ]
+        counts["fields_quarantined"] += len(lost)
+        counts["fields_quarantined_alone"] += len(lost)
+        counts["fields_kept"] += len(record.fields) - len(lost)
+        return select_kept(record, self.schema), lost
+
+    def count_refusal(self, refusal: Refusal, weight: int = 1) -> None:
+        """Enters a row of quarantine in the ledger, its reason `weight` times."""
+        self.ledger.counts["quarantine_rows"] += 1
+        self.ledger.refuse(refusal.reason, weight)
+
+
+def select_kept(record: FoundRecord, schema: RecordSchema) -> dict[str, FoundField]:
+    """The whole fields of a record, in the schema's order."""
+    fields = record.fields
+    return {name: fields[name] for name in schema.fields if name in fields and not fields[name].lost}
+
+
+def add_missing_fields(record: FoundRecord, schema: RecordSchema) -> None:
+    """Puts each field that was not found into the record, as lost."""
+    for name in schema.fields:
+        if name not in record.fields:
+            record.fields[name] = lose_field("missing")
+
+
+def explain_no_record(content: str, finish_reason: str | None) -> str:
+    """Why a text holds no record."""
+    stripped = content.strip()
+    if not stripped:
+        return "empty"
+    if checks.is_refusal(stripped):
+        return "refusal"
+    return "cut_off" if finish_reason == "length" else "no_record"
+
+
+def find_raw(field: FoundField, record: FoundRecord) -> tuple[int, int]:
+    """Where the raw text of a lost field is: all of the record's where the field stands nowhere."""
+    return (field.start, field.end) if field.end > field.start else (record.start, record.end)
+
+
+class DumpRepairer(Repairer):
+    """The command's end: each record of each text becomes one row with the fields kept and their offsets."""
+
+    def __init__(self, schema: RecordSchema, truncated: str = "drop") -> None:
+        super().__init__(
+            schema,
+            truncated,
+            {
+                "records": "records_kept records_quarantined",
+                "fields": "fields_kept fields_quarantined",
+                "quarantine_rows": "records_quarantined fields_quarantined_alone texts_without_record pieces_outside",
+                "texts": "texts_with_record texts_without_record texts_blank",
+            },
+        )
+        self.row = 0
+
+    def repair(self, text: DumpText) -> Iterator[tuple[bool, DumpRow]]:
         """Yields (kept, row) for each record, field and stray piece of one text."""
         counts = self.ledger.counts
         counts["texts"] += 1
-        reading = read(text.text, self.shape, text.finish_reason)
-        if text.finish_reason is not None or not self.optional:
-            truncation.hidden(text.text, reading.records, text.finish_reason)
-        for draft in reading.records:
-            truncation.settle(text.text, draft, self.truncated)
-        if not reading.records and not text.reply and not outside(text.text)[1]:
-            counts["texts_blank"] += 1
-            return
-        if not reading.records:
+        found = read_records(text.text, self.schema, text.finish_reason, self.truncated)
+        if not found.records:
+            if not text.is_reply and not found.rest:
+                counts["texts_blank"] += 1
+                return
             counts["texts_without_record"] += 1
-            yield False, self._refuse(text, None, _no_record(text), 0, len(text.text))
+            reason = explain_no_record(text.text, text.finish_reason)
+            if text.is_broken and reason != "empty":
+                reason = "broken_line"
+            yield False, self._make_refused_row(text, Refusal(reason, 0, len(text.text)))
             return
         counts["texts_with_record"] += 1
-        whole = self._whole_texts(reading.records)
-        for draft in reading.records:
-            yield from self._record(text, draft, whole)
-        if not text.reply or any(not draft.parts for draft in reading.records):
-            for start, end in reading.rest:
+        whole = self._sign_whole_records(found.records)
+        for record in found.records:
+            yield from self._repair_record(text, record, whole)
+        # Prose around a whole record is a reply's good manners; in a dump, or around half a record, it may be text.
+        tidy = text.is_reply and all(record.fields for record in found.records)
+        for start, end in found.rest:
+            piece = text.text[start:end]
+            unread = "{" in piece or '":' in piece or "':" in piece
+            if unread or not tidy:
                 counts["pieces_outside"] += 1
-                reason = "unread" if _looks_like_record(text.text[start:end]) else "prose"
-                yield False, self._refuse(text, None, reason, start, end)
-        else:
-            for start, end in reading.rest:
-                if _looks_like_record(text.text[start:end]):
-                    counts["pieces_outside"] += 1
-                    yield False, self._refuse(text, None, "unread", start, end)
+                yield (
+                    False,
+                    self._make_refused_row(text, Refusal("unread" if unread else "prose", start, end)),
+                )
 
-    def _whole_texts(self, records: list[Draft]) -> set[str]:
+    def _sign_whole_records(self, records: list[FoundRecord]) -> set[str]:
         """Fields of the whole records of a text: a half record that repeats one of them is a repeat."""
         if len(records) < 2:
             return set()
         return {
-            _signature({name: part.value})
-            for draft in records
-            if len(draft.parts) == len(self.shape.fields)
-            and not any(part.lost for part in draft.parts.values())
-            for name, part in draft.parts.items()
+            _sign({name: field.value})
+            for record in records
+            if len(record.fields) == len(self.schema.fields)
+            and not any(field.lost for field in record.fields.values())
+            for name, field in record.fields.items()
         }
 
-    def _record(self, text: Text, draft: Draft, whole: set[str]) -> Iterator[tuple[bool, Row]]:
-        counts = self.ledger.counts
-        counts["records"] += 1
-        if not self.optional:
-            for name in self.shape.fields:
-                draft.parts.setdefault(name, Part(None, 0, 0, (), (), None, "missing"))
-        counts["fields"] += len(draft.parts)
-        kept = {
-            name: draft.parts[name]
-            for name in self.shape.fields
-            if name in draft.parts and not draft.parts[name].lost
-        }
-        reason, neighbour = self._verdict(draft, kept, whole)
+    def _repair_record(
+        self, text: DumpText, record: FoundRecord, whole: set[str]
+    ) -> Iterator[tuple[bool, DumpRow]]:
+        if not self.schema.optional:
+            add_missing_fields(record, self.schema)
+        reason, neighbour = self._judge_record(record, whole)
+        refused = None
         if reason is not None:
-            counts["records_quarantined"] += 1
-            counts["fields_quarantined"] += len(draft.parts)
-            row = self._refuse(text, None, reason, draft.start, max(draft.end, draft.start))
+            refused = Refusal(reason, record.start, max(record.end, record.start))
+        kept, refusals = self.split_record(record, refused)
+        self.ledger.counts["records"] += 1
+        self.ledger.counts["records_quarantined" if refused else "records_kept"] += 1
+        if kept:
+            yield True, self._make_kept_row(text, record, kept)
+        for refusal in refusals:
+            row = self._make_refused_row(text, refusal)
             if neighbour is not None:
                 row["row"] = neighbour
             yield False, row
-            return
-        counts["records_kept"] += 1
-        counts["fields_kept"] += len(kept)
-        flags = set(draft.flags)
-        for part in kept.values():
-            flags.update(part.flags)
-        if text.broken:
-            flags.add("broken_line")
-        if len(kept) < len(self.shape.fields):
-            flags.add("partial")
-        self.ledger.flag(flags)
-        yield (
-            True,
-            {
-                "fields": {name: part.value for name, part in kept.items()},
-                "flags": sorted(flags),
-                "source": {
-                    **_origin(text, draft),
-                    "offsets": {name: _offsets(part, text.base) for name, part in kept.items()},
-                },
-            },
-        )
-        for name, part in draft.parts.items():
-            if part.lost:
-                counts["fields_quarantined"] += 1
-                counts["fields_quarantined_alone"] += 1
-                start, end = (part.start, part.end) if part.end > part.start else (draft.start, draft.end)
-                yield False, self._refuse(text, name, part.lost, start, end)
 
-    def _verdict(self, draft: Draft, kept: dict[str, Part], whole: set[str]) -> tuple[str | None, int | None]:
+    def _judge_record(self, record: FoundRecord, whole: set[str]) -> tuple[str | None, int | None]:
         """Why a record is refused as a whole, and the row out that holds the same."""
+        kept = select_kept(record, self.schema)
         if not kept:
-            return next(
-                (part.lost for part in draft.parts.values() if part.lost != "missing"), "missing"
-            ), None
-        missing = self.shape.required - kept.keys()
+            lost = (field.lost for field in record.fields.values() if field.lost != "missing")
+            return next(lost, "missing"), None
+        missing = self.schema.required - kept.keys()
         if missing:
-            losses = [draft.parts[name].lost for name in sorted(missing) if name in draft.parts]
+            losses = [record.fields[name].lost for name in sorted(missing) if name in record.fields]
             return next((loss for loss in losses if loss != "missing"), "required_missing"), None
-        fields = {name: part.value for name, part in kept.items()}
-        if len(kept) < len(self.shape.fields):
-            single = [_signature({name: value}) for name, value in fields.items()]
+        fields = {name: field.value for name, field in kept.items()}
+        single = [_sign({name: value}) for name, value in fields.items()]
+        if len(kept) < len(self.schema.fields):
             rows = [self.seen.find(one) for one in single]
             if all(one in whole or row is not None for one, row in zip(single, rows, strict=True)):
                 return "duplicate", next((row for row in rows if row is not None), None)
-        earlier = self.seen.add(_signature(fields), self.row + 1)
+        earlier = self.seen.add(_sign(fields), self.row + 1)
         if earlier is not None:
             return "duplicate", earlier
         self.row += 1
         if len(fields) > 1:
-            for name, value in fields.items():
-                self.seen.add(_signature({name: value}), self.row)
+            for one in single:
+                self.seen.add(one, self.row)
         return None, None
 
-    def _refuse(self, text: Text, name: str | None, reason: str, start: int, end: int) -> Row:
-        self.ledger.counts["quarantine_rows"] += 1
-        self.ledger.refuse(reason)
+    def _make_kept_row(self, text: DumpText, record: FoundRecord, kept: dict[str, FoundField]) -> DumpRow:
+        flags = record.flags.union(*(field.flags for field in kept.values()))
+        if text.is_broken:
+            flags.add("broken_line")
+        if len(kept) < len(self.schema.fields):
+            flags.add("partial")
+        self.ledger.flag(flags)
+        identity = text.id
+        if identity is None and isinstance(record.extra.get("id"), str | int):
+            identity = record.extra["id"]
+        offsets = {name: _make_offsets(field, text.base) for name, field in kept.items()}
         return {
-            "field": name,
-            "reason": reason,
+            "fields": {name: field.value for name, field in kept.items()},
+            "flags": sorted(flags),
+            "source": {**_make_source(identity, text.line), "offsets": offsets},
+        }
+
+    def _make_refused_row(self, text: DumpText, refusal: Refusal) -> DumpRow:
+        self.count_refusal(refusal)
+        start, end = refusal.start, refusal.end
+        return {
+            "field": refusal.field,
+            "reason": refusal.reason,
             "content": text.text[start:end],
-            "source": {**_origin(text, None), "start": start + text.base, "end": end + text.base},
+            "source": {
+                **_make_source(text.id, text.line),
+                "start": start + text.base,
+                "end": end + text.base,
+            },
         }
 
 
-def _signature(fields: dict[str, Any]) -> str:
+def _sign(fields: dict[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
-def _origin(text: Text, draft: Draft | None) -> Row:
-    origin: Row = {}
-    identity = text.id
-    if identity is None and draft is not None and isinstance(draft.extra.get("id"), str | int):
-        identity = draft.extra["id"]
-    if identity is not None:
-        origin["id"] = identity
-    if text.line is not None:
-        origin["line"] = text.line
-    return origin
+def _make_source(identity: str | int | None, line: int | None) -> DumpRow:
+    return {name: value for name, value in (("id", identity), ("line", line)) if value is not None}
 
 
-def _offsets(part: Part, base: int) -> Row:
-    row: Row = {"start": part.start + base, "end": part.end + base}
-    if part.items is not None:
-        row["items"] = [{"start": start + base, "end": end + base} for start, end in part.items]
+def _make_offsets(field: FoundField, base: int) -> DumpRow:
+    row: DumpRow = {"start": field.start + base, "end": field.end + base}
+    if field.items is not None:
+        row["items"] = [{"start": start + base, "end": end + base} for start, end in field.items]
     return row
-
-
-def _no_record(text: Text) -> str:
-    if not text.text.strip():
-        return "empty"
-    if text.broken:
-        return "broken_line"
-    if checks.refuses(text.text.strip()):
-        return "refusal"
-    return "cut_off" if text.finish_reason == "length" else "no_record"
-
-
-def _looks_like_record(piece: str) -> bool:
-    return "{" in piece or '":' in piece or "':" in piece

@@ -249,15 +249,17 @@ def test_fidelity_on_a_sample(shared_data: Path) -> None:
 
 
 def test_no_exception_on_other_tools_cases(shared_data: Path) -> None:
-    from relearn.repair.dump import Text
-    from relearn.repair.json.schema import Shape
-    from relearn.repair.rows import Rows
+    from relearn.repair.dump import DumpText
+    from relearn.repair.json import RecordSchema
+    from relearn.repair.rows import DumpRepairer
 
-    shape = Shape({"key": "string", "name": "string", "age": "number", "test": "string", "a": "strings"})
+    schema = RecordSchema(
+        {"key": "string", "name": "string", "age": "number", "test": "string", "a": "strings"}
+    )
     seen = 0
     for line in (shared_data / "malformed_json" / "pairs.jsonl").open(encoding="utf-8"):
         raw = json.loads(line)["raw"]
-        for kept, row in Rows(shape, optional=True).take(Text(raw)):
+        for kept, row in DumpRepairer(schema).repair(DumpText(raw)):
             seen += 1
             if kept:
                 for name, place in row["source"]["offsets"].items():

@@ -27,7 +27,7 @@ from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
 from relearn.params.groups import Repair
 from relearn.records import Instruction, Prediction, Reply, Review
-from relearn.repair import new_ledger, repair_replies
+from relearn.repair.replies import ReplyRepairer
 from relearn.report import cards
 from relearn.report.analysis import analyse
 from relearn.sandbox.runner import Limits
@@ -75,7 +75,7 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
     review = Review(id=identity, text=text, label="positive", split="train")
     reply = Reply(id=identity, content=content, finish_reason="stop", model="m", usage=None, request="0")
     params = Repair.model_validate({**_repair_values(), "max_chars": 10_000})
-    return list(repair_replies([reply], {identity: review}, params, new_ledger()))
+    return list(ReplyRepairer({identity: review}, params).repair(reply))
 
 
 def _repair_values() -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a record looks like: named fields and their types, given as names or as a JSON Schema.
+"""What a record looks like: named fields and their types, and which field a key means: the exact name or another.
+
+A renamed key is recognised by its words, not by likeness: what remains of the key after words such as
+"response" or "text" are taken away must be the field's own words, or a known synonym of a stance.
 
 The subset of JSON Schema (https://json-schema.org, draft 2020-12) that repair can read: an object whose
 properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required`
@@ -7,46 +10,131 @@ is honoured. Anything else is refused rather than half understood.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.repair.json.keys import Keys
 
-KINDS = {"string": "string", "number": "number", "integer": "integer", "boolean": "boolean"}
+FILLER = frozenset(
+    """
+    a an the i my our your with to of on in side one response responses reply replies answer text statement
+    comment comments opinion argument arguments view viewpoint point perspective position stance stmt
+    message msg content paragraph version output result value field if who someone person user reviewer
+    review reviews critic film movie resp
+    """.split()
+)
+SYNONYMS = {
+    "agree": frozenset(
+        """
+        agree agrees agreed agreeing agreement agreeable pro pros support supports supporting supportive for
+        favor favour favorable favourable positive affirm affirmative affirming concur concurring
+        """.split()
+    ),
+    "disagree": frozenset(
+        """
+        disagree disagrees disagreed disagreeing disagreement disagreeable con cons against oppose opposes
+        opposing opposed opposition negative dissent dissenting counter counterargument refute
+        """.split()
+    ),
+}
+WORDS = re.compile(r"[^\W\d_]+|\d+")
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def _split_words(key: str) -> list[str]:
+    return [word.casefold() for word in WORDS.findall(CAMEL.sub(" ", key))]
+
+
+def _make_singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+class KeyMatcher:
+    """Maps keys to fields; answers are cached, so a file with few distinct keys costs nothing."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
+        self._folded = {name.casefold(): name for name in fields}
+        self._own = {name: tuple(_make_singular(word) for word in _split_words(name)) for name in fields}
+        self._needed = {word for words in self._own.values() for word in words}
+        self._numbered = any(word.isdigit() for word in self._needed)
+        self._cache: dict[str, tuple[str, str | None] | None] = {name: (name, None) for name in fields}
+
+    def match(self, key: str) -> tuple[str, str | None] | None:
+        """(field, flag) for a key that names a field, None for any other; the flag is None for the exact name."""
+        try:
+            return self._cache[key]
+        except KeyError:
+            found = self._find(key)
+            if len(self._cache) < 4096:
+                self._cache[key] = found
+            return found
+
+    def _find(self, key: str) -> tuple[str, str | None] | None:
+        stripped = key.strip()
+        folded = self._folded.get(stripped.casefold())
+        if folded is not None:
+            return folded, None if folded == key else "recased_key"
+        words = [_make_singular(word) for word in _split_words(stripped)]
+        if not self._numbered:
+            words = [word for word in words if not word.isdigit()]
+        words = [word for word in words if word in self._needed or word not in FILLER]
+        hits = [name for name, own in self._own.items() if own and list(own) == words]
+        if not hits and len(words) == 1:
+            raw = [
+                word
+                for word in _split_words(stripped)
+                if (word not in FILLER or word == "for") and not word.isdigit()
+            ]
+            hits = [
+                name
+                for name in self.fields
+                if name in SYNONYMS and len(raw) == 1 and ({raw[0], words[0]} & SYNONYMS[name])
+            ]
+        return (hits[0], "renamed_key") if len(hits) == 1 else None
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The fields a record has, each with its kind (string, number, integer, boolean, strings)."""
+class RecordSchema:
+    """The fields a record has, each with its kind (string, number, integer, boolean, strings).
+
+    A record without a `required` field is refused; `optional` says that others may be missing without a word.
+    """
 
     fields: Mapping[str, str]
     required: frozenset[str] = frozenset()
-    keys: Keys = field(init=False, compare=False)
+    optional: bool = True
+    keys: KeyMatcher = dataclasses.field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", Keys(list(self.fields)))
+        object.__setattr__(self, "keys", KeyMatcher(list(self.fields)))
 
     @classmethod
-    def of_names(cls, names: Sequence[str]) -> Shape:
-        """A record of text fields, none of them required."""
-        return cls(dict.fromkeys(names, "string"))
+    def of_texts(cls, names: Sequence[str]) -> RecordSchema:
+        """A record of text fields: one without some of them is kept, and what is missing is quarantined."""
+        return cls(dict.fromkeys(names, "string"), optional=False)
 
 
-def read_schema(schema: Any, source: str = "the schema") -> Shape:
-    """The shape a JSON Schema describes. InputError, naming the property, for what lies outside the subset."""
+def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
+    """What a JSON Schema describes. InputError, naming the property, for what lies outside the subset."""
     if not isinstance(schema, dict):
         raise InputError(f"{source}: a JSON Schema is an object, found {type(schema).__name__}")
-    definitions = {**_dict(schema.get("definitions")), **_dict(schema.get("$defs"))}
-    schema = _resolve(schema, definitions, source)
-    if _kind(schema) == "array":
-        schema = _resolve(_dict(schema.get("items")), definitions, source)
+    definitions = {**_as_dict(schema.get("definitions")), **_as_dict(schema.get("$defs"))}
+    schema = _follow_reference(schema, definitions, source)
+    if _read_kind(schema) == "array":
+        schema = _follow_reference(_as_dict(schema.get("items")), definitions, source)
     properties = schema.get("properties")
     if isinstance(properties, dict) and len(properties) == 1:
         # One object that wraps the list: the records are what stands in the list.
-        only = _resolve(_dict(next(iter(properties.values()))), definitions, source)
-        items = _resolve(_dict(only.get("items")), definitions, source) if _kind(only) == "array" else {}
+        only = _follow_reference(_as_dict(next(iter(properties.values()))), definitions, source)
+        items = (
+            _follow_reference(_as_dict(only.get("items")), definitions, source)
+            if _read_kind(only) == "array"
+            else {}
+        )
         if isinstance(items.get("properties"), dict):
             schema, properties = items, items["properties"]
     if not isinstance(properties, dict) or not properties:
@@ -55,19 +143,19 @@ def read_schema(schema: Any, source: str = "the schema") -> Shape:
         )
     fields: dict[str, str] = {}
     for name, raw in properties.items():
-        spec = _resolve(_dict(raw), definitions, source)
-        fields[name] = _field_kind(name, spec, definitions, source)
+        spec = _follow_reference(_as_dict(raw), definitions, source)
+        fields[name] = _read_field_kind(name, spec, definitions, source)
     required = schema.get("required", [])
     if not isinstance(required, list) or not set(map(str, required)) <= set(fields):
         raise InputError(f"{source}: `required` must list names that stand in `properties`")
-    return Shape(fields, frozenset(map(str, required)))
+    return RecordSchema(fields, frozenset(map(str, required)))
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _resolve(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> dict[str, Any]:
+def _follow_reference(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> dict[str, Any]:
     for _ in range(8):
         reference = spec.get("$ref")
         if reference is None:
@@ -75,17 +163,17 @@ def _resolve(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> 
         name = str(reference).rpartition("/")[2]
         if name not in definitions:
             raise InputError(f"{source}: $ref {reference!r} names nothing in $defs")
-        spec = _dict(definitions[name])
+        spec = _as_dict(definitions[name])
     raise InputError(f"{source}: $ref refers to itself")
 
 
-def _kind(spec: Mapping[str, Any]) -> str | None:
+def _read_kind(spec: Mapping[str, Any]) -> str | None:
     kind = spec.get("type")
     if isinstance(kind, list):
         kinds = [one for one in kind if one != "null"]
         kind = kinds[0] if len(kinds) == 1 else None
     if kind is None and "anyOf" in spec and isinstance(spec["anyOf"], list):
-        kinds = [_kind(_dict(one)) for one in spec["anyOf"]]
+        kinds = [_read_kind(_as_dict(one)) for one in spec["anyOf"]]
         kinds = [one for one in kinds if one not in (None, "null")]
         kind = kinds[0] if len(kinds) == 1 else None
     if kind is None and isinstance(spec.get("enum"), list) and all(isinstance(v, str) for v in spec["enum"]):
@@ -93,13 +181,13 @@ def _kind(spec: Mapping[str, Any]) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _field_kind(name: str, spec: dict[str, Any], definitions: dict[str, Any], source: str) -> str:
-    kind = _kind(spec)
-    if kind in KINDS:
-        return KINDS[kind]
+def _read_field_kind(name: str, spec: dict[str, Any], definitions: dict[str, Any], source: str) -> str:
+    kind = _read_kind(spec)
+    if kind in ("string", "number", "integer", "boolean"):
+        return kind
     if kind == "array":
-        items = _resolve(_dict(spec.get("items")), definitions, source)
-        if _kind(items) == "string":
+        items = _follow_reference(_as_dict(spec.get("items")), definitions, source)
+        if _read_kind(items) == "string":
             return "strings"
     raise InputError(
         f"{source}: property {name!r} is {kind or 'of no single type'}; "

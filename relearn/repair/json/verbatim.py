@@ -1,7 +1,7 @@
 """The verbatim rule: a kept field is a slice of the raw text with its escapes undone, and nothing else.
 
 `unescape` is written apart from the readers (which take JSON strings from the standard library's parser and
-Python strings from `ast`), so that `holds` checks their answers rather than repeating them.
+Python strings from `ast`), so that `is_slice` checks their answers rather than repeating them.
 Escapes: RFC 8259 section 7 for JSON; the Python language reference, section 2.4.1, for Python.
 """
 
@@ -39,34 +39,20 @@ _ESCAPES = {CSV: _CSV_ESCAPE, JSON: _JSON_ESCAPE, PYTHON: _PYTHON_ESCAPE, LOOSE:
 _INVALID = re.compile(r"\\(?:u(?![0-9a-fA-F]{4})|[^\"\\/bfnrtu])", re.DOTALL)
 
 
-def _undo(body: str, dialect: str) -> str:
+def _undo_escape(body: str, dialect: str) -> str:
     """The text of one escape, given without its backslash; an unknown escape stands for itself."""
     if dialect == CSV:
         return body
-    if dialect in (JSON, LOOSE):
-        plain = _SIMPLE.get(body)
-        if plain is not None:
-            return plain
-        if body[0] == "u" and len(body) == 5:
-            return chr(int(body[1:], 16))
-        if body[0] == "u" and len(body) == 11:
-            return chr(0x10000 + ((int(body[1:5], 16) - 0xD800) << 10) + int(body[7:], 16) - 0xDC00)
-        if dialect == LOOSE and ((body[0] == "x" and len(body) == 3) or (body[0] == "U" and len(body) == 9)):
-            return chr(int(body[1:], 16)) if int(body[1:], 16) <= 0x10FFFF else "\\" + body
-        return "\\" + body
-    plain = _PYTHON_SIMPLE.get(body)
+    plain = (_PYTHON_SIMPLE if dialect == PYTHON else _SIMPLE).get(body)
     if plain is not None:
         return plain
-    if body[0] in "01234567":
+    if dialect == PYTHON and body[0] in "01234567":
         return chr(int(body, 8))
     if len(body) == 11:
         # Python keeps the two halves apart; a model that writes Python means the character.
         return chr(0x10000 + ((int(body[1:5], 16) - 0xD800) << 10) + int(body[7:], 16) - 0xDC00)
-    if (body[0] == "u" and len(body) == 5) or (body[0] == "x" and len(body) == 3):
+    if len(body) > 1 and int(body[1:], 16) <= 0x10FFFF:
         return chr(int(body[1:], 16))
-    if body[0] == "U" and len(body) == 9:
-        number = int(body[1:], 16)
-        return chr(number) if number <= 0x10FFFF else "\\" + body
     return "\\" + body
 
 
@@ -75,7 +61,7 @@ def unescape(text: str, dialect: str) -> str:
     if dialect == PLAIN or (dialect != CSV and "\\" not in text):
         return text
     pattern = _ESCAPES[dialect]
-    return pattern.sub(lambda match: _undo(match.group(1), dialect), text)
+    return pattern.sub(lambda match: _undo_escape(match.group(1), dialect), text)
 
 
 def unescape_mapped(text: str, dialect: str, base: int = 0) -> tuple[str, array[int]]:
@@ -90,7 +76,7 @@ def unescape_mapped(text: str, dialect: str, base: int = 0) -> tuple[str, array[
         start = match.start()
         parts.append(text[at:start])
         offsets.extend(range(base + at, base + start))
-        plain = _undo(match.group(1), dialect)
+        plain = _undo_escape(match.group(1), dialect)
         parts.append(plain)
         if len(plain) == match.end() - start:
             offsets.extend(range(base + start, base + match.end()))
@@ -110,7 +96,7 @@ def decode(text: str, codec: Codec) -> str:
 
 
 def has_invalid_escape(text: str) -> bool:
-    """Whether a JSON string's inside holds an escape that JSON does not know."""
+    """Whether a JSON string's inside is_slice an escape that JSON does not know."""
     at = text.find("\\")
     while at >= 0:
         match = _INVALID.match(text, at)
@@ -120,7 +106,7 @@ def has_invalid_escape(text: str) -> bool:
     return False
 
 
-def holds(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
+def is_slice(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
     """Whether the slice of the raw text, with its escapes undone, is the value."""
     if not 0 <= start <= end <= len(raw):
         return False
@@ -133,7 +119,7 @@ def holds(raw: str, value: str, start: int, end: int, codec: Codec) -> bool:
     return decode(raw[start:end], codec) == value
 
 
-def encodable(value: str) -> bool:
+def is_encodable(value: str) -> bool:
     """Whether a file in UTF-8 can hold the text: not where an escape left half a character (`\\ud83d` alone)."""
     try:
         value.encode("utf-8")
@@ -142,7 +128,7 @@ def encodable(value: str) -> bool:
     return True
 
 
-def delimiters(raw: str, start: int, end: int) -> tuple[bool, bool]:
+def find_delimiters(raw: str, start: int, end: int) -> tuple[bool, bool]:
     """Whether a quote stands just before `start` and just after `end` (an encoded quote has backslashes before it)."""
     after = end
     while after < len(raw) and raw[after] == "\\" and after - end < 8:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from relearn.repair.json.document import Reading, read
-from relearn.repair.json.schema import Shape
+from relearn.repair.json import RecordSchema, RecordsInText, read_records
 
-SHAPE = Shape.of_names(["agree", "disagree"])
+SCHEMA = RecordSchema.of_texts(["agree", "disagree"])
 
 
 def texts(raw: str, finish_reason: str | None = None) -> list[dict[str, str]]:
     """The whole fields of each record, after checking that each stands where it says."""
-    reading = read(raw, SHAPE, finish_reason)
-    return [{name: part.value for name, part in d.parts.items() if not part.lost} for d in reading.records]
+    reading = read_records(raw, SCHEMA, finish_reason)
+    return [
+        {name: field.value for name, field in record.fields.items() if not field.lost}
+        for record in reading.records
+    ]
 
 
-def lost(reading: Reading) -> dict[str, str]:
+def lost(reading: RecordsInText) -> dict[str, str]:
     """Why fields were refused."""
-    return {name: part.lost for draft in reading.records for name, part in draft.parts.items() if part.lost}
+    return {
+        name: field.lost for record in reading.records for name, field in record.fields.items() if field.lost
+    }
 
 
 BOTH = {"agree": 'I agree, "yes".', "disagree": "It's not so."}
@@ -65,7 +69,7 @@ def test_shapes_that_models_write(raw: str) -> None:
 )
 def test_a_cut_text_is_never_kept_as_whole(raw: str) -> None:
     assert texts(raw) == [{"agree": "Yes."}]
-    assert set(lost(read(raw, SHAPE))) == {"disagree"}
+    assert set(lost(read_records(raw, SCHEMA))) == {"disagree"}
 
 
 @pytest.mark.parametrize(

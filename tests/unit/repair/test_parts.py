@@ -7,10 +7,11 @@ import random
 import pytest
 
 from relearn.errors import InputError
-from relearn.repair import checks, truncation
-from relearn.repair.json.keys import Keys
-from relearn.repair.json.schema import read_schema
-from relearn.repair.ledger import Ledger, Seen
+from relearn.repair import checks
+from relearn.repair.json import read_schema
+from relearn.repair.json.cuts import measure_whole_sentences
+from relearn.repair.json.schema import KeyMatcher
+from relearn.repair.ledger import Ledger, SeenTexts
 
 
 @pytest.mark.parametrize(
@@ -23,20 +24,20 @@ from relearn.repair.ledger import Ledger, Seen
     ],
 )  # fmt: skip
 def test_keys(key: str, field: str | None) -> None:
-    found = Keys(["agree", "disagree"]).match(key)
+    found = KeyMatcher(["agree", "disagree"]).match(key)
     assert (found[0] if found else None) == field
     if found and key != field:
         assert found[1] in ("recased_key", "renamed_key")
 
 
 def test_keys_of_another_schema() -> None:
-    keys = Keys(["answer", "explanation", "confidence"])
+    keys = KeyMatcher(["answer", "explanation", "confidence"])
     assert keys.match("Answer") == ("answer", "recased_key")
     assert keys.match("explanations") == ("explanation", "renamed_key")
     assert keys.match("answer_text") == ("answer", "renamed_key")
     assert keys.match("text") is None
-    assert Keys(["key3"]).match("key2") is None
-    assert Keys(["key", "key1"]).match("Key 1") == ("key1", "renamed_key")
+    assert KeyMatcher(["key3"]).match("key2") is None
+    assert KeyMatcher(["key", "key1"]).match("Key 1") == ("key1", "renamed_key")
 
 
 def test_schema_forms() -> None:
@@ -89,7 +90,7 @@ def test_a_schema_outside_the_subset_is_refused(schema: object) -> None:
     ],
 )
 def test_contradictions(text: str, stance: str, answer: bool) -> None:
-    assert checks.contradicts(text, stance) is answer  # type: ignore[arg-type]
+    assert checks.contradicts_stance(text, stance) is answer  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -104,23 +105,25 @@ def test_contradictions(text: str, stance: str, answer: bool) -> None:
     ],
 )
 def test_refusals(text: str, answer: bool) -> None:
-    assert checks.refuses(text) is answer
+    assert checks.is_refusal(text) is answer
 
 
 def test_echo_and_likeness_are_shares() -> None:
     review = "one two three four five six seven eight nine ten"
-    assert checks.echo("one two three four five six", review) == 1.0
-    assert checks.echo("one two three four five and more words here", review) == pytest.approx(1 / 5)
-    assert checks.echo("four words are few", review) == 0.0
+    assert checks.measure_echo("one two three four five six", review) == 1.0
+    assert checks.measure_echo("one two three four five and more words here", review) == pytest.approx(1 / 5)
+    assert checks.measure_echo("four words are few", review) == 0.0
     for reply in (
         "one two three four five six",
         "one two three four five and more words here",
         "four words are few",
     ):
         for threshold in (0.1, 0.2, 0.5, 1.0):
-            assert checks.echoes(reply, review, threshold) is (checks.echo(reply, review) >= threshold)
-    assert checks.alike("a b c d", "A, b c d!", 1.0)
-    assert not checks.alike("a b c d", "d c b a", 0.9)
+            assert checks.is_echo(reply, review, threshold) is (
+                checks.measure_echo(reply, review) >= threshold
+            )
+    assert checks.are_alike("a b c d", "A, b c d!", 1.0)
+    assert not checks.are_alike("a b c d", "d c b a", 0.9)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,7 @@ def test_echo_and_likeness_are_shares() -> None:
     ],
 )
 def test_the_last_whole_sentence(text: str, kept: str) -> None:
-    assert text[: truncation.whole_sentence(text)] == kept
+    assert text[: measure_whole_sentences(text)] == kept
 
 
 def test_the_ledger_checks_its_sums() -> None:
@@ -153,7 +156,7 @@ def test_the_ledger_checks_its_sums() -> None:
 
 def test_seen_agrees_with_a_dict() -> None:
     rng = random.Random(1)
-    seen, truth = Seen(), {}
+    seen, truth = SeenTexts(), {}
     for row in range(5000):
         text = str(rng.randrange(3000))
         assert seen.find(text) == truth.get(text)

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relearn.repair.dump import Text
-from relearn.repair.json.schema import Shape
+from relearn.repair.dump import DumpText
+from relearn.repair.json import RecordSchema
 from relearn.repair.json.verbatim import CSV, JSON, LOOSE, PLAIN, PYTHON, decode
-from relearn.repair.rows import Rows
+from relearn.repair.rows import DumpRepairer
 
-SHAPES = (
-    Shape.of_names(["agree", "disagree"]),
-    Shape({"answer": "string", "confidence": "number", "ok": "boolean", "tags": "strings"}),
+SCHEMAS = (
+    RecordSchema.of_texts(["agree", "disagree"]),
+    RecordSchema({"answer": "string", "confidence": "number", "ok": "boolean", "tags": "strings"}),
 )
 PIECES = st.sampled_from(
     [
@@ -41,11 +41,14 @@ def stands_there(text: str, value: str, start: int, end: int) -> bool:
 
 @settings(max_examples=250, deadline=None)
 @given(
-    RAW, st.sampled_from(SHAPES), st.sampled_from(["drop", "trim", "keep"]), st.sampled_from([None, "length"])
+    RAW,
+    st.sampled_from(SCHEMAS),
+    st.sampled_from(["drop", "trim", "keep"]),
+    st.sampled_from([None, "length"]),
 )
-def test_any_text(text: str, shape: Shape, policy: str, finish: str | None) -> None:
-    rows = Rows(shape, policy, optional=shape is SHAPES[1])
-    for kept, row in rows.take(Text(text, finish_reason=finish)):
+def test_any_text(text: str, schema: RecordSchema, policy: str, finish: str | None) -> None:
+    rows = DumpRepairer(schema, policy)
+    for kept, row in rows.repair(DumpText(text, finish_reason=finish)):
         json.dumps(row)
         if not kept:
             assert row["content"] == text[row["source"]["start"] : row["source"]["end"]]
@@ -73,7 +76,7 @@ def test_valid_json_comes_back_as_it_is(
 ) -> None:
     record = {"agree": agree, "disagree": disagree}
     raw = json.dumps(record, indent=indent, ensure_ascii=ascii_only)
-    rows = [row for kept, row in Rows(SHAPES[0]).take(Text(raw)) if kept]
+    rows = [row for kept, row in DumpRepairer(SCHEMAS[0]).repair(DumpText(raw)) if kept]
     assert [row["fields"] for row in rows] == [record]
 
 
@@ -85,7 +88,7 @@ def test_a_cut_field_is_never_whole(agree: str, disagree: str, cut: int) -> None
     text = raw[: max(closing - cut, raw.rindex(': "') + 3)]
     if text.endswith(('"', "“", "”", "„", "‟", "″")):
         return
-    rows = [row for kept, row in Rows(SHAPES[0]).take(Text(text)) if kept]
+    rows = [row for kept, row in DumpRepairer(SCHEMAS[0]).repair(DumpText(text)) if kept]
     assert all("disagree" not in row["fields"] for row in rows)
 
 
@@ -98,7 +101,7 @@ def test_time_is_linear(unit: str) -> None:
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))
         start = time.process_time()
-        for _ in Rows(SHAPES[0]).take(Text(text)):
+        for _ in DumpRepairer(SCHEMAS[0]).repair(DumpText(text)):
             pass
         return time.process_time() - start
 

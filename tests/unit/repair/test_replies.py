@@ -8,7 +8,7 @@ import pytest
 
 from relearn.params.groups import InstructionTexts, NearDuplicates, Repair
 from relearn.records import Instruction, Quarantined, Reply, Review
-from relearn.repair import new_ledger, repair_replies
+from relearn.repair.replies import ReplyRepairer
 
 REVIEWS = {
     name: Review(id=name, text=f"The film {name} is {{review}} good, and I liked every minute of it a lot.", label="p", split="train")
@@ -40,10 +40,10 @@ def reply(
 def repaired(
     *replies: Reply, **changes: object
 ) -> tuple[list[Instruction], list[Quarantined], dict[str, object]]:
-    ledger = new_ledger()
-    rows = list(repair_replies(replies, REVIEWS, params(**changes), ledger))
+    repairer = ReplyRepairer(REVIEWS, params(**changes))
+    rows = list(repairer.repair_all(replies))
     kept = [row for row in rows if isinstance(row, Instruction)]
-    return kept, [row for row in rows if isinstance(row, Quarantined)], ledger.as_dict()
+    return kept, [row for row in rows if isinstance(row, Quarantined)], repairer.ledger.as_dict()
 
 
 def test_a_good_reply_becomes_two_instructions() -> None:

@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 def test_json_escapes(text: str, ascii_only: bool) -> None:
     inside = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
     assert verbatim.unescape(inside, JSON) == text
-    assert verbatim.holds(f"x{inside}y", text, 1, len(inside) + 1, (JSON,))
+    assert verbatim.is_slice(f"x{inside}y", text, 1, len(inside) + 1, (JSON,))
 
 
 @given(TEXT)
@@ -57,9 +57,9 @@ def test_an_escape_nobody_knows_stands_for_itself() -> None:
 def test_a_changed_character_does_not_hold() -> None:
     raw = '{"agree": "It is so."}'
     start = raw.index("It")
-    assert verbatim.holds(raw, "It is so.", start, start + 9, (JSON,))
-    assert not verbatim.holds(raw, "It is so!", start, start + 9, (JSON,))
-    assert not verbatim.holds(raw, "It is so.", start, start + 10, (JSON,))
-    assert not verbatim.holds(raw, "It is so.", -1, 8, (JSON,))
-    assert verbatim.delimiters(raw, start, start + 9) == (True, True)
-    assert verbatim.delimiters(raw, start, start + 8) == (True, False)
+    assert verbatim.is_slice(raw, "It is so.", start, start + 9, (JSON,))
+    assert not verbatim.is_slice(raw, "It is so!", start, start + 9, (JSON,))
+    assert not verbatim.is_slice(raw, "It is so.", start, start + 10, (JSON,))
+    assert not verbatim.is_slice(raw, "It is so.", -1, 8, (JSON,))
+    assert verbatim.find_delimiters(raw, start, start + 9) == (True, True)
+    assert verbatim.find_delimiters(raw, start, start + 8) == (True, False)

@@ -1,4 +1,4 @@
-"""Where records begin: keys that name a field, and what may stand between one value and the next."""
+"""Where keys stand in a broken text: those that name a field, those nobody asked for, and what stands between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relearn.repair.json.schema import Shape
+from relearn.repair.json.schema import RecordSchema
 
 DOUBLE = '"“”„‟″'
 SINGLE = "'‘’‚`"
@@ -33,10 +33,27 @@ NESTED = re.compile(
 )
 VALUE_ENDS = DOUBLE + SINGLE + "}])"
 LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
+EXTRA_KEYS = 32
+EXTRA_CHARS = 20_000
+SCALAR = re.compile(
+    r"[+-]?(?:\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|Infinity|NaN)(?![\w.])|"
+    r"(?:true|false|null|none|undefined|nan|inf)(?!\w)",
+    re.IGNORECASE,
+)
+QUOTED = {
+    '"': re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL),
+    "'": re.compile(r"'(?:[^'\\]++|\\.)*+'", re.DOTALL),
+    "“": re.compile(r"[“”„‟″](?:[^“”„‟″\\]++|\\.)*+[“”„‟″]", re.DOTALL),
+}
+QUOTED.update(dict.fromkeys("”„‟″", QUOTED["“"]))
+BRACKETED = re.compile(r"[{}\[\]()]|\"(?:[^\"\\]++|\\.)*+\"|'(?:[^'\\]++|\\.)*+'", re.DOTALL)
+NEXT_KEY = re.compile(
+    rf"(?:\s|,|{COMMENT})*+(?:[\"“”„]([\w][\w \-.]{{0,47}})[\"“”„]|'([\w][\w \-.]{{0,47}})'|([A-Za-z_]\w{{0,40}}))\s*+:"
+)
 
 
 @dataclass(slots=True)
-class Anchor:
+class KeyAnchor:
     """A key that names a field: where it starts, where its value is to be looked for, and how it was written."""
 
     start: int
@@ -46,9 +63,9 @@ class Anchor:
     flag: str | None
 
 
-def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
+def find_anchors(text: str, schema: RecordSchema) -> Iterator[KeyAnchor]:
     """The keys of fields, in the order of the text; a word in the middle of a sentence is not one."""
-    match_key = shape.keys.match
+    match_key = schema.keys.match
     for colon in COLON.finditer(text):
         base = max(0, colon.start() - KEY_CHARS)
         head = text[base : colon.start()].rstrip(" \t\r\n")
@@ -56,7 +73,7 @@ def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
             continue
         last = head[-1]
         if last in DOUBLE or last in SINGLE:
-            opening = _opening(head, last)
+            opening = _find_opening(head, last)
             key = head[opening + 1 : -1]
             if opening < 0 or not key or key[-1] == "\\" or "\n" in key:
                 continue
@@ -74,16 +91,16 @@ def anchors(text: str, shape: Shape) -> Iterator[Anchor]:
         start = base + opening
         if bare and found[0].casefold() not in key.casefold():
             continue  # "for:" and "against:" are words of a sentence too
-        if not _structural(text, start, bare):
+        if not _is_structural(text, start, bare):
             continue
-        if bare and shape.fields[found[0]] == "string" and not _opens(text, colon.end()):
+        if bare and schema.fields[found[0]] == "string" and not _opens_text(text, colon.end()):
             continue
-        yield Anchor(
+        yield KeyAnchor(
             start, colon.end(), found[0], "" if bare else head[opening], "bare_key" if bare else found[1]
         )
 
 
-def _opening(head: str, last: str) -> int:
+def _find_opening(head: str, last: str) -> int:
     """Where the quote that goes with the last one stands, or -1."""
     if last in "\"'":
         return head.rfind(last, 0, len(head) - 1)
@@ -91,7 +108,7 @@ def _opening(head: str, last: str) -> int:
     return max(head.rfind(quote, 0, len(head) - 1) for quote in family)
 
 
-def _opens(text: str, at: int) -> bool:
+def _opens_text(text: str, at: int) -> bool:
     """Whether a text, or a text in an object or list of its own, begins here."""
     if OPENING.match(text, at):
         return True
@@ -99,7 +116,7 @@ def _opens(text: str, at: int) -> bool:
     return nested is not None and OPENING.match(text, nested.end()) is not None
 
 
-def _structural(text: str, start: int, bare: bool) -> bool:
+def _is_structural(text: str, start: int, bare: bool) -> bool:
     """Whether what stands before a key lets a key stand there."""
     before = text[max(0, start - 200) : start]
     stripped = before.rstrip(" \t\r\n\ufeff")
@@ -124,3 +141,29 @@ def _structural(text: str, start: int, bare: bool) -> bool:
     if last in ",;}])" or last in DOUBLE or last in SINGLE or new_line:
         return True
     return LITERAL_BEFORE.search(stripped) is not None
+
+
+def skip_value(text: str, at: int, stop: int) -> int | None:
+    """The offset after one whole value of a key nobody asked for, JSON or Python; None when it is not one."""
+    space = SAME.match(text, at, stop)
+    assert space is not None
+    at = space.end()
+    char = text[at : at + 1]
+    stop = min(stop, at + EXTRA_CHARS)
+    pattern = QUOTED.get(char)
+    if pattern is not None:
+        match = pattern.match(text, at, stop)
+        return match.end() if match else None
+    if char and char in "{[(":
+        depth = 0
+        for match in BRACKETED.finditer(text, at, stop):
+            mark = match.group()
+            if mark in "{[(":
+                depth += 1
+            elif mark in "}])":
+                depth -= 1
+                if depth == 0:
+                    return match.end()
+        return None
+    match = SCALAR.match(text, at, stop)
+    return match.end() if match else None

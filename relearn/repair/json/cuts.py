@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from relearn.repair.json.tree import Draft, Part
-from relearn.repair.json.verbatim import PLAIN, Codec, encodable, holds, unescape_mapped
+from relearn.repair.json.records import FoundRecord
+from relearn.repair.json.verbatim import is_encodable, is_slice, unescape_mapped
 
 CUT = "cut_off"
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[^\sa-z])")
@@ -21,7 +21,7 @@ CLOSED = ".!?…)]}\"'”’`*"
 HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|x[0-9a-fA-F]?)?$")
 
 
-def whole_sentence(text: str) -> int:
+def measure_whole_sentences(text: str) -> int:
     """The length of the text up to the end of its last sentence that something follows; 0 when there is none.
 
     A full stop at the very end is no proof of a whole sentence: "3." may go on as "3.5".
@@ -33,53 +33,36 @@ def whole_sentence(text: str) -> int:
     return end
 
 
-def settle(text: str, draft: Draft, policy: str) -> None:
-    """Applies `repair.truncated` (drop, trim, keep) to the cut fields of a record; the flags say what was done."""
-    for part in draft.parts.values():
-        if part.lost != CUT or part.items is not None or policy == "drop" or not part.codec:
+def keep_cut_text(text: str, records: list[FoundRecord], policy: str) -> None:
+    """Keeps what there is of cut texts, as `repair.truncated` (trim, keep) says; the flags say what was done."""
+    for field in [field for record in records for field in record.fields.values()]:
+        if field.lost != CUT or field.items is not None or not field.codec:
             continue
-        raw = text[part.start : part.end].rstrip()
+        raw = text[field.start : field.end].rstrip()
         half = HALF_ESCAPE.search(raw)
-        if half is not None and _odd_or_partial(half.group()):
+        if half is not None and (len(half.group()) - len(half.group().lstrip("\\"))) % 2:
             raw = raw[: half.start()]
-        decoded, offsets = _mapped(raw, part.codec)
+        value, offsets = raw, list(range(len(raw) + 1))
+        for dialect in field.codec:
+            value, inner = unescape_mapped(value, dialect)
+            offsets = [offsets[at] for at in inner]
         if policy == "trim":
-            size = whole_sentence(decoded)
-            if not size:
-                continue
-            _keep(text, part, decoded[:size], part.start + offsets[size], "trimmed")
-        elif decoded:
-            _keep(text, part, decoded, part.start + len(raw), "kept_cut")
+            value = value[: measure_whole_sentences(value)]
+        end = field.start + offsets[len(value)]
+        if value and is_encodable(value) and is_slice(text, value, field.start, end, field.codec):
+            field.value, field.end, field.lost = value, end, ""
+            field.flags = (*field.flags, CUT, "trimmed" if policy == "trim" else "kept_cut")
 
 
-def _odd_or_partial(escape: str) -> bool:
-    slashes = len(escape) - len(escape.lstrip("\\"))
-    return slashes % 2 == 1
-
-
-def _keep(text: str, part: Part, value: str, end: int, flag: str) -> None:
-    if encodable(value) and holds(text, value, part.start, end, part.codec):
-        part.value, part.end, part.lost = value, end, ""
-        part.flags = (*part.flags, CUT, flag)
-
-
-def _mapped(raw: str, codec: Codec) -> tuple[str, list[int]]:
-    text, offsets = raw, list(range(len(raw) + 1))
-    for dialect in codec or (PLAIN,):
-        text, inner = unescape_mapped(text, dialect)
-        offsets = [offsets[at] for at in inner]
-    return text, offsets
-
-
-def hidden(text: str, drafts: list[Draft], finish_reason: str | None) -> None:
+def mark_hidden_cut(text: str, records: list[FoundRecord], finish_reason: str | None) -> None:
     """Finds the cut that a closed string hides: the server stopped, and the last text stops inside a sentence.
 
     Without a `finish_reason` the last text of the reply is flagged `no_sentence_end` instead: a model may well
     leave out a full stop, and only the server knows.
     """
-    if not drafts:
+    if not records:
         return
-    last = max(drafts[-1].parts.values(), key=lambda part: part.end, default=None)
+    last = max(records[-1].fields.values(), key=lambda field: field.end, default=None)
     if last is None or last.lost or not isinstance(last.value, str):
         return
     stripped = last.value.rstrip()

@@ -13,8 +13,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relearn.repair.json.locate import anchors
-from relearn.repair.json.schema import Shape
+from relearn.repair.json.anchors import find_anchors
+from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.verbatim import CSV, JSON, PYTHON, unescape_mapped
 
 _BLANK = r"(?:\s|\\[nrt])*+"
@@ -36,7 +36,7 @@ _AFTER = re.compile(r"\s*+(?:[,\]})\[(]|```|$|[\"'])|[ \t]*+\n")
 
 
 @dataclass(slots=True)
-class Wrapped:
+class EncodedText:
     """A stretch of the raw text and what it says once undone; `offsets[i]` is where `text[i]` came from."""
 
     start: int
@@ -46,69 +46,65 @@ class Wrapped:
     dialect: str
 
 
-def looks_wrapped(text: str, shape: Shape) -> bool:
+def looks_encoded(text: str, schema: RecordSchema) -> bool:
     """Whether reading the text once may not be enough (cheap: most texts have none of the signs)."""
-    if '""' in text and _field(_DOUBLED_KEY, text, 0, shape) is not None:
+    if '""' in text and _find_key(_DOUBLED_KEY, text, 0, schema) is not None:
         return True
     return "\\" in text and (
-        _field(_ESCAPED_KEY, text, 0, shape) is not None or _OPEN.search(text) is not None
+        _find_key(_ESCAPED_KEY, text, 0, schema) is not None or _OPEN.search(text) is not None
     )
 
 
-def _field(pattern: re.Pattern[str], text: str, at: int, shape: Shape) -> re.Match[str] | None:
+def _find_key(pattern: re.Pattern[str], text: str, at: int, schema: RecordSchema) -> re.Match[str] | None:
     """The first key of a field that the pattern finds."""
     for match in pattern.finditer(text, at):
-        if shape.keys.match(match.group(1)) is not None:
+        if schema.keys.match(match.group(1)) is not None:
             return match
     return None
 
 
-def wrapped(text: str, shape: Shape) -> Iterator[Wrapped]:
-    """The strings that hold objects with a field, in order, not overlapping; one never closed goes to the end."""
-    return _Finder(text, shape).find()
-
-
-class _Finder:
+class EncodedFinder:
     """Looks for strings that hold objects. Work is bounded by a budget of characters, linear in the text."""
 
-    def __init__(self, text: str, shape: Shape) -> None:
+    def __init__(self, text: str, schema: RecordSchema) -> None:
         self.text = text
-        self.shape = shape
-        self.plain = [anchor.start for anchor in anchors(text, shape)]
+        self.schema = schema
+        self.plain = [anchor.start for anchor in find_anchors(text, schema)]
         self.budget = 6 * len(text) + 100_000
 
-    def find(self) -> Iterator[Wrapped]:
+    def find(self) -> Iterator[EncodedText]:
+        """The strings that hold objects with a field, in order, not overlapping; one never closed goes to the end."""
         text, at = self.text, 0
         opening = _OPEN.search(text)
-        escaped = _field(_ESCAPED_KEY, text, 0, self.shape) if "\\" in text else None
-        doubled = _field(_DOUBLED_KEY, text, 0, self.shape) if '""' in text else None
+        escaped = _find_key(_ESCAPED_KEY, text, 0, self.schema) if "\\" in text else None
+        doubled = _find_key(_DOUBLED_KEY, text, 0, self.schema) if '""' in text else None
         while self.budget > 0:
             if opening is not None and opening.start() < at:
                 opening = _OPEN.search(text, at)
             if escaped is not None and escaped.start() < at:
-                escaped = _field(_ESCAPED_KEY, text, at, self.shape)
+                escaped = _find_key(_ESCAPED_KEY, text, at, self.schema)
             if doubled is not None and doubled.start() < at:
-                doubled = _field(_DOUBLED_KEY, text, at, self.shape)
+                doubled = _find_key(_DOUBLED_KEY, text, at, self.schema)
             marks = [mark for mark in (doubled, opening, escaped) if mark is not None]
             if not marks:
                 return
             first = min(marks, key=lambda mark: mark.start())
             if doubled is not None and (first is doubled or first is opening):
-                found = self._csv(doubled, at)
+                found = self._read_csv(doubled, at)
                 if found is None and first is doubled:
                     at = doubled.end()
                     continue
             else:
                 found = None
             if found is None:
-                found = self._quoted(first, at) if first is opening else self._unquoted(first, at)
+                found = self._read_quoted(first, at) if first is opening else self._read_unquoted(first, at)
             if found is None:
                 at = first.start() + 1
                 continue
             yield found
             at = max(found.end, first.start() + 1)
 
-    def _quoted(self, opening: re.Match[str], floor: int) -> Wrapped | None:
+    def _read_quoted(self, opening: re.Match[str], floor: int) -> EncodedText | None:
         text = self.text
         quote = opening.group(1) or opening.group(2)
         if text[max(floor, opening.start() - 20) : opening.start()].rstrip().endswith(":"):
@@ -120,11 +116,11 @@ class _Finder:
         if "\\" not in inside:
             return None
         whole = closing is not None and _AFTER.match(text, end) is not None
-        if not whole and _field(_ESCAPED_KEY, inside, 0, self.shape) is None:
+        if not whole and _find_key(_ESCAPED_KEY, inside, 0, self.schema) is None:
             return None
-        return self._undone(opening.start(), end, inside, opening.end(), PYTHON if quote == "'" else JSON)
+        return self._decode(opening.start(), end, inside, opening.end(), PYTHON if quote == "'" else JSON)
 
-    def _unquoted(self, escaped: re.Match[str], floor: int) -> Wrapped | None:
+    def _read_unquoted(self, escaped: re.Match[str], floor: int) -> EncodedText | None:
         """Escaped keys without an outer quote: from the brace before them to the next key that is not escaped."""
         text = self.text
         start = max(text.rfind("{", floor, escaped.start()), floor)
@@ -137,9 +133,9 @@ class _Finder:
             brace = text.rfind("{", escaped.end(), self.plain[place])
             end = brace if brace >= 0 else self.plain[place]
         self.budget -= end - start
-        return self._undone(start, end, text[start:end], start, JSON)
+        return self._decode(start, end, text[start:end], start, JSON)
 
-    def _csv(self, doubled: re.Match[str], floor: int) -> Wrapped | None:
+    def _read_csv(self, doubled: re.Match[str], floor: int) -> EncodedText | None:
         """A field of a CSV file: its quotes are doubled."""
         text = self.text
         window = max(floor, doubled.start() - 20_000)
@@ -154,10 +150,10 @@ class _Finder:
             return None
         self.budget -= end - opening.end()
         inside = text[opening.end() : end - 1 if closing else end]
-        return self._undone(opening.end() - 1, end, inside, opening.end(), CSV)
+        return self._decode(opening.end() - 1, end, inside, opening.end(), CSV)
 
-    def _undone(self, start: int, end: int, inside: str, base: int, dialect: str) -> Wrapped | None:
+    def _decode(self, start: int, end: int, inside: str, base: int, dialect: str) -> EncodedText | None:
         decoded, offsets = unescape_mapped(inside, dialect, base)
-        if next(anchors(decoded, self.shape), None) is None:
+        if next(find_anchors(decoded, self.schema), None) is None:
             return None
-        return Wrapped(start, end, decoded, offsets, dialect)
+        return EncodedText(start, end, decoded, offsets, dialect)

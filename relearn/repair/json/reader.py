@@ -1,0 +1,299 @@
+"""Reads one text: finds its records, reads each in the way that fits, checks every field against the raw.
+
+The strict reading ends the matter where it succeeds with the right shape. Otherwise the schema-anchored, the
+Python and, where fields are still missing, the tolerant reading answer; the one that accounts for most of the raw
+text wins, and a tie between different texts is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from dataclasses import dataclass
+
+from relearn.repair.json.anchored import AnchoredReader
+from relearn.repair.json.anchors import COMMENT, FENCE, find_anchors
+from relearn.repair.json.cuts import keep_cut_text, mark_hidden_cut
+from relearn.repair.json.encoded import EncodedFinder, EncodedText, looks_encoded
+from relearn.repair.json.records import FoundField, FoundRecord, find_records, merge_single_fields
+from relearn.repair.json.schema import RecordSchema
+from relearn.repair.json.values import read_python, read_strict, read_tolerant
+from relearn.repair.json.verbatim import find_delimiters, is_encodable, is_slice
+
+TRIES = 4
+MAX_COMMENTS = 20_000
+STRAY = re.compile(rf"[\s,;:{{}}\[\]()\ufeff]|{FENCE}|[\"'`“”]")
+WRAPPER_KEY = re.compile(r"(?:[\"'“][\w][\w \-.]{0,47}[\"'”]|\{\s*[\w][\w\-]{0,47})\s*+:\s*+(?=[\[{\s]|\Z)")
+A_COMMENT = re.compile(COMMENT)
+A_FENCE = re.compile(FENCE)
+
+
+@dataclass(slots=True)
+class RecordsInText:
+    """What one text is_slice: its records in order, and the stretches between them that belong to none."""
+
+    records: list[FoundRecord]
+    rest: list[tuple[int, int]]
+
+
+def read_records(
+    text: str, schema: RecordSchema, finish_reason: str | None = None, truncated: str = "drop"
+) -> RecordsInText:
+    """Every record of the text, each field whole or `lost`. No exception for any text.
+
+    Offsets are characters of `text`. `finish_reason` is what the server said (`length`: stopped at its token
+    limit); `truncated` is the policy for a text that the reply ends inside: drop, trim or keep.
+    """
+    found = _read(text, schema, finish_reason)
+    if finish_reason is not None or not schema.optional:
+        mark_hidden_cut(text, found.records, finish_reason)
+    if truncated != "drop":
+        keep_cut_text(text, found.records, truncated)
+    return found
+
+
+def _read(text: str, schema: RecordSchema, finish_reason: str | None, depth: int = 0) -> RecordsInText:
+    whole = _read_whole(text, schema)
+    if whole is not None:
+        records = whole
+    elif depth < 3 and looks_encoded(text, schema):
+        records = _read_encoded(text, schema, finish_reason, depth)
+    else:
+        records = _scan(text, schema, finish_reason)
+    for record in records:
+        for name, field in record.fields.items():
+            _check_field(text, name, field, schema)
+    return RecordsInText(records, [] if whole is not None else _find_rest(text, records))
+
+
+def _read_encoded(
+    text: str, schema: RecordSchema, finish_reason: str | None, depth: int
+) -> list[FoundRecord]:
+    records: list[FoundRecord] = []
+    at = 0
+    for inner in EncodedFinder(text, schema).find():
+        records += _shift(_scan(text[at : inner.start], schema, None), at)
+        for record in _read(inner.text, schema, finish_reason, depth + 1).records:
+            records.append(_map_back(record, inner))
+        at = inner.end
+    if at < len(text):
+        records += _shift(_scan(text[at:], schema, finish_reason), at)
+    return records
+
+
+def _shift(records: list[FoundRecord], by: int) -> list[FoundRecord]:
+    if by:
+        for record in records:
+            record.start += by
+            record.end += by
+            for field in record.fields.values():
+                field.start += by
+                field.end += by
+                if field.items is not None:
+                    field.items = tuple((start + by, end + by) for start, end in field.items)
+    return records
+
+
+def _map_back(record: FoundRecord, inner: EncodedText) -> FoundRecord:
+    offsets: array[int] = inner.offsets
+    record.start, record.end = offsets[record.start], offsets[record.end]
+    record.flags.add("encoded_twice")
+    for field in record.fields.values():
+        field.start, field.end = offsets[field.start], offsets[field.end]
+        field.codec = (inner.dialect, *field.codec) if field.codec else ()
+        if field.items is not None:
+            field.items = tuple((offsets[start], offsets[end]) for start, end in field.items)
+    return record
+
+
+def _scan(text: str, schema: RecordSchema, finish_reason: str | None) -> list[FoundRecord]:
+    found = list(find_anchors(text, schema))
+    records: list[FoundRecord] = []
+    budget = 8 * len(text) + 100_000
+    index = at = 0
+    while index < len(found):
+        anchor = found[index]
+        if anchor.start < at:
+            index += 1
+            continue
+        strict, start, spent = _read_strict_around(text, schema, at, anchor.start, budget)
+        budget -= spent
+        if strict:
+            records += strict
+            at = max(record.end for record in strict)
+            continue
+        reader = AnchoredReader(text, schema, finish_reason == "length")
+        record, following = reader.read_object(found, index, start)
+        stop = found[following].start if following < len(found) else len(text)
+        others = _read_otherwise(text, schema, record, start, stop)
+        records += others or [record]
+        at = max(record.end, *(other.end for other in others)) if others else record.end
+        index = following
+    return merge_single_fields(records, schema)
+
+
+def _read_whole(text: str, schema: RecordSchema) -> list[FoundRecord] | None:
+    """The records of a text that is one strict JSON value from end to end; None when it is not."""
+    start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
+    if start >= len(text) or text[start] not in "{[":
+        return None
+    result = read_strict(text, start)
+    if isinstance(result, int) or text[result[1] :].strip():
+        return None
+    return find_records(result[0], schema) or None
+
+
+def _read_strict_around(
+    text: str, schema: RecordSchema, floor: int, anchor: int, budget: int
+) -> tuple[list[FoundRecord], int, int]:
+    """The records of the strict object around a key: (records, where the object starts, characters spent)."""
+    spent = 0
+    nearest = before = anchor
+    for turn in range(TRIES):
+        start = text.rfind("{", floor, before)
+        if start < 0 or spent > budget:
+            break
+        if turn == 0:
+            nearest = start
+        result = read_strict(text, start)
+        if isinstance(result, int):
+            spent += result - start
+        else:
+            spent += result[1] - start
+            if result[1] > anchor:
+                return find_records(result[0], schema), start, spent
+        before = start
+    return [], nearest, spent
+
+
+def _read_otherwise(
+    text: str, schema: RecordSchema, record: FoundRecord, start: int, stop: int
+) -> list[FoundRecord]:
+    """A reading that does better than the anchored one on the stretch from `start` to `stop`, or nothing."""
+    last = text.rfind("}", start, stop)
+    if last > start and ("'" in text[start:stop] or '"""' in text[start:stop]):
+        node = read_python(text, start, last + 1)
+        if node is not None:
+            literal = _keep_if_sound(text, find_records(node, schema))
+            if literal:
+                return literal
+    if len(record.fields) == len(schema.fields) and not any(field.lost for field in record.fields.values()):
+        return []
+    if last < start:
+        return []
+    node = read_tolerant(text, start, stop)
+    return (
+        _choose_fuller(record, _keep_if_sound(text, find_records(node, schema))) if node is not None else []
+    )
+
+
+def _keep_if_sound(text: str, records: list[FoundRecord]) -> list[FoundRecord]:
+    """The records, if every field stands in the text as it was read; otherwise none of them."""
+    for record in records:
+        for field in record.fields.values():
+            if (
+                field.lost
+                or not _is_verbatim(text, field)
+                or find_delimiters(text, field.start, field.end) != (True, True)
+            ):
+                return []
+    return records
+
+
+def _choose_fuller(record: FoundRecord, others: list[FoundRecord]) -> list[FoundRecord]:
+    """The tolerant reading where it keeps all the anchored one kept, with the same text, and more."""
+    if len(others) != 1:
+        return []
+    other = others[0]
+    for name, field in record.fields.items():
+        if field.lost:
+            return []
+        rival = other.fields.get(name)
+        if rival is None or (rival.start, rival.end) != (field.start, field.end):
+            return []
+    return others if len(other.fields) > len(record.fields) else []
+
+
+def _is_verbatim(text: str, field: FoundField) -> bool:
+    if field.items is not None:
+        return len(field.items) == len(field.value) and all(
+            is_slice(text, value, start, end, field.codec)
+            for value, (start, end) in zip(field.value, field.items, strict=True)
+        )
+    if isinstance(field.value, str):
+        return is_slice(text, field.value, field.start, field.end, field.codec)
+    literal = text[field.start : field.end].strip()
+    if isinstance(field.value, bool):
+        return literal.lower() == str(field.value).lower()
+    try:
+        return float(literal.replace("_", "")) == float(field.value)
+    except (ValueError, OverflowError):
+        return False
+
+
+def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) -> None:
+    """Refuses a field that is not verbatim; says which delimiter is missing."""
+    if field.lost:
+        return
+    if not _is_verbatim(text, field):
+        field.lost = "not_verbatim"
+        return
+    value = "".join(field.value) if isinstance(field.value, list) else field.value
+    if isinstance(value, str) and not is_encodable(value):
+        field.lost = "half_character"
+        return
+    if schema.fields[name] == "string":
+        before, after = find_delimiters(text, field.start, field.end)
+        if not before:
+            field.flags = (*field.flags, "opening_quote_missing")
+        if not after:
+            field.flags = (*field.flags, "closing_quote_missing")
+
+
+def _find_rest(text: str, records: list[FoundRecord]) -> list[tuple[int, int]]:
+    """The stretches outside the records that hold a word; flags each record with what stood around it."""
+    rest: list[tuple[int, int]] = []
+    at = 0
+    previous: FoundRecord | None = None
+    for record in [*records, None]:
+        stop = record.start if record is not None else len(text)
+        if stop > at:
+            flags, words = _describe_gap(text[at:stop])
+            for neighbour in (previous, record):
+                if neighbour is not None:
+                    neighbour.flags |= flags
+            if words is not None:
+                rest.append((at + words[0], at + words[1]))
+        if record is not None:
+            at = max(at, record.end)
+            previous = record
+    return rest
+
+
+def _describe_gap(gap: str) -> tuple[set[str], tuple[int, int] | None]:
+    """What stands between two records: flags, and the span of what is prose or unread, if any."""
+    flags: set[str] = set()
+    if not gap.strip():
+        return flags, None
+    plain = gap
+    if len(plain) < MAX_COMMENTS and ("//" in plain or "/*" in plain or "#" in plain):
+        without = A_COMMENT.sub(lambda match: " " * len(match.group()), plain)
+        if not re.search(r"\w", STRAY.sub("", without)):
+            flags.add("comment")
+            plain = without
+    if "```" in plain or "~~~" in plain:
+        flags.add("fence")
+        plain = A_FENCE.sub(lambda match: " " * len(match.group()), plain)
+    if ":" in plain:
+        without = WRAPPER_KEY.sub(lambda match: " " * len(match.group()), plain)
+        if without != plain and not re.search(r"\w", without):
+            flags.add("nested")
+            plain = without
+    if "[" in plain or "]" in plain:
+        flags.add("list")
+    words = re.search(r"\w", plain)
+    if words is None:
+        return flags, None
+    flags.add("prose")
+    stripped = plain.rstrip()
+    return flags, (len(plain) - len(plain.lstrip()), len(stripped))

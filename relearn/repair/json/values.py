@@ -1,0 +1,258 @@
+"""Values with the offsets they stand at, read in three ways: as JSON, as Python, and by json-repair.
+
+JSON is RFC 8259. The standard library's parser gives no offsets and keeps only the last of two equal keys, so the
+walk is made here; strings are undone by `json.loads`, so that `verbatim` can check them.
+Python is a dict or list as `repr` or a person writes it, read by `ast`. Raw strings and triple quotes are understood;
+strings that are joined by standing side by side, or hold escapes `verbatim` does not undo, fail its check later.
+json-repair (https://github.com/mangiucugna/json_repair) guesses, and is quadratic or worse on some input; size and
+depth are bounded before it is asked. Its answers have no offsets: each text is looked up in the raw.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import json_repair
+
+from relearn.repair.json.verbatim import JSON, PLAIN, PYTHON, Codec
+
+MAX_DEPTH = 48
+MAX_PYTHON_CHARS = 100_000
+MAX_TOLERANT_CHARS = 8_000
+SPACE = re.compile(r"[ \t\n\r\ufeff]*+")
+STRING = re.compile(r'"((?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)"')
+NUMBER = re.compile(r"-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?(?![\w.])", re.ASCII)
+NAME = re.compile(r"(?:true|false|null)(?!\w)")
+NAMES: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+PREFIX = re.compile(r"([rRuU]?)(\"\"\"|'''|\"|')")
+INVALID_ESCAPE = re.compile(r"\\[^\\'\"abfnrtv0-7xuUN\r\n]")
+LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(slots=True)
+class ValueNode:
+    """A value and where it stands: for a string, the offsets of its inside and the codec that undoes it.
+
+    `kind` is one of string, number, boolean, null, list, object; the value of a list is its nodes, of an object
+    its (key, node) pairs in order, repeated keys included.
+    """
+
+    kind: str
+    value: Any
+    start: int
+    end: int
+    codec: Codec = (JSON,)
+    flags: tuple[str, ...] = ()
+
+
+def read_strict(text: str, start: int, budget: int = 1 << 62) -> tuple[ValueNode, int] | int:
+    """Reads one JSON value at `start`: (the node, the offset after it), or the offset where it stops being JSON.
+
+    A value nested deeper than MAX_DEPTH or longer than `budget` counts as not JSON.
+    """
+    limit = min(len(text), start + budget)
+
+    def value(at: int, depth: int) -> tuple[ValueNode | None, int]:
+        if at >= limit or depth > MAX_DEPTH:
+            return None, at
+        char = text[at]
+        if char == '"':
+            match = STRING.match(text, at, limit)
+            if match is None:
+                return None, at + 1
+            inside = match.group(1)
+            plain = json.loads(match.group()) if "\\" in inside else inside
+            return ValueNode("string", plain, at + 1, match.end() - 1), match.end()
+        if char == "{":
+            pairs: list[tuple[str, ValueNode]] = []
+            here = SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
+            if text.startswith("}", here):
+                return ValueNode("object", pairs, at, here + 1), here + 1
+            while True:
+                match = STRING.match(text, here, limit)
+                if match is None:
+                    return None, here
+                inside = match.group(1)
+                key = json.loads(match.group()) if "\\" in inside else inside
+                here = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
+                if not text.startswith(":", here):
+                    return None, here
+                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
+                node, here = value(here, depth + 1)
+                if node is None:
+                    return None, here
+                pairs.append((key, node))
+                here = SPACE.match(text, here).end()  # type: ignore[union-attr]
+                if text.startswith("}", here):
+                    return ValueNode("object", pairs, at, here + 1), here + 1
+                if not text.startswith(",", here) or here >= limit:
+                    return None, here
+                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
+        if char == "[":
+            nodes: list[ValueNode] = []
+            here = SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
+            if text.startswith("]", here):
+                return ValueNode("list", nodes, at, here + 1), here + 1
+            while True:
+                node, here = value(here, depth + 1)
+                if node is None:
+                    return None, here
+                nodes.append(node)
+                here = SPACE.match(text, here).end()  # type: ignore[union-attr]
+                if text.startswith("]", here):
+                    return ValueNode("list", nodes, at, here + 1), here + 1
+                if not text.startswith(",", here) or here >= limit:
+                    return None, here
+                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
+        match = NAME.match(text, at)
+        if match is not None:
+            word = NAMES[match.group()]
+            kind = "null" if word is None else "boolean"
+            return ValueNode(kind, word, at, match.end()), match.end()
+        match = NUMBER.match(text, at)
+        if match is not None:
+            return ValueNode("number", parse_number(match.group()), at, match.end()), match.end()
+        return None, at
+
+    node, end = value(start, 0)
+    return end if node is None else (node, end)
+
+
+def parse_number(literal: str) -> int | float:
+    """The number a JSON literal names; one too long for an int to be read safely is a float."""
+    if len(literal) < 400 and literal.lstrip("-").isdigit():
+        return int(literal)
+    return float(literal)
+
+
+def read_python(text: str, start: int, end: int) -> ValueNode | None:
+    """The value between `start` and `end` of the text as a tree, or None when it is no literal of Python."""
+    source = text[start:end]
+    if (
+        len(source) > MAX_PYTHON_CHARS
+        or "\x00" in source
+        or INVALID_ESCAPE.search(source.replace("\\\\", ""))
+    ):
+        return None
+    if max(source.count("["), source.count("{"), source.count("(")) > 90 and is_too_deep(source):
+        return None
+    try:
+        tree = ast.parse(source.rstrip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return _PythonConverter(source, start).convert(tree.body, 0)
+
+
+def is_too_deep(source: str, limit: int = 90) -> bool:
+    """Whether brackets, those in strings included, are nested deeper than the parsers can bear."""
+    depth = 0
+    for match in re.finditer(r"[\[{(]|[\]})]", source):
+        depth += 1 if match.group() in "[{(" else -1
+        if depth > limit:
+            return True
+    return False
+
+
+class _PythonConverter:
+    """Turns a syntax tree into nodes; `ast` counts lines from 1 and columns in bytes of UTF-8."""
+
+    def __init__(self, source: str, base: int) -> None:
+        self.source = source
+        self.base = base
+        self.lines = [0, *(match.end() for match in LINE_END.finditer(source))]
+        self.ascii = source.isascii()
+
+    def find_offset(self, line: int, column: int) -> int:
+        start = self.lines[line - 1]
+        if self.ascii:
+            return start + column
+        stop = self.lines[line] if line < len(self.lines) else len(self.source)
+        return start + len(
+            self.source[start:stop].encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore")
+        )
+
+    def convert(self, tree: ast.expr, depth: int) -> ValueNode | None:
+        if depth > MAX_DEPTH or tree.end_lineno is None or tree.end_col_offset is None:
+            return None
+        start = self.find_offset(tree.lineno, tree.col_offset)
+        end = self.find_offset(tree.end_lineno, tree.end_col_offset)
+        kind = "null"
+        value: object = None
+        if isinstance(tree, ast.Dict):
+            pairs = []
+            for key, child in zip(tree.keys, tree.values, strict=True):
+                made = self.convert(child, depth + 1)
+                if made is None or not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                    return None
+                pairs.append((key.value, made))
+            kind, value = "object", pairs
+        elif isinstance(tree, ast.List | ast.Tuple | ast.Set):
+            nodes = [self.convert(child, depth + 1) for child in tree.elts]
+            if any(node is None for node in nodes):
+                return None
+            kind, value = "list", nodes
+        elif isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+            prefix = PREFIX.match(self.source, start)
+            if prefix is None:
+                return None
+            codec = (PLAIN,) if prefix.group(1) in ("r", "R") and prefix.group(1) else (PYTHON,)
+            width = len(prefix.group(2))
+            flags = ("python_literal",)
+            return ValueNode(
+                "string", tree.value, self.base + prefix.end(), self.base + end - width, codec, flags
+            )
+        elif isinstance(tree, ast.Constant) and isinstance(tree.value, bool):
+            kind, value = "boolean", tree.value
+        elif isinstance(tree, ast.Constant) and isinstance(tree.value, int | float):
+            kind, value = "number", tree.value
+        elif isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+            inner = self.convert(tree.operand, depth + 1)
+            if inner is None or inner.kind != "number":
+                return None
+            kind, value = "number", -inner.value
+        elif isinstance(tree, ast.Name) and tree.id in NAMES:
+            value = NAMES[tree.id]
+            kind = "null" if value is None else "boolean"
+        elif not (isinstance(tree, ast.Constant) and (tree.value is None or tree.value is ...)):
+            return None
+        return ValueNode(kind, value, self.base + start, self.base + end)
+
+
+def read_tolerant(text: str, start: int, end: int) -> ValueNode | None:
+    """json-repair's answer to what stands between `start` and `end`; a text of it that stands nowhere there is null."""
+    source = text[start:end]
+    if (
+        len(source) > MAX_TOLERANT_CHARS
+        or is_too_deep(source, 40)
+        or source.count("{") + source.count("[") > 200
+    ):
+        return None
+    try:
+        value = json_repair.loads(source)
+    except (RecursionError, ValueError, IndexError, TypeError, AttributeError, KeyError):
+        return None
+    cursor = [start]
+
+    def node(value: object, depth: int) -> ValueNode:
+        if depth > 20:
+            return ValueNode("null", None, start, start)
+        if isinstance(value, dict):
+            pairs = [(str(key), node(child, depth + 1)) for key, child in value.items()]
+            return ValueNode("object", pairs, start, end)
+        if isinstance(value, list):
+            return ValueNode("list", [node(child, depth + 1) for child in value], start, end)
+        if isinstance(value, str) and value:
+            # As JSON writes it, without \\u escapes and with them, or as it is.
+            forms = (json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1], value)
+            for raw, codec in zip(forms, ((JSON,), (JSON,), (PLAIN,)), strict=True):
+                at = text.find(raw, cursor[0], end)
+                if at >= 0:
+                    cursor[0] = at + len(raw)
+                    return ValueNode("string", value, at, at + len(raw), codec, ("tolerant",))
+        return ValueNode("null", None, start, start)
+
+    return node(value, 0)
