@@ -29,7 +29,8 @@ class Ledger:
         self.flags.update(flags)
 
     def refuse(self, reason: str, count: int = 1) -> None:
-        """Counts a reason; what stands after " of " names a neighbour and is left out."""
+        """Counts a row of quarantine, and its reason; what stands after " of " names a neighbour and is left out."""
+        self.counts["quarantine_rows"] += 1
         self.reasons[reason.partition(" of ")[0]] += count
 
     def as_dict(self) -> dict[str, Any]:

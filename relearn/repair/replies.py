@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relearn.records import STANCES, Instruction, Quarantined, Reply, Review, Stance
 from relearn.repair import checks
 from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
-from relearn.repair.rows import Refusal, Repairer, add_missing_fields, explain_no_record, find_raw
+from relearn.repair.rows import Refusal, Repairer, explain_no_record, find_raw
 
 if TYPE_CHECKING:
     from relearn.params.groups import Repair
@@ -52,33 +52,32 @@ class ReplyRepairer(Repairer):
         counts["replies"] += 1
         content = reply.content or ""
         review = self.reviews.get(reply.id)
-        record, extra = FoundRecord(0, len(content)), list[Refusal]()
+        record, extra = _choose_texts([], len(content))
         reason = _refuse_unread(reply, review)
         if reason is None:
             found = read_records(content, self.schema, reply.finish_reason, self.truncated)
             record, extra = _choose_texts(found.records, len(content))
             if all(field.lost for field in record.fields.values()):
                 reason = _explain_loss(found.records) or explain_no_record(content, reply.finish_reason)
-        add_missing_fields(record, self.schema)
         refused = None
         if reason is not None or review is None:
             refused, extra = Refusal(reason or "unknown_review", 0, len(content)), []
         else:
             self._check_contents(reply.id, review, record)
-        kept, refusals = self.split_record(record, refused)
-        if review is not None:
-            yield from (
-                self._make_instruction(reply, review, stance, kept[stance])
-                for stance in STANCES
-                if stance in kept
-            )
+        refusals = self.count_fields(record, refused)
+        kept = 0
+        for stance in STANCES:
+            field = record.fields[stance]
+            if review is not None and not (refused or field.lost):
+                kept += 1
+                yield self._make_instruction(reply, review, stance, field)
         for refusal in refusals + extra:
-            self.count_refusal(refusal, len(STANCES) if refusal is refused else 1)
+            self.ledger.refuse(refusal.reason, len(STANCES) if refusal is refused else 1)
             raw = content[refusal.start : refusal.end] or reply.refusal or ""
             yield Quarantined(id=reply.id, field=refusal.field, reason=refusal.reason, content=raw)
         counts["extra_texts"] += len(extra)
         counts["replies_refused_whole"] += refused is not None
-        counts[("replies_refused", "replies_half_kept", "replies_kept")[len(kept)]] += 1
+        counts[("replies_refused", "replies_half_kept", "replies_kept")[kept]] += 1
 
     def _check_contents(self, reply_id: str, review: Review, record: FoundRecord) -> None:
         """Marks as lost what was read without fault and should still not be learned from, and repeats."""
@@ -138,7 +137,11 @@ def _choose_texts(records: list[FoundRecord], size: int) -> tuple[FoundRecord, l
     """One record with the text of each stance (the first whole one), and the other texts, repeats of it left out."""
     chosen, extra = FoundRecord(0, size), []
     for stance in STANCES:
-        found = [(record.fields[stance], record.flags) for record in records if stance in record.fields]
+        found = [
+            (record.fields[stance], record.flags)
+            for record in records
+            if record.fields[stance].lost != "missing"
+        ]
         if not found:
             chosen.fields[stance] = lose_field("missing")
             continue
@@ -157,6 +160,6 @@ def _choose_texts(records: list[FoundRecord], size: int) -> tuple[FoundRecord, l
 
 def _explain_loss(records: list[FoundRecord]) -> str | None:
     """Why all fields of a reply were lost, most telling first; None where there was no field."""
-    lost = {field.lost for record in records for field in record.fields.values()}
+    lost = {field.lost for record in records for field in record.fields.values()} - {"missing"}
     telling = ("ambiguous_end", "not_verbatim", "cut_off", "wrong_type", "null", "no_quotes")
     return next((reason for reason in (*telling, *sorted(lost)) if reason in lost), None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from relearn.repair import checks
 from relearn.repair.dump import DumpText
-from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
+from relearn.repair.json import FoundField, FoundRecord, RecordSchema, read_records
 from relearn.repair.ledger import Ledger, SeenTexts
 
 DumpRow = dict[str, Any]
@@ -30,7 +30,7 @@ class Refusal:
 
 
 class Repairer:
-    """Splits records into what is kept and what is refused, and counts both. `ledger.as_dict` checks the sums."""
+    """Reads under one schema and policy, and counts what is kept and what is refused; `ledger` checks the sums."""
 
     def __init__(self, schema: RecordSchema, truncated: str, sums: dict[str, str]) -> None:
         self.schema = schema
@@ -40,42 +40,22 @@ class Repairer:
         for whole, parts in sums.items():
             self.ledger.must_add_up(whole, *parts.split())
 
-    def split_record(
-        self, record: FoundRecord, refused: Refusal | None
-    ) -> tuple[dict[str, FoundField], list[Refusal]]:
-        """The fields kept, in the schema's order, and the refusals: of the whole record, or of each lost field."""
-        counts = self.ledger.counts
-        counts["fields"] += len(record.fields)
-        if refused is not None:
-            counts["fields_quarantined"] += len(record.fields)
-            return {}, [refused]
-        lost = [
+    def count_fields(self, record: FoundRecord, refused: Refusal | None) -> list[Refusal]:
+        """The refusals of a record: that of the whole, where there is one, or of each field that is lost."""
+        refusals = [
             Refusal(field.lost, *find_raw(field, record), name)
             for name, field in record.fields.items()
             if field.lost
         ]
-        counts["fields_quarantined"] += len(lost)
-        counts["fields_quarantined_alone"] += len(lost)
-        counts["fields_kept"] += len(record.fields) - len(lost)
-        return select_kept(record, self.schema), lost
-
-    def count_refusal(self, refusal: Refusal, weight: int = 1) -> None:
-        """Enters a row of quarantine in the ledger, its reason `weight` times."""
-        self.ledger.counts["quarantine_rows"] += 1
-        self.ledger.refuse(refusal.reason, weight)
-
-
-def select_kept(record: FoundRecord, schema: RecordSchema) -> dict[str, FoundField]:
-    """The whole fields of a record, in the schema's order."""
-    fields = record.fields
-    return {name: fields[name] for name in schema.fields if name in fields and not fields[name].lost}
-
-
-def add_missing_fields(record: FoundRecord, schema: RecordSchema) -> None:
-    """Puts each field that was not found into the record, as lost."""
-    for name in schema.fields:
-        if name not in record.fields:
-            record.fields[name] = lose_field("missing")
+        counts = self.ledger.counts
+        quarantined = len(record.fields if refused else refusals)
+        counts["fields"] += len(record.fields)
+        counts["fields_quarantined"] += quarantined
+        counts["fields_kept"] += len(record.fields) - quarantined
+        if refused:
+            return [refused]
+        counts["fields_quarantined_alone"] += quarantined
+        return refusals
 
 
 def explain_no_record(content: str, finish_reason: str | None) -> str:
@@ -125,7 +105,15 @@ class DumpRepairer(Repairer):
             yield False, self._make_refused_row(text, Refusal(reason, 0, len(text.text)))
             return
         counts["texts_with_record"] += 1
-        whole = self._sign_whole_records(found.records)
+        # A half record that repeats a field of a whole record of the text is a repeat.
+        whole = {
+            _sign({name: field.value})
+            for record in found.records
+            if len(found.records) > 1
+            and len(record.fields) == len(self.schema.fields)
+            and not any(field.lost for field in record.fields.values())
+            for name, field in record.fields.items()
+        }
         for record in found.records:
             yield from self._repair_record(text, record, whole)
         # Prose around a whole record is a reply's good manners; in a dump, or around half a record, it may be text.
@@ -140,31 +128,19 @@ class DumpRepairer(Repairer):
                     self._make_refused_row(text, Refusal("unread" if unread else "prose", start, end)),
                 )
 
-    def _sign_whole_records(self, records: list[FoundRecord]) -> set[str]:
-        """Fields of the whole records of a text: a half record that repeats one of them is a repeat."""
-        if len(records) < 2:
-            return set()
-        return {
-            _sign({name: field.value})
-            for record in records
-            if len(record.fields) == len(self.schema.fields)
-            and not any(field.lost for field in record.fields.values())
-            for name, field in record.fields.items()
-        }
-
     def _repair_record(
         self, text: DumpText, record: FoundRecord, whole: set[str]
     ) -> Iterator[tuple[bool, DumpRow]]:
-        if not self.schema.optional:
-            add_missing_fields(record, self.schema)
-        reason, neighbour = self._judge_record(record, whole)
+        fields = record.fields
+        kept = {name: fields[name] for name in self.schema.fields if name in fields and not fields[name].lost}
+        reason, neighbour = self._judge_record(record, kept, whole)
         refused = None
         if reason is not None:
             refused = Refusal(reason, record.start, max(record.end, record.start))
-        kept, refusals = self.split_record(record, refused)
+        refusals = self.count_fields(record, refused)
         self.ledger.counts["records"] += 1
         self.ledger.counts["records_quarantined" if refused else "records_kept"] += 1
-        if kept:
+        if refused is None:
             yield True, self._make_kept_row(text, record, kept)
         for refusal in refusals:
             row = self._make_refused_row(text, refusal)
@@ -172,9 +148,10 @@ class DumpRepairer(Repairer):
                 row["row"] = neighbour
             yield False, row
 
-    def _judge_record(self, record: FoundRecord, whole: set[str]) -> tuple[str | None, int | None]:
+    def _judge_record(
+        self, record: FoundRecord, kept: dict[str, FoundField], whole: set[str]
+    ) -> tuple[str | None, int | None]:
         """Why a record is refused as a whole, and the row out that holds the same."""
-        kept = select_kept(record, self.schema)
         if not kept:
             lost = (field.lost for field in record.fields.values() if field.lost != "missing")
             return next(lost, "missing"), None
@@ -215,7 +192,7 @@ class DumpRepairer(Repairer):
         }
 
     def _make_refused_row(self, text: DumpText, refusal: Refusal) -> DumpRow:
-        self.count_refusal(refusal)
+        self.ledger.refuse(refusal.reason)
         start, end = refusal.start, refusal.end
         return {
             "field": refusal.field,

@@ -73,7 +73,9 @@ def find_anchors(text: str, schema: RecordSchema) -> Iterator[KeyAnchor]:
             continue
         last = head[-1]
         if last in DOUBLE or last in SINGLE:
-            opening = _find_opening(head, last)
+            # The quote that goes with the last one: the same, or any of its family where they are typographic.
+            family = last if last in "\"'" else DOUBLE if last in DOUBLE else SINGLE
+            opening = max([head.rfind(quote, 0, len(head) - 1) for quote in family])
             key = head[opening + 1 : -1]
             if opening < 0 or not key or key[-1] == "\\" or "\n" in key:
                 continue
@@ -98,14 +100,6 @@ def find_anchors(text: str, schema: RecordSchema) -> Iterator[KeyAnchor]:
         yield KeyAnchor(
             start, colon.end(), found[0], "" if bare else head[opening], "bare_key" if bare else found[1]
         )
-
-
-def _find_opening(head: str, last: str) -> int:
-    """Where the quote that goes with the last one stands, or -1."""
-    if last in "\"'":
-        return head.rfind(last, 0, len(head) - 1)
-    family = DOUBLE if last in DOUBLE else SINGLE
-    return max(head.rfind(quote, 0, len(head) - 1) for quote in family)
 
 
 def _opens_text(text: str, at: int) -> bool:

@@ -285,7 +285,7 @@ class EndFinder:
         return STRING_PREFIX.search(raw) is None
 
     def _escapes_quotes(self, anchor: KeyAnchor, size: int, closers: str) -> bool:
-        """Whether whoever wrote the value escapes the quotes inside it: then a bare one is no field of the text."""
+        """Whether whoever wrote the value escapes the quotes inside it: then a bare one is no part of the text."""
         return ESCAPED_QUOTE[closers[0]].search(self.text, anchor.after, anchor.after + size + 8) is not None
 
     def _find_before_cut_key(self, anchor: KeyAnchor, start: int, closers: str) -> int:

@@ -15,7 +15,7 @@ from relearn.repair.json.anchored import AnchoredReader
 from relearn.repair.json.anchors import COMMENT, FENCE, find_anchors
 from relearn.repair.json.cuts import keep_cut_text, mark_hidden_cut
 from relearn.repair.json.encoded import EncodedFinder, EncodedText, looks_encoded
-from relearn.repair.json.records import FoundField, FoundRecord, find_records, merge_single_fields
+from relearn.repair.json.records import FoundField, FoundRecord, find_records, lose_field, merge_single_fields
 from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.values import read_python, read_strict, read_tolerant
 from relearn.repair.json.verbatim import find_delimiters, is_encodable, is_slice
@@ -30,7 +30,7 @@ A_FENCE = re.compile(FENCE)
 
 @dataclass(slots=True)
 class RecordsInText:
-    """What one text is_slice: its records in order, and the stretches between them that belong to none."""
+    """What one text holds: its records in order, and the stretches between them that belong to none."""
 
     records: list[FoundRecord]
     rest: list[tuple[int, int]]
@@ -39,7 +39,7 @@ class RecordsInText:
 def read_records(
     text: str, schema: RecordSchema, finish_reason: str | None = None, truncated: str = "drop"
 ) -> RecordsInText:
-    """Every record of the text, each field whole or `lost`. No exception for any text.
+    """Every record of the text, each field whole or `lost` (`missing`: asked for, and nowhere). Raises for no text.
 
     Offsets are characters of `text`. `finish_reason` is what the server said (`length`: stopped at its token
     limit); `truncated` is the policy for a text that the reply ends inside: drop, trim or keep.
@@ -49,6 +49,11 @@ def read_records(
         mark_hidden_cut(text, found.records, finish_reason)
     if truncated != "drop":
         keep_cut_text(text, found.records, truncated)
+    if not schema.optional:
+        for record in found.records:
+            for name in schema.fields:
+                if name not in record.fields:
+                    record.fields[name] = lose_field("missing")
     return found
 
 

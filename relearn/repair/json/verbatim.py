@@ -96,7 +96,7 @@ def decode(text: str, codec: Codec) -> str:
 
 
 def has_invalid_escape(text: str) -> bool:
-    """Whether a JSON string's inside is_slice an escape that JSON does not know."""
+    """Whether a JSON string's inside holds an escape that JSON does not know."""
     at = text.find("\\")
     while at >= 0:
         match = _INVALID.match(text, at)
