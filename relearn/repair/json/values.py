@@ -233,7 +233,7 @@ def read_tolerant(text: str, start: int, end: int) -> ValueNode | None:
         return None
     try:
         value = json_repair.loads(source)
-    except (RecursionError, ValueError, IndexError, TypeError, AttributeError, KeyError):
+    except (RecursionError, ValueError, IndexError, TypeError, AttributeError, KeyError, AssertionError):
         return None
     cursor = [start]
 

@@ -113,3 +113,9 @@ def test_a_dump_that_repeats_itself() -> None:
 def test_a_list_of_strings_as_python_writes_it() -> None:
     replies = ['{\n "agree": "It\'s a\\nb", "disagree": "d"}', '{\n "agree": "c", "disagree": "d"}']
     assert texts(str(replies)) == [{"agree": "It's a\nb", "disagree": "d"}, {"agree": "c", "disagree": "d"}]
+
+
+def test_a_text_on_which_json_repair_fails_an_assertion_of_its_own() -> None:
+    schema = RecordSchema({"answer": "string", "confidence": "number"})
+    (record,) = read_records('{"confidence":b"e:“”“```json{}```', schema).records
+    assert {name: field.lost for name, field in record.fields.items()} == {"confidence": "wrong_type"}
