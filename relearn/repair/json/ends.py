@@ -32,6 +32,7 @@ CLOSERS = {
     '"': '"', "'": "'", "`": "`'", '"""': '"""', "'''": "'''", "«": "»",
     **dict.fromkeys("“”„‟″", "”“„‟″"), **dict.fromkeys("‘’‚", "’‘‚"),
 }  # fmt: skip
+TRIPLES = ('"""', "'''")
 OPENS = "([{<=,:+-–—/\\>*_#~|&%$@^“‘«`"
 ESCAPE = re.compile(r"\\.", re.DOTALL)
 ESCAPED_QUOTE = {quote: re.compile(rf"(?<!\\)(?:\\\\)*+\\{re.escape(quote)}") for quote in "\"'`“”„‟″‘’‚»«"}
@@ -47,7 +48,7 @@ def find_last_quote(text: str, closers: str, floor: int, before: int) -> int:
     """The last bare closing quote in [floor, before), or -1."""
     at = before
     while True:
-        if len(closers) == 3 and closers[0] == closers[1]:
+        if closers in TRIPLES:
             at = text.rfind(closers, floor, at)
         else:
             at = max(text.rfind(char, floor, at) for char in closers)
@@ -131,7 +132,7 @@ _QUOTE_THEN = {
 @lru_cache(maxsize=96)
 def _match_quote_then(what: str, closers: str) -> re.Pattern[str]:
     """The pattern of one closing quote and what follows it: a key of `_QUOTE_THEN`."""
-    triple = len(closers) == 3 and closers[0] == closers[1]
+    triple = closers in TRIPLES
     quote = re.escape(closers) if triple else f"[{re.escape(closers)}]"
     return re.compile(_QUOTE_THEN[what].replace("<QUOTE>", quote))
 
@@ -150,7 +151,7 @@ class EndFinder:
         """Where the value that starts at `start` is closed: (offset or -1, next key is of the same object, flags, why)."""
         text = self.text
         stop = self._find_next_object(start, closers, following, stop)
-        width = 3 if len(closers) == 3 and closers[0] == closers[1] else 1
+        width = 3 if closers in TRIPLES else 1
         extra, suspect = self._find_before_extra_key(anchor, start, closers, following, stop)
         if extra is not None:
             return extra[0], extra[1], [], ""
@@ -325,7 +326,7 @@ class EndFinder:
     ) -> tuple[tuple[int, bool] | None, bool]:
         """The close of a value that keys nobody asked for follow; and whether there is a trace of one that fails."""
         text = self.text
-        if closers in ('"""', "'''"):
+        if closers in TRIPLES:
             return None, False
         suspect = False
         failed: set[int] = set()

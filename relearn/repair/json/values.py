@@ -49,76 +49,58 @@ class ValueNode:
     flags: tuple[str, ...] = ()
 
 
-def read_strict(text: str, start: int, budget: int = 1 << 62) -> tuple[ValueNode, int] | int:
+def read_strict(text: str, start: int) -> tuple[ValueNode, int] | int:
     """Reads one JSON value at `start`: (the node, the offset after it), or the offset where it stops being JSON.
 
-    A value nested deeper than MAX_DEPTH or longer than `budget` counts as not JSON.
+    A value nested deeper than MAX_DEPTH counts as not JSON.
     """
-    limit = min(len(text), start + budget)
 
-    def value(at: int, depth: int) -> tuple[ValueNode | None, int]:
-        if at >= limit or depth > MAX_DEPTH:
+    def read_value(at: int, depth: int) -> tuple[ValueNode | None, int]:
+        if at >= len(text) or depth > MAX_DEPTH:
             return None, at
         char = text[at]
         if char == '"':
-            match = STRING.match(text, at, limit)
+            match = STRING.match(text, at)
             if match is None:
                 return None, at + 1
-            inside = match.group(1)
-            plain = json.loads(match.group()) if "\\" in inside else inside
+            plain = json.loads(match.group()) if "\\" in match.group() else match.group(1)
             return ValueNode("string", plain, at + 1, match.end() - 1), match.end()
-        if char == "{":
-            pairs: list[tuple[str, ValueNode]] = []
+        if char in "{[":
+            kind, close = ("object", "}") if char == "{" else ("list", "]")
+            children: list[Any] = []
             here = SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-            if text.startswith("}", here):
-                return ValueNode("object", pairs, at, here + 1), here + 1
-            while True:
-                match = STRING.match(text, here, limit)
-                if match is None:
-                    return None, here
-                inside = match.group(1)
-                key = json.loads(match.group()) if "\\" in inside else inside
-                here = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
-                if not text.startswith(":", here):
-                    return None, here
-                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
-                node, here = value(here, depth + 1)
+            while children or not text.startswith(close, here):
+                key = None
+                if kind == "object":
+                    match = STRING.match(text, here)
+                    if match is None:
+                        return None, here
+                    key = json.loads(match.group()) if "\\" in match.group() else match.group(1)
+                    here = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
+                    if not text.startswith(":", here):
+                        return None, here
+                    here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
+                node, here = read_value(here, depth + 1)
                 if node is None:
                     return None, here
-                pairs.append((key, node))
+                children.append(node if key is None else (key, node))
                 here = SPACE.match(text, here).end()  # type: ignore[union-attr]
-                if text.startswith("}", here):
-                    return ValueNode("object", pairs, at, here + 1), here + 1
-                if not text.startswith(",", here) or here >= limit:
+                if text.startswith(close, here):
+                    break
+                if not text.startswith(",", here):
                     return None, here
                 here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
-        if char == "[":
-            nodes: list[ValueNode] = []
-            here = SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-            if text.startswith("]", here):
-                return ValueNode("list", nodes, at, here + 1), here + 1
-            while True:
-                node, here = value(here, depth + 1)
-                if node is None:
-                    return None, here
-                nodes.append(node)
-                here = SPACE.match(text, here).end()  # type: ignore[union-attr]
-                if text.startswith("]", here):
-                    return ValueNode("list", nodes, at, here + 1), here + 1
-                if not text.startswith(",", here) or here >= limit:
-                    return None, here
-                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
+            return ValueNode(kind, children, at, here + 1), here + 1
         match = NAME.match(text, at)
         if match is not None:
             word = NAMES[match.group()]
-            kind = "null" if word is None else "boolean"
-            return ValueNode(kind, word, at, match.end()), match.end()
+            return ValueNode("null" if word is None else "boolean", word, at, match.end()), match.end()
         match = NUMBER.match(text, at)
         if match is not None:
             return ValueNode("number", parse_number(match.group()), at, match.end()), match.end()
         return None, at
 
-    node, end = value(start, 0)
+    node, end = read_value(start, 0)
     return end if node is None else (node, end)
 
 
