@@ -80,7 +80,7 @@ def quotes_pair_up(value: str, closers: str) -> bool:
 
 
 def quotes_come_in_pairs(value: str, at: list[int]) -> bool:
-    """Whether quotes come in quotes_come_in_pairs, each opening before what it quotes and closing after it."""
+    """Whether quotes come in pairs, each opening before what it quotes and closing after it."""
     if len(at) % 2 or len(at) > MAX_PAIRS:
         return False
     for turn, place in enumerate(at):
@@ -94,7 +94,7 @@ def quotes_come_in_pairs(value: str, at: list[int]) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _member(closers: str) -> re.Pattern[str]:
+def _compile_member(closers: str) -> re.Pattern[str]:
     close = f"[{re.escape(''.join(sorted(set(closers))))}]"
     return re.compile(rf"{close}[\w][\w \-.]{{0,47}}{close}\s*+:")
 
@@ -103,7 +103,7 @@ def has_member_inside(value: str, closers: str) -> bool:
     """Whether a bare `"key":` stands in the value outside braces: then two members may have run together."""
     if ":" not in value or not any(closer in value for closer in closers):
         return False
-    for match in islice(_member(closers).finditer(value), 50):
+    for match in islice(_compile_member(closers).finditer(value), 50):
         if not is_escaped(value, match.start(), 0) and count_open_braces(value[: match.start()]) <= 0:
             return True
     return False
@@ -130,10 +130,9 @@ _QUOTE_THEN = {
 
 
 @lru_cache(maxsize=96)
-def _match_quote_then(what: str, closers: str) -> re.Pattern[str]:
+def _compile_quote_then(what: str, closers: str) -> re.Pattern[str]:
     """The pattern of one closing quote and what follows it: a key of `_QUOTE_THEN`."""
-    triple = closers in TRIPLES
-    quote = re.escape(closers) if triple else f"[{re.escape(closers)}]"
+    quote = re.escape(closers) if closers in TRIPLES else f"[{re.escape(closers)}]"
     return re.compile(_QUOTE_THEN[what].replace("<QUOTE>", quote))
 
 
@@ -156,9 +155,8 @@ class EndFinder:
         if extra is not None:
             return extra[0], extra[1], [], ""
         doubtful = False
-        candidates: list[
-            tuple[int, str | None, bool]
-        ] = []  # offset, what closes (None: nothing), next of same object
+        # Each: the offset, what closes it (None: nothing), whether the next key is of the same object.
+        candidates: list[tuple[int, str | None, bool]] = []
         gap = CROSSING if following is not None else CLOSING
         at = stop
         for _ in range(BACKWARD):
@@ -203,7 +201,7 @@ class EndFinder:
     ) -> tuple[int, bool, list[str], str]:
         """As `find`, for a value in an object of its own: the brace that closes the object must follow."""
         text = self.text
-        for match in islice(_match_quote_then("brace", closers).finditer(text, start, stop), 200):
+        for match in islice(_compile_quote_then("brace", closers).finditer(text, start, stop), 200):
             raw = text[start : match.start()]
             if (
                 is_escaped(text, match.start(), start)
@@ -234,7 +232,7 @@ class EndFinder:
                     stop = brace
                     break
                 before = brace
-        for match in islice(_match_quote_then("other_object", closers).finditer(text, start, stop), 50):
+        for match in islice(_compile_quote_then("other_object", closers).finditer(text, start, stop), 50):
             raw = text[start : match.start()]
             if (
                 not is_escaped(text, match.start(), start)
@@ -292,7 +290,7 @@ class EndFinder:
     def _find_before_cut_key(self, anchor: KeyAnchor, start: int, closers: str) -> int:
         """The close of a value after which the text ends inside the key of another field, or -1."""
         tail = self.text[max(start, len(self.text) - 120) :]
-        match = _match_quote_then("cut_key", closers).search(tail)
+        match = _compile_quote_then("cut_key", closers).search(tail)
         if match is None:
             return -1
         begun = match.group(1).strip().casefold()
@@ -305,7 +303,7 @@ class EndFinder:
     def _find_before_prose(self, anchor: KeyAnchor, start: int, closers: str, stop: int) -> int:
         """The first quote that a closing brace follows (or the end of a line), and then text of no record."""
         text = self.text
-        pattern = _match_quote_then("braces", closers)
+        pattern = _compile_quote_then("braces", closers)
         for match in islice(pattern.finditer(text, start, stop), 200):
             raw = text[start : match.start()]
             inner = find_bare_quotes(raw, closers)
@@ -315,7 +313,7 @@ class EndFinder:
                 continue
             if not inner or quotes_come_in_pairs(raw, inner):
                 return match.start()
-        for match in islice(_match_quote_then("line_end", closers).finditer(text, start, stop), 200):
+        for match in islice(_compile_quote_then("line_end", closers).finditer(text, start, stop), 200):
             raw = text[start : match.start()]
             if not is_escaped(text, match.start(), start) and self._is_plausible(anchor, raw, closers, None):
                 return match.start()
@@ -330,7 +328,7 @@ class EndFinder:
             return None, False
         suspect = False
         failed: set[int] = set()
-        for match in islice(_match_quote_then("extra_key", closers).finditer(text, start, stop), 50):
+        for match in islice(_compile_quote_then("extra_key", closers).finditer(text, start, stop), 50):
             at = match.start()
             if is_escaped(text, at, start):
                 continue

@@ -67,9 +67,9 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
                 named if len(named) == 1 else [child for _, child in texts] if len(node.value) == 1 else []
             )
             if len(chosen) == 1:
-                return _flagged(read_field(chosen[0], kind, depth + 1), "nested")
+                return _add_flag(read_field(chosen[0], kind, depth + 1), "nested")
         if depth < 3 and node.kind == "list" and len(node.value) == 1:
-            return _flagged(read_field(node.value[0], kind, depth + 1), "list")
+            return _add_flag(read_field(node.value[0], kind, depth + 1), "list")
         return None
     if kind == "strings":
         if node.kind == "list" and all(child.kind == "string" for child in node.value):
@@ -91,7 +91,7 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
     return None
 
 
-def _flagged(field: FoundField | None, flag: str) -> FoundField | None:
+def _add_flag(field: FoundField | None, flag: str) -> FoundField | None:
     if field is not None and flag not in field.flags:
         field.flags = (*field.flags, flag)
     return field
@@ -114,9 +114,9 @@ def _walk(node: ValueNode, schema: RecordSchema, flags: frozenset[str], depth: i
         return
     matched = [(key, child, schema.keys.match(key)) for key, child in node.value]
     if any(match is not None for _, _, match in matched):
-        yield from _records(node, matched, schema, flags)
+        yield from _read_object(node, matched, schema, flags)
         return
-    stance = _by_stance(node, schema)
+    stance = _read_by_stance(node, schema)
     if stance is not None:
         stance.flags |= flags
         yield stance
@@ -126,7 +126,7 @@ def _walk(node: ValueNode, schema: RecordSchema, flags: frozenset[str], depth: i
             yield from _walk(child, schema, flags | {"nested"}, depth + 1)
 
 
-def _records(
+def _read_object(
     node: ValueNode,
     matched: list[tuple[str, ValueNode, tuple[str, str | None] | None]],
     schema: RecordSchema,
@@ -159,7 +159,7 @@ def _records(
     yield record
 
 
-def _by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None:
+def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None:
     """`{"stance": "agree", "text": "..."}`: an object that names the field in a value."""
     if not 2 <= len(node.value) <= 4:
         return None
