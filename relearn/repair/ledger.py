@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 
@@ -23,10 +22,6 @@ class Ledger:
         self._sums.append((whole, parts))
         for name in (whole, *parts):
             self.counts[name] += 0
-
-    def flag(self, flags: Iterable[str]) -> None:
-        """Counts the flags of something kept."""
-        self.flags.update(flags)
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Counts a row of quarantine, and its reason; what stands after " of " names a neighbour and is left out."""

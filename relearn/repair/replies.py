@@ -110,7 +110,7 @@ class ReplyRepairer(Repairer):
         self, reply: Reply, review: Review, stance: Stance, field: FoundField
     ) -> Instruction:
         flags = {*field.flags, *(["stopped_at_length"] if reply.finish_reason == "length" else [])}
-        self.ledger.flag(flags)
+        self.ledger.flags.update(flags)
         return Instruction(
             id=f"{review.id}-{stance}",
             review_id=review.id,

@@ -180,7 +180,7 @@ class DumpRepairer(Repairer):
             flags.add("broken_line")
         if len(kept) < len(self.schema.fields):
             flags.add("partial")
-        self.ledger.flag(flags)
+        self.ledger.flags.update(flags)
         identity = text.id
         if identity is None and isinstance(record.extra.get("id"), str | int):
             identity = record.extra["id"]

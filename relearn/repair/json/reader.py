@@ -125,7 +125,7 @@ def _scan(text: str, schema: RecordSchema, finish_reason: str | None) -> list[Fo
         budget -= spent
         if strict:
             records += strict
-            at = max(record.end for record in strict)
+            at = strict[-1].end
             continue
         reader = AnchoredReader(text, schema, finish_reason == "length")
         record, following = reader.read_object(found, index, start)
@@ -244,7 +244,7 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
         field.lost = "not_verbatim"
         return
     value = "".join(field.value) if isinstance(field.value, list) else field.value
-    if isinstance(value, str) and not is_encodable(value):
+    if isinstance(value, str) and not (value.isascii() or is_encodable(value)):
         field.lost = "half_character"
         return
     if schema.fields[name] == "string":

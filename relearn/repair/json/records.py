@@ -181,7 +181,7 @@ def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None
 
 def merge_single_fields(found: list[FoundRecord], schema: RecordSchema) -> list[FoundRecord]:
     """Joins neighbouring objects that hold one field each (`[{"agree": ...}, {"disagree": ...}]`) into records."""
-    if len(schema.fields) < 2 or not any(len(record.fields) == 1 for record in found):
+    if len(found) < 2 or len(schema.fields) < 2:
         return found
     merged: list[FoundRecord] = []
     open_ = False
