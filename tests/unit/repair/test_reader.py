@@ -87,17 +87,8 @@ def test_members_that_run_together_are_refused(raw: str) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [
-        '"',
-        '",',
-        '", "dis',
-        '", "disagree',
-        '", "disagree"',
-        '", "disagree":',
-        '", "disagree": "',
-        '", "disagree": "\n```',
-    ],
-)
+    ['"', '",', '", "dis', '", "disagree', '", "disagree"', '", "disagree":', '", "disagree": "', '", "disagree": "\n```'],
+)  # fmt: skip
 def test_a_text_that_ends_between_two_fields(end: str) -> None:
     assert texts('{"agree": "Yes, it is.' + end) == [{"agree": "Yes, it is."}]
 
