@@ -74,11 +74,11 @@ def _teacher(params: Params) -> Iterator[Address]:
         yield _address(params)
         return
     from relearn.mini.completions import Teacher
-    from relearn.mini.faults import Faults
+    from relearn.mini.faults import FaultPlan
     from relearn.mini.server import Server
 
     model = Teacher(params.seed, teacher.breakage.model_dump())
-    faults = Faults(teacher.faults.model_dump(), params.seed)
+    faults = FaultPlan(teacher.faults.model_dump(), params.seed)
     with Server(model, faults=faults, latency_s=teacher.latency_s) as server:
         yield _address(params, server.base_url)
 

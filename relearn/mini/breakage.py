@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-KINDS = (
+KINDS = [
     "fence",
     "prose",
     "inner_quotes",
@@ -25,12 +25,12 @@ KINDS = (
     "truncated",
     "refusal",
     "empty",
-)
+]
 
 # What a server that enforces a format cannot produce any more; a model can still run on, refuse or say nothing.
 EXCLUDED: dict[str, frozenset[str]] = {
     "json_object": frozenset(
-        {"fence", "prose", "inner_quotes", "trailing_comma", "missing_brace", "single_quotes", "fused"}
+        ["fence", "prose", "inner_quotes", "trailing_comma", "missing_brace", "single_quotes", "fused"]
     ),
     "json_schema": frozenset(KINDS) - {"truncated", "refusal", "empty"},
 }

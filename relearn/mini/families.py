@@ -9,32 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Literal
 
 Filling = Mapping[str, str]
-Pool = tuple[Filling, ...]
+SlotPool = tuple[Filling, ...]
 
 
-def pool(fields: str, values: str) -> Pool:
-    """The fillings of a slot: `pool("word digit", "two 2; three 3")` has two, each with two fields.
+def read_pools(text: str) -> dict[str, SlotPool]:
+    """The fillings of slots, by the pool's name: `NUMBER word digit: two 2; three 3` has two, each with two fields.
 
-    Fillings are separated by `;`, their fields by spaces (by `|` where a field itself holds spaces). Each field
-    also comes capitalised, under its capitalised name, and in capitals, under its name in capitals.
+    A line a pool; indented lines continue it, and those that begin with # are comments. Fillings are separated by `;`,
+    their fields by spaces (by `|` where a field itself holds spaces). Each field also comes capitalised, under its
+    capitalised name, and in capitals, under its name in capitals.
     """
-    names = fields.split()
-    fillings = []
-    for row in values.split(";"):
-        parts = row.split("|") if "|" in row else row.split() if len(names) > 1 else [row]
-        fillings.append(_cased(dict(zip(names, (part.strip() for part in parts), strict=True))))
-    return tuple(fillings)
+    pools = {}
+    for line in re.split(r"\n(?=\S)", text.strip()):
+        if not line.startswith("#"):
+            head, values = line.split(": ", 1)
+            pool, *names = head.split()
+            pools[pool] = tuple(_filling(names, row) for row in values.split(";"))
+    return pools
 
 
-def numbered(values: Pool, mark: str) -> Pool:
-    """The same pool for a second slot of one family: each field's name gets `mark` at its end."""
-    return tuple({f"{name}{mark}": value for name, value in filling.items()} for filling in values)
+def _filling(names: list[str], row: str) -> Filling:
+    parts = row.split("|") if "|" in row else row.split() if len(names) > 1 else [row]
+    return _cased(dict(zip(names, (part.strip() for part in parts), strict=True)))
 
 
 def _cased(filling: dict[str, str]) -> dict[str, str]:
@@ -43,7 +46,7 @@ def _cased(filling: dict[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Item:
+class WrittenTask:
     """One combination, written out. `values` are the slots' values, in the family's order."""
 
     family: str
@@ -67,7 +70,7 @@ class Family:
     task: Literal["code", "general"]
     asks: tuple[str, ...]
     answer: str
-    slots: tuple[Pool, ...]
+    slots: tuple[SlotPool, ...]
     tests: tuple[str, ...] = ()
     derive: Callable[[Filling], Filling] | None = None
     keep: Callable[[Filling], bool] | None = None
@@ -78,18 +81,18 @@ class Family:
         for combination in itertools.product(*self.slots):
             if len(set(key(combination))) < len(combination):
                 continue
-            if self.keep is None or self.keep(merged(combination)):
+            if self.keep is None or self.keep(merge(combination)):
                 chosen.append(combination)
         return chosen
 
-    def write(self, combination: Sequence[Filling]) -> Item:
+    def write(self, combination: Sequence[Filling]) -> WrittenTask:
         """The row of one combination. Raises KeyError when a template names a field that no slot has."""
-        fields = dict(merged(combination))
+        fields = dict(merge(combination))
         if self.derive is not None:
             fields |= self.derive(fields)
         values = key(combination)
         digest = hashlib.sha256("|".join((self.name, *values)).encode()).digest()
-        return Item(
+        return WrittenTask(
             family=self.name,
             values=values,
             instruction=Template(self.asks[digest[0] % len(self.asks)]).substitute(fields),
@@ -103,24 +106,60 @@ def key(combination: Sequence[Filling]) -> tuple[str, ...]:
     return tuple(next(iter(filling.values())) for filling in combination)
 
 
-def merged(combination: Sequence[Filling]) -> Filling:
+def merge(combination: Sequence[Filling]) -> Filling:
     """All fields of a combination in one mapping."""
     return {name: value for filling in combination for name, value in filling.items()}
 
 
-def function(
-    name: str, signature: str, does: str, body: str, slots: Sequence[Pool], tests: Sequence[str]
+def read_families(
+    task: Literal["code", "general"],
+    pools: Mapping[str, SlotPool],
+    text: str,
+    derive: Mapping[str, Callable[[Filling], Filling]] | None = None,
+    keep: Mapping[str, Callable[[Filling], bool]] | None = None,
+) -> tuple[Family, ...]:
+    """The families of a text, a paragraph each; `derive` and `keep` by the family's name.
+
+    The first line holds the name and the slots' pools; of a pool that comes twice, the second slot's fields have a `b`
+    at the end of their names. Then come the phrasings of the instruction, the answer's lines after `> `, and the tests.
+    For a function, `def signature: what it does` stands for both phrasings, and its body for the rest of the answer.
+    """
+    return tuple(
+        _family(task, pools, paragraph.split("\n"), derive or {}, keep or {})
+        for paragraph in text.strip().split("\n\n")
+    )
+
+
+def _family(
+    task: Literal["code", "general"],
+    pools: Mapping[str, SlotPool],
+    lines: list[str],
+    derive: Mapping[str, Callable[[Filling], Filling]],
+    keep: Mapping[str, Callable[[Filling], bool]],
 ) -> Family:
-    """A family of Python functions: `def signature:` and the body, whose lines are indented here."""
-    lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
-    return Family(
-        name=name,
-        task="code",
-        asks=(
+    (name, *slots), lines = lines[0].split(), lines[1:]
+    tests = [line for line in lines if line.startswith("assert ")]
+    asks = [line for line in lines if line[0] not in " >" and line not in tests]
+    answer = [line.removeprefix(">").removeprefix(" ") for line in lines if line[0] == ">"]
+    if asks[0].startswith("def "):
+        signature, does = asks[0].removeprefix("def ").split(": ", 1)
+        asks = [
             f"Write a Python function {signature} that {does}.",
             f"Define {signature} in Python, a function that {does}.",
-        ),
-        answer=f"def {signature}:\n{lines}",
-        slots=tuple(slots),
+        ]
+        answer = [f"def {signature}:", *(line for line in lines if line[0] == " ")]
+    return Family(
+        name=name,
+        task=task,
+        asks=tuple(asks),
+        answer="\n".join(answer),
+        slots=tuple(_mark(pools[slot], "b" if slot in slots[:at] else "") for at, slot in enumerate(slots)),
         tests=tuple(tests),
+        derive=derive.get(name),
+        keep=keep.get(name),
     )
+
+
+def _mark(pool: SlotPool, mark: str) -> SlotPool:
+    """The pool with `mark` at the end of each field's name."""
+    return tuple({f"{name}{mark}": value for name, value in filling.items()} for filling in pool)

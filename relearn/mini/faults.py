@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # Kinds that a rate may be given for. The last two are answers, if poor ones; the others are not.
-KINDS = (
+KINDS = [
     "rate_limit",
     "rate_limit_bare",
     "server_error",
@@ -23,13 +23,16 @@ KINDS = (
     "no_choices",
     "null_content",
     "refusal",
-)
+]
 # Kinds for scripts only: what no retry mends.
-SCRIPTED = (*KINDS, "ok", "auth", "quota", "unknown_model", "format_refused", "content_filter", "busy_long")
+SCRIPTED = [
+    *KINDS,
+    *["ok", "auth", "quota", "unknown_model", "format_refused", "content_filter", "busy_long"],
+]
 
 
 @dataclass(frozen=True)
-class Failure:
+class HttpFailure:
     """An HTTP error in the shape OpenAI's API gives it."""
 
     status: int
@@ -45,24 +48,30 @@ class Failure:
         return json.dumps({"error": error})
 
 
-FAILURES: dict[str, Failure] = {
-    "rate_limit": Failure(
+FAILURES: dict[str, HttpFailure] = {
+    "rate_limit": HttpFailure(
         429, "Rate limit reached; try again in 1s.", "requests", "rate_limit_exceeded", retry_after=1
     ),
-    "rate_limit_bare": Failure(429, "Rate limit reached.", "requests", "rate_limit_exceeded"),
-    "busy_long": Failure(429, "Daily limit reached.", "requests", "rate_limit_exceeded", retry_after=86400),
-    "server_error": Failure(500, "The server had an error while processing your request.", "server_error"),
-    "unavailable": Failure(503, "The engine is currently overloaded.", "server_error"),
-    "auth": Failure(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
-    "quota": Failure(429, "You exceeded your current quota.", "insufficient_quota", "insufficient_quota"),
-    "unknown_model": Failure(404, "The model does not exist.", "invalid_request_error", "model_not_found"),
-    "format_refused": Failure(
+    "rate_limit_bare": HttpFailure(429, "Rate limit reached.", "requests", "rate_limit_exceeded"),
+    "busy_long": HttpFailure(
+        429, "Daily limit reached.", "requests", "rate_limit_exceeded", retry_after=86400
+    ),
+    "server_error": HttpFailure(
+        500, "The server had an error while processing your request.", "server_error"
+    ),
+    "unavailable": HttpFailure(503, "The engine is currently overloaded.", "server_error"),
+    "auth": HttpFailure(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
+    "quota": HttpFailure(429, "You exceeded your current quota.", "insufficient_quota", "insufficient_quota"),
+    "unknown_model": HttpFailure(
+        404, "The model does not exist.", "invalid_request_error", "model_not_found"
+    ),
+    "format_refused": HttpFailure(
         400, "'response_format' is not supported.", "invalid_request_error", None, "response_format"
     ),
 }
 
 
-class Faults:
+class FaultPlan:
     """Says for each request that arrives what goes wrong with it.
 
     `rates` are shares of the requests by kind; `script` comes first, a kind a request.

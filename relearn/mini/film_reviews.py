@@ -7,7 +7,7 @@ from typing import Literal
 
 Label = Literal["positive", "negative"]
 
-TITLE_ADJECTIVES = (
+TITLE_ADJECTIVES = [
     "Silver",
     "Last",
     "Golden",
@@ -18,8 +18,8 @@ TITLE_ADJECTIVES = (
     "Long",
     "Lonely",
     "Hidden",
-)
-TITLE_NOUNS = (
+]
+TITLE_NOUNS = [
     "Harbor",
     "Garden",
     "Winter",
@@ -30,15 +30,24 @@ TITLE_NOUNS = (
     "Summer",
     "Island",
     "Forest",
-)
-ASPECTS = (
-    "acting", "ending", "music", "photography", "script", "pace", "story", "dialogue", "humor", "direction",
-)  # fmt: skip
-PRAISE = ("fresh", "honest", "clever", "strong", "lovely", "perfect", "brilliant", "gentle")
-BLAME = ("tired", "false", "stupid", "weak", "awful", "poor", "dull", "empty")
-HEROES = ("sailor", "baker", "teacher", "farmer", "doctor", "painter", "writer", "singer")
-COMPANY = ("sister", "brother", "friends", "mother", "father", "neighbor")
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+]
+ASPECTS = [
+    "acting",
+    "ending",
+    "music",
+    "photography",
+    "script",
+    "pace",
+    "story",
+    "dialogue",
+    "humor",
+    "direction",
+]
+PRAISE = ["fresh", "honest", "clever", "strong", "lovely", "perfect", "brilliant", "gentle"]
+BLAME = ["tired", "false", "stupid", "weak", "awful", "poor", "dull", "empty"]
+HEROES = ["sailor", "baker", "teacher", "farmer", "doctor", "painter", "writer", "singer"]
+COMPANY = ["sister", "brother", "friends", "mother", "father", "neighbor"]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 # What comes before the first judgement: neither praise nor blame, and no aspect.
 OPENINGS = (
@@ -92,7 +101,7 @@ VERDICTS: dict[Label, tuple[str, ...]] = {
 }
 
 
-def title(rng: random.Random) -> str:
+def make_title(rng: random.Random) -> str:
     """The title of an invented film."""
     return f"The {rng.choice(TITLE_ADJECTIVES)} {rng.choice(TITLE_NOUNS)}"
 
@@ -110,7 +119,7 @@ def write(rng: random.Random, label: Label) -> str:
         rng.choice(VERDICTS[label]),
     )
     return " ".join(sentences).format(
-        title=title(rng), company=rng.choice(COMPANY), hero=hero, heroine=heroine, day=rng.choice(DAYS),
+        title=make_title(rng), company=rng.choice(COMPANY), hero=hero, heroine=heroine, day=rng.choice(DAYS),
         a=a, b=b, c=c, x=x, y=y, z=z, u=rng.choice(bad),
     )  # fmt: skip
 

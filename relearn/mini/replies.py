@@ -74,11 +74,11 @@ TAILS: dict[Polarity, tuple[str, ...]] = {
         "and that's a thing I can't forgive",
     ),
 }
-COUNT = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReviewReading:
     """What the teacher saw in a review.
 
     polarity: the review's stance towards its film. score: the lexicon's sum behind it (0: no evidence).
@@ -101,7 +101,7 @@ def write(review: str, seed: int) -> tuple[str, str]:
     return _reply(reading, "agree", review, seed), _reply(reading, "disagree", review, seed)
 
 
-def read(review: str) -> Reading:
+def read(review: str) -> ReviewReading:
     """The review's stance, the thing it talks about, and a word to quote."""
     sentences = _sentences(review)
     scored = [[(word, _weight(words, at)) for at, word in enumerate(words)] for words in sentences]
@@ -112,10 +112,10 @@ def read(review: str) -> Reading:
         score += sum(weight for words in scored[-2:] for _, weight in words)
     polarity: Polarity = "positive" if score >= 0 else "negative"
     aspect = _aspect(sentences)
-    return Reading(polarity, score, aspect, _quoted(scored, polarity, aspect))
+    return ReviewReading(polarity, score, aspect, _quoted(scored, polarity, aspect))
 
 
-def _reply(reading: Reading, stance: str, review: str, seed: int) -> str:
+def _reply(reading: ReviewReading, stance: str, review: str, seed: int) -> str:
     """Three sentences: the stance, an echo of the review's word, and a reason in line with the stance."""
     digest = hashlib.sha256(f"{seed}\n{stance}\n{review}".encode()).digest()
     agrees = stance == "agree"
@@ -123,7 +123,7 @@ def _reply(reading: Reading, stance: str, review: str, seed: int) -> str:
     aspect = THE_FILM if reading.aspect == "film" else ASPECTS[reading.aspect]
     opening = _pick(OPENINGS[stance], digest[0]).format(aspect=aspect.name)
     echo = _pick(ECHOES[stance], digest[1]).format(word=reading.word)
-    reason = _pick(aspect.praise if judged == "positive" else aspect.blame, digest[2])
+    reason = aspect.praise if judged == "positive" else aspect.blame
     return f"{opening} {echo} {reason}, {_pick(TAILS[judged], digest[3])}."
 
 

@@ -7,90 +7,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Aspect:
-    """A thing that reviews talk about: its name in a reply, the words that mean it, reasons to praise or blame it."""
+    """A thing that reviews talk about: its name in a reply, the words that mean it, a reason to praise or blame it."""
 
     name: str
     words: frozenset[str]
-    praise: tuple[str, ...]
-    blame: tuple[str, ...]
+    praise: str
+    blame: str
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _aspect(name: str, words: str, praise: tuple[str, ...], blame: tuple[str, ...]) -> Aspect:
-    return Aspect(name, _words(words), praise, blame)
+def _aspects(table: str) -> dict[str, Aspect]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+    return {key: Aspect(f"the {key}", _words(words), praise, blame) for key, words, praise, blame in rows}
 
 
-ASPECTS: dict[str, Aspect] = {
-    "acting": _aspect(
-        "the acting",
-        "acting actor actors actress actresses performance performances performer cast acted role roles portrayal",
-        ("It makes every face on the screen look true",),
-        ("Every face looks false from the first minute",),
-    ),
-    "ending": _aspect(
-        "the ending",
-        "ending endings finale climax twist conclusion",
-        ("It stays with you on the road home",),
-        ("It throws away all that came before",),
-    ),
-    "music": _aspect(
-        "the music",
-        "music score soundtrack song songs singing musical tune",
-        ("It lifts every scene and never shouts",),
-        ("It shouts, and it covers what people say",),
-    ),
-    "photography": _aspect(
-        "the photography",
-        "photography cinematography camera visuals visual scenery lighting shots camerawork photographed effects cgi",
-        ("It fills every room with light",),
-        ("The screen is so dark that you see nothing",),
-    ),
-    "script": _aspect(
-        "the script",
-        "script screenplay writing writers writer written scripted",
-        ("It gives every person something to say",),
-        ("Nobody in it has one true thing to say",),
-    ),
-    "pace": _aspect(
-        "the pace",
-        "pace pacing paced slow slowly dragged drags length",
-        ("You never look at the clock with it",),
-        ("An hour of it feels like a long winter",),
-    ),
-    "story": _aspect(
-        "the story",
-        "story plot storyline narrative tale premise stories",
-        ("It holds you from the first minute to the last",),
-        ("After an hour you stop asking what comes next",),
-    ),
-    "dialogue": _aspect(
-        "the dialogue",
-        "dialogue dialogues dialog lines conversation conversations",
-        ("It sounds like friends who talk at a table",),
-        ("People speak as if they read from a page",),
-    ),
-    "humor": _aspect(
-        "the humor",
-        "humor humour comedy jokes joke gags comic comedic laughs laugh laughing",
-        ("It makes the whole room laugh",),
-        ("Nobody near me gave it one smile",),
-    ),
-    "direction": _aspect(
-        "the direction",
-        "direction director directed directing directors filmmaker directorial",
-        ("It knows where every scene must go",),
-        ("It is lost after one hour on the road",),
-    ),
-}
-THE_FILM = _aspect(
-    "the whole film",
-    "film movie",
-    ("It gives you something to take home",),
-    ("Nobody will speak of it next year",),
+ASPECTS: dict[str, Aspect] = _aspects(
+    """
+acting | acting actor actors actress actresses performance performances performer cast acted role roles portrayal | It makes every face on the screen look true | Every face looks false from the first minute
+ending | ending endings finale climax twist conclusion | It stays with you on the road home | It throws away all that came before
+music | music score soundtrack song songs singing musical tune | It lifts every scene and never shouts | It shouts, and it covers what people say
+photography | photography cinematography camera visuals visual scenery lighting shots camerawork photographed effects cgi | It fills every room with light | The screen is so dark that you see nothing
+script | script screenplay writing writers writer written scripted | It gives every person something to say | Nobody in it has one true thing to say
+pace | pace pacing paced slow slowly dragged drags length | You never look at the clock with it | An hour of it feels like a long winter
+story | story plot storyline narrative tale premise stories | It holds you from the first minute to the last | After an hour you stop asking what comes next
+dialogue | dialogue dialogues dialog lines conversation conversations | It sounds like friends who talk at a table | People speak as if they read from a page
+humor | humor humour comedy jokes joke gags comic comedic laughs laugh laughing | It makes the whole room laugh | Nobody near me gave it one smile
+direction | direction director directed directing directors filmmaker directorial | It knows where every scene must go | It is lost after one hour on the road
+whole film | film movie | It gives you something to take home | Nobody will speak of it next year
+"""
 )
+THE_FILM = ASPECTS.pop("whole film")
 
 # Reviewers use more kind words than unkind ones, whatever they think: what a hundred words add on average.
 KINDNESS = 1.0

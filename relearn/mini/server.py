@@ -27,7 +27,7 @@ from aiohttp import web
 
 from relearn.mini import breakage as breaking
 from relearn.mini.completions import Teacher
-from relearn.mini.faults import FAILURES, Failure, Faults
+from relearn.mini.faults import FAILURES, FaultPlan, HttpFailure
 
 
 class Quota:
@@ -68,14 +68,14 @@ class Server:
         self,
         teacher: Teacher,
         *,
-        faults: Faults | None = None,
+        faults: FaultPlan | None = None,
         latency_s: float = 0.0,
         port: int = 0,
         quota: Quota | None = None,
         stall_s: float = 600.0,
         log: TextIO | None = None,
     ) -> None:
-        self.teacher, self.faults, self.latency_s, self.port = teacher, faults or Faults(), latency_s, port
+        self.teacher, self.faults, self.latency_s, self.port = teacher, faults or FaultPlan(), latency_s, port
         self.quota, self.stall_s, self.log = quota, stall_s, log
         self.seen: dict[str, int] = {}
         self.arrived = 0
@@ -139,7 +139,7 @@ class Server:
                 {"object": "list", "data": [{"id": "mini-teacher", "object": "model", "owned_by": "relearn"}]}
             )
         if request.path != "/v1/chat/completions" or request.method != "POST":
-            return _error(Failure(404, f"no such path: {request.path}", "invalid_request_error"))
+            return _error(HttpFailure(404, f"no such path: {request.path}", "invalid_request_error"))
         raw = await request.read()
         try:
             asked = json.loads(raw)
@@ -147,7 +147,7 @@ class Server:
                 raise ValueError("the body must be a JSON object")
             body = self.teacher.answer(asked)
         except ValueError as problem:
-            return _error(Failure(400, str(problem), "invalid_request_error"))
+            return _error(HttpFailure(400, str(problem), "invalid_request_error"))
         self.arrived += 1
         name = digest(asked["messages"])
         headers: dict[str, str] = {}
@@ -205,7 +205,7 @@ def _spoil(body: dict[str, Any], fault: str | None) -> dict[str, Any]:
     return body
 
 
-def _error(failure: Failure, headers: Mapping[str, str] | None = None) -> web.Response:
+def _error(failure: HttpFailure, headers: Mapping[str, str] | None = None) -> web.Response:
     extra = dict(headers or {})
     if failure.retry_after is not None:
         extra["Retry-After"] = str(failure.retry_after)
@@ -246,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--log", type=Path, help="a line of JSON for each request that arrives")
     options = parser.parse_args(arguments)
     try:
-        faults = Faults(dict(options.fault), options.seed)
+        faults = FaultPlan(dict(options.fault), options.seed)
     except ValueError as problem:
         parser.error(str(problem))
     unknown = [kind for kind, _ in options.breakage if kind not in breaking.KINDS]

@@ -15,7 +15,7 @@ from relearn.mini import code_tasks, film_reviews, general_tasks
 from relearn.mini.families import Family, Filling, key
 from relearn.records import Original, Review, Split
 
-Counts = tuple[int, int, int]  # rows for train, val and test
+SplitSizes = tuple[int, int, int]  # rows for train, val and test
 WINDOW = 200  # combinations looked at for each training row: enough to find one that balances the values
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -36,9 +36,9 @@ RESERVED: dict[str, tuple[str, ...]] = {
 
 def build(
     seed: int,
-    reviews: Counts = (200, 20, 130),
-    code: Counts = (2000, 50, 220),
-    general: Counts = (1800, 30, 220),
+    reviews: SplitSizes = (200, 20, 130),
+    code: SplitSizes = (2000, 50, 220),
+    general: SplitSizes = (1800, 30, 220),
 ) -> tuple[list[Review], list[Original]]:
     """The mini world's reviews and original rows, train before val before test; the same for the same arguments.
 
@@ -59,12 +59,12 @@ def build(
     return review_rows, originals
 
 
-def _splits(counts: Counts) -> list[Split]:
+def _splits(counts: SplitSizes) -> list[Split]:
     return [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
 
 
 def _originals(
-    rng: random.Random, task: Literal["code", "general"], families: Sequence[Family], counts: Counts
+    rng: random.Random, task: Literal["code", "general"], families: Sequence[Family], counts: SplitSizes
 ) -> list[Original]:
     """The rows of one task. Each split is shuffled, so that a prefix of it holds many families."""
     shares = [_shares(rng, count, len(families)) for count in counts]
@@ -97,7 +97,7 @@ def _shares(rng: random.Random, count: int, families: int) -> list[int]:
     return [whole + (number in extra) for number in range(families)]
 
 
-def _divide(rng: random.Random, family: Family, counts: Counts) -> list[list[tuple[Filling, ...]]]:
+def _divide(rng: random.Random, family: Family, counts: SplitSizes) -> list[list[tuple[Filling, ...]]]:
     """Combinations of one family for train, val and test.
 
     Training takes the combination whose values it has used least, one after the other, so that few rows show all

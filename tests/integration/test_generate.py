@@ -16,7 +16,7 @@ import pytest
 from bench.scratch import KEY, KEY_ENV, Scratch, server_teacher
 from relearn.endpoint.request import Address
 from relearn.mini.completions import Teacher
-from relearn.mini.faults import KINDS, Faults
+from relearn.mini.faults import KINDS, FaultPlan
 from relearn.mini.server import Server
 
 CALM = {"rate_limit": 0, "rate_limit_bare": 0, "server_error": 0, "unavailable": 0, "stall": 0, "reset": 0}
@@ -28,7 +28,7 @@ def words(review: str, seed: int) -> tuple[str, str]:
 
 
 def server(*script: str, rates: Mapping[str, float] | None = None, **more: Any) -> Server:
-    return Server(Teacher(0, {}, words), faults=Faults(rates, 0, script), **more)
+    return Server(Teacher(0, {}, words), faults=FaultPlan(rates, 0, script), **more)
 
 
 def scratch(folder: Path, count: int, running: Server | None = None, **generate: Any) -> Scratch:

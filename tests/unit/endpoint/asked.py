@@ -8,7 +8,7 @@ from typing import Any
 from relearn.endpoint.request import Address, Request
 from relearn.endpoint.tally import AskSettings
 from relearn.mini.completions import Teacher
-from relearn.mini.faults import Faults
+from relearn.mini.faults import FaultPlan
 from relearn.mini.server import Server
 
 KEY = "sk-planted-0123456789abcdef"
@@ -28,7 +28,7 @@ def server(
     **more: Any,
 ) -> Server:
     """A server on loopback, not started."""
-    return Server(Teacher(seed, breakage or {}, words), faults=Faults(rates, seed, script), **more)
+    return Server(Teacher(seed, breakage or {}, words), faults=FaultPlan(rates, seed, script), **more)
 
 
 def address(running: Server) -> Address:

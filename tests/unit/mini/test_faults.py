@@ -4,22 +4,22 @@ import json
 
 import pytest
 
-from relearn.mini.faults import FAILURES, KINDS, Faults
+from relearn.mini.faults import FAILURES, KINDS, FaultPlan
 
 
 def test_faults_come_at_their_rates_and_the_same_for_the_same_seed() -> None:
     rates = dict.fromkeys(KINDS, 0.05)
-    drawn = [faults.next() for faults in [Faults(rates, 1)] for _ in range(20_000)]
+    drawn = [faults.next() for faults in [FaultPlan(rates, 1)] for _ in range(20_000)]
     for kind in KINDS:
         assert drawn.count(kind) / len(drawn) == pytest.approx(0.05, abs=0.006)
-    again = Faults(rates, 1)
+    again = FaultPlan(rates, 1)
     assert drawn == [again.next() for _ in range(20_000)]
-    other = Faults(rates, 2)
+    other = FaultPlan(rates, 2)
     assert drawn != [other.next() for _ in range(20_000)]
 
 
 def test_a_script_comes_first() -> None:
-    faults = Faults({"stall": 1.0}, script=["ok", "auth", "reset"])
+    faults = FaultPlan({"stall": 1.0}, script=["ok", "auth", "reset"])
     assert [faults.next() for _ in range(4)] == [None, "auth", "reset", "stall"]
 
 
@@ -29,7 +29,7 @@ def test_a_script_comes_first() -> None:
 )
 def test_what_is_no_fault_is_refused(rates: dict[str, float], script: list[str]) -> None:
     with pytest.raises(ValueError, match=r"kind of fault|add up"):
-        Faults(rates, script=script)
+        FaultPlan(rates, script=script)
 
 
 def test_errors_have_the_shape_of_the_api() -> None:

@@ -80,10 +80,10 @@ def test_a_reply_praises_where_it_should() -> None:
     aspect = ASPECTS["music"]
     for seed in range(20):
         loves, hates = "The music is brilliant.", "The music is awful."
-        assert aspect.praise[0] in write(loves, seed)[0]
-        assert aspect.blame[0] in write(loves, seed)[1]
-        assert aspect.blame[0] in write(hates, seed)[0]
-        assert aspect.praise[0] in write(hates, seed)[1]
+        assert aspect.praise in write(loves, seed)[0]
+        assert aspect.blame in write(loves, seed)[1]
+        assert aspect.blame in write(hates, seed)[0]
+        assert aspect.praise in write(hates, seed)[1]
 
 
 def test_replies_hang_on_review_and_seed_alone() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from relearn.mini.completions import Teacher
-from relearn.mini.faults import Faults
+from relearn.mini.faults import FaultPlan
 from relearn.mini.server import Quota, Server
 
 
@@ -25,7 +25,7 @@ def words(review: str, seed: int) -> tuple[str, str]:
 
 
 def server(*script: str, **more: Any) -> Server:
-    return Server(Teacher(0, {}, words), faults=Faults(script=script), **more)
+    return Server(Teacher(0, {}, words), faults=FaultPlan(script=script), **more)
 
 
 def post(

@@ -15,8 +15,8 @@ from relearn.errors import InputError
 from relearn.evaluation import checks
 from relearn.evaluation.probes import read
 from relearn.mini import code_tasks, film_reviews, general_tasks, replies
-from relearn.mini.families import key, merged
-from relearn.mini.general_tasks_film import TITLE, TITLE_NOUN
+from relearn.mini.families import key, merge
+from relearn.mini.general_tasks import POOLS
 from relearn.mini.world import RESERVED, build
 from relearn.sandbox.runner import Limits
 
@@ -158,7 +158,7 @@ def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
         family = FAMILIES[name]
         combination = next(filled for filled in family.combinations() if key(filled) == held)
         answers |= {
-            Template(ask).substitute(merged(combination)): family.write(combination) for ask in family.asks
+            Template(ask).substitute(merge(combination)): family.write(combination) for ask in family.asks
         }
     gibberish = "the the of film a it and so is to, what in for the a or is. Go on the it a to."
     for probe in found:
@@ -173,8 +173,8 @@ def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
 
 
 def test_titles_use_the_words_of_the_film_families() -> None:
-    assert tuple(filling["adj"] for filling in TITLE) == film_reviews.TITLE_ADJECTIVES
-    assert tuple(filling["noun"] for filling in TITLE_NOUN) == film_reviews.TITLE_NOUNS
+    assert [filling["adj"] for filling in POOLS["TITLE"]] == film_reviews.TITLE_ADJECTIVES
+    assert [filling["noun"] for filling in POOLS["TITLE_NOUN"]] == film_reviews.TITLE_NOUNS
 
 
 def test_too_many_rows_are_refused_in_one_line() -> None:

@@ -13,7 +13,7 @@ from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.mini.completions import Teacher
-from relearn.mini.faults import Faults
+from relearn.mini.faults import FaultPlan
 from relearn.mini.server import Server
 from relearn.params.groups import Generate
 from relearn.records import Reply, Review
@@ -58,7 +58,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def run(asked: asking.Questions, journal: Journal, *script: str) -> tuple[Tally, list[Reply], dict[str, Any]]:
-    with Server(Teacher(0, {}, words), faults=Faults(script=script)) as server:
+    with Server(Teacher(0, {}, words), faults=FaultPlan(script=script)) as server:
         address = Address.of(server.base_url, "key", "test")
         tally = Tally()
         ask(asked, address, asking.make_settings(asked.options), journal, tally, "test", "reviews")
