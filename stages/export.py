@@ -41,7 +41,7 @@ def _dataset(params: Params) -> int:
 
     rows = list(read_jsonl(paths.INSTRUCTIONS, Instruction))
     folder = _fresh("dataset")
-    found = cards.splits(rows)
+    found = cards.split_rows(rows)
     (folder / "data").mkdir()
     for split, chosen in found.items():
         Dataset.from_list(chosen).to_parquet(str(folder / "data" / f"{split}.parquet"))
@@ -88,7 +88,6 @@ def _adapter(params: Params, name: str) -> None:
     if not hub:
         own = paths.MODELS / "base" if described["kind"] == "scratch" else paths.ROOT / described["path"]
         shutil.copytree(own, _fresh("base"), dirs_exist_ok=True)
-    intervals = document(paths.METRICS / "intervals.json")
     facts = cards.ModelFacts(
         model=name,
         base=base,
@@ -97,8 +96,9 @@ def _adapter(params: Params, name: str) -> None:
         provenance=document(folder / "provenance.json"),
         lora=params.finetune.lora.model_dump(),
         table=(paths.REPORT / "table_3a.md").read_text(encoding="utf-8"),
-        intervals=intervals,
-        analysis=analyse(intervals, document(paths.METRICS / "probe_3b.json")),
+        analysis=analyse(
+            document(paths.METRICS / "intervals.json"), document(paths.METRICS / "probe_3b.json")
+        ),
     )
     with atomic_write(folder / "README.md") as file:
         file.write(cards.model_card(facts))

@@ -52,8 +52,6 @@ def _material(params: Params) -> Material:
         losses={model: _losses(model) for model in MODELS[1:]},
         repair=_json("repair.json"),
         generate=_json("generate.json"),
-        prepare=_json("prepare.json"),
-        signatures=_json("signatures.json"),
         mended=mended,
         refused=_refused(),
         as_sent=as_sent,

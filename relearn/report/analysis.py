@@ -13,22 +13,27 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relearn.escaping import fenced, inline, quoted
+from relearn.records import TASKS, Task
 from relearn.report import words
-from relearn.report.cells import Cell, Citation, Citations, document
-from relearn.report.verdicts import INTERVALS, TaskChanges, changes
+from relearn.report.cells import Cell, Citation, Citations, root_cell
+from relearn.report.verdicts import INTERVALS, TaskChanges, find_changes
 
 PROBES = "metrics/probe_3b.json"
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """`finding` is one sentence; `markdown` the whole text; the citations are each text's numbers in order."""
+    """`finding` is one sentence; `markdown` the whole text; the citations are each text's numbers in order.
+
+    `changes` is what the texts are written from.
+    """
 
     finding: str
     finding_citations: list[Citation]
     advice: list[str]
     markdown: str
     citations: list[Citation]
+    changes: Mapping[Task, TaskChanges]
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,13 @@ class ProbeCase:
 
 def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis:
     """The analysis of one run, from what eval_3a and probe_3b wrote."""
-    found = changes(intervals)
-    root = document(PROBES, probes)
+    found = find_changes(intervals)
+    root = root_cell(PROBES, probes)
     facts: dict[str, Any] = {
         "tasks": found,
-        "code": found.get("code"),
-        "reviews": found.get("reviews"),
-        "general": found.get("general"),
+        **{task: found.get(task) for task in TASKS},
         "words": words,
-        "intervals": document(INTERVALS, intervals),
+        "intervals": root_cell(INTERVALS, intervals),
         "probes": root,
         "best": _extreme(root, "best"),
         "worst": _extreme(root, "worst"),
@@ -58,7 +61,7 @@ def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis
     advice, _ = _render("advice.md.j2", facts)
     markdown, citations = _render("analysis.md.j2", facts)
     points = [line.removeprefix("- ") for line in advice.splitlines() if line.strip()]
-    return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations)
+    return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations, found)
 
 
 def markdown_templates() -> Environment:
@@ -76,8 +79,7 @@ def markdown_templates() -> Environment:
 def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
     citations = Citations()
     environment = markdown_templates()
-    environment.filters |= citations.filters()
-    environment.filters |= {"inline": inline, "quoted": quoted, "fenced": fenced}
+    environment.filters |= citations.filters() | {"inline": inline, "quoted": quoted, "fenced": fenced}
     text = environment.get_template(name).render(**facts)
     return text, citations.made
 
@@ -88,21 +90,14 @@ def _extreme(root: Cell, which: Literal["best", "worst"]) -> ProbeCase | None:
     The best also passes under 2b and the worst fails; None where there is no such probe.
     """
     models = list(root.raw["passed"])
-    first, second = models[0], models[1]
-    chosen: Cell | None = None
-    for probe in root["probes"]:
-        answers = probe.raw["models"]
-        if not answers[first]["passed"] or answers[second]["passed"] != (which == "best"):
-            continue
-        likeness = answers[second]["similarity_to_base"]
-        if chosen is not None:
-            held = chosen.raw["models"][second]["similarity_to_base"]
-            if (likeness <= held) if which == "best" else (likeness >= held):
-                continue
-        chosen = probe
-    return None if chosen is None else ProbeCase(chosen, models)
-
-
-def headlines(found: Mapping[Any, TaskChanges]) -> dict[str, str]:
-    """Each task's headline metric."""
-    return {str(task): of.headline for task, of in found.items()}
+    first, second = models[:2]
+    fitting = [
+        probe
+        for probe in root["probes"]
+        if probe.raw["models"][first]["passed"] and probe.raw["models"][second]["passed"] == (which == "best")
+    ]
+    if not fitting:
+        return None
+    choose = max if which == "best" else min
+    chosen = choose(fitting, key=lambda probe: float(probe.raw["models"][second]["similarity_to_base"]))
+    return ProbeCase(chosen, models)

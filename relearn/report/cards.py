@@ -9,7 +9,6 @@ from typing import Any
 from relearn.escaping import fenced
 from relearn.report import words
 from relearn.report.analysis import Analysis, markdown_templates
-from relearn.report.verdicts import changes
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class ModelFacts:
     provenance: Mapping[str, Any]
     lora: Mapping[str, Any]
     table: str
-    intervals: Mapping[str, Any]
     analysis: Analysis
 
 
@@ -55,7 +53,7 @@ def dataset_card(facts: DatasetFacts) -> str:
 def model_card(facts: ModelFacts) -> str:
     """README.md of an adapter, with the hub's front matter and the measured forgetting."""
     return _render(
-        "model_card.md.j2", facts=facts, changes=changes(facts.intervals), words=words, score="{:.3f}".format
+        "model_card.md.j2", facts=facts, changes=facts.analysis.changes, words=words, score="{:.3f}".format
     )
 
 
@@ -63,7 +61,7 @@ def _render(name: str, **values: Any) -> str:
     return markdown_templates().get_template(name).render(**values)
 
 
-def splits(rows: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
+def split_rows(rows: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
     """Rows by split, as the hub names splits (val is validation), in the order train, validation, test."""
     names = {"train": "train", "val": "validation", "test": "test"}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names.values()}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-FORMS = ("count", "score", "change", "signed", "share")
+FORMS: dict[str, Callable[[Any], str]] = {
+    "count": "{:,d}".format,
+    "score": "{:.3f}".format,
+    "change": lambda value: f"{abs(value):.3f}",  # its direction stands in the words around it
+    "signed": lambda value: f"{value:+.3f}".replace("-", "−"),
+    "share": lambda value: f"{100 * value:.0f}%".replace("-", "−"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Cell:
         return isinstance(self.raw, dict) and self.raw.get(key) is not None
 
 
-def document(file: str, value: Any) -> Cell:
+def root_cell(file: str, value: Any) -> Cell:
     """The root of a JSON document."""
     return Cell(f"{file}#", value)
 
@@ -45,21 +51,11 @@ class Citation:
     form: str
 
 
-def written(form: str, value: Any) -> str:
+def format_number(form: str, value: Any) -> str:
     """A value in one of the forms a text uses; TypeError for a value that is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no number")
-    if form == "count":
-        return f"{value:,d}"
-    if form == "score":
-        return f"{value:.3f}"
-    if form == "change":  # its direction stands in the words around it
-        return f"{abs(value):.3f}"
-    if form == "signed":
-        return f"{value:+.3f}".replace("-", "−")
-    if form == "share":
-        return f"{100 * value:.0f}%".replace("-", "−")
-    raise ValueError(f"unknown form {form}")
+    return FORMS[form](value)
 
 
 @dataclass
@@ -70,7 +66,7 @@ class Citations:
 
     def write(self, cell: Cell, form: str) -> str:
         """The cell's value in the form, noted down."""
-        text = written(form, cell.raw)
+        text = format_number(form, cell.raw)
         self.made.append(Citation(text, cell.place, form))
         return text
 

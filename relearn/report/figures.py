@@ -20,20 +20,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 # Stand-in colour → CSS variable. matplotlib writes colours as #rrggbb, so each must be unlike any other.
-COLOURS = {
-    "ink": "#010203",
-    "muted": "#020304",
-    "line": "#030405",
-    "base": "#040506",
-    "2b": "#050607",
-    "2c": "#060708",
-    "code": "#070809",
-    "reviews": "#08090a",
-    "general": "#090a0b",
-    "good": "#0a0b0c",
-    "bad": "#0b0c0d",
-    "mended": "#0c0d0e",
-}
+NAMES = ["ink", "muted", "line", "base", "2b", "2c", "code", "reviews", "general", "good", "bad", "mended"]
+COLOURS = {name: f"#{number:02x}{number + 1:02x}{number + 2:02x}" for number, name in enumerate(NAMES, 1)}
 MARKERS = {"base": "o", "2b": "s", "2c": "D"}
 DASHES: dict[str, Any] = {"code": "-", "reviews": (0, (5, 2)), "general": (0, (1.5, 1.5))}
 SETTINGS: dict[Any, Any] = {
@@ -68,25 +56,17 @@ class Spot:
     new_interval: tuple[float, float] | None
 
 
-def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: str = "learn-forget") -> str:
+def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> str:
     """New skill against old skill: one point a model, its 95% intervals as a cross, arrows from each to the next."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, 4.4)
         for before, after in pairwise(spots):
-            axes.annotate(
-                "",
-                xy=(after.old, after.new),
-                xytext=(before.old, before.new),
-                arrowprops={
-                    "arrowstyle": "-|>",
-                    "color": COLOURS["muted"],
-                    "linewidth": 1.4,
-                    "mutation_scale": 16,
-                    "shrinkA": 9,
-                    "shrinkB": 9,
-                    "connectionstyle": "arc3,rad=0.12",
-                },
-            )
+            arrow = {
+                "arrowstyle": "-|>", "color": COLOURS["muted"], "linewidth": 1.4, "mutation_scale": 16,
+                "shrinkA": 9, "shrinkB": 9, "connectionstyle": "arc3,rad=0.12",
+            }  # fmt: skip
+            axes.annotate("", xy=(after.old, after.new), xytext=(before.old, before.new), arrowprops=arrow)
+        middle = sum(spot.old for spot in spots) / len(spots)
         for spot in spots:
             colour = COLOURS[spot.model]
             if spot.old_interval:
@@ -96,24 +76,17 @@ def learn_forget(spots: Sequence[Spot], old_label: str, new_label: str, name: st
             axes.plot(
                 [spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls=""
             )
-            left = spot.old < sum(s.old for s in spots) / len(spots)  # labels stand outside, arrows inside
+            left = spot.old < middle  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
-            axes.annotate(
-                spot.model,
-                (spot.old, spot.new),
-                xytext=(-12 if left else 12, -10 if lower else 10),
-                textcoords="offset points",
-                va="center",
-                ha="right" if left else "left",
-                weight="bold",
-                color=colour,
-            )
+            offset = (-12 if left else 12, -10 if lower else 10)
+            side = "right" if left else "left"
+            _label(axes, spot.model, (spot.old, spot.new), offset, spot.model, va="center", ha=side)
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.2, 0.12)
         if all(spot.new >= 0 for spot in spots):
             axes.set_ylim(bottom=0)
-        return _svg(figure, name)
+        return _svg(figure, "learn-forget")
 
 
 def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
@@ -123,7 +96,7 @@ def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
     return one is not other and abs(one.old - other.old) < wide / 5 and abs(one.new - other.new) < high / 8
 
 
-def losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str]) -> str:
+def draw_losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str]) -> str:
     """Held-out loss of each task against the update, the rounds one after the other."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, 4.0)
@@ -142,29 +115,12 @@ def losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Se
                 ends[task] = (xs[-1], ys[-1])
             if position:
                 axes.axvline(start, color=COLOURS["muted"], linewidth=1)
-            axes.annotate(
-                f"round {model}",
-                (start + last / 2, 1),
-                xycoords=axes.get_xaxis_transform(),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="center",
-                color=COLOURS[model],
-                weight="bold",
-            )
+            at, above = (start + last / 2, 1), axes.get_xaxis_transform()
+            _label(axes, f"round {model}", at, (0, 4), model, xycoords=above, ha="center")
             start += last
-        for (task, (x, _)), height in zip(
-            ends.items(), _apart(axes, [y for _, y in ends.values()]), strict=True
-        ):
-            axes.annotate(
-                task,
-                (x, height),
-                xytext=(6, 0),
-                textcoords="offset points",
-                va="center",
-                color=COLOURS[task],
-                weight="bold",
-            )
+        heights = _apart(axes, [y for _, y in ends.values()])
+        for (task, (x, _)), height in zip(ends.items(), heights, strict=True):
+            _label(axes, task, (x, height), (6, 0), task, va="center")
         axes.set_ylim(bottom=0)
         axes.set_xlim(0, start * 1.16 if start else 1)
         axes.set_xlabel("update")
@@ -193,7 +149,9 @@ class Mark:
     label: str
 
 
-def scatter(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label: str, y_label: str) -> str:
+def draw_frontier(
+    marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label: str, y_label: str
+) -> str:
     """Every mark, and a staircase through the frontier's points from left to right."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.8, 4.8)
@@ -203,22 +161,12 @@ def scatter(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label:
         for model in dict.fromkeys(mark.model for mark in marks):
             own = [mark for mark in marks if mark.model == model]
             axes.plot(
-                [mark.x for mark in own],
-                [mark.y for mark in own],
-                marker=MARKERS[model],
-                ls="",
-                markersize=8,
-                color=COLOURS[model],
-            )
+                [mark.x for mark in own], [mark.y for mark in own],
+                marker=MARKERS[model], ls="", markersize=8, color=COLOURS[model],
+            )  # fmt: skip
         for mark in marks:
-            axes.annotate(
-                f"{mark.model} {mark.label}",
-                (mark.x, mark.y),
-                xytext=(8, 6),
-                textcoords="offset points",
-                fontsize=10,
-                color=COLOURS[mark.model],
-            )
+            text = f"{mark.model} {mark.label}"
+            _label(axes, text, (mark.x, mark.y), (8, 6), mark.model, weight="normal", fontsize=10)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.16, y=0.1)
@@ -234,7 +182,7 @@ class Stream:
     colour: str
 
 
-def flow(source: str, streams: Sequence[Stream]) -> str:
+def draw_flow(source: str, streams: Sequence[Stream]) -> str:
     """From the raw texts on the left to what became of them on the right, widths as counts."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, max(2.6, 0.62 * len(streams) + 0.8))
@@ -247,13 +195,8 @@ def flow(source: str, streams: Sequence[Stream]) -> str:
         for stream in streams:
             width = stream.count / total
             axes.add_patch(_ribbon(0.035, left, 0.5, right, width, stream.colour, alpha=0.55))
-            axes.text(
-                0.52,
-                right - width / 2,
-                f"{stream.count:,d}  {stream.label}",
-                va="center",
-                color=COLOURS["ink"],
-            )
+            text = f"{stream.count:,d}  {stream.label}"
+            axes.text(0.52, right - width / 2, text, va="center", color=COLOURS["ink"])
             left -= width
             right -= width + gap
         axes.text(0.02, height + 0.06, source, va="bottom", weight="bold")
@@ -273,6 +216,21 @@ def _ribbon(
     ]  # fmt: skip
     codes = [Outline.MOVETO, *[Outline.CURVE4] * 3, Outline.LINETO, *[Outline.CURVE4] * 3, Outline.CLOSEPOLY]
     return PathPatch(Outline(points, codes), facecolor=COLOURS[colour], alpha=alpha, linewidth=0)
+
+
+def _label(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float],
+    colour: str,
+    weight: str = "bold",
+    **more: Any,
+) -> None:
+    """A text `offset` points from a place."""
+    axes.annotate(
+        text, at, xytext=offset, textcoords="offset points", color=COLOURS[colour], weight=weight, **more
+    )
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -111,8 +111,8 @@ def _trials(name: str, data: Mapping[str, Any]) -> Iterator[Trial]:
             model=model,
             profile=str(params.get("profile")),
             lr=float(params["lr"]),
-            rank=int(_at(params, "finetune", "lora", "rank")),
-            replay=float(_at(params, "finetune_2b", "replay")),
+            rank=int(params.get("finetune", {}).get("lora", {}).get("rank", 0)),
+            replay=float(params.get("finetune_2b", {}).get("replay", 0)),
             seed=int(params.get("seed", 0)),
             new=_headline(own[NEW]),
             forgetting=round(1 - kept[OLD], 4),
@@ -125,13 +125,7 @@ def _headline(scores: Mapping[str, float]) -> float:
     return float(next(iter(scores.values())))
 
 
-def _at(tree: Any, *path: str) -> Any:
-    for step in path:
-        tree = tree[step] if isinstance(tree, Mapping) and step in tree else 0
-    return tree
-
-
-def frontier(trials: Sequence[Trial]) -> list[Trial]:
+def find_frontier(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that no other beats, from least forgetting to most."""
     best: list[Trial] = []
     for trial in sorted(trials, key=lambda one: (one.forgetting, -one.new)):
@@ -143,9 +137,9 @@ def frontier(trials: Sequence[Trial]) -> list[Trial]:
 HEADS = ("experiment", "lr", "rank", "replay", "seed", "model", "new skill", "code kept", "general kept", "")
 
 
-def rows(trials: Sequence[Trial]) -> list[list[str]]:
+def table_rows(trials: Sequence[Trial]) -> list[list[str]]:
     """The table's cells, a row a trial; the last marks the frontier."""
-    best = frontier(trials)
+    best = find_frontier(trials)
     return [
         [
             trial.experiment,
@@ -165,7 +159,7 @@ def rows(trials: Sequence[Trial]) -> list[list[str]]:
 
 def markdown(trials: Sequence[Trial]) -> str:
     """The table for docs/experiments.md."""
-    return tabulate(rows(trials), HEADS, tablefmt="github", disable_numparse=True)
+    return tabulate(table_rows(trials), HEADS, tablefmt="github", disable_numparse=True)
 
 
 def as_csv(trials: Sequence[Trial]) -> str:
@@ -174,20 +168,13 @@ def as_csv(trials: Sequence[Trial]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["forgetting", "new_skill", "setting", "model"])
     for trial in trials:
-        writer.writerow(
-            [
-                trial.forgetting,
-                trial.new,
-                f"lr {trial.lr:g} r {trial.rank} replay {trial.replay:g}",
-                trial.model,
-            ]
-        )
+        setting = f"lr {trial.lr:g} r {trial.rank} replay {trial.replay:g}"
+        writer.writerow([trial.forgetting, trial.new, setting, trial.model])
     return out.getvalue()
 
 
 def render(trials: Sequence[Trial]) -> str:
     """report/frontier.html."""
-    made = environment()
     marks = [
         figures.Mark(
             trial.model,
@@ -197,18 +184,17 @@ def render(trials: Sequence[Trial]) -> str:
         )
         for trial in trials
     ]
-    line = [(trial.forgetting, trial.new) for trial in frontier(trials)]
-    return made.get_template("frontier.html.j2").render(
-        figure=Markup(
-            figures.scatter(
-                marks,
-                line,
-                f"forgetting: share of the old skill lost ({words.TASKS[OLD]}) →",
-                f"new skill: {words.TASKS[NEW]} →",
-            )
-        ),
+    figure = figures.draw_frontier(
+        marks,
+        [(trial.forgetting, trial.new) for trial in find_frontier(trials)],
+        f"forgetting: share of the old skill lost ({words.TASKS[OLD]}) →",
+        f"new skill: {words.TASKS[NEW]} →",
+    )
+    page = environment().get_template("frontier.html.j2")
+    return page.render(
+        figure=Markup(figure),
         heads=HEADS,
-        rows=rows(trials),
+        rows=table_rows(trials),
         number=len({trial.setting for trial in trials}),
         profile=trials[0].profile,
         scripts=[],

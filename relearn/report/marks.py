@@ -1,22 +1,23 @@
 """A model's output cut into plain, repeated and copied pieces, safe to show.
 
 A model may write anything. Markup is the template's affair (autoescape); characters that would act even as text are
-shown by their code points (`scoring.plain.shown`).
+shown by their code points (`relearn.escaping.shown`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from relearn.escaping import shown
 from relearn.evaluation.repetition import WORD
 
-__all__ = ["Piece", "pieces", "shown"]
-
 Kind = Literal["plain", "repeat", "copy"]
-ECHO = 8  # words of an n-gram that counts as copied from the prompt; as scoring.repetition.echo_share has it
+ECHO = (
+    8  # words of an n-gram that counts as copied from the prompt; as evaluation.repetition.echo_share has it
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Piece:
     text: str
 
 
-def pieces(prompt: str, text: str, ngram: int) -> list[Piece]:
+def mark_pieces(prompt: str, text: str, ngram: int) -> list[Piece]:
     """The output in order. A word is `copy` inside words copied from the prompt, `repeat` inside an n-gram seen before.
 
-    The same rules as scoring's `echo_share` and `repeated_share`, so that what is marked is what was counted.
+    The same rules as `echo_share` and `repeated_share`, so that what is marked is what was counted.
     """
     spans = [match.span() for match in WORD.finditer(text)]
     tokens = [text[start:end].lower() for start, end in spans]
@@ -69,16 +70,11 @@ def _joined(text: str, spans: Sequence[tuple[int, int]], kinds: Sequence[Kind]) 
     """Neighbouring words of a kind as one piece; the space between two kinds is plain."""
     found: list[Piece] = []
     position = 0
-    index = 0
-    while index < len(spans):
-        kind, start = kinds[index], spans[index][0]
-        end = spans[index][1]
-        while index + 1 < len(spans) and kinds[index + 1] == kind:
-            index += 1
-            end = spans[index][1]
-        index += 1
+    for kind, words in groupby(zip(spans, kinds, strict=True), key=lambda word: word[1]):
         if kind == "plain":
             continue
+        places = [span for span, _ in words]
+        start, end = places[0][0], places[-1][1]
         if start > position:
             found.append(Piece("plain", shown(text[position:start])))
         found.append(Piece(kind, shown(text[start:end])))

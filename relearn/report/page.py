@@ -10,16 +10,17 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from relearn.records import MODELS, Instruction, Quarantined, Reply
-from relearn.report import figures, marks, words
+from relearn.escaping import shown
+from relearn.records import MODELS, Instruction, Quarantined, Reply, Task
+from relearn.report import figures, marks, verdicts, words
 from relearn.report.analysis import Analysis
-from relearn.report.figures import Spot, Stream
-from relearn.report.verdicts import changes
+from relearn.report.figures import Stream
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,6 @@ class Material:
     losses: Mapping[str, Sequence[Mapping[str, float | None]]]
     repair: Mapping[str, Any]
     generate: Mapping[str, Any]
-    prepare: Mapping[str, Any]
-    signatures: Mapping[str, Any]
     mended: Sequence[tuple[str, Reply, Instruction]]
     refused: Sequence[Quarantined]
     as_sent: int
@@ -55,30 +54,34 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"words": words, "inline": _inline(made), "policy": policy}
-    made.filters |= {"shown": marks.shown, "score": _score, "code": _code}
+    made.globals |= {"words": words, "inline": lambda name: Markup(read_template(name)), "policy": policy}
+    made.filters |= {"shown": shown, "score": _score, "code": _code}
     return made
+
+
+def read_template(name: str) -> str:
+    """A file of the templates folder as it is: the project's own style sheet or script."""
+    return files("relearn.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def render(material: Material, analysis: Analysis) -> str:
     """The page's HTML."""
-    made = environment()
-    found = changes(material.intervals)
-    spots, labels = _spots(material, found)
     tasks = list(material.intervals["tasks"])
-    return made.get_template("index.html.j2").render(
-        material=material,
-        analysis=analysis,
-        models=[model for model in MODELS if any(row["model"] == model for row in material.rows)],
-        tasks=tasks,
-        changes=found,
-        table=_table(material.rows),
-        heat={task: of.headline for task, of in found.items()},
-        learn_forget=Markup(figures.learn_forget(spots, *labels)) if spots else None,
-        losses=Markup(figures.losses(material.losses, tasks)),
-        flow=Markup(figures.flow(*_streams(material))),
-        pieces=marks.pieces,
-        scripts=[made.loader.get_source(made, "filter.js")[0]] if made.loader else [],
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            material=material,
+            analysis=analysis,
+            models=[model for model in MODELS if any(row["model"] == model for row in material.rows)],
+            tasks=tasks,
+            table=_table(material.rows),
+            learn_forget=_learn_forget(material.intervals["tasks"], analysis.changes),
+            losses=Markup(figures.draw_losses(material.losses, tasks)),
+            flow=_flow(material),
+            pieces=marks.mark_pieces,
+            scripts=[read_template("filter.js")],
+        )
     )
 
 
@@ -90,46 +93,42 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, M
     return table
 
 
-def _spots(material: Material, found: Mapping[Any, Any]) -> tuple[list[Spot], tuple[str, str]]:
-    """The learn-forget plot's points: the headlines of code (or else general) and reviews."""
-    old = next((task for task in ("code", "general") if task in found), None)
-    if old is None or "reviews" not in found:
-        return [], ("", "")
-    axes = [(task, found[task].headline) for task in (old, "reviews")]
-    scores = [material.intervals["tasks"][task]["scores"][metric] for task, metric in axes]
+def _learn_forget(tasks: Mapping[str, Any], changes: Mapping[Task, verdicts.TaskChanges]) -> Markup | None:
+    """The headlines of code (or else general) against those of reviews; None where one of them is missing."""
+    old: Task | None = next((task for task in ("code", "general") if task in changes), None)
+    if old is None or "reviews" not in changes:
+        return None
+    metrics = {task: changes[task].headline for task in (old, "reviews")}
+    olds, news = (tasks[task]["scores"][metric] for task, metric in metrics.items())
     spots = [
-        Spot(
-            model,
-            scores[0][model]["value"],
-            _ends(scores[0][model]),
-            scores[1][model]["value"],
-            _ends(scores[1][model]),
+        figures.Spot(
+            model, olds[model]["value"], _ends(olds[model]), news[model]["value"], _ends(news[model])
         )
-        for model in scores[0]
+        for model in olds
     ]
-    labels = [
-        f"{kind} skill: {words.TASKS[task]}, {words.metric(metric)}"
-        for kind, (task, metric) in zip(("old", "new"), axes, strict=True)
-    ]
-    return spots, (labels[0], labels[1])
+    old_label, new_label = (
+        f"{words.TASKS[task]}, {words.metric(metric)}" for task, metric in metrics.items()
+    )
+    return Markup(figures.draw_learn_forget(spots, f"old skill: {old_label}", f"new skill: {new_label}"))
 
 
 def _ends(score: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if score["low"] is None or score["high"] is None else (score["low"], score["high"])
 
 
-def _streams(material: Material) -> tuple[str, list[Stream]]:
+def _flow(material: Material) -> Markup:
     counts = material.repair["counts"]
-    mended = counts["fields_kept"] - material.as_sent
     streams = [
         Stream("kept as sent", material.as_sent, "good"),
-        Stream("kept after repair", mended, "mended"),
+        Stream("kept after repair", counts["fields_kept"] - material.as_sent, "mended"),
+        *(
+            Stream(f"quarantined: {reason.replace('_', ' ')}", count, "bad")
+            for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
+        ),
     ]
-    streams += [
-        Stream(f"quarantined: {reason.replace('_', ' ')}", count, "bad")
-        for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
-    ]
-    return f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams
+    return Markup(
+        figures.draw_flow(f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams)
+    )
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -139,15 +138,6 @@ def policy(scripts: Sequence[str]) -> str:
         for script in scripts
     )
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes or chr(39) + 'none' + chr(39)}; base-uri 'none'; form-action 'none'"
-
-
-def _inline(made: Environment) -> Any:
-    def inline(name: str) -> Markup:
-        """A file of the templates folder as it is: the project's own style sheet."""
-        assert made.loader is not None
-        return Markup(made.loader.get_source(made, name)[0])
-
-    return inline
 
 
 def _score(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """The rating page: answers side by side, their models hidden, scores kept in the browser and saved as CSV.
 
 The page holds nothing that tells a model: not its name, not the seed, and of each item only the answers, in the
-order of their keys, which is as good as random (`scoring.blind`).
+order of their keys, which is as good as random (`relearn.evaluation.blind`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from relearn.escaping import shown
 from relearn.evaluation import blind
 from relearn.evaluation.ratings import COLUMNS
 from relearn.records import TASKS, Prediction
-from relearn.report.page import environment
+from relearn.report.page import environment, read_template
 
 PER_TASK = 10  # prompts of each task: an hour's work at most, and ten items already give an interval
 
 
 @dataclass(frozen=True)
-class Item:
+class RatedPrompt:
     """A prompt and its answers, as (key, text) in the order shown."""
 
     id: str
@@ -32,7 +32,7 @@ class Item:
 
 def choose(
     predictions: Mapping[str, Sequence[Prediction]], seed: int, per_task: int = PER_TASK
-) -> list[Item]:
+) -> list[RatedPrompt]:
     """The items of the page: `per_task` prompts of every task, drawn and shuffled under the seed.
 
     Prompts to which all models answered alike tell raters nothing and are passed over while others are left.
@@ -48,7 +48,7 @@ def choose(
         chosen += rows[:per_task]
     generator.shuffle(chosen)
     return [
-        Item(
+        RatedPrompt(
             row.id,
             row.prompt,
             sorted(
@@ -60,9 +60,8 @@ def choose(
     ]
 
 
-def render(items: Sequence[Item]) -> str:
+def render(items: Sequence[RatedPrompt]) -> str:
     """The page's HTML."""
-    made = environment()
     data = json.dumps(
         [
             {
@@ -74,9 +73,9 @@ def render(items: Sequence[Item]) -> str:
         ],
         ensure_ascii=True,
     ).replace("<", "\\u003c")  # no text can close the element that holds it
-    assert made.loader is not None
-    script = made.loader.get_source(made, "rate.js")[0].replace("COLUMNS", json.dumps(list(COLUMNS)))
-    return made.get_template("rate.html.j2").render(
+    script = read_template("rate.js").replace("COLUMNS", json.dumps(list(COLUMNS)))
+    page = environment().get_template("rate.html.j2")
+    return page.render(
         data=data,
         number=len(items),
         answers=max((len(item.answers) for item in items), default=0),

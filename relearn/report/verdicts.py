@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from relearn.evaluation.table import NAMES
 from relearn.records import TASKS, Task
-from relearn.report.cells import Cell, document
+from relearn.report.cells import Cell, root_cell
 
-LEVEL = 0.05  # of the paired tests, after Holm's correction; scoring's own, whose module would bring torch
+LEVEL = 0.05  # of the paired tests, after Holm's correction: that of evaluation.forgetting
 INTERVALS = "metrics/intervals.json"
 Verdict = Literal["better", "worse", "unclear"]
 
@@ -109,9 +109,9 @@ class TaskChanges:
         return last["low"] is not None and first["high"] is not None and last["low"] > first["high"]
 
 
-def changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
+def find_changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
     """The changes of every task that was scored, over the metrics of the 3a table in its order."""
-    root = document(INTERVALS, intervals)
+    root = root_cell(INTERVALS, intervals)
     found: dict[Task, TaskChanges] = {}
     for task in TASKS:
         if not root["tasks"].has(task):

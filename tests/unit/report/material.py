@@ -35,23 +35,12 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         song=(made.answer("la"), made.answer("la"), made.answer("la")),
         scene=(made.answer("INT."), made.answer("no", False, 0.0), made.answer("INT.")),
     )
-    reply = Reply(
-        id="review-1",
-        content=text,
-        finish_reason="stop",
-        model="m",
-        usage=Usage(prompt_tokens=3, completion_tokens=4),
-        request="0" * 8,
-    )
+    usage = Usage(prompt_tokens=3, completion_tokens=4)
+    reply = Reply(id="review-1", content=text, finish_reason="stop", model="m", usage=usage, request="0" * 8)
     row = Instruction(
-        id="review-1-agree",
-        review_id="review-1",
-        stance="agree",
-        instruction="Reply.",
-        response=text,
-        split="train",
-        flags=["fence"],
-    )
+        id="review-1-agree", review_id="review-1", stance="agree", instruction="Reply.", response=text,
+        split="train", flags=["fence"],
+    )  # fmt: skip
     curve: list[dict[str, float | None]] = [
         {"step": 0.0, "train": None, "code": 0.1, "reviews": 3.0, "general": 0.2},
         {"step": 50.0, "train": 0.4, "code": 1.5, "reviews": 0.5, "general": 2.0},
@@ -63,18 +52,14 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         "ngram": 4,
         "losses": {"2b": curve, "2c": curve},
         "repair": {
-            "counts": {"fields": 10, "fields_kept": 8, "replies": 5},
-            "flags": {"fence": 2},
-            "reasons": {"cut_off": 2},
+            "counts": {"fields": 10, "fields_kept": 8, "replies": 5}, "flags": {"fence": 2}, "reasons": {"cut_off": 2},
         },
         "generate": {"replies": 5, "cost_usd": 0.25, "finish_reasons": {"stop": 5}},
-        "prepare": {},
-        "signatures": {},
         "mended": [("fence", reply, row)],
         "refused": [Quarantined(id="review-2", field="agree", reason="cut_off", content=text)],
         "as_sent": 6,
         "facts": {"Models": [("base.kind", '"scratch"'), ("2b (SHA-256)", "0" * 64)]},
-    }
+    }  # fmt: skip
     return Material(**(values | changes))
 
 

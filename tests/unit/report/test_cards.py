@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from relearn.records import Instruction
 from relearn.report.analysis import analyse
-from relearn.report.cards import DatasetFacts, ModelFacts, dataset_card, model_card, splits
+from relearn.report.cards import DatasetFacts, ModelFacts, dataset_card, model_card, split_rows
 from tests.unit.report import made
 
 DATASET = DatasetFacts(
@@ -36,7 +36,6 @@ def front(card: str) -> Any:
 
 
 def model(name: str, hub: bool = True) -> ModelFacts:
-    intervals = made.intervals()
     return ModelFacts(
         model=name,
         base="meta-llama/Llama-2-7b-hf" if hub else "base",
@@ -45,8 +44,7 @@ def model(name: str, hub: bool = True) -> ModelFacts:
         provenance={"lr": 0.01, "epochs": 8.0, "rows": 349, "updates": 176, "seed": 7, "continues": None},
         lora={"rank": 16, "alpha": 32},
         table="| model | CodeBLEU |",
-        intervals=intervals,
-        analysis=analyse(intervals, made.probes()),
+        analysis=analyse(made.intervals(), made.probes()),
     )
 
 
@@ -99,7 +97,7 @@ def test_splits_have_the_hubs_names() -> None:
         )  # type: ignore[arg-type]
         for n, split in enumerate(("val", "train", "train"))
     ]
-    found = splits(rows)
+    found = split_rows(rows)
     assert {name: [row["id"] for row in chosen] for name, chosen in found.items()} == {
         "train": ["1", "2"],
         "validation": ["0"],

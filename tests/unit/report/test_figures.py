@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from relearn.report.figures import Spot, Stream, flow, learn_forget, losses
+from relearn.report.figures import Spot, Stream, draw_flow, draw_learn_forget, draw_losses
 
 SPOTS = [
     Spot("base", 0.9, (0.85, 0.95), 0.1, (0.05, 0.15)),
@@ -19,9 +19,9 @@ CURVE = [{"step": 0.0, "code": 0.1, "reviews": 3.0}, {"step": 50.0, "code": 1.0,
 
 def drawn() -> dict[str, str]:
     return {
-        "learn_forget": learn_forget(SPOTS, "old", "new"),
-        "losses": losses({"2b": CURVE, "2c": CURVE}, ["code", "reviews", "general"]),
-        "flow": flow("10 texts in 5 replies", [Stream("kept", 8, "good"), Stream("refused", 2, "bad")]),
+        "learn_forget": draw_learn_forget(SPOTS, "old", "new"),
+        "losses": draw_losses({"2b": CURVE, "2c": CURVE}, ["code", "reviews", "general"]),
+        "flow": draw_flow("10 texts in 5 replies", [Stream("kept", 8, "good"), Stream("refused", 2, "bad")]),
     }
 
 
@@ -46,5 +46,5 @@ def test_the_points_carry_the_models_names_and_the_figure_its_counts() -> None:
 
 
 def test_an_empty_run_is_drawn_too() -> None:
-    ElementTree.fromstring(losses({}, []))
-    ElementTree.fromstring(flow("nothing", []))
+    ElementTree.fromstring(draw_losses({}, []))
+    ElementTree.fromstring(draw_flow("nothing", []))

@@ -80,7 +80,7 @@ def test_experiments_are_read_once_and_of_one_profile() -> None:
 
 def test_nothing_on_the_frontier_is_beaten_and_everything_else_is() -> None:
     trials = frontier.read(shown(), "mini")
-    best = frontier.frontier(trials)
+    best = frontier.find_frontier(trials)
 
     def beats(one: frontier.Trial, other: frontier.Trial) -> bool:
         return (one.new >= other.new and one.forgetting <= other.forgetting) and (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relearn.escaping import ACTIVE, shown
 from relearn.evaluation.repetition import echo_share, repeated_share, words
-from relearn.report.marks import pieces
+from relearn.report.marks import mark_pieces
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", ",", "."]), max_size=40).map(" ".join)
 
@@ -18,7 +18,7 @@ def marked_words(found: list[str]) -> int:
 
 @given(WORDS)
 def test_repeats_cover_the_share_that_scoring_counts(text: str) -> None:
-    found = pieces("", text, 4)
+    found = mark_pieces("", text, 4)
     assert "".join(piece.text for piece in found) == text
     share = repeated_share(text, 4)
     assert marked_words([p.text for p in found if p.kind == "repeat"]) == round(share * len(words(text)))
@@ -26,14 +26,14 @@ def test_repeats_cover_the_share_that_scoring_counts(text: str) -> None:
 
 @given(WORDS, WORDS)
 def test_copies_cover_the_share_that_scoring_counts(prompt: str, text: str) -> None:
-    found = pieces(prompt, text, 100)
+    found = mark_pieces(prompt, text, 100)
     share = echo_share(prompt, text)
     assert marked_words([p.text for p in found if p.kind == "copy"]) == round(share * len(words(text)))
 
 
 @given(st.text(max_size=60))
 def test_nothing_active_is_left_and_utf8_holds_the_rest(text: str) -> None:
-    for piece in pieces("a prompt of four words", text, 4):
+    for piece in mark_pieces("a prompt of four words", text, 4):
         assert not ACTIVE.search(piece.text)
         piece.text.encode()
 

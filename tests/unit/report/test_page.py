@@ -72,18 +72,8 @@ def test_without_ratings_it_says_how_to_rate_and_with_them_shows_alpha() -> None
         "raters": 2,
         "agreement": {"helpfulness": {"alpha": 0.61, "low": 0.4, "high": 0.8, "units": 15}},
     }
-    scores = [
-        {
-            "model": model,
-            "task": "human",
-            "metric": "helpfulness",
-            "value": 4.1,
-            "low": 3.5,
-            "high": 4.6,
-            "mark": "",
-        }
-        for model in ("base", "2b", "2c")
-    ]
+    score = {"task": "human", "metric": "helpfulness", "value": 4.1, "low": 3.5, "high": 4.6, "mark": ""}
+    scores = [{"model": model, **score} for model in ("base", "2b", "2c")]
     text = page(material(intervals=source.intervals, rows=[*source.rows, *scores]))
     assert "30 ratings by 2 people" in text
     assert "helpfulness 0.61 (95% interval 0.40 to 0.80)" in text
