@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.compare.rows import Row
 from relearn.compare.sources import ALPACA, Source, template_beside
+from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
@@ -21,7 +22,7 @@ GREEDY = Greedy(kind="greedy")
 
 
 @dataclass(frozen=True)
-class Local:
+class LocalDecoding:
     """How to decode on this machine. `template` replaces every model's own chat template."""
 
     device: Literal["cpu", "cuda"]
@@ -31,7 +32,7 @@ class Local:
     template: str | None
 
 
-def items(rows: Sequence[Row], probes: Sequence[Probe], limit: int) -> list[Prompt]:
+def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
     """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
     return [
         *(Prompt(row.instruction, limit, row.reference) for row in rows),
@@ -39,10 +40,10 @@ def items(rows: Sequence[Row], probes: Sequence[Probe], limit: int) -> list[Prom
     ]
 
 
-def predictions(
-    rows: Sequence[Row], probes: Sequence[Probe], answers: Sequence[Decoded]
+def record_predictions(
+    rows: Sequence[HeldOutRow], probes: Sequence[Probe], answers: Sequence[Decoded]
 ) -> Iterator[Prediction]:
-    """The answers to `items`, as the records that are scored."""
+    """The answers to `list_items`, as the records that are scored."""
     answered, probed = answers[: len(rows)], answers[len(rows) :]
     for row, answer in zip(rows, answered, strict=True):
         yield answer.to_prediction(row.id, row.task, row.group, row.instruction, row.reference)
@@ -51,7 +52,7 @@ def predictions(
 
 
 def decode_here(
-    sources: Mapping[str, Source], asked: Sequence[Prompt], how: Local
+    sources: Mapping[str, Source], asked: Sequence[Prompt], how: LocalDecoding
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
 
@@ -60,31 +61,28 @@ def decode_here(
     base = sources["base"].weights
     assert base is not None
     on_base = {role: source for role, source in sources.items() if source.weights in (None, base)}
-    found = dict(_on(base, on_base, asked, how))
+    found = dict(_decode_on(base, on_base, asked, how))
     for role, source in sources.items():
         if role not in found:
             assert source.weights is not None
-            found |= dict(_on(source.weights, {role: source}, asked, how))
+            found |= dict(_decode_on(source.weights, {role: source}, asked, how))
         yield role, found[role]
 
 
-def _on(
-    weights: Path, sources: Mapping[str, Source], asked: Sequence[Prompt], how: Local
+def _decode_on(
+    weights: Path, sources: Mapping[str, Source], asked: Sequence[Prompt], how: LocalDecoding
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Everything that runs on one set of weights."""
     from relearn import models
     from relearn.decoding.local import decode
 
     adapters = {role: source.adapter for role, source in sources.items() if source.adapter is not None}
-    chat = _chat(weights, [*adapters.values()], how.template)
+    chat = _choose_chat(weights, [*adapters.values()], how.template)
     model: Any = models.load_base(weights, how.device, how.precision, how.quantize)
     if adapters:
-        model = _adapted(model, adapters, sources)
+        model = _load_adapted(model, adapters, sources)
     for role in sources:
-        if adapters:
-            with models.use_adapter(model, role):
-                yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
-        else:
+        with models.use_adapter(model, role) if adapters else nullcontext():
             yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
     del model
     gc.collect()
@@ -94,7 +92,7 @@ def _on(
         torch.cuda.empty_cache()
 
 
-def _adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source]) -> Any:
+def _load_adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source]) -> Any:
     import torch
 
     from relearn import models
@@ -117,7 +115,7 @@ def _adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source
     return model
 
 
-def _chat(weights: Path, adapters: Sequence[Path], template: str | None) -> Any:
+def _choose_chat(weights: Path, adapters: Sequence[Path], template: str | None) -> Any:
     """One way of asking for all models on the same weights: adapters are not helped by a prompt of their own."""
     from relearn import models
     from relearn.chat import Chat

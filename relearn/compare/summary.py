@@ -77,7 +77,7 @@ class Guard:
         }
 
 
-def guards_said(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+def describe_guards(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line a guard."""
     return [
         f"{one['task']} {one['metric']}: {_percent(one['forgotten'])} forgotten "
@@ -91,7 +91,7 @@ def guards_said(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def forgetting(found: Mapping[str, Any]) -> str:
+def describe_forgetting(found: Mapping[str, Any]) -> str:
     """Markdown: for each task and metric of the table what changed from base to tuned, and what replay brought back."""
     parts = []
     for task, details in found.items():

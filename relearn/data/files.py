@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from relearn.data.table import Row, no_column
+from relearn.data.table import TableRow, no_column
 from relearn.errors import InputError
 from relearn.files import read_json_lines
 
@@ -45,15 +45,20 @@ class FileTable:
         """The file and the line (in Parquet the row)."""
         return f"{self.name}, {'row' if self._format == '.parquet' else 'line'} {number}"
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
-        """Yields (line or row number, row); InputError on the first row that cannot be read."""
+    def rows(self, columns: Sequence[str], optional: Container[str] = ()) -> Iterator[tuple[int, TableRow]]:
+        """Yields (line or row number, row); InputError on the first row that cannot be read.
+
+        Of the `optional` columns a row holds those that are there.
+        """
         if self._format in (".csv", ".tsv"):
-            return self._csv(columns, "\t" if self._format == ".tsv" else ",")
+            return self._csv(columns, optional, "\t" if self._format == ".tsv" else ",")
         if self._format == ".parquet":
-            return self._parquet(columns)
+            return self._parquet(columns, optional)
         return self._jsonl(columns)
 
-    def _csv(self, columns: Sequence[str], delimiter: str) -> Iterator[tuple[int, Row]]:
+    def _csv(
+        self, columns: Sequence[str], optional: Container[str], delimiter: str
+    ) -> Iterator[tuple[int, TableRow]]:
         # the limit is the csv module's only setting for all readers; it is never lowered, so two tables get on
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         with open(self.path, "rb") as file:
@@ -75,7 +80,7 @@ class FileTable:
                     continue
                 if header is None:
                     header = cells
-                    places = self._places(header, columns)
+                    places = self._places(header, [*columns, *(name for name in header if name in optional)])
                     continue
                 if len(cells) != len(header):
                     raise InputError(
@@ -103,7 +108,7 @@ class FileTable:
                 raise InputError(f"{self.name}: the header names column {column!r} twice; rename one of them")
         return {column: header.index(column) for column in columns}
 
-    def _jsonl(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    def _jsonl(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
         for number, value in read_json_lines(self.path):
             if not isinstance(value, dict):
                 raise InputError(
@@ -115,7 +120,7 @@ class FileTable:
                     raise no_column(self.where(number), column, value)
             yield number, value
 
-    def _parquet(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    def _parquet(self, columns: Sequence[str], optional: Container[str]) -> Iterator[tuple[int, TableRow]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -126,7 +131,8 @@ class FileTable:
                 for column in columns:
                     if column not in present:
                         raise no_column(self.name, column, present)
-                for batch in file.iter_batches(batch_size=1024, columns=list(dict.fromkeys(columns))):
+                wanted = dict.fromkeys([*columns, *(name for name in present if name in optional)])
+                for batch in file.iter_batches(batch_size=1024, columns=list(wanted)):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, row

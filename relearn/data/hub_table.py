@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn import hub
-from relearn.data.table import Row, no_column
+from relearn.data.table import TableRow, no_column
 from relearn.errors import InputError
 from relearn.hub_errors import explain_errors
 
@@ -89,7 +89,7 @@ class HubTable:
         """The data set and the row."""
         return f"{self.name}, row {number}"
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
         """Yields (row number, row), class labels by their names; InputError as soon as the files cannot be read."""
         import pyarrow as pa
         from datasets import ClassLabel

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from relearn.data.apart import Apart
-from relearn.data.reading import SPLITS, Reading, choose, report, rows_of
-from relearn.data.select import Candidate, Pool, digest, normalise
-from relearn.data.table import Row, Table
-from relearn.errors import InputError
+from relearn.data.instruction_rows import assertions, is_no_input, with_input
+from relearn.data.reading import TableReading, choose, iterate_rows, summarise
+from relearn.data.select import SPLITS, Candidate, Pool, digest, normalise
+from relearn.data.split_guard import SplitGuard
+from relearn.data.table import Table, TableRow
 from relearn.params.groups import Counts, HubInstructions, InstructionColumns, MaxChars
 from relearn.records import Original
 
-_NO_INPUT = ("", "not applicable", "not applicable.")
 
-
-def instructions(
+def read_instructions(
     task: Literal["code", "general"],
     table: Table,
     columns: InstructionColumns | HubInstructions,
     counts: Counts,
     longest: MaxChars,
     seed: int,
-    apart: Apart,
+    guard: SplitGuard,
 ) -> tuple[list[Original], dict[str, Any]]:
     """The rows of a table, split by problem and shuffled, and their counts; InputError as in `relearn.data.load`.
 
@@ -34,8 +31,8 @@ def instructions(
     group = columns.group if isinstance(columns, InstructionColumns) else None
     optional = [column for column in (columns.input, tests, group) if column is not None]
 
-    def read(limit: int) -> tuple[Reading, dict[str, Pool[Original]]]:
-        reading = Reading(table)
+    def read(limit: int) -> tuple[TableReading, dict[str, Pool[Original]]]:
+        reading = TableReading(table)
         pool: Pool[Original] = Pool(limit)
         seen: set[int] = set()
         problem_of: dict[int, int] = {}
@@ -59,7 +56,7 @@ def instructions(
                 reading.skip("duplicate")
                 continue
             seen.add(identity)
-            reason = apart.exactly(prompt)
+            reason = guard.find_exact(prompt)
             if reason is not None:
                 reading.skip(reason)
                 continue
@@ -80,59 +77,37 @@ def instructions(
             pool.add(Candidate(rank, number, problem, original))
         return reading, {task: pool}
 
-    reading, picked = choose(read, counts, task, apart, lambda original: original.instruction)
-    rows = [original.model_copy(update={"split": split}) for split, original in rows_of(picked)]
-    return rows, report(reading, picked) | {"splits": by_split(rows), "groups": groups(rows)}
+    reading, picked = choose(read, counts, task, guard, lambda original: original.instruction)
+    rows = [original.model_copy(update={"split": split}) for split, original in iterate_rows(picked)]
+    return rows, summarise(reading, picked) | {"splits": count_by_split(rows), "groups": count_groups(rows)}
 
 
 def _group(
-    reading: Reading, number: int, row: Row, column: str | None, task: str, instruction: str
+    reading: TableReading, number: int, row: TableRow, column: str | None, task: str, instruction: str
 ) -> str | None:
     if column is None:
         return f"{task}-{digest('instruction', normalise(instruction)):016x}"
-    value = row[column]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    text = reading.text(number, row, column)
-    return None if text is None else text.strip()
+    return reading.text_or_number(number, row, column)
 
 
-def _prompt(reading: Reading, number: int, row: Row, column: str | None, instruction: str) -> str | None:
-    """The instruction, and its input after a blank line where it has one; None when the input is not text."""
-    if column is None or row[column] is None:
-        return instruction
-    value = row[column]
-    if isinstance(value, str) and value.strip().casefold() in _NO_INPUT:
+def _prompt(
+    reading: TableReading, number: int, row: TableRow, column: str | None, instruction: str
+) -> str | None:
+    """The instruction and its input; None when the input is not text."""
+    value = None if column is None else row[column]
+    if column is None or is_no_input(value):
         return instruction
     extra = reading.text(number, row, column)
-    return None if extra is None else f"{instruction}\n\n{extra}"
+    return None if extra is None else with_input(instruction, extra)
 
 
-def assertions(value: Any, where: str) -> list[str]:
-    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test.
-
-    None holds none. Raises InputError, which begins with `where`, for anything else.
-    """
-    if value is None:
-        return []
-    if isinstance(value, str):
-        try:
-            listed = json.loads(value)
-        except ValueError:
-            listed = None
-        value = listed if isinstance(listed, list) else [value]
-    if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
-        raise InputError(f"{where} does not hold Python assertions; write a list of strings, or one string")
-    return [test for test in value if test.strip()]
-
-
-def by_split(rows: Iterable[Original]) -> dict[str, int]:
+def count_by_split(rows: Iterable[Original]) -> dict[str, int]:
     """Rows by split."""
     found = [row.split for row in rows]
     return {split: found.count(split) for split in SPLITS}
 
 
-def groups(rows: Iterable[Original]) -> dict[str, int]:
+def count_groups(rows: Iterable[Original]) -> dict[str, int]:
     """Problems by split."""
     found = {(row.split, row.group) for row in rows}
     return {split: sum(1 for where, _ in found if where == split) for split in SPLITS}

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.data.apart import Apart
 from relearn.data.files import FileTable
 from relearn.data.hub_table import HubTable
-from relearn.data.instructions import by_split, groups, instructions
-from relearn.data.reviews import by_label, reviews
+from relearn.data.instructions import count_by_split, count_groups, read_instructions
+from relearn.data.reviews import count_by_label, read_reviews
+from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
 from relearn.params.groups import (
     FilesSource,
@@ -51,20 +51,20 @@ def load(
 
     near, longest = group.near_duplicates, group.max_chars
     counts: dict[str, Any] = {}
-    review_rows, counts["reviews"] = reviews(
-        review_table, source.reviews, group.reviews, longest, seed, Apart(near)
+    review_rows, counts["reviews"] = read_reviews(
+        review_table, source.reviews, group.reviews, longest, seed, SplitGuard(near)
     )
-    apart = Apart(near, probes)
-    originals, counts["code"] = instructions(
-        "code", code_table, source.code, group.code, longest, seed, apart
+    guard = SplitGuard(near, probes)
+    originals, counts["code"] = read_instructions(
+        "code", code_table, source.code, group.code, longest, seed, guard
     )
     counts["general"] = None
     if source.general is not None and general_table is not None and group.general is not None:
         # 2c replays code only: a general row that is a code row as well would be replayed unseen
         for row in originals:
-            apart.forbid("code", row.instruction)
-        rows, counts["general"] = instructions(
-            "general", general_table, source.general, group.general, longest, seed, apart
+            guard.forbid("code", row.instruction)
+        rows, counts["general"] = read_instructions(
+            "general", general_table, source.general, group.general, longest, seed, guard
         )
         originals += rows
     return review_rows, originals, counts
@@ -81,8 +81,8 @@ def _open(
 def tally(review_rows: Sequence[Review], originals: Sequence[Original]) -> dict[str, Any]:
     """Counts in the form of `load`'s, for a source that is made and not read: rows by split, label and group."""
     tasks: tuple[Literal["code", "general"], ...] = ("code", "general")
-    counts: dict[str, Any] = {"reviews": {"splits": by_label(review_rows)}}
+    counts: dict[str, Any] = {"reviews": {"splits": count_by_label(review_rows)}}
     for task in tasks:
         rows = [row for row in originals if row.task == task]
-        counts[task] = {"splits": by_split(rows), "groups": groups(rows)} if rows else None
+        counts[task] = {"splits": count_by_split(rows), "groups": count_groups(rows)} if rows else None
     return counts

@@ -6,21 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from relearn.data.apart import Apart
-from relearn.data.select import FILL_ORDER, Candidate, MoreNeeded, Picked, Pool, pick
-from relearn.data.table import Row, Table
+from relearn.data.select import FILL_ORDER, SPLITS, Candidate, MoreNeeded, Picked, Pool, pick
+from relearn.data.split_guard import SplitGuard
+from relearn.data.table import Table, TableRow
 from relearn.errors import InputError
 from relearn.params.groups import Counts
 from relearn.progress import Progress, say
 from relearn.records import Original, Review, Split
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
 T = TypeVar("T", Review, Original)
 
 
 @dataclass
-class Reading:
+class TableReading:
     """How many rows a table had, and how many were left out, by reason."""
 
     table: Table
@@ -31,7 +29,7 @@ class Reading:
         """Counts a row as left out."""
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
-    def text(self, number: int, row: Row, column: str) -> str | None:
+    def text(self, number: int, row: TableRow, column: str) -> str | None:
         """The cell as text. One that is empty, or not text, is an error in the user's own file; in somebody else's
         data the row is counted as left out, and None returned."""
         value = row[column]
@@ -51,6 +49,14 @@ class Reading:
             return None
         return value
 
+    def text_or_number(self, number: int, row: TableRow, column: str) -> str | None:
+        """The cell as text, which a whole number may be too; else as `text`."""
+        value = row[column]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        text = self.text(number, row, column)
+        return None if text is None else text.strip()
+
     def _bad(self, number: int, reason: str, message: str) -> None:
         if self.table.strict:
             raise InputError(f"{self.table.where(number)}: {message}")
@@ -63,12 +69,12 @@ def _encodable(text: str) -> bool:
 
 
 def choose(
-    read: Callable[[int], tuple[Reading, dict[str, Pool[T]]]],
+    read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]],
     counts: Counts,
     task: str,
-    apart: Apart,
+    guard: SplitGuard,
     text: Callable[[T], str],
-) -> tuple[Reading, Picked[T]]:
+) -> tuple[TableReading, Picked[T]]:
     """Reads with pools of a limited size, larger ones if those do not do, and chooses the rows that `counts` asks for.
 
     The choice does not depend on the sizes tried. Raises InputError when there are too few rows.
@@ -79,37 +85,41 @@ def choose(
         say(f"reading {task}")
         reading, pools = read(limit)
         try:
-            picked = _attempt(pools, wanted, task, apart.fresh(), text)
+            picked = _attempt(pools, wanted, task, guard.copy_empty(), text)
         except MoreNeeded:
             limit *= 4
             continue
-        _enough(reading, picked, counts, task)
+        _check_enough(reading, picked, counts, task)
         return reading, picked
 
 
 def _attempt(
-    pools: dict[str, Pool[T]], wanted: dict[Split, int], task: str, apart: Apart, text: Callable[[T], str]
+    pools: dict[str, Pool[T]],
+    wanted: dict[Split, int],
+    task: str,
+    guard: SplitGuard,
+    text: Callable[[T], str],
 ) -> Picked[T]:
     with Progress(f"choosing {task}", sum(wanted.values())) as progress:
 
-        def refused(candidate: Candidate[T], split: Split) -> str | None:
-            return apart.refused(text(candidate.row), split)
+        def find_fault(candidate: Candidate[T], split: Split) -> str | None:
+            return guard.find_near(text(candidate.row), split)
 
-        def taken(candidate: Candidate[T], split: Split) -> None:
-            apart.taken(text(candidate.row), split)
+        def record(candidate: Candidate[T], split: Split) -> None:
+            guard.record(text(candidate.row), split)
             progress.update()
 
-        return pick(pools, wanted, refused, taken)
+        return pick(pools, wanted, find_fault, record)
 
 
-def rows_of(picked: Picked[T]) -> Iterator[tuple[Split, T]]:
+def iterate_rows(picked: Picked[T]) -> Iterator[tuple[Split, T]]:
     """The chosen rows with their splits: train, val, test."""
     for split in SPLITS:
         for candidate in picked.splits[split]:
             yield split, candidate.row
 
 
-def _enough(reading: Reading, picked: Picked[T], counts: Counts, task: str) -> None:
+def _check_enough(reading: TableReading, picked: Picked[T], counts: Counts, task: str) -> None:
     missing = sum(getattr(counts, split) - len(picked.splits[split]) for split in SPLITS)
     if not missing:
         return
@@ -124,7 +134,7 @@ def _enough(reading: Reading, picked: Picked[T], counts: Counts, task: str) -> N
     )
 
 
-def report(reading: Reading, picked: Picked[T]) -> dict[str, Any]:
+def summarise(reading: TableReading, picked: Picked[T]) -> dict[str, Any]:
     """Where the rows came from and went: `rows` is the sum of `left_out` and of what the splits hold."""
     left_out = {**reading.left_out, **picked.passed}
     spare = reading.rows - sum(left_out.values()) - picked.count()

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 from relearn.records import Split
 
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 FILL_ORDER: tuple[Split, ...] = ("test", "val", "train")
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ class Picked(Generic[T]):
         return sum(len(rows) for rows in self.splits.values())
 
 
-def quotas(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
+def share_out(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
     """`total` shared out in proportion to `sizes`: the largest-remainder method, ties to the first name.
 
     The shares add up to `total` unless all sizes are 0.
@@ -116,12 +117,12 @@ def quotas(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
 def pick(
     pools: Mapping[str, Pool[T]],
     wanted: Mapping[Split, int],
-    refused: Callable[[Candidate[T], Split], str | None],
-    taken: Callable[[Candidate[T], Split], None],
+    find_fault: Callable[[Candidate[T], Split], str | None],
+    record: Callable[[Candidate[T], Split], None],
 ) -> Picked[T]:
     """Chooses `wanted` rows for each split, the strata in proportion to their sizes, no group in two splits.
 
-    `refused` says why a candidate must not go into a split (a near-duplicate of a row in another one), `taken` hears
+    `find_fault` says why a candidate must not go into a split (a near-duplicate of a row in another one), `record` hears
     of each one that goes in. A stratum that runs out is made up for by the others; a split comes out short when all
     have. Raises MoreNeeded when that happens to a pool that let candidates go.
     """
@@ -136,10 +137,10 @@ def pick(
             if owner.get(candidate.group, split) != split:
                 reason: str | None = "group_in_other_split"
             else:
-                reason = refused(candidate, split)
+                reason = find_fault(candidate, split)
             if reason is None:
                 owner[candidate.group] = split
-                taken(candidate, split)
+                record(candidate, split)
                 splits[split].append(candidate)
                 return True
             passed[reason] = passed.get(reason, 0) + 1
@@ -149,7 +150,7 @@ def pick(
 
     for split in FILL_ORDER:
         missing = 0
-        for name, quota in quotas(wanted[split], sizes).items():
+        for name, quota in share_out(wanted[split], sizes).items():
             got = 0
             while got < quota and draw(name, split):
                 got += 1

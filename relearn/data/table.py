@@ -8,7 +8,7 @@ from typing import Protocol
 
 from relearn.errors import InputError
 
-Row = Mapping[str, object]
+TableRow = Mapping[str, object]
 
 
 class Table(Protocol):
@@ -29,7 +29,7 @@ class Table(Protocol):
     def where(self, number: int) -> str:
         """The place of a row in a message, from the number that `rows` gave with it."""
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
         """Yields (number, row) in the order stored; each row holds at least `columns`.
 
         Raises InputError when the source is missing or unreadable, or lacks one of the columns.

@@ -112,11 +112,7 @@ def serving(folder: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [
         str(Path(sys.executable).parent / "transformers"),
-        "serve",
-        "--device",
-        "cpu",
-        "--host",
-        "127.0.0.1",
+        *["serve", "--device", "cpu", "--host", "127.0.0.1"],
     ]
     with open(folder / "serve.log", "w") as log:
         process = subprocess.Popen(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import pytest
 
 from relearn.compare import sources
 from relearn.compare.command import main
-from relearn.compare.rows import read
 from relearn.compare.sources import ALPACA, find
-from relearn.compare.summary import Guard, forgetting, guards_said
+from relearn.compare.summary import Guard, describe_forgetting, describe_guards
+from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
 from relearn.evaluation.tasks import mostly_code
 from relearn.files import write_jsonl
@@ -45,7 +47,7 @@ QUESTION = {"instruction": "Add two.", "input": "3", "output": "5"}
     ],
 )
 def test_rows_of_the_usual_shapes_mean_the_same(tmp_path: Path, value: Any) -> None:
-    (row,) = read(jsonl(tmp_path / "a.jsonl", value), "old")
+    (row,) = read_held_out(jsonl(tmp_path / "a.jsonl", value), "old")
     assert (row.instruction, row.reference, row.group, row.id) == ("Say hi.", "hi", "say hi.", "old/1")
 
 
@@ -57,7 +59,7 @@ def test_the_same_rows_as_csv_and_parquet(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
     found = [
-        [(row.instruction, row.reference) for row in read(tmp_path / f"a.{kind}", "new")]
+        [(row.instruction, row.reference) for row in read_held_out(tmp_path / f"a.{kind}", "new")]
         for kind in ("csv", "parquet", "jsonl")
     ]
     assert found == [[("Add two.\n\n3", "5"), ("Say hi.", "hi")]] * 3
@@ -67,7 +69,7 @@ def test_rows_with_one_instruction_make_a_group_unless_one_is_named(tmp_path: Pa
     file = jsonl(
         tmp_path / "a.jsonl", QUESTION, {**QUESTION, "input": "4"}, {**QUESTION, "group": 7, "id": "x"}
     )
-    assert [(row.group, row.id) for row in read(file, "old")] == [
+    assert [(row.group, row.id) for row in read_held_out(file, "old")] == [
         ("add two.", "old/1"),
         ("add two.", "old/2"),
         ("7", "old/x"),
@@ -77,15 +79,15 @@ def test_rows_with_one_instruction_make_a_group_unless_one_is_named(tmp_path: Pa
 def test_tests_are_a_list_or_one_string(tmp_path: Path) -> None:
     shapes: list[Any] = [["assert f(1)", " "], "assert f(1)", '["assert f(1)"]']
     file = jsonl(tmp_path / "a.jsonl", *({**QUESTION, "tests": shape} for shape in shapes))
-    assert [row.tests for row in read(file, "old")] == [("assert f(1)",)] * 3
+    assert [row.tests for row in read_held_out(file, "old")] == [("assert f(1)",)] * 3
 
 
 def test_a_limit_draws_the_same_rows_under_a_seed(tmp_path: Path) -> None:
     file = jsonl(tmp_path / "a.jsonl", *({**QUESTION, "input": str(number)} for number in range(50)))
-    first, again, other = (read(file, "old", 10, seed) for seed in (1, 1, 2))
+    first, again, other = (read_held_out(file, "old", 10, seed) for seed in (1, 1, 2))
     assert first == again != other
     assert len({row.id for row in first}) == 10
-    assert read(file, "old", 99, 1) == read(file, "old")
+    assert read_held_out(file, "old", 99, 1) == read_held_out(file, "old")
 
 
 @pytest.mark.parametrize(
@@ -104,14 +106,14 @@ def test_a_limit_draws_the_same_rows_under_a_seed(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, values: list[Any], said: str) -> None:
     with pytest.raises(InputError) as caught:
-        read(jsonl(tmp_path / "a.jsonl", *values), "old")
+        read_held_out(jsonl(tmp_path / "a.jsonl", *values), "old")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_row_without_a_response_stays(tmp_path: Path) -> None:
     file = jsonl(tmp_path / "a.jsonl", QUESTION, {"instruction": "Say hi.", "response": " "})
-    assert [row.reference for row in read(file, "old")] == ["5", None]
+    assert [row.reference for row in read_held_out(file, "old")] == ["5", None]
 
 
 # --- models ------------------------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ def test_a_guard_that_is_none_is_refused(text: str) -> None:
 def test_the_lower_end_decides() -> None:
     assert Guard("old", "rouge_l", 0.099).judge(lost())["failed"] is True
     assert Guard("old", "rouge_l", 0.1).judge(lost())["failed"] is False
-    assert guards_said([Guard("old", "rouge_l", 0.05).judge(lost())]) == [
+    assert describe_guards([Guard("old", "rouge_l", 0.05).judge(lost())]) == [
         "old rouge_l: 20.0% forgotten [10.0%, 30.0%], surely above 5.0%: fails"
     ]
 
@@ -207,11 +209,11 @@ def test_what_cannot_be_judged_does_not_pass() -> None:
 
 
 def test_the_words_say_what_the_test_allows() -> None:
-    cells = [cell.strip() for cell in forgetting(lost()).splitlines()[4].split("|")[1:-1]]
+    cells = [cell.strip() for cell in describe_forgetting(lost()).splitlines()[4].split("|")[1:-1]]
     assert cells == ["ROUGE-L", "-0.100", "[-0.150, -0.050]", "-20.0% [-30.0%, -10.0%]", "0.001", "worse"]
-    assert "one of 0.050 would have been" in forgetting(lost(p_holm=0.2))
-    assert "| better" in forgetting(lost(better=True))
-    assert "undefined" in forgetting(lost(ratio=None))
+    assert "one of 0.050 would have been" in describe_forgetting(lost(p_holm=0.2))
+    assert "| better" in describe_forgetting(lost(better=True))
+    assert "undefined" in describe_forgetting(lost(ratio=None))
 
 
 def test_code_is_scored_as_code_where_most_references_hold_it() -> None:
@@ -304,3 +306,28 @@ def test_a_number_that_makes_no_sense_is_a_usage_error(
             command(files, option, "0")
         assert caught.value.code == 2
     assert "at least 1 is expected" in capsys.readouterr().err
+
+
+HEAVY = ["torch", "transformers", "datasets", "evaluate", "pandas", "numpy", "peft", "dvc"]
+
+
+def test_help_starts_without_what_runs_models() -> None:
+    code = (
+        "import sys\nfrom relearn.compare.command import main\n"
+        f"print(main(['--help']), sorted(set({HEAVY}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert "--fail-above METRIC=X" in done.stdout
+
+
+def test_without_torch_it_says_which_extra_is_missing(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relearn.compare.command.find_spec", lambda name: None)
+    assert command(files) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("compare: torch is not installed: compare needs the extra `models`")
+    assert "'.[models]'" in said
+    assert '"relearn-llm[models]"' in said
+    assert said.count("\n") == 1

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relearn.data import load, tally
-from relearn.data.reviews import polarity, without_breaks
+from relearn.data.reviews import join_broken_lines, name_polarity
 from relearn.data.select import normalise
 from relearn.errors import InputError
 from relearn.params.groups import Prepare
@@ -126,13 +126,13 @@ def test_texts_are_kept_but_for_html_breaks(tmp_path: Path) -> None:
     ],
 )
 def test_html_breaks(text: str, expected: str) -> None:
-    assert without_breaks(text) == expected
+    assert join_broken_lines(text) == expected
 
 
 def test_html_breaks_take_linear_time() -> None:
     text = (" " * 50_000 + "<br ") * 20 + "<br>" * 50_000
     started = time.process_time()
-    without_breaks(text)
+    join_broken_lines(text)
     assert time.process_time() - started < 2
 
 
@@ -151,7 +151,7 @@ def test_html_breaks_take_linear_time() -> None:
     ],
 )
 def test_labels_that_mean_positive_and_negative_are_called_so(found: list[str], expected: list[str]) -> None:
-    assert polarity(found) == dict(zip(found, expected, strict=True))
+    assert name_polarity(found) == dict(zip(found, expected, strict=True))
 
 
 def test_numeric_labels_and_parquet(tmp_path: Path) -> None:

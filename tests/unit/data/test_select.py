@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relearn.data.select import Candidate, MoreNeeded, Pool, digest, normalise, pick, quotas
+from relearn.data.select import Candidate, MoreNeeded, Pool, digest, normalise, pick, share_out
 from relearn.records import Split
 
 
 @given(st.dictionaries(st.text(), st.integers(1, 10_000), min_size=1), st.integers(0, 5000))
 def test_quotas_add_up_and_stay_within_one_of_the_exact_share(sizes: dict[str, int], total: int) -> None:
-    shares = quotas(total, sizes)
+    shares = share_out(total, sizes)
     assert sum(shares.values()) == total
     whole = sum(sizes.values())
     assert all(abs(shares[name] - total * size / whole) < 1 for name, size in sizes.items())
 
 
 def test_quotas_of_nothing() -> None:
-    assert quotas(5, {}) == {}
-    assert quotas(5, {"a": 0}) == {"a": 0}
+    assert share_out(5, {}) == {}
+    assert share_out(5, {"a": 0}) == {"a": 0}
 
 
 def test_digest_is_the_same_in_every_process() -> None:

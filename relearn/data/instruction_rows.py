@@ -1,22 +1,21 @@
-"""Instruction files of any kind: what is asked, what a right answer is, and which rows belong together.
+"""Rows of instruction files: what is asked, what a right answer is, its tests, and which rows belong together.
 
-JSON Lines, CSV and Parquet; the columns by the names that instruction data sets use, or as chat messages.
+Where nobody says what the columns are called, they are found by the names that instruction data sets use, or as chat
+messages.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from relearn.data.files import FileTable
-from relearn.data.instructions import assertions
+from relearn.data.select import normalise
+from relearn.data.table import TableRow
 from relearn.errors import InputError
-
-Name = Literal["old", "new"]
 
 # What the fields are called in the wild; the first that a row holds is taken.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -29,22 +28,25 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "messages": ("messages", "conversations"),
 }
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
+KNOWN = {name for names in ALIASES.values() for name in names}
 NO_INPUT = ("", "not applicable", "not applicable.")
 
 
 @dataclass(frozen=True)
-class Row:
+class HeldOutRow:
     """One held-out prompt. `id` is its own in the whole comparison; `group` the cluster that is resampled with it."""
 
     id: str
-    task: Name
+    task: Literal["old", "new"]
     group: str
     instruction: str
     reference: str | None
     tests: tuple[str, ...]
 
 
-def read(path: Path, task: Name, limit: int | None = None, seed: int = 0) -> list[Row]:
+def read_held_out(
+    path: Path, task: Literal["old", "new"], limit: int | None = None, seed: int = 0
+) -> list[HeldOutRow]:
     """The rows of a file in its order, or `limit` of them drawn under the seed.
 
     A row without a response stays (null or empty): it is measured by what needs no reference. Without a group, rows
@@ -52,9 +54,9 @@ def read(path: Path, task: Name, limit: int | None = None, seed: int = 0) -> lis
     row cannot be understood, an id comes twice, or no row has a response.
     """
     table = FileTable(path)
-    rows: list[Row] = []
+    rows: list[HeldOutRow] = []
     seen: dict[str, str] = {}
-    for number, cells in _rows(table):
+    for number, cells in table.rows([], KNOWN):
         row = _row(table.where(number), number, cells, task)
         if row.id in seen:
             raise InputError(
@@ -75,33 +77,7 @@ def read(path: Path, task: Name, limit: int | None = None, seed: int = 0) -> lis
     return rows
 
 
-def _rows(table: FileTable) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows with all the columns that this module may want: the readers give only those they are asked for."""
-    suffix = table.path.suffix.lower()
-    if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            present = pq.read_schema(table.path).names
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{table.path}: not readable as Parquet ({str(error).splitlines()[0]})"
-            ) from None
-        return table.rows([name for name in present if _known(name)])
-    if suffix in (".csv", ".tsv"):
-        with open(table.path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            import csv
-
-            header = next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), [])
-        return table.rows([name for name in header if _known(name)])
-    return table.rows([])
-
-
-def _known(name: str) -> bool:
-    return any(name in names for names in ALIASES.values())
-
-
-def _row(where: str, number: int, cells: Mapping[str, Any], task: Name) -> Row:
+def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) -> HeldOutRow:
     messages = _cell(cells, "messages")
     if messages is not None:
         instruction, reference = _turns(where, messages)
@@ -116,35 +92,34 @@ def _row(where: str, number: int, cells: Mapping[str, Any], task: Name) -> Row:
             )
         reference = _text(where, cells, "response")
         extra = _text(where, cells, "input")
-        bare = extra is None or extra.strip().casefold() in NO_INPUT
-        instruction = alone if bare else f"{alone}\n\n{extra}"
+        instruction = alone if extra is None or is_no_input(extra) else with_input(alone, extra)
     tests = _cell(cells, "tests")
-    return Row(
+    return HeldOutRow(
         id=f"{task}/{_scalar(where, cells, 'id') or number}",
         task=task,
-        group=_scalar(where, cells, "group") or " ".join(alone.split()).casefold(),
+        group=_scalar(where, cells, "group") or normalise(alone),
         instruction=instruction,
         reference=reference if reference and reference.strip() else None,
         tests=tuple(assertions(tests, f"{where}: {_name(cells, 'tests')}")) if tests is not None else (),
     )
 
 
-def _cell(cells: Mapping[str, Any], field: str) -> Any:
+def _cell(cells: TableRow, field: str) -> Any:
     return next((cells[name] for name in ALIASES[field] if cells.get(name) is not None), None)
 
 
-def _name(cells: Mapping[str, Any], field: str) -> str:
+def _name(cells: TableRow, field: str) -> str:
     return next(name for name in ALIASES[field] if cells.get(name) is not None)
 
 
-def _text(where: str, cells: Mapping[str, Any], field: str) -> str | None:
+def _text(where: str, cells: TableRow, field: str) -> str | None:
     value = _cell(cells, field)
     if value is None or isinstance(value, str):
         return value
     raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text is expected")
 
 
-def _scalar(where: str, cells: Mapping[str, Any], field: str) -> str:
+def _scalar(where: str, cells: TableRow, field: str) -> str:
     value = _cell(cells, field)
     if value is None:
         return ""
@@ -178,3 +153,31 @@ def _turns(where: str, messages: Any) -> tuple[str, str | None]:
             "conversation to its first two"
         )
     return turns[0][1], turns[1][1] if len(turns) == 2 else None
+
+
+def is_no_input(value: object) -> bool:
+    """Whether an `input` cell is empty, or says so as data sets in the manner of Alpaca do."""
+    return value is None or (isinstance(value, str) and value.strip().casefold() in NO_INPUT)
+
+
+def with_input(instruction: str, extra: str) -> str:
+    """The instruction, and its input after a blank line."""
+    return f"{instruction}\n\n{extra}"
+
+
+def assertions(value: Any, where: str) -> list[str]:
+    """Python assertions: a list of strings, or a string that holds such a list as JSON, or else one test.
+
+    None holds none. Raises InputError, which begins with `where`, for anything else.
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        try:
+            listed = json.loads(value)
+        except ValueError:
+            listed = None
+        value = listed if isinstance(listed, list) else [value]
+    if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
+        raise InputError(f"{where} does not hold Python assertions; write a list of strings, or one string")
+    return [test for test in value if test.strip()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from relearn.data.select import digest, normalise
+from relearn.data.select import SPLITS, digest, normalise
 from relearn.params.groups import NearDuplicates
 from relearn.records import Split
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relearn.data.near_duplicates import Index
 
 
-class Apart:
+class SplitGuard:
     """What the splits of one task hold so far, and what they may not hold.
 
     Exact equality is of normalised texts; nearness is the profile's (none where `near` is None).
@@ -24,17 +24,14 @@ class Apart:
         self._near = near
         self._forbidden: dict[int, str] = {}
         self._texts: list[tuple[str, str]] = []
-        self._index = self._new_index()
+        self._index: Index | None = None
+        if near is not None:
+            # here, because it brings scipy, which exact profiles do without
+            from relearn.data.near_duplicates import Index
+
+            self._index = Index(near.threshold, near.permutations)
         for text in probes:
             self.forbid("probe", text)
-
-    def _new_index(self) -> Index | None:
-        if self._near is None:
-            return None
-        # here, because it brings scipy, which exact profiles do without
-        from relearn.data.near_duplicates import Index
-
-        return Index(self._near.threshold, self._near.permutations)
 
     def forbid(self, reason: str, text: str) -> None:
         """No split may hold this text, or one near it; `reason` is what the rows left out are counted under."""
@@ -42,33 +39,30 @@ class Apart:
         self._texts.append((reason, text))
         self._add(reason, text)
 
-    def fresh(self) -> Apart:
+    def copy_empty(self) -> SplitGuard:
         """One that forbids the same texts and holds no rows yet."""
-        copy = Apart(self._near)
+        copy = SplitGuard(self._near)
         for reason, text in self._texts:
             copy.forbid(reason, text)
         return copy
 
-    def exactly(self, text: str) -> str | None:
+    def find_exact(self, text: str) -> str | None:
         """Why the text is forbidden as it stands, or None."""
         return self._forbidden.get(digest(normalise(text)))
 
-    def refused(self, text: str, split: Split) -> str | None:
+    def find_near(self, text: str, split: Split) -> str | None:
         """Why the text may not go into `split`: what it is near to stands elsewhere; or None."""
         if self._index is None:
             return None
         for label in self._index.near(text):
             if label != split:
-                return f"near_{label}" if label not in _SPLITS else "near_duplicate"
+                return f"near_{label}" if label not in SPLITS else "near_duplicate"
         return None
 
-    def taken(self, text: str, split: Split) -> None:
+    def record(self, text: str, split: Split) -> None:
         """The text went into `split`."""
         self._add(split, text)
 
     def _add(self, label: str, text: str) -> None:
         if self._index is not None:
             self._index.add(label, text)
-
-
-_SPLITS = ("train", "val", "test")

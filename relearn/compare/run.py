@@ -1,0 +1,208 @@
+"""From models and rows to the table, the forgetting, the probes and the guards: what `relearn compare` does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from relearn.compare import answering, sources, summary
+from relearn.data.instruction_rows import HeldOutRow, read_held_out
+from relearn.decoding.items import Decoded, Prompt
+from relearn.errors import InputError
+from relearn.evaluation import probes as probing_file
+from relearn.evaluation.probes import Probe
+from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl
+from relearn.params.groups import Eval3a
+from relearn.progress import say
+from relearn.records import Prediction
+
+FAILED = 3
+SWAPS = 10_000  # of the paired tests
+
+
+def compare(options: SimpleNamespace) -> int:
+    """Asks the models, scores their answers, and writes what was found to `options.out`; the exit status.
+
+    Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
+    """
+    # All that can be refused is looked at before a model is loaded.
+    guards = [summary.Guard.read(text) for text in options.fail_above]
+    _refuse_unmeasurable(guards, options)
+    asked = [
+        *read_held_out(options.old, "old", options.limit, options.seed),
+        *read_held_out(options.new, "new", options.limit, options.seed),
+    ]
+    probes = probing_file.read(options.probes) if options.probes is not None else []
+    given = {"base": options.base, "tuned": options.tuned}
+    if options.replayed is not None:
+        given["replayed"] = options.replayed
+    notes = _note_overlap(asked)
+    settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
+    if not options.rescore:
+        made = _answer(given, asked, probes, options, notes, settings)
+        for role, answers in made:
+            write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
+        write_json(options.out / "settings.json", settings)
+    predictions = {role: _read_answers(options.out, role, asked, probes) for role in given}
+    for note in notes:
+        say(f"compare: {note}")
+    return _score(options, predictions, asked, probes, guards)
+
+
+def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
+    for guard in guards:
+        if guard.metric == "bpb" and options.endpoint is not None:
+            raise InputError(
+                "--fail-above bpb: a server gives no likelihood of the references; guard another metric, "
+                "or decode here"
+            )
+        if guard.metric == "pass_at_1" and options.execute == "off":
+            raise InputError("--fail-above pass_at_1: needs --execute strict (or best_effort)")
+
+
+def _note_overlap(asked: Sequence[HeldOutRow]) -> list[str]:
+    old = {" ".join(row.instruction.split()) for row in asked if row.task == "old"}
+    both = sum(" ".join(row.instruction.split()) in old for row in asked if row.task == "new")
+    return [f"{both} prompts of --new stand in --old too; they count on both sides"] if both else []
+
+
+def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
+    return {task: sum(row.task == task for row in asked) for task in ("old", "new")}
+
+
+def _answer(
+    given: dict[str, str],
+    asked: Sequence[HeldOutRow],
+    probes: Sequence[Probe],
+    options: SimpleNamespace,
+    notes: list[str],
+    settings: dict[str, Any],
+) -> Iterator[tuple[str, list[Decoded]]]:
+    """(role, answers); `settings` gets what a result should say of how they were made."""
+    items = answering.list_items(asked, probes, options.max_new_tokens)
+    settings["max_new_tokens"] = options.max_new_tokens
+    if options.endpoint is not None:
+        settings["backend"] = "endpoint"
+        return _ask_server(given, items, options)
+    found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
+    notes += sources.check(found)
+    how = _read_local(options)
+    settings["models"] = {role: source.facts() for role, source in found.items()}
+    settings |= {"backend": "local", "device": how.device, "precision": how.precision}
+    settings |= {"quantize": how.quantize, "batch_size": how.batch_size, "template": how.template}
+    return answering.decode_here(found, items, how)
+
+
+def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
+    import torch
+
+    from relearn import models
+
+    threads = options.threads or len(os.sched_getaffinity(0))
+    models.set_seed_and_threads(threads, options.seed)
+    device: Literal["cpu", "cuda"] = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")
+    if device == "cpu" and options.quantize == "4bit":
+        raise InputError("--quantize 4bit: needs --device cuda")
+    if device == "cpu" and precision == "bf16":
+        raise InputError("--precision bf16: needs --device cuda; on cpu use fp32")
+    template = None
+    if options.template is not None:
+        try:
+            template = options.template.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{options.template}: cannot be read ({error})") from None
+    return answering.LocalDecoding(device, precision, options.quantize, options.batch_size, template)
+
+
+def _ask_server(
+    given: dict[str, str], items: Sequence[Prompt], options: SimpleNamespace
+) -> Iterator[tuple[str, list[Decoded]]]:
+    from relearn.decoding import endpoint
+    from relearn.endpoint.journal import Journal
+    from relearn.endpoint.request import Address
+
+    key = "none"
+    if options.api_key_env is not None:
+        key = os.environ.get(options.api_key_env, "").strip()
+        if not key:
+            raise InputError(f"--api-key-env: the environment variable {options.api_key_env} is not set")
+    address = Address.of(options.endpoint, key)
+    how = endpoint.make_settings(options.concurrency, options.timeout, options.attempts)
+    say("compare: a server gives no likelihood of the references, so there are no bits per byte")
+    with Journal(options.out / "journal.sqlite") as journal:
+        for role, name in given.items():
+            label, strategy, seed = f"compare: {role}", answering.GREEDY, options.seed
+            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed)[0]
+
+
+def _file(out: Path, role: str) -> Path:
+    return out / "predictions" / f"{role}.jsonl"
+
+
+def _read_answers(
+    out: Path, role: str, asked: Sequence[HeldOutRow], probes: Sequence[Probe]
+) -> list[Prediction]:
+    """The answers as they were written; InputError when they answer other prompts than those given now."""
+    file = _file(out, role)
+    found = list(read_jsonl(file, Prediction))
+    wanted = [(row.id, row.instruction, row.reference) for row in asked]
+    wanted += [(probe.id, probe.instruction, None) for probe in probes]
+    if [(row.id, row.prompt, row.reference) for row in found] != wanted:
+        raise InputError(f"{file}: answers other rows than those given now; run without --rescore")
+    return found
+
+
+def _score(
+    options: SimpleNamespace,
+    predictions: dict[str, list[Prediction]],
+    asked: Sequence[HeldOutRow],
+    probes: Sequence[Probe],
+    guards: Sequence[summary.Guard],
+) -> int:
+    from relearn.evaluation import probing, table
+    from relearn.evaluation.checks import Settings
+    from relearn.evaluation.models import evaluate_models
+    from relearn.sandbox.runner import Limits
+
+    params = Eval3a(
+        encoder=options.encoder,
+        encoder_layers=None,
+        rouge_stemmer=True,
+        execute=options.execute,
+        timeout_s=10.0,
+        memory_mb=1024,
+        resamples=options.resamples,
+        swaps=SWAPS,
+    )
+    tests = {row.id: list(row.tests) for row in asked if row.tests}
+    found = evaluate_models(predictions, tests, params, options.seed, ("old", "new"))
+    out: Path = options.out
+    write_json(out / "points.json", found.points)
+    write_json(out / "intervals.json", found.intervals)
+    write_json(out / "signatures.json", found.signatures)
+    table.write(found, out / "table.md", out / "table.csv")
+    text = f"## Scores\n\n{table.markdown(found)}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'])}"
+    shown = text
+    if probes:
+        limits = Limits(params.timeout_s, params.memory_mb)
+        settings = Settings(ngram=4, loop_share=0.5, execute=options.execute, limits=limits)
+        probed = probing.probe_models(probes, predictions, settings)
+        write_json(out / "probes.json", probed)
+        text += f"\n## Probes\n\n{probing.markdown(probed)}"
+        passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
+        shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
+    findings = [guard.judge(found.intervals["tasks"]) for guard in guards]
+    if findings:
+        write_json(out / "guards.json", findings)
+        text += "\n## Guards\n\n" + "".join(f"- {line}\n" for line in summary.describe_guards(findings))
+    with atomic_write(out / "compare.md") as file:
+        file.write(text)
+    print(shown)
+    for line in summary.describe_guards(findings):
+        print(f"compare: {line}", file=sys.stderr)
+    return FAILED if any(one["failed"] for one in findings) else 0
