@@ -9,6 +9,8 @@ from importlib import import_module
 
 import click
 
+from relearn.commands import SETTINGS
+
 # name: (module, what the list of subcommands says). The module's `command` is the subcommand.
 SUBCOMMANDS = {
     "repair": ("relearn.repair.command", "Turn broken model replies into clean JSON rows."),
@@ -34,7 +36,7 @@ class Subcommands(click.Group):
             formatter.write_dl([(name, said) for name, (_, said) in SUBCOMMANDS.items()])
 
 
-@click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Subcommands, context_settings=SETTINGS)
 @click.version_option(package_name="relearn-llm")
 def main() -> None:
     """Measure what a fine-tune makes a language model forget, and what brings it back.

@@ -14,12 +14,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 
+from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 
 
@@ -39,7 +39,6 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
     return click.Option([name], help=help, **more)
 
 
-FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path)}
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
     "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
@@ -125,14 +124,10 @@ command = CompareCommand(
     callback=_run,
     short_help="Say what a fine-tune forgot, for models you already have.",
     help="What a fine-tune forgot, and what replay brought back: the table, intervals and probes for models you have.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status. SystemExit (2) for options that are wrong."""
-    try:
-        return int(command.main(arguments, prog_name="python -m relearn.compare", standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    return run_command(command, arguments, "python -m relearn.compare")

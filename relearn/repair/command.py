@@ -1,6 +1,6 @@
 """Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report of both.
 
-    python -m relearn.repair INPUT [--fields agree,disagree] [--out rows.jsonl] [--quarantine bad.jsonl]
+    relearn repair INPUT [--fields agree,disagree] [--out rows.jsonl] [--quarantine bad.jsonl]
         [--report report.json] [--schema schema.json] [--truncated drop|trim|keep]
 
 INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
@@ -12,14 +12,18 @@ records were quarantined; 1 when the input cannot be read or an output not writt
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, TextIO
 
+import click
+
+from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
 from relearn.repair.dump import read_dump
@@ -27,80 +31,80 @@ from relearn.repair.json import RecordSchema, read_schema
 from relearn.repair.rows import DumpRepairer
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
-    parser = _make_parser()
-    options = parser.parse_args(arguments)
-    schema = _read_schema(parser, options)
+def _repair(**given: Any) -> None:
+    options = SimpleNamespace(**given)
+    ctx = click.get_current_context()
+    schema = _choose_schema(options)
     outputs = [path for path in (options.out, options.quarantine, options.report) if path is not None]
     resolved = [path.resolve() for path in outputs]
     if len(set(resolved)) < len(resolved):
-        parser.error("--out, --quarantine and --report must be three different files")
+        raise click.UsageError("--out, --quarantine and --report must be three different files")
     if options.input != "-" and Path(options.input).resolve() in resolved:
-        parser.error(f"{options.input} is the input: write somewhere else")
+        raise click.UsageError(f"{options.input} is the input: write somewhere else")
     try:
         summary = _run(options, schema)
     except InputError as error:
         print(f"repair: {error}", file=sys.stderr)
-        return 1
+        ctx.exit(1)
     except BrokenPipeError:
         # The reader of our rows has gone (`| head`): nothing more to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        ctx.exit(0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"repair: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
-        return 1
+        ctx.exit(1)
     print(_summarise(summary), file=sys.stderr if options.out is None else sys.stdout)
-    return 0
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m relearn.repair",
-        description="Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report.",
-    )
-    parser.add_argument("input", metavar="INPUT", help="a file, or - for standard input")
-    parser.add_argument(
-        "--fields",
-        default=None,
-        metavar="NAMES",
-        help="the text fields of a record (default: agree,disagree)",
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="rows (default: standard output)")
-    parser.add_argument(
-        "--quarantine", type=Path, metavar="FILE", help="what could not be used, with its reason"
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="counts by flag and by reason, as JSON")
-    parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema, for other records")
-    parser.add_argument(
-        "--truncated",
-        choices=("drop", "trim", "keep"),
-        default="drop",
-        help="a text that the reply ends inside: drop it (default), trim it to its last whole sentence, or keep it",
-    )
-    return parser
+command = click.Command(
+    "repair",
+    callback=_repair,
+    help="Turn broken model replies into clean JSON rows: INPUT is a file, or - for standard input.",
+    context_settings=SETTINGS,
+    params=[
+        click.Argument(["input"]),
+        click.Option(
+            ["--fields"], metavar="NAMES", help="The text fields of a record (default: agree,disagree)."
+        ),
+        click.Option(["--out"], **FILE, help="Rows (default: standard output)."),
+        click.Option(["--quarantine"], **FILE, help="What could not be used, with its reason."),
+        click.Option(["--report"], **FILE, help="Counts by flag and by reason, as JSON."),
+        click.Option(["--schema"], **FILE, help="A JSON Schema, for other records."),
+        click.Option(
+            ["--truncated"],
+            type=click.Choice(["drop", "trim", "keep"]),
+            default="drop",
+            help="A text that the reply ends inside: drop it (default), trim it to its last whole sentence, or keep it.",
+        ),
+    ],
+)
 
 
-def _read_schema(parser: argparse.ArgumentParser, options: argparse.Namespace) -> RecordSchema:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command under its older name; its exit status, SystemExit (2) on bad usage."""
+    return run_command(command, arguments, "python -m relearn.repair")
+
+
+def _choose_schema(options: SimpleNamespace) -> RecordSchema:
     if options.schema is None:
         names = [name.strip() for name in (options.fields or "agree,disagree").split(",")]
         if not all(names) or len(set(names)) < len(names):
-            parser.error("--fields takes different names, separated by commas")
+            raise click.UsageError("--fields takes different names, separated by commas")
         return RecordSchema.of_texts(names)
     if options.fields is not None:
-        parser.error("--schema names the fields: leave out --fields")
+        raise click.UsageError("--schema names the fields: leave out --fields")
     try:
         return read_schema(json.loads(options.schema.read_text(encoding="utf-8-sig")), str(options.schema))
     except OSError as error:
-        parser.error(f"{options.schema}: {(error.strerror or str(error)).lower()}")
+        raise click.UsageError(f"{options.schema}: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, RecursionError) as error:
-        parser.error(f"{options.schema}: not JSON ({error})")
+        raise click.UsageError(f"{options.schema}: not JSON ({error})") from None
     except InputError as error:
-        parser.error(str(error))
+        raise click.UsageError(str(error)) from None
 
 
-def _run(options: argparse.Namespace, schema: RecordSchema) -> dict[str, Any]:
+def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
     repairer = DumpRepairer(schema, options.truncated)
     with ExitStack() as stack:
         file = _open(options.input, stack)

@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
-    {"errors", "records", "files", "progress", "escaping", "hub", "hub_errors"},
+    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors"},
     {"params", "chat", "statistics", "sandbox", "model_files"},
     {"models", "endpoint", "data"},
     {"mini", "teacher", "repair", "training", "decoding", "metrics"},
     {"evaluation"},
     {"compare", "report", "scoring"},
+    {"cli"},
 )
 FLOOR = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 FILES = sorted([*ROOT.glob("relearn/**/*.py"), *ROOT.glob("stages/**/*.py")])

@@ -1,0 +1,22 @@
+"""What the subcommands of `relearn` share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path)}
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+
+def run_command(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
+    """Runs a subcommand under another name; its exit status, SystemExit (2) for options that are wrong."""
+    try:
+        return int(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
