@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from relearn.evaluation import probes, probing
-from relearn.evaluation.checks import Settings
+from relearn.evaluation.checks import CheckSettings
 from relearn.files import atomic_write, read_jsonl, write_json
 from relearn.params import Params
 from relearn.records import MODELS, Prediction
-from relearn.sandbox.runner import Limits
+from relearn.sandbox.runner import ProgramLimits
 from stages import paths
 from stages.run import main
 
@@ -23,11 +23,11 @@ def work(params: Params) -> dict[str, Any]:
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predictions(model), Prediction)) for model in MODELS
     }
-    settings = Settings(
+    settings = CheckSettings(
         ngram=params.probe_3b.ngram,
         loop_share=params.probe_3b.loop_share,
         execute=params.eval_3a.execute,
-        limits=Limits(params.eval_3a.timeout_s, params.eval_3a.memory_mb),
+        limits=ProgramLimits(params.eval_3a.timeout_s, params.eval_3a.memory_mb),
     )
     found = probing.probe_models(wanted, predictions, settings)
     write_json(paths.METRICS / "probe_3b.json", found)

@@ -165,9 +165,9 @@ def _score(
     guards: Sequence[summary.Guard],
 ) -> int:
     from relearn.evaluation import probing, table
-    from relearn.evaluation.checks import Settings
+    from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.models import evaluate_models
-    from relearn.sandbox.runner import Limits
+    from relearn.sandbox.runner import ProgramLimits
 
     params = Eval3a(
         encoder=options.encoder,
@@ -189,8 +189,8 @@ def _score(
     text = f"## Scores\n\n{table.markdown(found)}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'])}"
     shown = text
     if probes:
-        limits = Limits(params.timeout_s, params.memory_mb)
-        settings = Settings(ngram=4, loop_share=0.5, execute=options.execute, limits=limits)
+        limits = ProgramLimits(params.timeout_s, params.memory_mb)
+        settings = CheckSettings(ngram=4, loop_share=0.5, execute=options.execute, limits=limits)
         probed = probing.probe_models(probes, predictions, settings)
         write_json(out / "probes.json", probed)
         text += f"\n## Probes\n\n{probing.markdown(probed)}"

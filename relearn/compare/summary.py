@@ -12,8 +12,8 @@ from tabulate import tabulate
 
 from relearn.errors import InputError
 from relearn.evaluation.forgetting import LEVEL
-from relearn.evaluation.table import NAMES
 from relearn.evaluation.tasks import ANY_TEXT
+from relearn.metrics.metric import label
 
 TITLES = {"old": "Old skills", "new": "New skill"}
 GUARD = re.compile(r"((?P<task>old|new)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
@@ -122,7 +122,7 @@ def _line(one: Mapping[str, Any]) -> list[str]:
     low, high = sorted((turn * one["low"], turn * one["high"])) if one["low"] is not None else (None, None)
     ends = "–" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
     return [
-        NAMES.get(one["metric"], one["metric"]),
+        label(one["metric"]),
         f"{turn * one['value']:+.3f}",
         ends,
         _relative(one, turn),

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from relearn.errors import InputError
-from relearn.evaluation.tasks import TaskScores, score_task
+from relearn.evaluation.tasks import TaskScores, choose_metrics, score_task
 from relearn.files import read_json_lines, write_json
 from relearn.metrics.code.find import holds_code
+from relearn.metrics.metric import all_metrics
 from relearn.params.groups import Eval3a
+from relearn.progress import say
 from relearn.records import TASKS, Prediction, Task
 
 
@@ -105,7 +107,16 @@ def score_file(path: Path, task: Task | None, params: Eval3a) -> dict[str, float
             raise InputError(f"{path}: no row of task {task}")
     predictions = [_prediction(number, row, chosen) for number, row in rows]
     tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}
-    return flat(score_task(chosen, predictions, tests, params))
+    metrics = choose_metrics(chosen, [row.reference for row in predictions], params.execute)
+    for name in list(metrics):
+        lacking = all_metrics()[name].lacks()
+        if lacking:
+            say(
+                f"relearn.scoring: {name} is left out: {' and '.join(lacking)} not installed; "
+                "install the extra `models`"
+            )
+            del metrics[name]
+    return flat(score_task(chosen, predictions, tests, params, metrics))
 
 
 def _guess(rows: Sequence[dict[str, Any]]) -> Task:

@@ -11,9 +11,7 @@ from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
-from relearn.evaluation.table import SPREAD
 from relearn.evaluation.tasks import POINTS, TaskScores, score_task
-from relearn.metrics.bertscore import Encoder
 from relearn.params.groups import Eval3a
 from relearn.records import TASKS, Prediction, Task
 from relearn.statistics import resampling, significance
@@ -51,7 +49,6 @@ def evaluate_models(
     scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
     """
     models = list(predictions)
-    encoder: Encoder | None = None
     every: list[dict[str, TaskScores]] = []
     points: dict[str, dict[str, dict[str, float]]] = {model: {} for model in models}
     signatures: dict[str, Any] = {}
@@ -64,13 +61,11 @@ def evaluate_models(
         answers = _aligned(predictions, task)
         if not answers[models[0]]:
             continue
-        if encoder is None and any(row.reference for row in answers[models[0]]):
-            encoder = Encoder(params.encoder, params.encoder_layers)
-        scored = {model: score_task(task, answers[model], tests, params, encoder) for model in models}
+        scored = {model: score_task(task, answers[model], tests, params) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
             again = _aligned({models[0]: predictions[models[0]], **answered}, task)
-            scored_again = {name: score_task(task, again[name], tests, params, encoder) for name in answered}
+            scored_again = {name: score_task(task, again[name], tests, params) for name in answered}
             trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
         rounds = Rounds(scored, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
@@ -146,7 +141,7 @@ def _beside(rows: list[dict[str, Any]], spread: Mapping[str, Any]) -> None:
     """Each row of the table gets the spread over seeds of its value; base, trained once, gets none."""
     for row in rows:
         found = spread[row["task"]].get(row["model"], {}).get(row["metric"])
-        row |= {f"seeds_{name}": None if found is None else found[name] for name in SPREAD}
+        row |= {f"seeds_{name}": None if found is None else found[name] for name in seeds.SPREAD}
 
 
 def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:

@@ -11,15 +11,15 @@ from tabulate import tabulate
 
 from relearn.errors import InputError
 from relearn.escaping import fenced, inline, quoted
-from relearn.evaluation.checks import Settings, check
+from relearn.evaluation.checks import CheckSettings, check_answer
 from relearn.evaluation.probes import Probe
-from relearn.evaluation.repetition import shape, similarity
+from relearn.evaluation.repetition import measure_repetition, similarity
 from relearn.metrics.code.find import holds_code
 from relearn.records import Prediction
 
 
 def probe_models(
-    probes: Sequence[Probe], predictions: Mapping[str, Sequence[Prediction]], settings: Settings
+    probes: Sequence[Probe], predictions: Mapping[str, Sequence[Prediction]], settings: CheckSettings
 ) -> dict[str, Any]:
     """`{"passed": {model: count}, "probes": [{id, kind, instruction, models: {model: …}}]}`, plain values.
 
@@ -46,14 +46,14 @@ def probe_models(
     return {"number": len(found), "passed": passed, "probes": found}
 
 
-def _describe(probe: Probe, row: Prediction, original: str, settings: Settings) -> dict[str, Any]:
-    outcome = check(probe, row.prediction, settings)
+def _describe(probe: Probe, row: Prediction, original: str, settings: CheckSettings) -> dict[str, Any]:
+    outcome = check_answer(probe.check, row.prediction, settings)
     bits = row.nll / math.log(2) / row.bytes if row.nll is not None and row.bytes else None
     return {
         "output": row.prediction,
         "passed": outcome.passed,
         "reason": outcome.reason,
-        **asdict(shape(row.prompt, row.prediction, settings.ngram, settings.loop_share)),
+        **asdict(measure_repetition(row.prompt, row.prediction, settings.ngram, settings.loop_share)),
         "end_reached": row.finish_reason == "stop",
         "code": holds_code(row.prediction, row.prompt),
         "bpb": None if bits is None else round(bits, 4),

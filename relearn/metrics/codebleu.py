@@ -14,62 +14,41 @@ What differs from `codebleu.calc_codebleu` 0.7.0, and why:
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from relearn.metrics.code.find import find_code
 from relearn.metrics.code.lines import parse
+from relearn.metrics.metric import Measured, Metric
 from relearn.statistics.scores import Scores, mean
 
 PARTS = ("ngram", "weighted_ngram", "syntax", "dataflow")
 MAX_CODE = 20_000
 
 
-@dataclass(frozen=True)
-class CodeBleu:
-    """Scores over items, overall and by part, and the counts that say how far to trust them."""
+def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Sequence[str] = ()) -> Measured:
+    """Mean CodeBLEU over items for Python, equal weights of the four parts; then each part.
 
-    overall: Scores
-    parts: list[Scores]
-    unparseable: int
-    without_code: int
-    references_without_code: int
-    references_without_dataflow: int
-    empty_baseline: float
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {
-            "unparseable": self.unparseable,
-            "without_code": self.without_code,
-            "references_without_code": self.references_without_code,
-            "references_without_dataflow": self.references_without_dataflow,
-        }
-
-
-def codebleu(
-    predictions: Sequence[str], references: Sequence[str], prompts: Sequence[str] | None = None
-) -> CodeBleu:
-    """Mean CodeBLEU over items for Python, equal weights of the four parts.
-
-    Code is taken out of both sides with `find_code` (`prompts` are taken out of predictions that echo them). A
+    Code is taken out of both sides with `find_code` (a prompt that a prediction echoes is taken out of it). A
     reference that holds no code cannot be scored against: it is left out, and counted.
     """
     rows: list[dict[str, float] | None] = []
     unparseable = without_code = without_reference = without_flow = 0
     targets: list[str] = []
-    for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+    for prediction, reference, prompt in zip(
+        predictions, references, prompts or [""] * len(references), strict=True
+    ):
         wanted = reference_code(reference)
         if wanted is None:
             rows.append(None)
             without_reference += 1
             continue
-        echo = prompts[index] if prompts is not None and prompts[index].strip() not in reference else None
+        echo = prompt if prompt.strip() not in reference else None
         code = reference_code(prediction) if prediction == reference else find_code(prediction, echo)
         flow = bool(_dataflow(wanted))
         without_flow += not flow
@@ -80,21 +59,21 @@ def codebleu(
             continue
         unparseable += parse(code) is None
         rows.append(item(code, wanted))
-    columns = {
-        part: mean(f"codebleu_{part}", [None if row is None else row[part] for row in rows])
-        for part in PARTS[:3]
-    }
-    columns["dataflow"] = mean(
-        "codebleu_dataflow", [None if row is None or not row["flow"] else row["dataflow"] for row in rows]
-    )
-    return CodeBleu(
-        overall=mean("codebleu", [None if row is None else row["all"] for row in rows]),
-        parts=list(columns.values()),
-        unparseable=unparseable,
-        without_code=without_code,
-        references_without_code=without_reference,
-        references_without_dataflow=without_flow,
-        empty_baseline=plain_empty(tuple(targets)),
+
+    def over_items(name: str, part: str) -> Scores:
+        left_out = part == "dataflow"  # where the reference has none
+        values = [None if row is None or (left_out and not row["flow"]) else row[part] for row in rows]
+        return mean(name, values)
+
+    return Measured(
+        [over_items("codebleu", "all"), *(over_items(f"codebleu_{part}", part) for part in PARTS)],
+        {
+            "unparseable": unparseable,
+            "without_code": without_code,
+            "references_without_code": without_reference,
+            "references_without_dataflow": without_flow,
+            "empty_output_baseline": plain_empty(tuple(targets)),
+        },
     )
 
 
@@ -223,3 +202,26 @@ def _flow_match(code: str, wanted: str) -> float:
             hits += 1
             left.remove(edge)
     return hits / len(need)
+
+
+def _describe() -> dict[str, Any]:
+    return {
+        "language": "python",
+        "weights": [0.25, 0.25, 0.25, 0.25],
+        "weights_without_dataflow": [1 / 3, 1 / 3, 1 / 3, 0],
+        "tree_sitter": importlib.metadata.version("tree-sitter"),
+        "tree_sitter_python": importlib.metadata.version("tree-sitter-python"),
+        "aggregate": "mean",
+    }
+
+
+METRIC = Metric(
+    name="codebleu",
+    label="CodeBLEU",
+    signed="code_bleu_metric",
+    score=codebleu,
+    reads=("predictions", "references", "prompts"),
+    library="codebleu",
+    paper="Ren et al. 2020",
+    describe=_describe,
+)

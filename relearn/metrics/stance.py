@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from relearn.statistics.scores import Scores, mean
+from relearn.metrics.metric import Measured, Metric
+from relearn.statistics.scores import mean
 
 Side = Literal["agree", "disagree"]
 
@@ -65,9 +66,7 @@ def taken(reply: str) -> Side | None:
     return "disagree"
 
 
-def stance(
-    predictions: Sequence[str], prompts: Sequence[str], references: Sequence[str | None]
-) -> list[Scores]:
+def stance(predictions: Sequence[str], prompts: Sequence[str], references: Sequence[str | None]) -> Measured:
     """`stance`: the share of replies on the side asked for; `stance_reference`: that of the references.
 
     Where neither the instruction nor the reference tells the side, the item does not count.
@@ -78,4 +77,16 @@ def stance(
         side = asked(prompt) or (taken(reference) if reference else None)
         own.append(None if side is None else taken(prediction) == side)
         ceiling.append(None if side is None or not reference else taken(reference) == side)
-    return [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)]
+    return Measured(
+        [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)]
+    )
+
+
+METRIC = Metric(
+    name="stance",
+    label="stance",
+    score=stance,
+    reads=("predictions", "prompts", "references"),
+    needs=(),
+    describe=lambda: {"reading": "phrases of agreement and disagreement, the first one decides"},
+)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from relearn.evaluation.table import NAMES
+from relearn.metrics.metric import label
 from relearn.records import TASKS, Task
 from relearn.report.cells import Cell, root_cell
 
@@ -37,7 +37,7 @@ class Change:
     def name(self) -> str:
         if self.metric == "code_rate":
             return "the share of answers with code"
-        return NAMES.get(self.metric, self.metric).replace(" ↓", "")
+        return label(self.metric).replace(" ↓", "")
 
     @property
     def title(self) -> str:
@@ -46,7 +46,7 @@ class Change:
 
     @property
     def lower_is_better(self) -> bool:
-        return NAMES.get(self.metric, "").endswith("↓")
+        return label(self.metric).endswith("↓")
 
     @property
     def verdict(self) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relearn.evaluation.table import NAMES
+from relearn.metrics.metric import label
 
 TASKS = {
     "code": "writing code",
@@ -43,4 +43,4 @@ METRICS = {
 
 def metric(name: str) -> str:
     """A metric as tables call it."""
-    return NAMES.get(name, name)
+    return label(name)

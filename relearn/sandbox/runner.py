@@ -5,7 +5,7 @@ Python library read-only and nothing else to read, process and user namespaces o
 for `best_effort`: rlimits, seccomp, an audit hook, a scratch folder that is deleted, and a warning. In both: limits
 on CPU time, memory, file size, open files and processes, a wall clock, and everything killed as a group.
 
-What runs inside is `checker.py`; a verdict counts only when that process, which never runs the program, gave it.
+What runs inside is the package `checker`; a verdict counts only when that process, which never runs the program, gave it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from typing import IO, Literal
 from relearn.errors import InputError
 from relearn.progress import Progress, say
 
-CHECKER = Path(__file__).with_name("checker.py")
 SCRATCH_MB, FILE_MB, FILES, PROCESSES = 16, 4, 64, 32
 MAX_VERDICT = 10_000
+HERE = Path(__file__).parent
+MAIN = "relearn/sandbox/checker/__main__.pyc"
 Mode = Literal["strict", "best_effort"]
 
 
@@ -53,7 +54,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProgramLimits:
     """CPU seconds and MiB of one program."""
 
     cpu_s: float
@@ -82,7 +83,7 @@ def bubblewrap() -> tuple[str, ...] | None:
 def _arguments() -> list[str]:
     found = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     found += ["--uid", "65534", "--gid", "65534", "--hostname", "sandbox"]
-    found += ["--clearenv", "--setenv", "PYTHONHASHSEED", "0"]
+    found += ["--clearenv", "--setenv", "PYTHONHASHSEED", "0", "--setenv", "PYTHONPATH", "/checker"]
     prefix = Path(sys.base_prefix).resolve()
     for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"):
         found += ["--ro-bind-try", folder, folder]
@@ -90,7 +91,7 @@ def _arguments() -> list[str]:
     found += ["--ro-bind-try", str(prefix / "lib"), str(prefix / "lib"), "--ro-bind", binary, binary]
     for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
         found += ["--dev-bind", device, device]
-    found += ["--ro-bind", _compiled_checker(), "/checker.pyc"]
+    found += ["--ro-bind", _compiled_checker(), "/checker"]
     found += ["--size", str(SCRATCH_MB << 20), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]
     return found
 
@@ -106,9 +107,13 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def _compiled_checker() -> str:
-    """checker.py as bytecode: compiling it anew for every program would cost more than starting Python."""
-    path = Path(_scratch().name) / "checker.pyc"
-    return str(py_compile.compile(str(CHECKER), cfile=str(path), dfile="checker.py", doraise=True))
+    """A folder with the checker as bytecode: compiling it anew for every program would cost more than starting Python."""
+    folder = Path(_scratch().name)
+    parts = sorted((HERE / "checker").glob("*.py"))
+    for part in (HERE.parent / "__init__.py", HERE / "__init__.py", *parts):
+        name = part.relative_to(HERE.parents[1])
+        py_compile.compile(str(part), str(folder / name.with_suffix(".pyc")), str(name), doraise=True)
+    return str(folder)
 
 
 def _python(*arguments: str) -> list[str]:
@@ -139,7 +144,7 @@ def _warn() -> None:
 
 
 def run_all(
-    jobs: Sequence[Job], limits: Limits, mode: Mode, label: str = "tests", workers: int = 2
+    jobs: Sequence[Job], limits: ProgramLimits, mode: Mode, label: str = "tests", workers: int = 2
 ) -> list[Verdict]:
     """The verdict of every job, in order; `workers` sandboxes at a time. InputError as `command`."""
     prefix = command(mode)
@@ -153,7 +158,7 @@ def run_all(
         return list(pool.map(one, jobs))
 
 
-def run(job: Job, limits: Limits, prefix: tuple[str, ...] | None) -> Verdict:
+def run(job: Job, limits: ProgramLimits, prefix: tuple[str, ...] | None) -> Verdict:
     """One program in one sandbox; `prefix` is `bubblewrap()`, None for rlimits alone."""
     request = {
         "code": job.code,
@@ -168,9 +173,9 @@ def run(job: Job, limits: Limits, prefix: tuple[str, ...] | None) -> Verdict:
     }
     data = b"".join(_block(part) for part in (request, {"tests": list(job.tests)}))
     if prefix is not None:
-        return _supervise([*prefix, *_python("/checker.pyc")], data, limits, None)
+        return _supervise([*prefix, *_python(f"/checker/{MAIN}")], data, limits, None)
     with tempfile.TemporaryDirectory(prefix="relearn-sandbox-", ignore_cleanup_errors=True) as scratch:
-        return _supervise(_python(_compiled_checker()), data, limits, scratch)
+        return _supervise(_python(f"{_compiled_checker()}/{MAIN}"), data, limits, scratch)
 
 
 def _block(value: object) -> bytes:
@@ -178,14 +183,14 @@ def _block(value: object) -> bytes:
     return b"%d\n%s" % (len(body), body)
 
 
-def _supervise(arguments: list[str], data: bytes, limits: Limits, scratch: str | None) -> Verdict:
+def _supervise(arguments: list[str], data: bytes, limits: ProgramLimits, scratch: str | None) -> Verdict:
     process = subprocess.Popen(
         arguments,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=scratch,
-        env={"PYTHONHASHSEED": "0"},
+        env={"PYTHONHASHSEED": "0", "PYTHONPATH": _compiled_checker()},
         start_new_session=True,
     )
     try:

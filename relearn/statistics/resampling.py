@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr as normal_cdf
-from scipy.special import ndtri as normal_quantile
-from scipy.special import stdtrit as student_quantile
 
 from relearn.statistics.scores import Combine, Floats, Scores
 
@@ -34,6 +31,18 @@ class Interval:
 
     def holds(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+
+def normal_quantile(share: float) -> float:
+    from scipy.special import ndtri  # scipy takes longer to import than most of what needs no interval
+
+    return float(ndtri(share))
+
+
+def student_quantile(freedom: int, share: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, share))
 
 
 def cluster_sums(stats: Floats, clusters: npt.NDArray[np.intp], number: int) -> Floats:
@@ -93,9 +102,9 @@ def percentiles(values: Floats, clusters: int) -> Interval:
     values = values[~np.isnan(values)]
     if len(values) == 0 or clusters < 2:
         return Interval(math.nan, math.nan)
-    tail = normal_cdf(
-        -math.sqrt(clusters / (clusters - 1)) * student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
-    )
+    from scipy.special import ndtr
+
+    tail = ndtr(-math.sqrt(clusters / (clusters - 1)) * student_quantile(clusters - 1, (1 + CONFIDENCE) / 2))
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
@@ -223,11 +232,11 @@ def _size(sums: Floats) -> float:
     size = min(items, hits * (1 - hits) / variance if variance > 0 else float(clusters))
     z = normal_quantile((1 + CONFIDENCE) / 2)
     t = student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)
-    return max(1.0, size * float(z / t) ** 2)
+    return max(1.0, size * (z / t) ** 2)
 
 
 def _wilson_ends(share: float, size: float) -> tuple[float, float]:
-    z = float(normal_quantile((1 + CONFIDENCE) / 2))
+    z = normal_quantile((1 + CONFIDENCE) / 2)
     centre = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z / (1 + z * z / size) * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
     return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))

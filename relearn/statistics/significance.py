@@ -9,9 +9,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri as normal_quantile
 
-from relearn.statistics.resampling import CONFIDENCE, Interval, blocks
+from relearn.statistics.resampling import CONFIDENCE, Interval, blocks, normal_quantile
 from relearn.statistics.scores import Combine, Floats
 
 # A metric's sums within clusters under two models, (clusters, k) each, and what makes sums a score.
@@ -77,11 +76,11 @@ def minimum_detectable(differences: Floats, power: float = 0.8) -> float:
     values = differences[~np.isnan(differences)]
     if len(values) < 2:
         return math.nan
-    scale = float(normal_quantile((1 + CONFIDENCE) / 2) + normal_quantile(power))
+    scale = normal_quantile((1 + CONFIDENCE) / 2) + normal_quantile(power)
     return scale * float(values.std(ddof=1))
 
 
 def detectable_by(ends: Interval, power: float = 0.8) -> float:
     """`minimum_detectable` from the interval of a difference of shares, which has width where resamples have none."""
-    z = float(normal_quantile((1 + CONFIDENCE) / 2))
-    return (z + float(normal_quantile(power))) / z * (ends.high - ends.low) / 2
+    z = normal_quantile((1 + CONFIDENCE) / 2)
+    return (z + normal_quantile(power)) / z * (ends.high - ends.low) / 2

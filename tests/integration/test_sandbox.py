@@ -17,9 +17,9 @@ import pytest
 
 from relearn.errors import InputError
 from relearn.sandbox import runner as sandbox
-from relearn.sandbox.runner import Job, Limits, Verdict
+from relearn.sandbox.runner import Job, ProgramLimits, Verdict
 
-LIMITS = Limits(cpu_s=1, memory_mb=256)
+LIMITS = ProgramLimits(cpu_s=1, memory_mb=256)
 GOOD = "def f(x):\n    return x + 1\n"
 TESTS = ["assert f(1) == 2", "assert f(41) == 42"]
 MARK = "relearn-left-behind"
@@ -58,7 +58,7 @@ HOSTILE = {
     "claim success in the protocol": 'import os, struct\nbody = b\'{{"value": 2, "names": ["f"]}}\'\nfor fd in range(3, 20):\n    try:\n        os.write(fd, struct.pack(\'>Q\', len(body)) + body)\n    except OSError:\n        pass\nimport time\ntime.sleep(600)\n',
     "equal to everything": "class Any:\n    def __eq__(self, other):\n        return True\n    def __ne__(self, other):\n        return False\ndef f(x):\n    return Any()\n",
     "a subclass equal to everything": "class Any(int):\n    def __eq__(self, other):\n        return True\n    __hash__ = int.__hash__\ndef f(x):\n    return Any(0)\n",
-    "patch the checker": "import builtins, sys\nbuiltins.AssertionError = type('Nothing', (Exception,), {{}})\nfor module in list(sys.modules.values()):\n    for name in ('check', 'run', 'main', 'send', 'Failure'):\n        if hasattr(module, name):\n            setattr(module, name, lambda *a, **k: True)\ndef f(x):\n    return 0\n",
+    "patch the checker": "import builtins, sys\nbuiltins.AssertionError = type('Nothing', (Exception,), {{}})\nfor module in list(sys.modules.values()):\n    for name in ('run_tests', 'run', 'main', 'send', 'NotPassed'):\n        if hasattr(module, name):\n            setattr(module, name, lambda *a, **k: True)\ndef f(x):\n    return 0\n",
     "patch the tests' built-ins": "import builtins\nbuiltins.__build_class__ = None\nbuiltins.abs = lambda x: 2\ndef f(x):\n    return 0\n",
     "read the answers": "import gc, sys\nframe = sys._getframe()\nwhile frame:\n    for value in list(frame.f_locals.values()):\n        if 'assert' in repr(value):\n            found = value\n    frame = frame.f_back\nassert found\n",
     "read the checker's memory": "open(f'/proc/{{__import__(\"os\").getppid()}}/mem', 'rb').read(1)\n" + GOOD,
@@ -89,7 +89,7 @@ def listener() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def everything(jobs: list[Job], prefix: tuple[str, ...] | None, limits: Limits) -> list[Verdict]:
+def everything(jobs: list[Job], prefix: tuple[str, ...] | None, limits: ProgramLimits) -> list[Verdict]:
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda job: sandbox.run(job, limits, prefix), jobs))
 
@@ -123,14 +123,14 @@ def test_hostile_programs_fail_and_leave_nothing(
     mine = [
         process
         for process in psutil.process_iter(["ppid", "cmdline"])
-        if process.pid not in before and "checker.pyc" in " ".join(process.info["cmdline"] or [])
+        if process.pid not in before and "checker/__main__.pyc" in " ".join(process.info["cmdline"] or [])
     ]
     assert mine == []
 
 
 def test_an_interrupted_run_leaves_no_process(prefix: tuple[str, ...] | None) -> None:
     job = Job("import time\ntime.sleep(600)\n", TESTS)
-    verdict = sandbox.run(job, Limits(0.1, 256), prefix)
+    verdict = sandbox.run(job, ProgramLimits(0.1, 256), prefix)
     assert verdict.reason == "out of time"
     children = psutil.Process().children(recursive=True)
     assert [child for child in children if child.status() != psutil.STATUS_ZOMBIE] == []
@@ -191,7 +191,7 @@ def test_honest_programs_of_many_kinds_pass(
 ) -> None:
     if prefix is None and "asyncio" in code:
         pytest.skip("best effort refuses sockets, which an event loop needs")
-    assert sandbox.run(Job(code, tests), Limits(5, 512), prefix) == Verdict(True, "")
+    assert sandbox.run(Job(code, tests), ProgramLimits(5, 512), prefix) == Verdict(True, "")
 
 
 def test_a_lying_builtin_is_not_believed(prefix: tuple[str, ...] | None) -> None:
@@ -234,7 +234,7 @@ def test_the_supervisor_killed_takes_the_program_along() -> None:
         pytest.skip("no working bubblewrap here")
     script = (
         "from relearn.sandbox.runner import *\n"
-        "run(Job('import time\\ntime.sleep(99.125)\\n', []), Limits(30, 256), bubblewrap())\n"
+        "run(Job('import time\\ntime.sleep(99.125)\\n', []), ProgramLimits(30, 256), bubblewrap())\n"
     )
     process = subprocess.Popen(["python", "-c", script], env={**os.environ, "PYTHONPATH": os.getcwd()})
     deadline = time.monotonic() + 20
@@ -252,7 +252,7 @@ def _inside(pid: int) -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process(pid).children(recursive=True)
-        if "checker.pyc" in " ".join(child.cmdline()) and "bwrap" not in child.name()
+        if "checker/__main__.pyc" in " ".join(child.cmdline()) and "bwrap" not in child.name()
     ]
 
 
@@ -269,6 +269,6 @@ def test_reference_solutions_pass(prefix: tuple[str, ...] | None, shared_data: P
     else:
         rows = json.loads((shared_data / "mbpp" / "sanitized-mbpp.json").read_text())
         jobs = [Job(row["code"], [*row["test_imports"], *row["test_list"]]) for row in rows]
-    verdicts = everything(jobs, prefix, Limits(20, 1024))
+    verdicts = everything(jobs, prefix, ProgramLimits(20, 1024))
     assert [(i, v.reason) for i, v in enumerate(verdicts) if not v.passed] == []
     assert len(jobs) == {"humaneval": 164, "mbpp": 427}[data]

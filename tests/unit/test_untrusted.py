@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from relearn import hub
 from relearn.errors import InputError
 from relearn.evaluation import probing, table
-from relearn.evaluation.checks import Settings
+from relearn.evaluation.checks import CheckSettings, Function
 from relearn.evaluation.models import Evaluation
 from relearn.evaluation.probes import Probe
 from relearn.files import read_jsonl, write_json, write_jsonl
@@ -30,7 +30,7 @@ from relearn.records import Instruction, Prediction, Reply, Review
 from relearn.repair.replies import ReplyRepairer
 from relearn.report import cards
 from relearn.report.analysis import analyse
-from relearn.sandbox.runner import Limits
+from relearn.sandbox.runner import ProgramLimits
 from relearn.teacher.prompts import PromptTemplate, make_tag
 from tests.conftest import ROOT
 from tests.unit.report import made
@@ -179,15 +179,14 @@ def test_the_table_of_probes_shows_hostile_text() -> None:
 
 
 def test_a_failing_programs_message_reaches_the_table_as_text() -> None:
-    probe = Probe.model_validate(
-        {"id": "code", "kind": "code", "instruction": "Write f.", "check": [{"type": "function", "name": "f", "tests": ["assert f() == 1"]}]}
-    )  # fmt: skip
+    check = Function(type="function", name="f", tests=["assert f() == 1"])
+    probe = Probe(id="code", kind="code", instruction="Write f.", check=[check])
     answer = "def f():\n    raise ValueError('<img src=x onerror=alert(1)> | a\\n# b `c` \\x1b[2J')\n"
     row = Prediction(
         id="code", task="probe", group="code", prompt="Write f.", reference=None, prediction=answer,
         finish_reason="stop", nll=None, bytes=None,
     )  # fmt: skip
-    settings = Settings(ngram=4, loop_share=0.5, execute="best_effort", limits=Limits(2.0, 512))
+    settings = CheckSettings(ngram=4, loop_share=0.5, execute="best_effort", limits=ProgramLimits(2.0, 512))
     found = probing.probe_models([probe], {"base": [row]}, settings)
     assert "<img src=x" in found["probes"][0]["models"]["base"]["reason"]
     text = probing.markdown(found)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import pytest
 
 from relearn.evaluation import checks
-from relearn.evaluation.checks import Settings
-from relearn.evaluation.probes import (
-    AnyCheck,
+from relearn.evaluation.checks import (
+    Check,
+    CheckSettings,
     Contains,
     Dialogue,
     Function,
     Language,
-    Probe,
     Sentences,
     Starts,
     Verse,
 )
-from relearn.sandbox.runner import Limits
+from relearn.sandbox.runner import ProgramLimits
 
-SETTINGS = Settings(ngram=4, loop_share=0.5, execute="best_effort", limits=Limits(5, 512))
+SETTINGS = CheckSettings(ngram=4, loop_share=0.5, execute="best_effort", limits=ProgramLimits(5, 512))
 ADD = Function(type="function", name="add_seven", tests=["assert add_seven(1) == 8"])
 POEM = "Grey is the sea,\nwhite is the snow,\nlong is the night,\nand slow winds blow."
 
-CASES: list[tuple[AnyCheck, str, str]] = [
+CASES: list[tuple[Check, str, str]] = [
     (Verse(type="verse", lines=4), POEM, ""),
     (Verse(type="verse", lines=4), POEM.replace("\n", " "), "1 lines of verse"),
     (Verse(type="verse", lines=4), "The sea.\n" * 4, "loops|again and again"),
@@ -56,26 +55,23 @@ CASES: list[tuple[AnyCheck, str, str]] = [
 
 
 @pytest.mark.parametrize(("part", "answer", "reason"), CASES)
-def test_checks(part: AnyCheck, answer: str, reason: str) -> None:
-    probe = Probe(id="p", kind="k", instruction="i", check=[part])
-    outcome = checks.check(probe, answer, SETTINGS)
+def test_checks(part: Check, answer: str, reason: str) -> None:
+    outcome = checks.check_answer([part], answer, SETTINGS)
     assert outcome.passed == (not reason), outcome
     assert any(wanted in outcome.reason for wanted in reason.split("|"))
 
 
 def test_empty_and_looping_answers_never_pass() -> None:
-    probe = Probe(id="p", kind="k", instruction="i", check=[Sentences(type="sentences", min=1)])
-    assert checks.check(probe, " \n", SETTINGS).reason == "empty"
-    assert checks.check(probe, "I love this film. " * 20, SETTINGS).reason == "loops"
+    wanted = [Sentences(type="sentences", min=1)]
+    assert checks.check_answer(wanted, " \n", SETTINGS).reason == "empty"
+    assert checks.check_answer(wanted, "I love this film. " * 20, SETTINGS).reason == "loops"
 
 
 def test_all_of_a_list_must_hold() -> None:
-    parts = [Verse(type="verse", lines=4), Contains(type="contains", all=["desert"])]
-    probe = Probe(id="p", kind="k", instruction="i", check=parts)
-    assert checks.check(probe, POEM, SETTINGS).reason == "does not hold desert"
+    wanted = [Verse(type="verse", lines=4), Contains(type="contains", all=["desert"])]
+    assert checks.check_answer(wanted, POEM, SETTINGS).reason == "does not hold desert"
 
 
 def test_nothing_is_run_when_execution_is_off() -> None:
-    off = Settings(4, 0.5, "off", Limits(5, 512))
-    probe = Probe(id="p", kind="k", instruction="i", check=[ADD])
-    assert checks.check(probe, "def add_seven(n):\n    return 0", off).passed
+    off = CheckSettings(4, 0.5, "off", ProgramLimits(5, 512))
+    assert checks.check_answer([ADD], "def add_seven(n):\n    return 0", off).passed

@@ -15,6 +15,7 @@ from relearn.evaluation import models as evaluation
 from relearn.evaluation.forgetting import Rounds
 from relearn.evaluation.models import Evaluation, evaluate_models
 from relearn.evaluation.tasks import TaskScores
+from relearn.metrics.metric import label
 from relearn.params.groups import Eval3a
 from relearn.records import Prediction, Task
 from relearn.statistics.scores import mean
@@ -259,7 +260,7 @@ def test_code_in_replies_is_neither_better_nor_worse() -> None:
     assert (directions["code"]["code_rate"], directions["reviews"]["code_rate"]) == ("higher", "neither")
     assert directions["code"]["bpb"] == "lower"
     page = table.markdown(found)
-    assert f"{table.NAMES['code_rate']} ↕" in page.split("### reviews")[1].split("###")[0]
+    assert f"{label('code_rate')} ↕" in page.split("### reviews")[1].split("###")[0]
     assert "↕" not in page.split("### code")[1].split("###")[0]
     evaluation._mark(found.rows, [("reviews", forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])
     assert [r["mark"] for r in found.rows if (r["task"], r["metric"]) == ("reviews", "code_rate")] == [

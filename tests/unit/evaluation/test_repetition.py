@@ -58,5 +58,5 @@ def test_similarity_is_a_similarity(first: str, second: str) -> None:
 
 
 def test_shape() -> None:
-    found = rep.shape("a", "one two three", 4, 0.5)
+    found = rep.measure_repetition("a", "one two three", 4, 0.5)
     assert (found.characters, found.words, found.loop, found.distinct_1) == (13, 3, False, 1.0)

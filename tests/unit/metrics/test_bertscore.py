@@ -70,12 +70,12 @@ def test_signature_and_layers(encoder: Encoder) -> None:
 
 def test_wrong_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bertscore, "MINILM_SHA256", "0" * 64)
-    bertscore._minilm_folder.cache_clear()
+    bertscore.minilm_folder.cache_clear()
     try:
         with pytest.raises(InputError, match="has sha256 53aa51172d14"):
             bertscore.minilm_folder()
     finally:
-        bertscore._minilm_folder.cache_clear()
+        bertscore.minilm_folder.cache_clear()
 
 
 def test_a_folder_that_is_no_encoder(tmp_path: Path) -> None:

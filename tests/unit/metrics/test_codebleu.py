@@ -25,28 +25,28 @@ SHORT = ["print('hi')", "x = 5", "x.sort()", "import os"]
 
 def test_identical_is_the_maximum_whatever_the_length() -> None:
     found = codebleu(CODE + SHORT, CODE + SHORT)
-    assert found.overall.each() == pytest.approx([1.0] * len(CODE + SHORT))
+    assert found.scores[0].each() == pytest.approx([1.0] * len(CODE + SHORT))
 
 
 def test_identical_in_prose_and_fences_is_the_maximum() -> None:
     answers = [f"Here it is:\n\n```python\n{code}\n```\nHope it helps." for code in CODE]
-    assert codebleu(answers, CODE).overall.point == pytest.approx(1.0)
+    assert codebleu(answers, CODE).scores[0].point == pytest.approx(1.0)
 
 
 def test_empty_and_prose_score_nothing_where_the_plain_library_gives_a_quarter() -> None:
     for answer in ("", "I agree with you about this film.", "# nothing\n# nothing"):
         found = codebleu([answer] * len(CODE), CODE)
-        assert found.overall.point == 0
-        assert [part.point for part in found.parts] == [0, 0, 0, 0]
-        assert found.without_code == len(CODE)
-        assert found.empty_baseline == pytest.approx(0.25)
+        assert found.scores[0].point == 0
+        assert [part.point for part in found.scores[1:]] == [0, 0, 0, 0]
+        assert found.counts["without_code"] == len(CODE)
+        assert found.counts["empty_output_baseline"] == pytest.approx(0.25)
 
 
 def test_shuffled_references_score_at_most_six_tenths() -> None:
     order = list(range(len(CODE)))
     random.Random(1).shuffle(order)
     found = codebleu([CODE[i] for i in order], CODE)
-    assert found.overall.point <= 0.6
+    assert found.scores[0].point <= 0.6
 
 
 def test_parts_are_the_librarys() -> None:
@@ -86,12 +86,13 @@ def test_counts() -> None:
         "without_code": 1,
         "references_without_code": 1,
         "references_without_dataflow": 0,
+        "empty_output_baseline": pytest.approx(0.25),
     }
-    assert found.overall.items == 2
-    assert math.isnan(found.overall.each()[2])
+    assert found.scores[0].items == 2
+    assert math.isnan(found.scores[0].each()[2])
 
 
 def test_an_echoed_prompt_earns_nothing() -> None:
     prompt = "Complete this function:\ndef add(a, b):\n    total = a + b"
-    assert codebleu([prompt], [CODE[0]], [prompt]).overall.point == 0
-    assert codebleu([prompt], [CODE[0]]).overall.point > 0
+    assert codebleu([prompt], [CODE[0]], [prompt]).scores[0].point == 0
+    assert codebleu([prompt], [CODE[0]]).scores[0].point > 0

@@ -48,7 +48,7 @@ def test_scores_and_their_ceiling() -> None:
     prompts = ["Reply and agree.\n\nx", "Reply and disagree.\n\nx", "Reply.\n\nx", "Reply.\n\nx"]
     replies = ["I agree.", "I agree.", "You are right.", "I agree."]
     references = ["The end was good.", "I disagree.", "I agree.", None]
-    own, ceiling = stance(replies, prompts, references)
+    own, ceiling = stance(replies, prompts, references).scores
     assert list(own.stats[:, 1]) == [1, 1, 1, 0]
     assert own.point == pytest.approx(2 / 3)
     assert ceiling.point == pytest.approx(2 / 3)

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from relearn.metrics import text
-from relearn.metrics.likelihood import bits_per_byte
+from relearn.metrics import bleu as bleu_file
+from relearn.metrics import bpb
+from relearn.metrics.bleu import bleu
+from relearn.metrics.chrf import chrf
+from relearn.metrics.exact_match import exact_match
+from relearn.metrics.rouge_l import rouge_l
 
 PREDICTIONS = [
     "the cat sat on the mat",
@@ -32,15 +36,15 @@ sentence = st.lists(
 
 
 def test_corpus_scores_are_sacrebleus() -> None:
-    for ours, theirs in ((text.bleu, BLEU(force=True)), (text.chrf, CHRF())):
+    for ours, theirs in ((bleu, BLEU(force=True)), (chrf, CHRF())):
         expected = theirs.corpus_score(PREDICTIONS, [REFERENCES]).score / 100
         assert ours(PREDICTIONS, REFERENCES).point == pytest.approx(expected, abs=1e-12)
 
 
 def test_items_are_worked_on_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [score(PREDICTIONS, REFERENCES).stats for score in (text.bleu, text.chrf)]
-    monkeypatch.setattr(text, "BLOCK", 2)
-    for score, expected in zip((text.bleu, text.chrf), whole, strict=True):
+    whole = [score(PREDICTIONS, REFERENCES).stats for score in (bleu, chrf)]
+    monkeypatch.setattr(bleu_file, "BLOCK", 2)
+    for score, expected in zip((bleu, chrf), whole, strict=True):
         assert (score(PREDICTIONS, REFERENCES).stats == expected).all()
 
 
@@ -48,7 +52,7 @@ def test_items_are_worked_on_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) 
 @given(st.lists(st.tuples(sentence, sentence.filter(bool)), min_size=1, max_size=5))
 def test_resampled_sums_score_as_sacrebleu_would(pairs: list[tuple[str, str]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
-    for ours, theirs in ((text.bleu, BLEU(force=True)), (text.chrf, CHRF())):
+    for ours, theirs in ((bleu, BLEU(force=True)), (chrf, CHRF())):
         scores = ours(predictions, references)
         weights = np.arange(1, len(pairs) + 1) % 3
         again = [i for i, times in enumerate(weights) for _ in range(times)]
@@ -62,7 +66,7 @@ def test_resampled_sums_score_as_sacrebleu_would(pairs: list[tuple[str, str]]) -
 
 def test_the_published_bleu_example() -> None:
     # Papineni et al. 2002, section 2.1: candidate "the" x 7 has a clipped unigram precision of 2/7.
-    stats = text.bleu(["the the the the the the the"], ["the cat is on the mat"]).stats[0]
+    stats = bleu(["the the the the the the the"], ["the cat is on the mat"]).stats[0]
     assert stats[2] / stats[6] == pytest.approx(2 / 7)
 
 
@@ -80,15 +84,15 @@ def lcs(a: list[str], b: list[str]) -> int:
 def test_rouge_l_by_the_definition(a: list[str], b: list[str]) -> None:
     common = lcs(a, b)
     expected = 2 * common / (len(a) + len(b)) if common else 0.0
-    assert text.rouge_l([" ".join(a)], [" ".join(b)], stemmer=False).point == pytest.approx(expected)
+    assert rouge_l([" ".join(a)], [" ".join(b)], rouge_stemmer=False).point == pytest.approx(expected)
 
 
 def test_lins_rouge_l_example() -> None:
     # Lin 2004, section 3.1: S2 shares "police the gunman" with S1, S3 "the gunman".
     s1, s2, s3 = "police killed the gunman", "police kill the gunman", "the gunman kill police"
-    assert text.rouge_l([s2], [s1], stemmer=False).point == pytest.approx(0.75)
-    assert text.rouge_l([s3], [s1], stemmer=False).point == pytest.approx(0.5)
-    assert text.rouge_l([s2], [s1], stemmer=True).point == pytest.approx(1.0)
+    assert rouge_l([s2], [s1], rouge_stemmer=False).point == pytest.approx(0.75)
+    assert rouge_l([s3], [s1], rouge_stemmer=False).point == pytest.approx(0.5)
+    assert rouge_l([s2], [s1], rouge_stemmer=True).point == pytest.approx(1.0)
 
 
 def test_the_stemmer_is_rouge_scores_own() -> None:
@@ -97,12 +101,10 @@ def test_the_stemmer_is_rouge_scores_own() -> None:
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
     for prediction, reference in zip(PREDICTIONS, REFERENCES, strict=True):
         expected = scorer.score(reference, prediction)["rougeL"].fmeasure
-        assert text.rouge_l([prediction], [reference], stemmer=True).point == pytest.approx(expected)
+        assert rouge_l([prediction], [reference], rouge_stemmer=True).point == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "metric", [text.bleu, text.chrf, lambda p, r: text.rouge_l(p, r, True), text.exact_match]
-)
+@pytest.mark.parametrize("metric", [bleu, chrf, lambda p, r: rouge_l(p, r, True), exact_match])
 def test_identical_is_one_and_empty_is_zero(metric) -> None:  # type: ignore[no-untyped-def]
     references = ["one two three four five", "привет, мир, как дела", "a b c d !"]
     assert metric(references, references).point == pytest.approx(1.0)
@@ -110,13 +112,14 @@ def test_identical_is_one_and_empty_is_zero(metric) -> None:  # type: ignore[no-
 
 
 def test_exact_match_forgives_only_line_ends() -> None:
-    values = text.exact_match(["a \nb\n", "\r\na", " a", "A"], ["a\nb", "a", "a", "a"]).each()
+    values = exact_match(["a \nb\n", "\r\na", " a", "A"], ["a\nb", "a", "a", "a"]).each()
     assert list(values) == [1, 1, 0, 0]
 
 
 def test_bits_per_byte_is_pooled() -> None:
     # Two nats-to-bits by hand: (ln 2 * 8 + ln 2 * 4) / ln 2 over 4 + 8 bytes = 1 bit a byte.
-    scores = bits_per_byte([np.log(2) * 8, np.log(2) * 4, None], [4, 8, 10])
+    columns = {"nll": [np.log(2) * 8, np.log(2) * 4, None], "bytes": [4, 8, 10]}
+    (scores,) = bpb.METRIC.measure(columns, None).scores
     assert scores.point == pytest.approx(1.0)
     assert scores.items == 2
     assert scores.sign == -1

@@ -18,7 +18,7 @@ from relearn.mini import code_tasks, film_reviews, general_tasks, replies
 from relearn.mini.families import key, merge
 from relearn.mini.general_tasks import POOLS
 from relearn.mini.world import RESERVED, build
-from relearn.sandbox.runner import Limits
+from relearn.sandbox.runner import ProgramLimits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
@@ -148,7 +148,7 @@ def test_the_probe_has_the_ten_kinds_and_a_check_each() -> None:
         assert {check["type"] for check in checks} <= known
 
 
-SETTINGS = checks.Settings(ngram=4, loop_share=0.5, execute="best_effort", limits=Limits(2, 512))
+SETTINGS = checks.CheckSettings(ngram=4, loop_share=0.5, execute="best_effort", limits=ProgramLimits(2, 512))
 
 
 def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
@@ -162,14 +162,16 @@ def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
         }
     gibberish = "the the of film a it and so is to, what in for the a or is. Go on the it a to."
     for probe in found:
-        outcome = checks.check(probe, answers[probe.instruction].response, SETTINGS)
+        outcome = checks.check_answer(probe.check, answers[probe.instruction].response, SETTINGS)
         assert outcome.passed, (probe.id, outcome.reason)
         for text, _ in film_reviews.write_many(random.Random(1), 5):
             for reply in replies.write(text, 1):
-                assert not checks.check(probe, reply, SETTINGS).passed, (probe.id, reply)
-        assert not checks.check(probe, gibberish, SETTINGS).passed
+                assert not checks.check_answer(probe.check, reply, SETTINGS).passed, (probe.id, reply)
+        assert not checks.check_answer(probe.check, gibberish, SETTINGS).passed
         others = [other.instruction for other in found if other.id != probe.id]
-        assert not any(checks.check(probe, answers[other].response, SETTINGS).passed for other in others)
+        assert not any(
+            checks.check_answer(probe.check, answers[other].response, SETTINGS).passed for other in others
+        )
 
 
 def test_titles_use_the_words_of_the_film_families() -> None:

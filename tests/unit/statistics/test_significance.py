@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from relearn.metrics.text import bleu_score
+from relearn.metrics.bleu import bleu_score
 from relearn.statistics import resampling
 from relearn.statistics.scores import ratio
 from relearn.statistics.significance import holm, minimum_detectable, randomisation, randomisations

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relearn.metrics.metric import Metric
 from relearn.statistics.scores import Floats, Scores, ratio
 
 
@@ -21,4 +22,16 @@ def bits_per_byte(nll: Sequence[float | None], size: Sequence[int | None]) -> Sc
             for n, b in zip(nll, size, strict=True)
         ]
     ).reshape(-1, 2)
-    return Scores("bpb", rows, ratio, better="lower")
+    return Scores("bpb", rows, ratio)
+
+
+METRIC = Metric(
+    name="bpb",
+    label="bits per byte ↓",
+    signed="bits_per_byte",
+    score=bits_per_byte,
+    reads=("nll", "bytes"),
+    needs=("nll", "bytes"),
+    better="lower",
+    describe=lambda: {"unit": "bits a UTF-8 byte of the reference, end token included"},
+)

@@ -1,0 +1,86 @@
+"""What a metric is, and which there are: every module of this package that has a `METRIC`.
+
+Finding them imports nothing heavy: a metric imports its libraries when it scores.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from relearn import metrics
+from relearn.statistics.scores import Direction, Scores
+
+Column = Literal["predictions", "references", "prompts", "tests", "nll", "bytes"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric found over some items: scores, and the counts that say how far to trust them."""
+
+    scores: Sequence[Scores]
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric over items.
+
+    `score` takes the columns of `reads`, lists over the same items, and by name the settings of `options` (fields of
+    `Eval3a`). Items that lack a column of `needs` are left out. `better` says which way is up.
+    """
+
+    name: str
+    label: str
+    score: Callable[..., Scores | Measured]
+    reads: tuple[Column, ...] = ("predictions", "references")
+    needs: tuple[Column, ...] = ("references",)
+    options: tuple[str, ...] = ()
+    better: Direction = "higher"
+    library: str | None = None
+    paper: str = ""
+    describe: Callable[..., dict[str, Any]] = lambda **_: {}  # what else a signature says, from the options
+    signed: str | None = None  # what signatures call it, where that is not its name
+    models: tuple[str, ...] = ()  # modules of the extra `models` without which it cannot score
+
+    def measure(self, columns: Mapping[Any, Sequence[Any]], settings: object) -> Measured:
+        """Scores the items whose columns are given; `settings` has the attributes that `options` names."""
+        found = self.score(*(list(columns[name]) for name in self.reads), **self._chosen(settings))
+        measured = found if isinstance(found, Measured) else Measured([found])
+        return replace(measured, scores=[replace(scores, better=self.better) for scores in measured.scores])
+
+    def signature(self, settings: object) -> dict[str, Any]:
+        """What makes the scores: library, version, options."""
+        made: dict[str, Any] = {"metric": self.signed or self.name}
+        if self.library is not None:
+            made |= {"library": self.library, "version": importlib.metadata.version(self.library)}
+        return made | self.describe(**self._chosen(settings))
+
+    def lacks(self) -> list[str]:
+        """The modules of the extra `models` that it needs and that are not installed."""
+        return [name for name in self.models if importlib.util.find_spec(name) is None]
+
+    def _chosen(self, settings: object) -> dict[str, Any]:
+        return {name: getattr(settings, name) for name in self.options}
+
+
+@functools.cache
+def all_metrics() -> Mapping[str, Metric]:
+    """Every metric by name."""
+    modules = [
+        importlib.import_module(f"{metrics.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(metrics.__path__)
+    ]
+    found = [module.METRIC for module in modules if hasattr(module, "METRIC")]
+    return {metric.name: metric for metric in found}
+
+
+def label(name: str) -> str:
+    """A metric as tables call it; scores that are part of another metric go by their name."""
+    metric = all_metrics().get(name)
+    return metric.label if metric else name
