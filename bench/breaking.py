@@ -19,28 +19,10 @@ DELIMITERS = {"single_quotes", "python_repr", "typographic_quotes"}
 STRUCTURES = {"nested", "one_key_objects"}
 CUTS = {"cut_in_last", "cut_in_first"}
 CLASSES = (
-    "fence",
-    "prose_around",
-    "inner_quotes",
-    "inner_quotes_comma",
-    "trailing_comma",
-    "comma_missing",
-    "closing_brace_missing",
-    "cut_in_last",
-    "cut_in_first",
-    "single_quotes",
-    "python_repr",
-    "typographic_quotes",
-    "bare_keys",
-    "raw_newlines",
-    "renamed_keys",
-    "nested",
-    "one_key_objects",
-    "comments",
-    "encoded_twice",
-    "python_extras",
-    "invalid_escapes",
-    "repeated_dump",
+    *("fence", "prose_around", "inner_quotes", "inner_quotes_comma", "trailing_comma", "comma_missing"),
+    *("closing_brace_missing", "cut_in_last", "cut_in_first", "single_quotes", "python_repr"),
+    *("typographic_quotes", "bare_keys", "raw_newlines", "renamed_keys", "nested", "one_key_objects"),
+    *("comments", "encoded_twice", "python_extras", "invalid_escapes", "repeated_dump"),
 )
 RENAMED = (
     ("Agree", "Disagree"),

@@ -111,7 +111,6 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
     """Trains, decodes and scores one point, and writes it to `file`; returns its headline figures."""
     from relearn.evaluation.tasks import score_task
     from relearn.files import read_jsonl
-    from relearn.metrics.bertscore import Encoder
     from relearn.params import load
     from relearn.records import TASKS, Original, Prediction
     from stages import paths
@@ -126,12 +125,11 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
         rows, result["updates"], result["rows"] = _train_and_answer(params, point, rows, scratch)
         shutil.rmtree(scratch)
     tests = {row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.tests}
-    encoder = Encoder(params.eval_3a.encoder, params.eval_3a.encoder_layers)
     result["scores"] = {
         task: {
             name: round(value, 5)
             for name, value in score_task(
-                task, [row for row in rows if row.task == task], tests, params.eval_3a, encoder
+                task, [row for row in rows if row.task == task], tests, params.eval_3a
             )
             .points()
             .items()

@@ -6,7 +6,7 @@
 Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
   prepare     stages.prepare, from a JSON Lines file of so many reviews (about 300 characters each), all of them used
   repair      stages.repair, from so many replies, three in ten of them broken
-  scoring     relearn.scoring.evaluate_models on so many answers of each of three models, all metrics of the task but
+  scoring     evaluate_models on so many answers of each of three models, all metrics of the task but
               BERTScore, which is a model, with 1,000 bootstrap resamples
   generation  bench.generation's way `relearn`, against a server that answers at once
 
@@ -132,7 +132,6 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
     from relearn.evaluation import tasks
-    from relearn.metrics import evaluate_metrics as metrics
     from relearn.records import Prediction
 
     rng = random.Random(rows)
@@ -150,10 +149,9 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
     params = _params().eval_3a.model_copy(update={"execute": "off", "resamples": 1000})
-    # No model: exact match stands twice in the list of metrics, and no encoder is loaded.
-    metrics.BertScore = lambda encoder: metrics.ExactMatch()  # type: ignore[assignment, misc]
-    for module in (evaluation, tasks):
-        vars(module)["Encoder"] = lambda *_: None
+    chosen = tasks.choose_metrics("general", references)
+    del chosen["bertscore"]  # no model
+    vars(tasks)["choose_metrics"] = lambda *_: chosen
     return lambda: evaluation.evaluate_models(predictions, {}, params, 7, ("general",))
 
 

@@ -4,7 +4,7 @@
 
 Runs on what the chain left in data/predictions/. Both sides give CodeBLEU (code only), BLEU, ROUGE-L and BERTScore of
 the same answers with the same encoder (the packaged MiniLM), without running code:
-  relearn    `relearn.scoring.score_task`, which also gives chrF, exact match, stance, and bits per byte
+  relearn    `score_task`, which also gives chrF, exact match, stance, and bits per byte
   original   its script's way: `codebleu.calc_codebleu` for each row, and rouge-score, sacrebleu and bert-score asked
              for one row at a time
 Each side runs in a process of its own, in turn; imports and the loading of the encoder are outside the clock.
@@ -35,11 +35,11 @@ Answers = dict[str, list[Prediction]]
 def _relearn(answers: Answers, intervals: bool) -> float:
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.tasks import score_task
-    from relearn.metrics.bertscore import Encoder
+    from relearn.metrics.bertscore import load_encoder
     from relearn.params import load
 
     params = load(ROOT).eval_3a.model_copy(update={"execute": "off", "encoder": "minilm"})
-    encoder = Encoder(params.encoder, params.encoder_layers)
+    load_encoder(params.encoder, params.encoder_layers)
     started = time.perf_counter()
     if intervals:
         evaluate_models(answers, {}, params, 7)
@@ -48,7 +48,7 @@ def _relearn(answers: Answers, intervals: bool) -> float:
             for rows in answers.values():
                 chosen = [row for row in rows if row.task == task]
                 if chosen:
-                    score_task(task, chosen, {}, params, encoder)
+                    score_task(task, chosen, {}, params)
     return time.perf_counter() - started
 
 

@@ -9,13 +9,14 @@ flat JSON object, the names and values those of the stage; progress and warnings
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
+
+import click
 
 from relearn.errors import InputError
 from relearn.evaluation.tasks import TaskScores, choose_metrics, score_task
@@ -27,62 +28,75 @@ from relearn.progress import say
 from relearn.records import TASKS, Prediction, Task
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0, or 1 with one line on stderr."""
-    options = _options(arguments)
+def _score(predictions: Path, task: Task | None, json_out: Path | None, **options: Any) -> None:
     try:
-        found = score_file(options.predictions, options.task, _params(options))
-        if options.json is not None:
-            write_json(options.json, found)
+        found = score_file(predictions, task, _params(**options))
+        if json_out is not None:
+            write_json(json_out, found)
     except InputError as error:
         print(f"relearn.scoring: {error}", file=sys.stderr)
-        return 1
+        click.get_current_context().exit(1)
     print(json.dumps(found, ensure_ascii=False, indent=2))
-    return 0
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m relearn.scoring",
-        description="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
-    )
-    parser.add_argument("predictions", type=Path, help="the file")
-    parser.add_argument(
-        "--task",
-        choices=TASKS,
-        help="which metrics (default: the rows' own task, else code or general by what the references hold)",
-    )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the result to this file")
-    parser.add_argument(
-        "--encoder", default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name"
-    )
-    parser.add_argument("--encoder-layers", type=int, help="layer that BERTScore reads (default: the last)")
-    parser.add_argument("--no-stemmer", action="store_true", help="ROUGE-L without Porter's stemmer")
-    parser.add_argument(
-        "--execute",
-        choices=get_args(Eval3a.model_fields["execute"].annotation),
-        default="off",
-        help="run the rows' tests for pass@1 (default: off)",
-    )
-    parser.add_argument("--timeout", type=float, default=2.0, help="CPU seconds of one program (default: 2)")
-    parser.add_argument("--memory", type=int, default=512, help="MiB of one program (default: 512)")
-    return parser.parse_args(arguments)
+FILE: Any = click.Path(path_type=Path)
+command = click.Command(
+    "score",
+    callback=_score,
+    help="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[
+        click.Argument(["predictions"], type=FILE),
+        click.Option(
+            ["--task"],
+            type=click.Choice(TASKS),
+            help="Which metrics (default: the rows' own task, else code or general by what the references hold).",
+        ),
+        click.Option(
+            ["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."
+        ),
+        click.Option(
+            ["--encoder"], default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name."
+        ),
+        click.Option(["--encoder-layers"], type=int, help="Layer that BERTScore reads (default: the last)."),
+        click.Option(["--no-stemmer"], is_flag=True, help="ROUGE-L without Porter's stemmer."),
+        click.Option(
+            ["--execute"],
+            type=click.Choice(["off", "strict", "best_effort"]),
+            default="off",
+            help="Run the rows' tests for pass@1 (default: off).",
+        ),
+        click.Option(["--timeout"], type=float, default=2.0, help="CPU seconds of one program (default: 2)."),
+        click.Option(["--memory"], type=int, default=512, help="MiB of one program (default: 512)."),
+    ],
+)
 
 
-def _params(options: argparse.Namespace) -> Eval3a:
-    if not 0 < options.timeout <= 600:
-        raise InputError(f"--timeout {options.timeout:g}: more than 0 and at most 600 seconds are expected")
-    if options.memory < 32:
-        raise InputError(f"--memory {options.memory}: at least 32 MiB are expected")
-    if options.encoder_layers is not None and options.encoder_layers < 1:
-        raise InputError(f"--encoder-layers {options.encoder_layers}: at least 1 is expected")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 0, or 1 with one line on stderr. SystemExit (2) for options that are wrong."""
+    try:
+        return int(command.main(arguments, prog_name="python -m relearn.scoring", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+def _params(
+    encoder: str, encoder_layers: int | None, no_stemmer: bool, execute: Any, timeout: float, memory: int
+) -> Eval3a:
+    if not 0 < timeout <= 600:
+        raise InputError(f"--timeout {timeout:g}: more than 0 and at most 600 seconds are expected")
+    if memory < 32:
+        raise InputError(f"--memory {memory}: at least 32 MiB are expected")
+    if encoder_layers is not None and encoder_layers < 1:
+        raise InputError(f"--encoder-layers {encoder_layers}: at least 1 is expected")
     return Eval3a(
-        encoder=options.encoder,
-        encoder_layers=options.encoder_layers,
-        rouge_stemmer=not options.no_stemmer,
-        execute=options.execute,
-        timeout_s=options.timeout,
-        memory_mb=options.memory,
+        encoder=encoder,
+        encoder_layers=encoder_layers,
+        rouge_stemmer=not no_stemmer,
+        execute=execute,
+        timeout_s=timeout,
+        memory_mb=memory,
         resamples=1000,
         swaps=1000,
     )
@@ -161,17 +175,16 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             isinstance(tests, list) and all(isinstance(test, str) for test in tests)
         ):
             raise InputError(f"{where}: tests: a list of strings is expected")
-        yield number, {key: _text(item) if isinstance(item, str) else item for key, item in value.items()}
+        yield (
+            number,
+            {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in value.items()},
+        )
 
 
 def _odd(row: dict[str, Any], key: str) -> str:
     return (
         "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
     )
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def _prediction(number: int, row: dict[str, Any], task: Task) -> Prediction:

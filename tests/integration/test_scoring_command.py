@@ -61,6 +61,22 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert all(not isinstance(value, dict | list) for value in found.values())
 
 
+def test_without_the_libraries_of_models(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", pairs(FUNCTIONS, [*FUNCTIONS]))
+    absent = ("torch", "transformers", "datasets", "evaluate", "dvc", "pandas", "scipy", "openai", "pyarrow")
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({absent}); "
+        f"from relearn.evaluation.command import main; sys.exit(main([{str(path)!r}]))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout)
+    assert found["codebleu"] == found["rouge_l"] == found["chrf"] == 1
+    assert "bertscore" not in found
+    (line,) = run.stderr.splitlines()
+    assert "bertscore is left out" in line
+    assert "extra `models`" in line
+
+
 def test_the_known_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = score(write(tmp_path / "e.jsonl", pairs([""] * 5, [*FUNCTIONS])), capsys)
     names = ("codebleu", "rouge_l", "chrf", "bertscore", "bleu", "code_rate", "exact_match")

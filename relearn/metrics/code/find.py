@@ -21,18 +21,8 @@ ONE_LINE_FENCE = re.compile(
 )
 PYTHON_TAGS = {"", "python", "python3", "py", "pycon", "ipython", "python-repl"}
 DATA_TAGS = {
-    "json",
-    "yaml",
-    "yml",
-    "toml",
-    "text",
-    "txt",
-    "markdown",
-    "md",
-    "output",
-    "csv",
-    "plaintext",
-    "console",
+    *("json", "yaml", "yml", "toml", "text", "txt", "markdown", "md", "output", "csv"),
+    *("plaintext", "console"),
 }
 LOOP = 3
 

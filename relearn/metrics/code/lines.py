@@ -16,21 +16,14 @@ from enum import IntEnum
 
 MAX_LINE = 2000
 TYPES = {"int", "str", "float", "bool", "list", "dict", "set", "tuple", "bytes", "object", "Any"}
-PACKAGES = set(sys.stdlib_module_names) | {
-    *(
-        "numpy",
-        "pandas",
-        "requests",
-        "matplotlib",
-        "sklearn",
-        "scipy",
-        "torch",
-        "tensorflow",
-        "flask",
-        "django",
-    ),
-    *("bs4", "nltk", "seaborn", "cv2", "PIL", "keras", "pytest", "yaml", "selenium", "pygame", "sqlalchemy"),
+PACKAGES = {
+    *sys.stdlib_module_names,
+    *("numpy", "pandas", "requests", "matplotlib", "sklearn", "scipy", "torch", "tensorflow", "flask"),
+    *("nltk", "seaborn", "cv2", "PIL", "django", "pytest", "yaml", "selenium", "pygame", "sqlalchemy"),
+    *("bs4", "keras"),
 }
+# What "x = 4" and "n = a" are made of, which stand in mathematics and in verse as well.
+HARMLESS = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
 SENTENCE_END = re.compile(r"[.!?][\"')]*$")
 COMMENT = re.compile(r"^(#(?!include\b|define\b|!/)|//|/\*|\*/|--\s|<!--|;;)")
 
@@ -306,17 +299,7 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
             known = node.level > 0 or "." in (node.module or "") or (node.module or "") in PACKAGES
             return Evidence.STRONG if known else Evidence.WEAK
         case ast.Assign():
-            # "x = 4" and "n = a" stand in mathematics and in verse as well.
-            harmless = (
-                ast.Name,
-                ast.Constant,
-                ast.BinOp,
-                ast.UnaryOp,
-                ast.operator,
-                ast.unaryop,
-                ast.expr_context,
-            )
-            sums = all(isinstance(part, harmless) for part in ast.walk(node.value)) and not _text(node.value)
+            sums = all(isinstance(part, HARMLESS) for part in ast.walk(node.value)) and not _text(node.value)
             return (
                 Evidence.WEAK
                 if sums and all(isinstance(t, ast.Name) for t in node.targets)
