@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from types import ModuleType
 
@@ -86,27 +87,12 @@ class Child:
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "call": lambda target, *args, **kwargs: target(*args, **kwargs),
-    "getattr": getattr,
-    "setattr": setattr,
-    "getitem": lambda target, key: target[key],
-    "setitem": lambda target, key, value: target.__setitem__(key, value),
-    "delitem": lambda target, key: target.__delitem__(key),
-    "len": len,
-    "iter": iter,
-    "next": next,
-    "bool": bool,
-    "str": str,
-    "repr": repr,
-    "eq": lambda target, other: target == other,
-    "lt": lambda target, other: target < other,
-    "le": lambda target, other: target <= other,
-    "gt": lambda target, other: target > other,
-    "ge": lambda target, other: target >= other,
-    "add": lambda target, other: target + other,
-    "sub": lambda target, other: target - other,
-    "mul": lambda target, other: target * other,
-    "truediv": lambda target, other: target / other,
+    **{function.__name__: function for function in (getattr, setattr, len, iter, next, bool, str, repr)},
+    **{
+        name: getattr(operator, name)
+        for name in ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")
+    },
+    **{name: getattr(operator, name) for name in ("call", "add", "sub", "mul", "truediv")},
 }
 
 

@@ -16,6 +16,7 @@ from relearn.sandbox.checker.protocol import MUTABLE, decode, describe, encode, 
 
 TYPE_CHECKING = False  # importing typing would cost every program its time
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from relearn.sandbox.checker.protocol import Json
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 class NotPassed(Exception):
     """The program is not right: why, in a few words."""
+
+
+def _with_another(what: str) -> Callable[[Remote, object], Any]:
+    """An operator between two objects of the program; with plain data there is none."""
+
+    def operate(self: Remote, other: object) -> Any:
+        return self._do(what, other) if isinstance(other, Remote) else NotImplemented
+
+    return operate
 
 
 class Remote:
@@ -83,32 +93,8 @@ class Remote:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Remote) and (other._number == self._number or self._do("eq", other) is True)
 
-    def _with(self, what: str, other: object) -> Any:
-        return self._do(what, other) if isinstance(other, Remote) else NotImplemented
-
-    def __lt__(self, other: object) -> Any:
-        return self._with("lt", other)
-
-    def __le__(self, other: object) -> Any:
-        return self._with("le", other)
-
-    def __gt__(self, other: object) -> Any:
-        return self._with("gt", other)
-
-    def __ge__(self, other: object) -> Any:
-        return self._with("ge", other)
-
-    def __add__(self, other: object) -> Any:
-        return self._with("add", other)
-
-    def __sub__(self, other: object) -> Any:
-        return self._with("sub", other)
-
-    def __mul__(self, other: object) -> Any:
-        return self._with("mul", other)
-
-    def __truediv__(self, other: object) -> Any:
-        return self._with("truediv", other)
+    __lt__, __le__, __gt__, __ge__ = map(_with_another, ("lt", "le", "gt", "ge"))
+    __add__, __sub__, __mul__, __truediv__ = map(_with_another, ("add", "sub", "mul", "truediv"))
 
 
 class Session:
