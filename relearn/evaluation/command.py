@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from relearn.commands import SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.evaluation.tasks import TaskScores, choose_metrics, score_task
 from relearn.files import read_json_lines, write_json
@@ -44,7 +45,7 @@ command = click.Command(
     "score",
     callback=_score,
     help="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),
         click.Option(
@@ -74,11 +75,7 @@ command = click.Command(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, or 1 with one line on stderr. SystemExit (2) for options that are wrong."""
-    try:
-        return int(command.main(arguments, prog_name="python -m relearn.scoring", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    return run_command(command, arguments, "python -m relearn.scoring")
 
 
 def _params(
