@@ -104,7 +104,8 @@ def test_repair_and_score_work_without_torch(light: Path, tmp_path: Path) -> Non
 def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
     (tmp_path / "old.jsonl").write_text('{"instruction": "Say a.", "response": "a"}\n')
     done = run(
-        light / "relearn", "compare", "--base", "a", "--tuned", "b", "--old", "old.jsonl", "--out", "out",
+        light / "relearn", "compare", "--base", "a", "--tuned", "b", "--old", "old.jsonl", "--new", "old.jsonl",
+        "--out", "out",
         cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 1
