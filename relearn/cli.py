@@ -43,3 +43,7 @@ def main() -> None:
 
     The pipeline runs with `dvc repro`; the commands below work without it. `relearn COMMAND --help` says more.
     """
+
+
+if __name__ == "__main__":
+    main()
