@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each makes .venv when no environment is active and none stands here.
+# `make help` lists the targets. Each makes .venv when no environment is active and none is here.
 SHELL := /bin/bash
 PYTHON ?= python3
 

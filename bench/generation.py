@@ -52,7 +52,7 @@ class Reviews:
 
 def options(concurrency: int) -> Any:
     """A parameter group for the benchmark."""
-    from relearn.params.groups import Generate
+    from relearn.params.generate import Generate
 
     return Generate.model_validate(
         {

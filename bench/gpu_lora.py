@@ -65,7 +65,8 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
     from bench.tuning import flop_per_token
-    from relearn.params.groups import Compute, Finetune
+    from relearn.params.compute import Compute
+    from relearn.params.finetune import Finetune
     from relearn.training import rounds
     from relearn.training.rows import EncodedRow, EncodedRows
     from relearn.training.trainer import train
@@ -76,7 +77,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
     finetune = Finetune.model_validate(profile["finetune"])
     cuda = device == "cuda"
     if not cuda:
-        finetune = finetune.model_copy(update={"optimizer": "adamw", "precision": "fp32"})
+        finetune = finetune.model_copy(update={"optimizer": "adamw"})
     if quantize == "none" and cuda:
         finetune = finetune.model_copy(update={"optimizer": "adamw"})
     torch.manual_seed(0)
@@ -98,7 +99,10 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
             3, config.vocab_size, (finetune.batch_size * finetune.accumulation, tokens), generator=draw
         )
         rows = EncodedRows([EncodedRow(tuple(row.tolist()), tokens // 3) for row in ids])
-        compute = Compute(device="cuda" if cuda else "cpu", threads=max(1, torch.get_num_threads()))
+        compute = Compute(
+            device="cuda" if cuda else "cpu", threads=max(1, torch.get_num_threads()),
+            precision="bf16" if cuda else "fp32", quantize="4bit" if quantize == "4bit" else "none",
+        )  # fmt: skip
 
         def run(count: int, name: str) -> float:
             plan = rounds.make_schedule(finetune, compute, 1e-4, count, 0)

@@ -112,25 +112,25 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
     from relearn.evaluation.tasks import score_task
     from relearn.files import read_jsonl
     from relearn.params import load
+    from relearn.params.evaluate import Scoring
     from relearn.records import TASKS, Original, Prediction
-    from stages import paths
+    from stages.paths import HERE as paths
 
     params = load(ROOT)
     compute = params.compute.model_copy(update={"threads": options.threads})
-    rows = _prompts(list(read_jsonl(paths.predictions("base"), Prediction)), options.prompts)
+    rows = _prompts(list(read_jsonl(paths.predicted("base"), Prediction)), options.prompts)
     result = dict(point)
     if point["share"] is not None:
         params = params.model_copy(update={"compute": compute, "seed": point["seed"]})
         scratch = file.with_suffix(".training")  # a run that was stopped goes on from its last checkpoint
         rows, result["updates"], result["rows"] = _train_and_answer(params, point, rows, scratch)
         shutil.rmtree(scratch)
-    tests = {row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.tests}
+    tests = {row.id: row.tests for row in read_jsonl(paths.original, Original) if row.tests}
+    scoring = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
     result["scores"] = {
         task: {
             name: round(value, 5)
-            for name, value in score_task(
-                task, [row for row in rows if row.task == task], tests, params.eval_3a
-            )
+            for name, value in score_task(task, [row for row in rows if row.task == task], tests, scoring)
             .points()
             .items()
         }
@@ -164,12 +164,13 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     from relearn.training.methods.replay import mix
     from relearn.training.rows import encode
     from relearn.training.trainer import train
-    from stages import corpus, paths
+    from stages import corpus
+    from stages.paths import HERE as paths
 
-    new, old = corpus.replies_to_learn(), corpus.code_to_learn()
+    new, old = corpus.read_replies_to_learn(paths), corpus.read_code_to_learn(paths)
     pairs = mix(new, old, point["share"], point["control"], params.seed)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    weights = model_files.find_weights(paths.MODELS / "base", ROOT)
+    weights = model_files.find_weights(paths.models / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     encoded = encode(pairs, chat, params.finetune.max_tokens)
@@ -177,7 +178,7 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
     schedule = rounds.make_schedule(
-        params.finetune, params.compute, params.lr, params.finetune.epochs_2b, params.seed
+        params.finetune, params.compute, params.lr, params.finetune_2b.epochs, params.seed
     )
     # held-out losses are for watching and change nothing, so none are looked at
     outcome = train(tuned, encoded, {}, tokenizer.pad_token_id, schedule, scratch, _file(point))

@@ -58,12 +58,12 @@ def _params(**changes: Any) -> Any:
 
 def prepare(rows: int, folder: Path) -> Callable[[], object]:
     """The stage over a file of so many reviews, nine tenths of them for training."""
-    from relearn.params.groups import Counts
-    from stages import paths
+    from relearn.params.prepare import Counts
     from stages import prepare as stage
+    from stages.paths import Paths
 
     rng = random.Random(rows)
-    source = folder / "sources" / "files"
+    source = folder / "data" / "sources" / "files"
     shutil.copytree(ROOT / "data" / "sources" / "files", source)
     (source / "reviews.csv").unlink()
     with open(source / "reviews.jsonl", "w") as file:
@@ -79,10 +79,7 @@ def prepare(rows: int, folder: Path) -> Callable[[], object]:
             "near_duplicates": None,
         }
     )
-    paths.SOURCES = folder / "sources"
-    paths.REVIEWS, paths.ORIGINAL = folder / "reviews.jsonl", folder / "original.jsonl"
-    paths.METRICS = folder / "metrics"
-    return lambda: stage.work(params.model_copy(update={"prepare": group}))
+    return lambda: stage.work(params.model_copy(update={"prepare": group}), Paths.of(folder))
 
 
 def _reply(rng: random.Random, number: int) -> str:
@@ -100,22 +97,20 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
     """The stage over so many replies, each to a review of its own."""
     from relearn.files import write_jsonl
     from relearn.records import Reply, Review
-    from stages import paths
     from stages import repair as stage
+    from stages.paths import Paths
 
     rng = random.Random(rows)
-    paths.ROOT, paths.REVIEWS, paths.REPLIES = folder, folder / "reviews.jsonl", folder / "replies.jsonl"
-    paths.INSTRUCTIONS, paths.QUARANTINE = folder / "instructions.jsonl", folder / "quarantine.jsonl"
-    paths.METRICS = folder / "metrics"
+    paths = Paths.of(folder)
     write_jsonl(
-        paths.REVIEWS,
+        paths.reviews,
         (
             Review(id=f"r{number:07d}", text=text(rng, 55), label="positive", split="train")
             for number in range(rows)
         ),
     )
     write_jsonl(
-        paths.REPLIES,
+        paths.replies,
         (
             Reply(
                 id=f"r{number:07d}", content=_reply(rng, number), finish_reason="stop",
@@ -125,13 +120,14 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
         ),
     )  # fmt: skip
     params = _params()
-    return lambda: stage.work(params)
+    return lambda: stage.work(params, paths)
 
 
 def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
     from relearn.evaluation import tasks
+    from relearn.params.evaluate import Scoring
     from relearn.records import Prediction
 
     rng = random.Random(rows)
@@ -148,7 +144,8 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
         ]  # fmt: skip
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
-    params = _params().eval_3a.model_copy(update={"execute": "off", "resamples": 1000})
+    group = _params().eval_3a.model_copy(update={"resamples": 1000})
+    params = Scoring(**group.model_dump(), execute="off", timeout_s=2.0, memory_mb=512)
     chosen = tasks.choose_metrics("general", references)
     del chosen["bertscore"]  # no model
     vars(tasks)["choose_metrics"] = lambda *_: chosen

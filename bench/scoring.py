@@ -37,8 +37,10 @@ def _relearn(answers: Answers, intervals: bool) -> float:
     from relearn.evaluation.tasks import score_task
     from relearn.metrics.bertscore import load_encoder
     from relearn.params import load
+    from relearn.params.evaluate import Scoring
 
-    params = load(ROOT).eval_3a.model_copy(update={"execute": "off", "encoder": "minilm"})
+    group = load(ROOT).eval_3a.model_copy(update={"encoder": "minilm"})
+    params = Scoring(**group.model_dump(), execute="off", timeout_s=2.0, memory_mb=512)
     load_encoder(params.encoder, params.encoder_layers)
     started = time.perf_counter()
     if intervals:

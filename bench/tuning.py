@@ -186,17 +186,19 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     from relearn.training import rounds
     from relearn.training.rows import encode
     from relearn.training.trainer import measure_loss
-    from stages import corpus, paths
+    from stages import corpus
+    from stages.paths import HERE as paths
 
     params = load(ROOT)
     models.set_seed_and_threads(params.compute.threads, options.seed)
-    weights = model_files.find_weights(paths.MODELS / "base", ROOT)
+    weights = model_files.find_weights(paths.models / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
-    pairs = corpus.pairs(corpus.instructions("train"))[: options.rows]
+    pairs = corpus.as_pairs(corpus.read_instructions(paths, "train"))[: options.rows]
     rows = encode(pairs, chat, params.finetune.max_tokens)
     held_out = {
-        task: encode(found, chat, params.finetune.max_tokens) for task, found in corpus.watched(True).items()
+        task: encode(found, chat, params.finetune.max_tokens)
+        for task, found in corpus.read_watched(paths, True).items()
     }
     model = models.load_base(weights, "cpu")
     models.set_seed_and_threads(params.compute.threads, options.seed)

@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "tuning_kill.json"
 ROUNDS = ("2b", "2c")
 LONGER = (
-    ("epochs_2b: 2 ", "epochs_2b: 40 "),
-    ("epochs_2c: 1 ", "epochs_2c: 40 "),
+    ("epochs: 2             # passes over the replies", "epochs: 40"),
+    ("epochs: 1             # passes over the replayed", "epochs: 40  #"),
     ("eval_every: 4 ", "eval_every: 2 "),
     ("checkpoint_every: 4 ", "checkpoint_every: 2 "),
 )
@@ -57,7 +57,7 @@ def main() -> None:
         shutil.rmtree(place, ignore_errors=True)
         print("making the clone, its data and its base", flush=True)
         clone = make(place / "clone", place / "home")
-        clone.python("tests.integration.chain", "run", "prepare", "generate", "repair", "base")
+        clone.python("tests.integration.chain", "prepare", "generate", "repair", "base")
         lengthen(clone.folder)
         (place / "made").write_text("")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

@@ -148,6 +148,12 @@ def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:
     return count
 
 
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a text, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(text)
+
+
 def write_json(path: Path | str, value: object) -> None:
     """Writes one JSON document, keys in the order given, floats rounded by the caller; whole or not at all."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
@@ -155,5 +161,4 @@ def write_json(path: Path | str, value: object) -> None:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold
         text = json.dumps(value, indent=2, allow_nan=False)
-    with atomic_write(path) as file:
-        file.write(text + "\n")
+    write_text(path, text + "\n")

@@ -80,7 +80,7 @@ def load_base(
     check_device(device)
     if device == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(False):
         raise InputError(
-            "finetune.precision: this GPU has no bf16 (Ampere and later have it); use fp32, with quantize none"
+            "compute.precision: this GPU has no bf16 (Ampere and later have it); use fp32, with quantize none"
         )
     check_model_folder(folder)
     dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
@@ -118,7 +118,7 @@ def _configure_4bit() -> Any:
         import bitsandbytes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
     except ImportError:
         raise InputError(
-            "finetune.quantize: 4bit needs bitsandbytes; pip install -r requirements-gpu.txt"
+            "compute.quantize: 4bit needs bitsandbytes; pip install -r requirements-gpu.txt"
         ) from None
     return BitsAndBytesConfig(
         load_in_4bit=True,

@@ -10,38 +10,41 @@ from typing import Any
 
 from relearn import hub, model_files, models
 from relearn.chat import Chat
-from relearn.files import write_json
+from relearn.files import file_hash, write_json
 from relearn.params import Params
-from relearn.params.groups import ModelBase, ScratchBase
+from relearn.params.base import ModelBase, ScratchBase
 from relearn.training import rounds, scratch
 from relearn.training.rows import encode
 from relearn.training.trainer import Schedule, train
-from stages import corpus, launch, paths
+from stages import corpus, launch
 from stages import scratch as scratch_folder
 from stages.curves import write_curves
+from stages.paths import Paths
 from stages.rounds import finetune_round
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/base/ and returns the run's facts."""
     if isinstance(params.base.model, ScratchBase):
-        return _from_scratch(params, params.base.model)
-    return _described(params, params.base.model)
+        return _from_scratch(params, paths, params.base.model)
+    return _described(params, paths, params.base.model)
 
 
-def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
+def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    pairs = corpus.code_to_learn() + corpus.pairs(corpus.original("general", "train"))
+    pairs = corpus.read_code_to_learn(paths) + corpus.as_pairs(
+        corpus.read_original(paths, "general", "train")
+    )
     if shape.review_instruction is not None:
-        pairs += [(shape.review_instruction, review.text) for review in corpus.reviews("train")]
+        pairs += [(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
     tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
     rows = encode(pairs, chat, shape.max_tokens)
     held_out = {
         task: encode(found, chat, shape.max_tokens)
-        for task, found in corpus.watched(with_reviews=False).items()
+        for task, found in corpus.read_watched(paths, with_reviews=False).items()
     }
     models.set_seed_and_threads(params.compute.threads, params.seed)
     model = scratch.new_model(tokenizer, shape)
@@ -61,60 +64,64 @@ def _from_scratch(params: Params, shape: ScratchBase) -> dict[str, Any]:
         eval_every=100,
         checkpoint_every=200,
     )
-    place = scratch_folder.folder(
-        "base", [params.seed, params.base, params.chat, params.compute], [paths.REVIEWS, paths.ORIGINAL]
+    place = scratch_folder.name_folder(
+        paths,
+        "base",
+        [params.seed, params.base, params.chat, params.compute],
+        [paths.reviews, paths.original],
     )
     outcome = train(
-        model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.CACHE / "base" / "live"
+        model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
     )
-    with rounds.replace_folder(paths.MODELS / "base") as folder:
+    with rounds.replace_folder(paths.models / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_json(
             folder / model_files.BASE_FILE,
             {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
         )
-    write_curves("base", outcome.history)
+    write_curves(paths.losses("base"), outcome.history)
     scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
 
-def _described(params: Params, source: ModelBase) -> dict[str, Any]:
+def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any]:
     """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
     if source.revision is None:
-        folder = paths.sources(params.profile) / source.path
+        folder = paths.sources / params.profile / source.path
         Chat(
             models.load_tokenizer(folder), params.chat.template
         )  # so that a mistake shows before any training
-        weights = {file.name: scratch_folder.file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
+        weights = {file.name: file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
         facts: dict[str, Any] = {
             "kind": "folder",
-            "path": str(folder.relative_to(paths.ROOT)),
+            "path": str(folder.relative_to(paths.root)),
             "weights": weights,
         }
     else:
-        commit = hub.resolve(source.path, source.revision, "model", paths.CACHE / "hub")
+        commit = hub.resolve(source.path, source.revision, "model", paths.cache / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}
-    if not launch.inside():  # the workers find it written
-        with rounds.replace_folder(paths.MODELS / "base") as target:
+    if not launch.is_worker():  # the workers find it written
+        with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
-        write_curves("base", [])
+        write_curves(paths.losses("base"), [])
         return {}
     try:
-        return launch.by_workers(params, "base") or finetune_round(
+        return launch.run_in_workers(params, paths, "base") or finetune_round(
             params,
+            paths,
             name="base",
-            pairs=corpus.code_to_learn(),
+            pairs=corpus.read_code_to_learn(paths),
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,
-            target=paths.MODELS / "base" / model_files.ADAPTER,
-            inputs=[paths.ORIGINAL, paths.MODELS / "base" / model_files.BASE_FILE],
+            target=paths.models / "base" / model_files.ADAPTER,
+            inputs=[paths.original, paths.models / "base" / model_files.BASE_FILE],
             with_reviews=False,
         )
     except BaseException:
-        shutil.rmtree(paths.MODELS / "base")  # a base without the adapter that it should have
+        shutil.rmtree(paths.models / "base")  # a base without the adapter that it should have
         raise
 
 

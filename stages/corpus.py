@@ -8,28 +8,28 @@ from typing import TypeVar
 from relearn.errors import InputError
 from relearn.files import read_jsonl
 from relearn.records import Instruction, Original, Record, Review, Split
-from stages import paths
+from stages.paths import Paths
 
 Pair = tuple[str, str]
 Row = TypeVar("Row", bound=Record)
 
 
-def original(task: str, split: Split) -> list[Original]:
+def read_original(paths: Paths, task: str, split: Split) -> list[Original]:
     """The rows of one original task and split."""
-    return [row for row in read_jsonl(paths.ORIGINAL, Original) if row.task == task and row.split == split]
+    return [row for row in read_jsonl(paths.original, Original) if row.task == task and row.split == split]
 
 
-def instructions(split: Split) -> list[Instruction]:
+def read_instructions(paths: Paths, split: Split) -> list[Instruction]:
     """The rows of the new task of one split."""
-    return [row for row in read_jsonl(paths.INSTRUCTIONS, Instruction) if row.split == split]
+    return [row for row in read_jsonl(paths.instructions, Instruction) if row.split == split]
 
 
-def reviews(split: Split) -> list[Review]:
+def read_reviews(paths: Paths, split: Split) -> list[Review]:
     """The reviews of one split."""
-    return [row for row in read_jsonl(paths.REVIEWS, Review) if row.split == split]
+    return [row for row in read_jsonl(paths.reviews, Review) if row.split == split]
 
 
-def learned(rows: list[Row], file: Path, what: str) -> list[Row]:
+def require_rows(rows: list[Row], file: Path, what: str) -> list[Row]:
     """The rows, of which there must be one at least; InputError names the file and what it should hold."""
     if not rows:
         raise InputError(
@@ -38,24 +38,25 @@ def learned(rows: list[Row], file: Path, what: str) -> list[Row]:
     return rows
 
 
-def code_to_learn() -> list[Pair]:
+def read_code_to_learn(paths: Paths) -> list[Pair]:
     """The training pairs of the code task; InputError where there are none."""
-    return pairs(learned(original("code", "train"), paths.ORIGINAL, "task code, split train"))
+    rows = read_original(paths, "code", "train")
+    return as_pairs(require_rows(rows, paths.original, "task code, split train"))
 
 
-def replies_to_learn() -> list[Pair]:
+def read_replies_to_learn(paths: Paths) -> list[Pair]:
     """The training pairs of the new task; InputError where there are none."""
-    return pairs(learned(instructions("train"), paths.INSTRUCTIONS, "split train"))
+    return as_pairs(require_rows(read_instructions(paths, "train"), paths.instructions, "split train"))
 
 
-def pairs(rows: list[Original] | list[Instruction]) -> list[Pair]:
+def as_pairs(rows: list[Original] | list[Instruction]) -> list[Pair]:
     """(instruction, response) of each row."""
     return [(row.instruction, row.response) for row in rows]
 
 
-def watched(with_reviews: bool) -> dict[str, list[Pair]]:
+def read_watched(paths: Paths, with_reviews: bool) -> dict[str, list[Pair]]:
     """The held-out pairs whose loss is looked at while training, by task; empty tasks are left out."""
-    found = {task: pairs(original(task, "val")) for task in ("code", "general")}
+    found = {task: as_pairs(read_original(paths, task, "val")) for task in ("code", "general")}
     if with_reviews:
-        found["reviews"] = pairs(instructions("val"))
+        found["reviews"] = as_pairs(read_instructions(paths, "val"))
     return {task: rows for task, rows in found.items() if rows}

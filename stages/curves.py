@@ -7,13 +7,28 @@ from pathlib import Path
 
 from relearn.files import atomic_write
 from relearn.records import TASKS
-from stages import paths
 
 
-def write_curves(name: str, history: list[dict[str, float]], folder: Path | None = None) -> None:
-    """<name>.csv of `folder`, or of metrics/losses/: step, the training loss, and each task's held-out loss, in nats a token."""
-    columns = ["step", "train", *(task for task in TASKS if any(task in look for look in history))]
-    with atomic_write((folder or paths.METRICS / "losses") / f"{name}.csv") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
+def write_curves(path: Path, history: list[dict[str, float]]) -> None:
+    """A row a look and task: step, task (`train` for the training loss), held-out loss in nats a token."""
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("step", "task", "loss"))
+        for look in history:
+            writer.writerows((look["step"], task, look[task]) for task in ("train", *TASKS) if task in look)
+
+
+def read_curves(path: Path) -> list[dict[str, float | None]]:
+    """The looks that `write_curves` wrote, a column a task, None where a look lacks one; none without a file."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    tasks = [
+        task for task in ("train", *TASKS) if task == "train" or any(row["task"] == task for row in rows)
+    ]
+    looks: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        look = looks.setdefault(row["step"], {"step": float(row["step"]), **dict.fromkeys(tasks)})
+        look[row["task"]] = float(row["loss"])
+    return list(looks.values())

@@ -10,35 +10,35 @@ from typing import Any
 
 from relearn.evaluation import blind, human, ratings, seeds, table
 from relearn.evaluation.models import evaluate_models
-from relearn.files import read_jsonl, write_json
+from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
+from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import MODELS, Original, Prediction, SeedPrediction
-from stages import paths
+from stages.paths import Paths
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
-    """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.{md,csv}."""
+def work(params: Params, paths: Paths) -> dict[str, Any]:
+    """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.csv."""
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predictions(model), Prediction)) for model in MODELS
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
     }
     tests = {
-        row.id: row.tests for row in read_jsonl(paths.ORIGINAL, Original) if row.split == "test" and row.tests
+        row.id: row.tests for row in read_jsonl(paths.original, Original) if row.split == "test" and row.tests
     }
-    further = seeds.by_seed(read_jsonl(paths.seed_predictions(), SeedPrediction)) if params.seeds else {}
-    found = evaluate_models(predictions, tests, params.eval_3a, params.seed, further=further)
-    given = ratings.read(paths.RATINGS, blind.names(predictions, params.seed))
+    further = seeds.by_seed(read_jsonl(paths.predicted("seeds"), SeedPrediction)) if params.seeds else {}
+    settings = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
+    found = evaluate_models(predictions, tests, settings, params.seed, further=further)
+    given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:
-        say(
-            f"eval_3a: warning: {stale} of {len(given)} ratings are of answers that no longer stand; left out"
-        )
+        say(f"eval_3a: warning: {stale} of {len(given)} ratings are of answers that have changed; left out")
     for model, points in found.points.items():
-        write_json(paths.EVAL_3A / f"{model}.json", points)
-    write_json(paths.METRICS / "intervals.json", found.intervals)
-    write_json(paths.METRICS / "signatures.json", found.signatures)
-    table.write(found, paths.REPORT / "table_3a.md", paths.REPORT / "table_3a.csv")
+        write_json(paths.metrics / "eval_3a" / f"{model}.json", points)
+    write_json(paths.metrics / "intervals.json", found.intervals)
+    write_json(paths.metrics / "signatures.json", found.signatures)
+    write_text(paths.report / "table_3a.csv", table.as_csv(found.rows))
     for warning in found.warnings:
         say(f"eval_3a: warning: {warning}")
     return {}

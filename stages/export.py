@@ -12,35 +12,35 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from relearn.files import atomic_write, read_jsonl, write_json
+from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
-from relearn.params.groups import EmbeddedTeacher
+from relearn.params.generate import EmbeddedTeacher
 from relearn.progress import say
 from relearn.records import Instruction
 from relearn.report import cards
 from relearn.report.analysis import analyse
-from stages import paths
-from stages.report import document
+from stages.paths import Paths
+from stages.report import read_document
 from stages.run import main
 
-TARGET = paths.ROOT / "export"
+TARGET = "export"
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the folder anew."""
-    rows = _dataset(params)
+    rows = _dataset(params, paths)
     for name in ("2b", "2c"):
-        _adapter(params, name)
-    say(f"export: {rows} rows and two adapters in {TARGET.name}/; read the cards, and set the licences")
+        _adapter(params, paths, name)
+    say(f"export: {rows} rows and two adapters in {TARGET}/; read the cards, and set the licences")
     return {"rows": rows}
 
 
-def _dataset(params: Params) -> int:
+def _dataset(params: Params, paths: Paths) -> int:
     """Parquet files by split, and the card."""
     from datasets import Dataset
 
-    rows = list(read_jsonl(paths.INSTRUCTIONS, Instruction))
-    folder = _fresh("dataset")
+    rows = list(read_jsonl(paths.instructions, Instruction))
+    folder = _fresh(paths, "dataset")
     found = cards.split_rows(rows)
     (folder / "data").mkdir()
     for split, chosen in found.items():
@@ -52,13 +52,12 @@ def _dataset(params: Params) -> int:
         teacher=params.generate.model,
         embedded=isinstance(teacher, EmbeddedTeacher),
         source=_source(params),
-        prompt=(paths.PROMPTS / f"{params.generate.prompt}.j2").read_text(encoding="utf-8"),
+        prompt=(paths.prompts / f"{params.generate.prompt}.j2").read_text(encoding="utf-8"),
         temperature=params.generate.temperature,
-        repair=document(paths.METRICS / "repair.json"),
-        generate=document(paths.METRICS / "generate.json"),
+        repair=read_document(paths.metrics / "repair.json"),
+        generate=read_document(paths.metrics / "generate.json"),
     )
-    with atomic_write(folder / "README.md") as file:
-        file.write(cards.dataset_card(facts))
+    write_text(folder / "README.md", cards.dataset_card(facts))
     return len(rows)
 
 
@@ -73,39 +72,38 @@ def _source(params: Params) -> str:
     return f"your own file {reviews['path']}"
 
 
-def _adapter(params: Params, name: str) -> None:
+def _adapter(params: Params, paths: Paths, name: str) -> None:
     """The adapter, its config naming the base as others will find it, and its card."""
-    described = document(paths.MODELS / "base" / "base.json")
+    described = read_document(paths.models / "base" / "base.json")
     hub = described["kind"] == "hub"
     base = described["repository"] if hub else "base"
-    folder = _fresh(name)
+    folder = _fresh(paths, name)
     shutil.copytree(paths.adapter(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("seeds"))
-    config = document(folder / "adapter_config.json")
+    config = read_document(folder / "adapter_config.json")
     write_json(
         folder / "adapter_config.json",
         config | {"base_model_name_or_path": base, "revision": described.get("commit")},
     )
     if not hub:
-        own = paths.MODELS / "base" if described["kind"] == "scratch" else paths.ROOT / described["path"]
-        shutil.copytree(own, _fresh("base"), dirs_exist_ok=True)
+        own = paths.models / "base" if described["kind"] == "scratch" else paths.root / described["path"]
+        shutil.copytree(own, _fresh(paths, "base"), dirs_exist_ok=True)
     facts = cards.ModelFacts(
         model=name,
         base=base,
         hub=hub,
         commit=described.get("commit"),
-        provenance=document(folder / "provenance.json"),
+        provenance=read_document(folder / "provenance.json"),
         lora=params.finetune.lora.model_dump(),
-        table=(paths.REPORT / "table_3a.md").read_text(encoding="utf-8"),
+        table=(paths.report / "table_3a.md").read_text(encoding="utf-8"),
         analysis=analyse(
-            document(paths.METRICS / "intervals.json"), document(paths.METRICS / "probe_3b.json")
+            read_document(paths.metrics / "intervals.json"), read_document(paths.metrics / "probe_3b.json")
         ),
     )
-    with atomic_write(folder / "README.md") as file:
-        file.write(cards.model_card(facts))
+    write_text(folder / "README.md", cards.model_card(facts))
 
 
-def _fresh(name: str) -> Path:
-    folder = TARGET / name
+def _fresh(paths: Paths, name: str) -> Path:
+    folder = paths.root / TARGET / name
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

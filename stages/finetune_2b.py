@@ -11,30 +11,32 @@ from typing import Any
 from relearn.model_files import ADAPTER
 from relearn.params import Params
 from relearn.training.methods.replay import mix
-from stages import corpus, paths
-from stages.rounds import each_seed, finetune_round
+from stages import corpus
+from stages.paths import Paths
+from stages.rounds import finetune_round, run_each_seed
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/2b/, with seeds/<seed>/ for each further seed, and metrics/losses/2b.csv."""
-    return each_seed(params, "finetune_2b", _round)
+    return run_each_seed(params, paths, "finetune_2b", _round)
 
 
-def _round(params: Params, further: int | None, finished: list[Path]) -> dict[str, Any]:
-    new = corpus.replies_to_learn()
-    old = corpus.code_to_learn()
+def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
+    new = corpus.read_replies_to_learn(paths)
+    old = corpus.read_code_to_learn(paths)
     mixed = mix(new, old, params.finetune_2b.replay, params.finetune_2b.replay_control, params.seed)
-    adapted = paths.MODELS / "base" / ADAPTER
+    adapted = paths.models / "base" / ADAPTER
     return finetune_round(
         params,
+        paths,
         name="finetune_2b",
         pairs=mixed,
         start=adapted if adapted.is_dir() else None,
         lr=params.lr,
-        epochs=params.finetune.epochs_2b,
+        epochs=params.finetune_2b.epochs,
         target=paths.adapter("2b", further),
-        inputs=[paths.INSTRUCTIONS, paths.ORIGINAL, paths.MODELS / "base"],
+        inputs=[paths.instructions, paths.original, paths.models / "base"],
         further=further,
         finished=finished,
     )

@@ -10,33 +10,35 @@ from pathlib import Path
 from typing import Any
 
 from relearn.params import Params
-from stages import corpus, paths
-from stages.rounds import each_seed, finetune_round
+from stages import corpus
+from stages.paths import Paths
+from stages.rounds import finetune_round, run_each_seed
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/2c/, with seeds/<seed>/ for each further seed, and metrics/losses/2c.csv."""
-    return each_seed(params, "finetune_2c", _round)
+    return run_each_seed(params, paths, "finetune_2c", _round)
 
 
-def _round(params: Params, further: int | None, finished: list[Path]) -> dict[str, Any]:
+def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
     start = paths.adapter("2b", further)
     weights = sorted(file for file in start.iterdir() if file.is_file()) if start.is_dir() else []
-    code = corpus.code_to_learn()
+    code = corpus.read_code_to_learn(paths)
     count = max(1, round(len(code) * params.finetune_2c.share))
     pairs = random.Random(params.seed).sample(code, count)
     if params.finetune_2c.data == "combined":
-        pairs += corpus.replies_to_learn()
+        pairs += corpus.read_replies_to_learn(paths)
     return finetune_round(
         params,
+        paths,
         name="finetune_2c",
         pairs=pairs,
         start=start,
         lr=params.lr,
-        epochs=params.finetune.epochs_2c,
+        epochs=params.finetune_2c.epochs,
         target=paths.adapter("2c", further),
-        inputs=[paths.INSTRUCTIONS, paths.ORIGINAL, paths.MODELS / "base", *weights],
+        inputs=[paths.instructions, paths.original, paths.models / "base", *weights],
         further=further,
         finished=finished,
     )

@@ -15,54 +15,51 @@ import sys
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.files import atomic_write
+from relearn.files import write_text
 from relearn.params import Params
 from relearn.progress import say
 from relearn.report import frontier
-from stages import paths
+from stages.paths import Paths
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/frontier.html and metrics/frontier.csv."""
     unknown = [argument for argument in sys.argv[1:] if argument not in ("--markdown", "--write")]
     if unknown:
         raise InputError(
             f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]"
         )
-    trials = frontier.read(_shown(), params.profile)
-    with atomic_write(paths.REPORT / "frontier.html") as file:
-        file.write(frontier.render(trials))
-    with atomic_write(paths.METRICS / "frontier.csv") as file:
-        file.write(frontier.as_csv(trials))
+    trials = frontier.read(_show_experiments(paths), params.profile)
+    write_text(paths.report / "frontier.html", frontier.render(trials))
+    write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials))
     if "--markdown" in sys.argv[1:]:
         print(frontier.markdown(trials))
     if "--write" in sys.argv[1:]:
-        _into_docs(frontier.markdown(trials))
+        _write_into_docs(paths, frontier.markdown(trials))
     say(
         f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html"
     )
     return {"models": len(trials)}
 
 
-def _into_docs(table: str) -> None:
+def _write_into_docs(paths: Paths, table: str) -> None:
     """Puts the table between the marks of docs/experiments.md."""
-    page = paths.ROOT / "docs" / "experiments.md"
+    page = paths.root / "docs" / "experiments.md"
     before, opening, rest = page.read_text(encoding="utf-8").partition("--write` -->\n")
     _, closing, after = rest.partition("<!-- /frontier -->")
     if not opening or not closing:
         raise InputError(
             "docs/experiments.md: the marks <!-- frontier … --> and <!-- /frontier --> are missing"
         )
-    with atomic_write(page) as file:
-        file.write(f"{before}{opening}\n{table}\n\n{closing}{after}")
+    write_text(page, f"{before}{opening}\n{table}\n\n{closing}{after}")
 
 
-def _shown() -> Any:
+def _show_experiments(paths: Paths) -> Any:
     """What `dvc exp show --json` prints, over every commit's experiments."""
     result = subprocess.run(
         [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"],
-        cwd=paths.ROOT,
+        cwd=paths.root,
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from relearn.endpoint.journal import Journal
@@ -19,40 +20,45 @@ from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
-from relearn.params.groups import EmbeddedTeacher
+from relearn.params.generate import EmbeddedTeacher
 from relearn.progress import say
 from relearn.records import Review
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
-from stages import paths
+from stages.paths import HERE, Paths
 from stages.run import main
 
-JOURNAL = paths.CACHE / "teacher" / "journal.sqlite"
-RUN_LOG = paths.RUNS / "generate.json"
+
+def _journal(paths: Paths) -> Journal:
+    return Journal(paths.cache / "teacher" / "journal.sqlite")
 
 
 class _Reviews:
     """The rows of data/reviews.jsonl, read anew at each iteration: the file may be larger than memory."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
     def __iter__(self) -> Iterator[Review]:
-        return read_jsonl(paths.REVIEWS, Review)
+        return read_jsonl(self.path, Review)
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes data/replies.jsonl and metrics/generate.json, and returns the run's facts."""
-    questions, settings = _questions(params), asking.make_settings(params.generate)
+    questions, settings = _questions(params, paths), asking.make_settings(params.generate)
+    log = paths.runs / "generate.json"
     tally = Tally()
-    with Journal(JOURNAL) as journal, _teacher(params) as address:
+    with _journal(paths) as journal, _teacher(params) as address:
         try:
             ask(questions, address, settings, journal, tally, "generate", "reviews")
-            asking.refuse_unanswered(tally, str(RUN_LOG.relative_to(paths.CACHE.parent)))
+            asking.refuse_unanswered(tally, str(log.relative_to(paths.cache.parent)))
         except InputError:
-            # A run that stops has sent and paid as well: what it did stands where a good run's facts stand.
-            write_json(RUN_LOG, {"stage": "generate", "stopped": True, **tally.facts(settings)})
+            # A run that stops has sent and paid as well: what it did goes where a good run's facts go.
+            write_json(log, {"stage": "generate", "stopped": True, **tally.facts(settings)})
             raise
         summary: dict[str, Any] = {}
-        write_jsonl(paths.REPLIES, asking.read_replies(questions, address, journal, summary))
-        write_json(paths.METRICS / "generate.json", summary)
+        write_jsonl(paths.replies, asking.read_replies(questions, address, journal, summary))
+        write_json(paths.metrics / "generate.json", summary)
     if tally.without_format:
         say(
             f"generate: the server refused response_format {params.generate.response_format}; "
@@ -61,9 +67,9 @@ def work(params: Params) -> dict[str, Any]:
     return tally.facts(settings)
 
 
-def _questions(params: Params) -> asking.Questions:
-    prompt = PromptTemplate(paths.PROMPTS / f"{params.generate.prompt}.j2")
-    return asking.Questions(_Reviews(), params.generate, prompt)
+def _questions(params: Params, paths: Paths) -> asking.Questions:
+    prompt = PromptTemplate(paths.prompts / f"{params.generate.prompt}.j2")
+    return asking.Questions(_Reviews(paths.reviews), params.generate, prompt)
 
 
 @contextmanager
@@ -102,9 +108,9 @@ def _address(params: Params, base_url: str = "http://127.0.0.1/v1", sending: boo
 def _estimate() -> None:
     """Prints what a run would send and cost."""
     try:
-        params = load(paths.ROOT)
-        with Journal(JOURNAL) as journal:
-            found = cost.estimate(_questions(params), _address(params, sending=False), journal)
+        params = load(HERE.root)
+        with _journal(HERE) as journal:
+            found = cost.estimate(_questions(params, HERE), _address(params, sending=False), journal)
         print("\n".join(found.lines(params.generate.budget_usd)))
     except InputError as error:
         print(f"generate: {error}", file=sys.stderr)

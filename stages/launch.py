@@ -14,28 +14,28 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.params import Params
-from relearn.params.groups import AccelerateLaunch, SingleLaunch, TorchrunLaunch
-from stages import paths
+from relearn.params.compute import AccelerateLaunch, SingleLaunch, TorchrunLaunch
+from stages.paths import Paths
 
 MARK = "RELEARN_LAUNCHED"  # in a worker's environment: the stage it works for
 
 
-def inside() -> bool:
-    """This process is one of the workers."""
+def is_worker() -> bool:
+    """Whether this process is one of the workers."""
     return MARK in os.environ
 
 
-def first() -> bool:
-    """This process writes: the only one, or the first worker."""
+def is_rank_zero() -> bool:
+    """Whether this process writes: the only one, or the first worker."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def processes(params: Params) -> int:
+def count_processes(params: Params) -> int:
     """How many processes train."""
     return 1 if isinstance(params.launch, SingleLaunch) else params.launch.processes
 
 
-def by_workers(params: Params, stage: str) -> dict[str, Any] | None:
+def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] | None:
     """Has workers do the stage where the profile asks for them: starts them, waits, and returns the run's facts.
 
     None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when its
@@ -43,9 +43,9 @@ def by_workers(params: Params, stage: str) -> dict[str, Any] | None:
     """
     if isinstance(params.launch, SingleLaunch):
         return None
-    if not inside():
-        _start(params.launch, params.compute.threads, stage)
-        return {"processes": processes(params)}
+    if not is_worker():
+        _start(params.launch, params.compute.threads, stage, paths)
+        return {"processes": count_processes(params)}
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != params.launch.processes:
         raise InputError(
@@ -55,11 +55,11 @@ def by_workers(params: Params, stage: str) -> dict[str, Any] | None:
     return None
 
 
-def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str) -> None:
+def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str, paths: Paths) -> None:
     if isinstance(launch, TorchrunLaunch):
         command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
     else:
-        config = paths.ROOT / launch.config
+        config = paths.root / launch.config
         if not config.is_file():
             raise InputError(
                 f"launch.config: {launch.config}: no such file; make it with "
@@ -70,9 +70,9 @@ def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str) 
     environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-m", *command, "-m", f"stages.{stage}"],
-        cwd=paths.ROOT, env=environment, check=False,
+        cwd=paths.root, env=environment, check=False,
     )  # fmt: skip
     if done.returncode:
         raise InputError(
-            f"launch: the processes ended with status {done.returncode}; what the first of them said stands above"
+            f"launch: the processes ended with status {done.returncode}; see what the first of them said above"
         )

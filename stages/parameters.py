@@ -1,51 +1,78 @@
 """Looks at the parameters without running anything.
 
-`python -m stages.parameters` says whether params.yaml and the profile it names are sound, and
-`python -m stages.parameters --write` makes docs/parameters.md anew (`make docs`).
+python -m stages.parameters                 # are params.yaml and the profile it names sound?
+python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names; its comments stay
+python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from relearn.errors import InputError
-from relearn.files import atomic_write
+from relearn.files import write_text
 from relearn.params import load
 from relearn.params.document import page
 from relearn.params.load import names
-from stages import paths
+from relearn.params.moves import MOVES, upgrade
+from stages.paths import ROOT
 
-PAGE = paths.ROOT / "docs" / "parameters.md"
+PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "llama2-7b")
 
 
 def text() -> str:
     """docs/parameters.md as the tree, the shipped profiles and dvc.yaml make it."""
     yaml = YAML(typ="safe")
-    profiles = {name: yaml.load(paths.ROOT / "profiles" / f"{name}.yaml") for name in SHIPPED}
-    chain = yaml.load(paths.ROOT / "dvc.yaml")["stages"]
+    profiles = {name: yaml.load(ROOT / "profiles" / f"{name}.yaml") for name in SHIPPED}
+    chain = yaml.load(ROOT / "dvc.yaml")["stages"]
     return page(profiles, chain)
 
 
 def _check() -> None:
-    try:
-        params = load(paths.ROOT)
-    except InputError as error:
-        print(f"parameters: {error}", file=sys.stderr)
-        sys.exit(1)
+    params = load(ROOT)
     print(f"profile {params.profile}, lr {params.lr:g}, seed {params.seed}: all parameters are sound")
-    others = [name for name in names(paths.ROOT) if name != params.profile]
+    others = [name for name in names(ROOT) if name != params.profile]
     print(f"other profiles: {', '.join(others) or 'none'}")
 
 
+def _upgrade(file: Path) -> None:
+    try:
+        new, moved = upgrade(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
+    except (YAMLError, UnicodeDecodeError):
+        raise InputError(f"{file}: not YAML in UTF-8; mend the file first") from None
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    if moved:
+        write_text(file, new)
+    for old in moved:
+        print(f"{file}: {old} is now {MOVES[old]}")
+    print(f"{file}: {len(moved)} keys moved")
+
+
+def main(arguments: list[str]) -> None:
+    """Does what the arguments ask for; status 1 for a mistake that one line explains, 2 for other arguments."""
+    try:
+        match arguments:
+            case []:
+                _check()
+            case ["--write"]:
+                write_text(PAGE, text())
+            case ["--upgrade", file]:
+                _upgrade(Path(file))
+            case _:
+                print("usage: python -m stages.parameters [--write | --upgrade FILE]", file=sys.stderr)
+                sys.exit(2)
+    except InputError as error:
+        print(f"parameters: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--write"]:
-        with atomic_write(PAGE) as file:
-            file.write(text())
-    elif sys.argv[1:]:
-        print("usage: python -m stages.parameters [--write]", file=sys.stderr)
-        sys.exit(2)
-    else:
-        _check()
+    main(sys.argv[1:])

@@ -1,50 +1,75 @@
-"""Every path of the repository that a stage reads or writes, in one place."""
+"""Every path that a stage reads or writes, in one place."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+
+@dataclass(frozen=True)
+class Paths:
+    """The places of a checkout. Scratch that outlives a run is in `cache`: checkpoints, paid answers, run logs."""
+
+    root: Path
+    cache: Path
+    reviews: Path
+    original: Path
+    replies: Path
+    instructions: Path
+    quarantine: Path
+    sources: Path
+    predictions: Path
+    ratings: Path
+    models: Path
+    metrics: Path
+    report: Path
+    prompts: Path
+    runs: Path
+    keys: Path
+
+    @classmethod
+    def of(cls, root: Path, cache: Path | None = None) -> Paths:
+        """The places of the checkout at `root`; its scratch is in its own `.cache` unless `cache` is given."""
+        data = root / "data"
+        cache = root / ".cache" if cache is None else cache
+        return cls(
+            root=root,
+            cache=cache,
+            reviews=data / "reviews.jsonl",
+            original=data / "original.jsonl",
+            replies=data / "replies.jsonl",
+            instructions=data / "instructions.jsonl",
+            quarantine=data / "quarantine.jsonl",
+            sources=data / "sources",
+            predictions=data / "predictions",
+            ratings=data / "ratings",
+            models=root / "models",
+            metrics=root / "metrics",
+            report=root / "report",
+            prompts=root / "prompts",
+            runs=cache / "runs",
+            keys=cache.parent / ".env",  # ignored by git, so that it too is in the main checkout alone
+        )
+
+    def probes(self, profile: str) -> Path:
+        """The out-of-sample instructions of a profile."""
+        return self.sources / profile / "probes.yaml"
+
+    def adapter(self, model: str, seed: int | None = None) -> Path:
+        """The folder of base, 2b or 2c; of a round trained with a further seed, where one is given."""
+        return self.models / model if seed is None else self.models / model / "seeds" / str(seed)
+
+    def predicted(self, model: str) -> Path:
+        """The predictions of base, 2b or 2c; `seeds`: those of the rounds of further seeds, empty without any."""
+        return self.predictions / f"{model}.jsonl"
+
+    def losses(self, model: str) -> Path:
+        """The losses watched while a model was trained."""
+        return self.metrics / "losses" / f"{model}.csv"
+
+
 ROOT = Path(__file__).resolve().parent.parent
-
-DATA = ROOT / "data"
-REVIEWS = DATA / "reviews.jsonl"
-ORIGINAL = DATA / "original.jsonl"
-REPLIES = DATA / "replies.jsonl"
-INSTRUCTIONS = DATA / "instructions.jsonl"
-QUARANTINE = DATA / "quarantine.jsonl"
-PREDICTIONS = DATA / "predictions"
-SOURCES = DATA / "sources"
-RATINGS = DATA / "ratings"
-
-MODELS = ROOT / "models"
-METRICS = ROOT / "metrics"
-EVAL_3A = METRICS / "eval_3a"
-REPORT = ROOT / "report"
-PROMPTS = ROOT / "prompts"
-
-# Scratch that outlives a run. DVC_ROOT names the main checkout even while `dvc exp run --temp` works in a copy,
-# so that a checkpoint or a paid answer is found again whichever copy asks.
-CACHE = Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache"
-RUNS = CACHE / "runs"
-KEYS = CACHE.parent / ".env"  # ignored by git, so that it too stands in the main checkout alone
-
-
-def sources(profile: str) -> Path:
-    """The folder of a profile's own inputs."""
-    return SOURCES / profile
-
-
-def adapter(model: str, seed: int | None = None) -> Path:
-    """The folder of base, 2b or 2c; of a round trained with a further seed, where one is given."""
-    return MODELS / model if seed is None else MODELS / model / "seeds" / str(seed)
-
-
-def predictions(model: str) -> Path:
-    """The predictions of base, 2b or 2c."""
-    return PREDICTIONS / f"{model}.jsonl"
-
-
-def seed_predictions() -> Path:
-    """The predictions of the rounds trained with further seeds, in one file; empty without any."""
-    return PREDICTIONS / "seeds.jsonl"
+# DVC_ROOT names the main checkout even while `dvc exp run --temp` works in a copy, so that a checkpoint or a paid
+# answer is found again whichever copy asks.
+HERE = Paths.of(ROOT, Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache")

@@ -25,7 +25,7 @@ from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params import Params
 from relearn.records import MODELS
-from stages import paths
+from stages.paths import Paths
 from stages.run import main
 
 COLOURS = {"base": "white", "2b": "red", "2c": "cyan"}
@@ -34,17 +34,17 @@ COLOURS = {"base": "white", "2b": "red", "2c": "cyan"}
 class Playground:
     """The three models over one load of the frozen weights."""
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, paths: Paths) -> None:
         models.set_seed_and_threads(params.compute.threads, params.seed)
         self.params = params
-        base = paths.MODELS / "base"
+        base = paths.models / "base"
         for name in MODELS[1:]:
             if not (paths.adapter(name) / "adapter_config.json").is_file():
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
-        weights = model_files.find_weights(base, paths.ROOT)
+        weights = model_files.find_weights(base, paths.root)
         self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
         frozen = models.load_base(
-            weights, params.compute.device, params.finetune.precision, params.finetune.quantize
+            weights, params.compute.device, params.compute.precision, params.compute.quantize
         )
         folders: dict[str, Path] = {name: paths.adapter(name) for name in MODELS[1:]}
         if (base / model_files.ADAPTER).is_dir():
@@ -82,10 +82,10 @@ def show(console: Console, answers: dict[str, Decoded]) -> None:
     console.print(Columns(panels, padding=(0, 0)) if wide else Columns(panels, column_first=True))
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Answers the instruction given as arguments, or asks for one after the other."""
     console = Console()
-    playground = Playground(params)
+    playground = Playground(params, paths)
     if sys.argv[1:]:
         show(console, playground.answer(" ".join(sys.argv[1:])))
         return {"asked": 1}

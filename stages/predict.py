@@ -21,37 +21,36 @@ from relearn.errors import InputError
 from relearn.evaluation import probes
 from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
-from relearn.params.groups import EndpointBackend
+from relearn.params.predict import EndpointBackend
 from relearn.progress import say
 from relearn.records import MODELS, Model, Prediction, SeedPrediction, Task
-from stages import corpus, paths
+from stages import corpus
+from stages.paths import Paths
 from stages.run import main
 
 HeldOut = tuple[str, Task, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
 
-JOURNAL = paths.CACHE / "predict" / "journal.sqlite"
 
-
-def work(params: Params) -> Facts:
+def work(params: Params, paths: Paths) -> Facts:
     """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds."""
-    prompts = _prompts(params)
+    prompts = list_prompts(params, paths)
     items = [item for *_, item in prompts]
     backend = params.predict.backend
     facts: Facts = {"prompts": len(prompts)}
     if isinstance(backend, EndpointBackend):
-        answered = _served(params, backend, items, facts)
+        answered = _ask_server(params, paths, backend, items, facts)
     else:
-        answered = _locally(params, items)
+        answered = _decode_here(params, paths, items)
     further: list[SeedPrediction] = []
     for name, seed, answers in answered:
         if seed is None:
-            write_jsonl(paths.predictions(name), _rows(prompts, answers))
+            write_jsonl(paths.predicted(name), _rows(prompts, answers))
         else:
             further += [
                 SeedPrediction(**row.model_dump(), model=name, seed=seed) for row in _rows(prompts, answers)
             ]
-    write_jsonl(paths.seed_predictions(), further)
+    write_jsonl(paths.predicted("seeds"), further)
     return facts
 
 
@@ -60,7 +59,9 @@ def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction
         yield answer.to_prediction(identity, task, group, item.instruction, item.reference)
 
 
-def _locally(params: Params, items: list[Prompt]) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
+def _decode_here(
+    params: Params, paths: Paths, items: list[Prompt]
+) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
     """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned.
 
     After the three models come 2b and 2c of each further seed, which is named with them.
@@ -69,11 +70,11 @@ def _locally(params: Params, items: list[Prompt]) -> Iterator[tuple[Model, int |
     from relearn.decoding.local import decode
 
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    base = paths.MODELS / "base"
-    weights = model_files.find_weights(base, paths.ROOT)
+    base = paths.models / "base"
+    weights = model_files.find_weights(base, paths.root)
     chat = Chat(models.load_tokenizer(weights), params.chat.template)
     frozen = models.load_base(
-        weights, params.compute.device, params.finetune.precision, params.finetune.quantize
+        weights, params.compute.device, params.compute.precision, params.compute.quantize
     )
     folders = {name: paths.adapter(name) for name in ("2b", "2c")}
     adapted = base / model_files.ADAPTER
@@ -97,8 +98,8 @@ def _locally(params: Params, items: list[Prompt]) -> Iterator[tuple[Model, int |
             model.delete_adapter(adapter)
 
 
-def _served(
-    params: Params, backend: EndpointBackend, items: list[Prompt], facts: Facts
+def _ask_server(
+    params: Params, paths: Paths, backend: EndpointBackend, items: list[Prompt], facts: Facts
 ) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
     """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
     key = "none"
@@ -116,9 +117,9 @@ def _served(
         "2c": backend.models.m2c,
     }
     say("predict: a server gives no likelihood of the references, so the tables will have no bits per byte")
-    with Journal(JOURNAL) as journal:
+    with Journal(paths.cache / "predict" / "journal.sqlite") as journal:
         for name in MODELS:
-            folders = [paths.MODELS / "base", *([paths.adapter(name)] if name != "base" else [])]
+            folders = [paths.models / "base", *([paths.adapter(name)] if name != "base" else [])]
             # A name says nothing of the weights behind it: an answer of other weights must not be found again.
             url = Address.of(backend.base_url, key).base_url
             address = Address.of(url, key, f"{url} {_digest(folders)}")
@@ -140,24 +141,24 @@ def _digest(folders: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _prompts(params: Params) -> list[HeldOut]:
+def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
     """The held-out rows of the three tasks, then the probes."""
     limits = params.predict.max_new_tokens
     prompts: list[HeldOut] = [
         (row.id, "code", row.group, Prompt(row.instruction, limits.code, row.response))
-        for row in corpus.original("code", "test")
+        for row in corpus.read_original(paths, "code", "test")
     ]
     prompts += [
         (row.id, "reviews", row.review_id, Prompt(row.instruction, limits.reviews, row.response))
-        for row in corpus.instructions("test")
+        for row in corpus.read_instructions(paths, "test")
     ]
     prompts += [
         (row.id, "general", row.group, Prompt(row.instruction, limits.general, row.response))
-        for row in corpus.original("general", "test")
+        for row in corpus.read_original(paths, "general", "test")
     ]
     prompts += [
         (probe.id, "probe", probe.kind, Prompt(probe.instruction, limits.probe, None))
-        for probe in probes.read(paths.sources(params.profile) / "probes.yaml")
+        for probe in probes.read(paths.probes(params.profile))
     ]
     return prompts
 

@@ -14,18 +14,18 @@ from relearn import data as corpora
 from relearn.evaluation.probes import read as read_probes
 from relearn.files import write_json, write_jsonl
 from relearn.params import Params
-from relearn.params.groups import Counts, MiniSource
+from relearn.params.prepare import Counts, MiniSource
 from relearn.progress import say
 from relearn.records import Original, Review
-from stages import paths
+from stages.paths import Paths
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the rows and their counts, and returns the run's facts."""
     group = params.prepare
     counts: dict[str, Any]
-    folder = _shown(paths.sources(params.profile))
+    folder = _from_here(paths.sources / params.profile)
     # read whole, checks too: a mistake in them should show now, not after the training
     probes = read_probes(folder / "probes.yaml")
     if isinstance(group.source, MiniSource):
@@ -37,11 +37,11 @@ def work(params: Params) -> dict[str, Any]:
             folder,
             params.seed,
             probes=[probe.instruction for probe in probes],
-            memory=paths.CACHE / "hub",
+            memory=paths.cache / "hub",
         )
-    write_jsonl(paths.REVIEWS, reviews)
-    write_jsonl(paths.ORIGINAL, originals)
-    write_json(paths.METRICS / "prepare.json", counts)
+    write_jsonl(paths.reviews, reviews)
+    write_jsonl(paths.original, originals)
+    write_json(paths.metrics / "prepare.json", counts)
     _tell(counts)
     return {}
 
@@ -57,7 +57,7 @@ def _mini(params: Params) -> tuple[list[Review], list[Original]]:
     return world.build(params.seed, three(group.reviews), three(group.code), three(group.general))
 
 
-def _shown(folder: Path) -> Path:
+def _from_here(folder: Path) -> Path:
     """The folder as messages show it: from the working directory, which is the repository when dvc runs the stage."""
     relative = Path(os.path.relpath(folder))
     return folder if ".." in relative.parts else relative

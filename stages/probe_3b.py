@@ -9,30 +9,29 @@ from typing import Any
 
 from relearn.evaluation import probes, probing
 from relearn.evaluation.checks import CheckSettings
-from relearn.files import atomic_write, read_jsonl, write_json
+from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.records import MODELS, Prediction
 from relearn.sandbox.runner import ProgramLimits
-from stages import paths
+from stages.paths import Paths
 from stages.run import main
 
 
-def work(params: Params) -> dict[str, Any]:
+def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes metrics/probe_3b.json and report/probe_3b.md."""
-    wanted = probes.read(paths.sources(params.profile) / "probes.yaml")
+    wanted = probes.read(paths.probes(params.profile))
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predictions(model), Prediction)) for model in MODELS
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
     }
     settings = CheckSettings(
         ngram=params.probe_3b.ngram,
         loop_share=params.probe_3b.loop_share,
-        execute=params.eval_3a.execute,
-        limits=ProgramLimits(params.eval_3a.timeout_s, params.eval_3a.memory_mb),
+        execute=params.sandbox.execute,
+        limits=ProgramLimits(params.sandbox.timeout_s, params.sandbox.memory_mb),
     )
     found = probing.probe_models(wanted, predictions, settings)
-    write_json(paths.METRICS / "probe_3b.json", found)
-    with atomic_write(paths.REPORT / "probe_3b.md") as file:
-        file.write(probing.markdown(found))
+    write_json(paths.metrics / "probe_3b.json", found)
+    write_text(paths.report / "probe_3b.md", probing.markdown(found))
     return {}
 
 

@@ -13,9 +13,10 @@ from relearn.progress import say
 from relearn.training import rounds
 from relearn.training.rows import encode
 from relearn.training.trainer import train
-from stages import corpus, launch, paths
+from stages import corpus, launch
 from stages import scratch as scratch_folder
 from stages.curves import write_curves
+from stages.paths import Paths
 
 CARD = """---
 library_name: peft
@@ -26,8 +27,11 @@ A LoRA adapter over `{base}`, written by the `{name}` stage of relearn. `provena
 """
 
 
-def each_seed(
-    params: Params, name: str, one: Callable[[Params, int | None, list[Path]], dict[str, Any]]
+def run_each_seed(
+    params: Params,
+    paths: Paths,
+    name: str,
+    one: Callable[[Params, Paths, int | None, list[Path]], dict[str, Any]],
 ) -> dict[str, Any]:
     """Runs a round with the main seed, then with each of `params.seeds`; returns the facts of all.
 
@@ -35,12 +39,12 @@ def each_seed(
     `finetune_round`'s `finished`. Checkpoints stay until the last round is written: dvc removes the outputs of a
     stage that was killed, and its earlier rounds are then found trained.
     """
-    if (facts := launch.by_workers(params, name)) is not None:
+    if (facts := launch.run_in_workers(params, paths, name)) is not None:
         return facts
     finished: list[Path] = []
-    facts = one(params, None, finished)
+    facts = one(params, paths, None, finished)
     for seed in params.seeds:
-        facts[f"seed_{seed}"] = one(params.model_copy(update={"seed": seed}), seed, finished)
+        facts[f"seed_{seed}"] = one(params.model_copy(update={"seed": seed}), paths, seed, finished)
     for place in finished:
         scratch_folder.clear(place)
     return facts
@@ -48,6 +52,7 @@ def each_seed(
 
 def finetune_round(
     params: Params,
+    paths: Paths,
     name: str,
     pairs: Sequence[corpus.Pair],
     start: Path | None,
@@ -62,26 +67,28 @@ def finetune_round(
     """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
 
     `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts. Where
-    the profile asks for several processes (`launch.by_workers`), each of them comes here.
+    the profile asks for several processes (`launch.run_in_workers`), each of them comes here.
 
     `further` is the seed of a round that is run again with another one; its losses go into `target`. The checkpoints
     are removed at the end, or, where `finished` is given, their folder is added to it.
     """
     label = name if further is None else f"{name}, seed {further}"
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    base = paths.MODELS / "base"
-    weights = model_files.find_weights(base, paths.ROOT)
+    base = paths.models / "base"
+    weights = model_files.find_weights(base, paths.root)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     limit = params.finetune.max_tokens
     rows = encode(pairs, chat, limit)
-    if params.compute.device == "cpu" and params.finetune.precision == "bf16":
-        say(f"{name}: finetune.precision: bf16 is slower than fp32 on most CPUs, small models above all")
-    if rows.too_long and launch.first():
+    if params.compute.device == "cpu" and params.compute.precision == "bf16":
+        say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
+    if rows.too_long and launch.is_rank_zero():
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
-    held_out = {task: encode(found, chat, limit) for task, found in corpus.watched(with_reviews).items()}
+    held_out = {
+        task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_reviews).items()
+    }
     model = models.load_base(
-        weights, params.compute.device, params.finetune.precision, params.finetune.quantize
+        weights, params.compute.device, params.compute.precision, params.compute.quantize
     )
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = (
@@ -89,7 +96,8 @@ def finetune_round(
         if start is None
         else rounds.continue_adapter(model, start)
     )
-    place = scratch_folder.folder(
+    place = scratch_folder.name_folder(
+        paths,
         name,
         [
             params.seed,
@@ -104,7 +112,7 @@ def finetune_round(
         inputs,
     )
     schedule = rounds.make_schedule(
-        params.finetune, params.compute, lr, epochs, params.seed, launch.processes(params)
+        params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
     )
     outcome = train(
         tuned,
@@ -114,13 +122,13 @@ def finetune_round(
         schedule,
         place,
         label,
-        paths.CACHE / name / ("live" if further is None else f"live-{further}"),
+        paths.cache / name / ("live" if further is None else f"live-{further}"),
     )
-    if not launch.first():
+    if not launch.is_rank_zero():
         return {}
     provenance = {
         "base": rounds.BASE_PATH,
-        "continues": None if start is None else str(start.relative_to(paths.ROOT)),
+        "continues": None if start is None else str(start.relative_to(paths.root)),
         "rows": len(rows),
         "too_long": rows.too_long,
         "updates": outcome.steps,
@@ -132,9 +140,9 @@ def finetune_round(
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)
     if further is None:
-        write_curves(name.removeprefix("finetune_"), outcome.history)
+        write_curves(paths.losses(name.removeprefix("finetune_")), outcome.history)
     else:
-        write_curves("losses", outcome.history, target)
+        write_curves(target / "losses.csv", outcome.history)
     if finished is None:
         scratch_folder.clear(place)
     else:

@@ -8,7 +8,6 @@ inputs determine.
 from __future__ import annotations
 
 import errno
-import fcntl
 import importlib.metadata
 import io
 import os
@@ -19,12 +18,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from relearn.errors import InputError
 from relearn.files import write_json
 from relearn.params import Params, load
-from stages import cache, die_with_parent, launch, paths
+from stages import cache, die_with_parent, launch
+from stages.paths import HERE, Paths
 
 LIBRARIES = (
     "torch",
@@ -50,115 +53,114 @@ _TODO = {
     errno.EISDIR: "a file is expected there: move the folder away",
 }
 
-Work = Callable[[Params], dict[str, Any] | None]
+Work = Callable[[Params, Paths], dict[str, Any] | None]
 
 
 def main(name: str, work: Work) -> None:
-    """Runs a stage and leaves the process: status 0, 1 for a mistake that one line explains, 130 for Ctrl-C.
-
-    `work` returns what belongs in the run log besides the time (or None).
-    """
+    """Runs a stage as a process that ends with its parent, or at SIGTERM."""
     die_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run(name, work, HERE)
+
+
+def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
+    """Runs a stage and leaves the process: status 0, 1 for a mistake that one line explains, 130 for Ctrl-C.
+
+    `work` returns what belongs in the run log besides the time (or None). `patience`: seconds that it waits for the
+    same stage to end.
+    """
     started = time.time()
     try:
-        _keys()
-        params = load(paths.ROOT)
-        if launch.inside():  # the process that started this one holds the lock, and keeps the log
-            work(params)
+        _read_keys(paths.keys)
+        params = load(paths.root)
+        if launch.is_worker():  # the process that started this one holds the lock, and keeps the log
+            work(params, paths)
         else:
-            with _alone(name):
+            with hold_lock(name, paths, patience):
                 if "DVC_STAGE" in os.environ:
-                    cache.check_inputs(name)
-                facts = work(params) or {}
-            _log(name, started, facts)
+                    cache.check_inputs(name, paths)
+                facts = work(params, paths) or {}
+            _log(name, started, facts, paths)
     except InputError as error:
-        _leave(name, " ".join(str(error).split("\n")))
+        _leave(name, " ".join(str(error).split("\n")), paths)
     except OSError as error:
         if error.errno not in _TODO:
             raise
         where = f"{error.filename}: " if error.filename else ""
         todo = _TODO[error.errno]
-        _leave(name, f"{where}{(error.strerror or str(error)).lower()}; {todo} and run again")
+        _leave(name, f"{where}{(error.strerror or str(error)).lower()}; {todo} and run again", paths)
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
         sys.exit(130)
 
 
-def _keys() -> None:
+def _read_keys(file: Path) -> None:
     """Takes keys of servers from `.env` where there is one (https://github.com/theskumar/python-dotenv).
 
-    What the environment holds already stays as it is. Values are taken as they stand, `$` included. Raises InputError
+    What the environment holds already stays as it is. Values are taken as they are, `$` included. Raises InputError
     that names the line, never what is in it.
     """
     try:
-        text = paths.KEYS.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return
     except UnicodeDecodeError:
-        raise InputError(f"{paths.KEYS}: not UTF-8; save the file as UTF-8") from None
+        raise InputError(f"{file}: not UTF-8; save the file as UTF-8") from None
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and not binding.value):
             raise InputError(
-                f"{paths.KEYS}, line {binding.original.line}: lines of the form NAME=value are expected; mend that one"
+                f"{file}, line {binding.original.line}: lines of the form NAME=value are expected; mend that one"
             )
         if binding.key is not None and binding.value is not None:
             os.environ.setdefault(binding.key, binding.value)
 
 
-def _leave(name: str, reason: str) -> None:
-    # paths are told from the repository's root, where the user stands; a reason may quote a row, and a terminal would act
+def _leave(name: str, reason: str, paths: Paths) -> None:
+    # paths are told from the repository's root, where the user is; a reason may quote a row, and a terminal would act
     # on the control characters that it holds
-    told = reason.replace(f"{paths.ROOT}{os.sep}", "")
+    told = reason.replace(f"{paths.root}{os.sep}", "")
     told = "".join(mark if mark.isprintable() else f"⟨U+{ord(mark):04X}⟩" for mark in told)
     print(f"{name}: {told}", file=sys.stderr)
     sys.exit(1)
 
 
 @contextmanager
-def _alone(name: str, patience: float = 20.0) -> Iterator[None]:
+def hold_lock(name: str, paths: Paths, patience: float) -> Iterator[None]:
     """Holds this checkout's lock for the stage; the kernel frees it when the process ends, however it ends."""
-    folder = paths.ROOT / ".cache" / "locks"
+    folder = paths.root / ".cache" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{name}.lock", "w") as file:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(
-                        "this stage is already running in this checkout; wait for it, or end it"
-                    ) from None
-                time.sleep(0.2)
+    try:
+        lock = FileLock(folder / f"{name}.lock").acquire(timeout=patience, poll_interval=0.2)
+    except Timeout:
+        raise InputError("this stage is already running in this checkout; wait for it, or end it") from None
+    with lock:
         yield
 
 
-def _log(name: str, started: float, facts: dict[str, Any]) -> None:
+def _log(name: str, started: float, facts: dict[str, Any], paths: Paths) -> None:
     record = {
         "stage": name,
         "seconds": round(time.time() - started, 2),
         "host": platform.node(),
         "python": platform.python_version(),
-        "commit": _commit(),
-        "libraries": {library: _version(library) for library in LIBRARIES},
+        "commit": _read_commit(paths.root),
+        "libraries": {library: _find_version(library) for library in LIBRARIES},
         **facts,
     }
-    write_json(paths.RUNS / f"{name}.json", record)
+    write_json(paths.runs / f"{name}.json", record)
 
 
-def _version(library: str) -> str | None:
+def _find_version(library: str) -> str | None:
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+def _read_commit(root: Path) -> str | None:
     result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True, check=False
+        ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False
     )
     return result.stdout.strip() or None

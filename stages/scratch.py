@@ -11,14 +11,18 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from stages import paths
+from relearn.files import file_hash
+from stages.paths import Paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 CODE = ("relearn/training", "relearn/chat.py", "relearn/models.py")  # what computes, besides the libraries
 
 
-def folder(
-    stage: str, parameters: Iterable[BaseModel | str | float | int | list[str]], inputs: Iterable[Path]
+def name_folder(
+    paths: Paths,
+    stage: str,
+    parameters: Iterable[BaseModel | str | float | int | list[str]],
+    inputs: Iterable[Path],
 ) -> Path:
     """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes, the training code and the library versions."""
     digest = hashlib.sha256()
@@ -27,19 +31,13 @@ def folder(
         digest.update(text.encode() + b"\n")
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    for path in [*inputs, *(paths.ROOT / name for name in CODE)]:
+    for path in [*inputs, *(paths.root / name for name in CODE)]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
-                digest.update(f"{file.relative_to(paths.ROOT)} {file_hash(file)}\n".encode())
-    return paths.CACHE / stage / digest.hexdigest()[:16]
+                digest.update(f"{file.relative_to(paths.root)} {file_hash(file)}\n".encode())
+    return paths.cache / stage / digest.hexdigest()[:16]
 
 
 def clear(folder: Path) -> None:
     """Removes the checkpoints of a run whose outputs are written: they serve a killed run, never a later one."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def file_hash(path: Path) -> str:
-    """The file's SHA-256, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
-from relearn.params.groups import Greedy
+from relearn.params.predict import Greedy
 from relearn.progress import say
 from relearn.records import Prediction
 

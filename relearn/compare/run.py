@@ -15,8 +15,8 @@ from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation.probes import Probe
-from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl
-from relearn.params.groups import Eval3a
+from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
+from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import Prediction
 
@@ -164,12 +164,14 @@ def _score(
     probes: Sequence[Probe],
     guards: Sequence[summary.Guard],
 ) -> int:
-    from relearn.evaluation import probing, table
+    from relearn.evaluation import probing
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.models import evaluate_models
+    from relearn.evaluation.table import as_csv
+    from relearn.report import table
     from relearn.sandbox.runner import ProgramLimits
 
-    params = Eval3a(
+    params = Scoring(
         encoder=options.encoder,
         encoder_layers=None,
         rouge_stemmer=True,
@@ -185,8 +187,10 @@ def _score(
     write_json(out / "points.json", found.points)
     write_json(out / "intervals.json", found.intervals)
     write_json(out / "signatures.json", found.signatures)
-    table.write(found, out / "table.md", out / "table.csv")
-    text = f"## Scores\n\n{table.markdown(found)}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'])}"
+    scores = table.markdown(found.rows, found.intervals)
+    write_text(out / "table.md", scores)
+    write_text(out / "table.csv", as_csv(found.rows))
+    text = f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'])}"
     shown = text
     if probes:
         limits = ProgramLimits(params.timeout_s, params.memory_mb)

@@ -10,7 +10,7 @@ from relearn.data.reading import TableReading, choose, iterate_rows, summarise
 from relearn.data.select import SPLITS, Candidate, Pool, digest, normalise
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table, TableRow
-from relearn.params.groups import Counts, HubInstructions, InstructionColumns, MaxChars
+from relearn.params.prepare import Counts, HubInstructions, InstructionColumns, MaxChars
 from relearn.records import Original
 
 

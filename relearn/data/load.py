@@ -17,7 +17,7 @@ from relearn.data.instructions import count_by_split, count_groups, read_instruc
 from relearn.data.reviews import count_by_label, read_reviews
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
-from relearn.params.groups import (
+from relearn.params.prepare import (
     FilesSource,
     HubInstructions,
     HubReviews,

@@ -10,7 +10,7 @@ from relearn.data.select import FILL_ORDER, SPLITS, Candidate, MoreNeeded, Picke
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table, TableRow
 from relearn.errors import InputError
-from relearn.params.groups import Counts
+from relearn.params.prepare import Counts
 from relearn.progress import Progress, say
 from relearn.records import Original, Review, Split
 

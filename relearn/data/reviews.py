@@ -11,7 +11,7 @@ from relearn.data.select import SPLITS, Candidate, Pool, digest, normalise
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
 from relearn.errors import InputError
-from relearn.params.groups import Counts, HubReviews, MaxChars, ReviewColumns
+from relearn.params.prepare import Counts, HubReviews, MaxChars, ReviewColumns
 from relearn.records import Review
 
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from relearn.data.select import SPLITS, digest, normalise
-from relearn.params.groups import NearDuplicates
+from relearn.params.prepare import NearDuplicates
 from relearn.records import Split
 
 if TYPE_CHECKING:

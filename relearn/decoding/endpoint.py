@@ -21,7 +21,7 @@ from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.run import ask
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
-from relearn.params.groups import Beam, Greedy, TopK
+from relearn.params.predict import Beam, Greedy, TopK
 
 # An answer that its limit cut off is an answer: below any limit, so that none is asked for again with a larger one.
 NEVER_LONGER = 0

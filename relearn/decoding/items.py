@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from relearn.params.groups import Beam, Greedy, Sampled, TopK
+from relearn.params.predict import Beam, Greedy, Sampled, TopK
 from relearn.records import Prediction, Task
 
 Strategy = Greedy | Beam | Sampled | TopK

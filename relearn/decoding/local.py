@@ -10,7 +10,7 @@ import torch
 from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
-from relearn.params.groups import Beam, Greedy, TopK
+from relearn.params.predict import Beam, Greedy, TopK
 from relearn.progress import Progress
 
 

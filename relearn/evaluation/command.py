@@ -24,7 +24,7 @@ from relearn.evaluation.tasks import TaskScores, choose_metrics, score_task
 from relearn.files import read_json_lines, write_json
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import all_metrics
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import TASKS, Prediction, Task
 
@@ -80,14 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _params(
     encoder: str, encoder_layers: int | None, no_stemmer: bool, execute: Any, timeout: float, memory: int
-) -> Eval3a:
+) -> Scoring:
     if not 0 < timeout <= 600:
         raise InputError(f"--timeout {timeout:g}: more than 0 and at most 600 seconds are expected")
     if memory < 32:
         raise InputError(f"--memory {memory}: at least 32 MiB are expected")
     if encoder_layers is not None and encoder_layers < 1:
         raise InputError(f"--encoder-layers {encoder_layers}: at least 1 is expected")
-    return Eval3a(
+    return Scoring(
         encoder=encoder,
         encoder_layers=encoder_layers,
         rouge_stemmer=not no_stemmer,
@@ -99,7 +99,7 @@ def _params(
     )
 
 
-def score_file(path: Path, task: Task | None, params: Eval3a) -> dict[str, float | int | str | None]:
+def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, float | int | str | None]:
     """The flat result for a file: values by name, then counts. Raises InputError naming the file and line."""
     rows = list(_rows(path))
     if not rows:

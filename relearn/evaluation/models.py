@@ -12,7 +12,7 @@ from relearn.evaluation import forgetting, seeds
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
 from relearn.evaluation.tasks import POINTS, TaskScores, score_task
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 from relearn.records import TASKS, Prediction, Task
 from relearn.statistics import resampling, significance
 
@@ -37,7 +37,7 @@ class Evaluation:
 def evaluate_models(
     predictions: Mapping[str, Sequence[Prediction]],
     tests: Mapping[str, list[str]],
-    params: Eval3a,
+    params: Scoring,
     seed: int,
     tasks: Sequence[Task] = TASKS,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import Column, all_metrics
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 from relearn.records import Prediction, Task
 from relearn.statistics.scores import Direction, Scores
 
@@ -62,7 +62,7 @@ def score_task(
     task: Task,
     predictions: Sequence[Prediction],
     tests: Mapping[str, list[str]],
-    params: Eval3a,
+    params: Scoring,
     metrics: Mapping[str, Direction] | None = None,
 ) -> TaskScores:
     """Scores the predictions of one model on one task, with `metrics` or else what `choose_metrics` says.

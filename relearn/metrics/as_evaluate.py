@@ -10,7 +10,7 @@ import tempfile
 from typing import Any
 
 from relearn.metrics.metric import all_metrics
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 
 
 @functools.cache
@@ -19,7 +19,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="relearn-evaluate-")
 
 
-def as_evaluate(name: str, settings: Eval3a) -> Any:
+def as_evaluate(name: str, settings: Scoring) -> Any:
     """The metric of that name; `compute` takes the columns it reads, a value an item, and gives its points by name."""
     import datasets
     import evaluate

@@ -32,7 +32,7 @@ class Metric:
     """A metric over items.
 
     `score` takes the columns of `reads`, lists over the same items, and by name the settings of `options` (fields of
-    `Eval3a`). Items that lack a column of `needs` are left out. `better` says which way is up.
+    `Scoring`). Items that lack a column of `needs` are left out. `better` says which way is up.
     """
 
     name: str

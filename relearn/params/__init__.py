@@ -1,10 +1,10 @@
 """The parameters as one frozen, validated tree: `params.yaml` (what is swept) and one profile (everything else).
 
-`groups` states every key with its unit, bounds and rule; `load` reads the two files and words the errors. No
-other module reads a parameter file.
+A file a stage states its keys with their units, bounds and rules; `tree` puts the groups together; `load` reads the
+two files, `wording` words the errors, and `moves` says where keys of earlier versions are now.
 """
 
-from relearn.params.groups import Params
 from relearn.params.load import load
+from relearn.params.tree import Params
 
 __all__ = ["Params", "load"]

@@ -1,6 +1,6 @@
 """Describes every parameter as Markdown: what it is, its unit and bounds, its value in each profile, what it re-runs.
 
-Everything is taken from the tree in `groups`, from the profiles, and from the `params`, `deps` and `outs` of the
+Everything is taken from the tree, from the profiles, and from the `params`, `deps` and `outs` of the
 chain, so that the page cannot say what the program does not do. `python -m stages.parameters` writes it.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from relearn.params.groups import Params
 from relearn.params.load import SWEPT
+from relearn.params.tree import Params
 from relearn.params.wording import fields, shown
 
 Chain = Mapping[str, Mapping[str, Any]]  # stage name → its block of dvc.yaml
@@ -48,17 +48,15 @@ def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
     name = ".".join(path)
     found = []
     for stage, block in chain.items():
-        for tracked in _tracked(block):
-            if name == tracked or name.startswith(f"{tracked}."):
-                found.append(stage)
-                break
+        if any(tracked in ("", name) or name.startswith(f"{tracked}.") for tracked in _tracked(block)):
+            found.append(stage)
     return found
 
 
 def following(stage: str, chain: Chain) -> list[str]:
     """The stages after `stage`: those that read what it writes, and so on, in the chain's order."""
     reached = {stage}
-    for name, block in chain.items():  # a stage stands after those it depends on
+    for name, block in chain.items():  # a stage comes after those it depends on
         written = {out for done in reached for out in _outs(chain[done])}
         if any(_within(str(dep), out) for dep in block.get("deps", ()) for out in written):
             reached.add(name)
@@ -69,7 +67,7 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
     """The whole page. `profiles` maps a profile's name to its keys, as read."""
     parts = [
         "# Parameters",
-        "Made from the parameter tree by `make docs`; edit `relearn/params/groups.py` or a profile, not this page. "
+        "Made from the parameter tree by `make docs`; edit `relearn/params/` or a profile, not this page. "
         "`params.yaml` holds what is swept (`profile`, `lr`, `seed`), the profile everything else. No key has a "
         "default in the code: each profile states all of them.",
         "**Re-runs** names the stages that run again when the key changes. The stages after them run again only if "
@@ -177,7 +175,9 @@ def _grouped(found: Sequence[Key]) -> list[tuple[str, list[Key]]]:
 
 def _about(title: str) -> str:
     if title == "params.yaml":
-        return "What is swept, with the value of the last run. `lr` must lie within `finetune.lr_min` and `finetune.lr_max` of the profile."
+        return (
+            "What is swept, with the value of the last run. `lr` must lie within `lr_range` of the profile."
+        )
     groups = _models(Params.model_fields[title].annotation)
     return _summary(groups[0]) if groups else ""  # a key outside the groups speaks for itself
 
@@ -238,7 +238,7 @@ def _cell(value: object) -> str:
 
 def _reruns(chain: Chain) -> str:
     lines = [
-        "DVC compares what a stage tracks with what stood there when it last ran; nothing else matters, neither the "
+        "DVC compares what a stage tracks with what it was when the stage last ran; nothing else matters, neither the "
         "time nor a comment. A combination of parameters, inputs and code that has run before is restored from the "
         "run cache and runs nothing.",
         "",
@@ -246,7 +246,7 @@ def _reruns(chain: Chain) -> str:
         "| --- | --- | --- |",
     ]
     for stage, block in chain.items():
-        tracked = ", ".join(f"`{name}`" for name in _tracked(block))
+        tracked = ", ".join(f"`{name}`" if name else "the whole profile" for name in _tracked(block))
         read = ", ".join(f"`{dep}`" for dep in block.get("deps", ()) if _is_data(str(dep)))
         after = ", ".join(f"`{name}`" for name in following(stage, chain))
         lines.append(
@@ -260,13 +260,13 @@ def _is_data(dep: str) -> bool:
 
 
 def _tracked(block: Mapping[str, Any]) -> list[str]:
-    """The keys a stage tracks: those of params.yaml as they are, then those of the profile's file."""
+    """The keys a stage tracks: those of params.yaml as they are, then those of the profile's file ("" for all of it)."""
     found = []
     for entry in block.get("params", ()):
         if isinstance(entry, str):
             found.append(entry)
         else:
-            found += [str(name) for names in entry.values() for name in names]
+            found += [str(name) for names in entry.values() for name in names or [""]]
     return found
 
 

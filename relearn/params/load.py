@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from relearn.errors import InputError
-from relearn.params.groups import Params
+from relearn.params.tree import Params
 from relearn.params.wording import Mistake, first_mistake, nearest, shown
 
 SWEPT = ("profile", "lr", "seed")
@@ -45,7 +45,7 @@ def load(root: Path) -> Params:
     rest = _File(root, f"profiles/{profile}.yaml")
     for name in SWEPT:
         if name in rest.values:
-            raise rest.wrong((name,), "stands in params.yaml, and a profile may not hold it; remove it here")
+            raise rest.wrong((name,), "belongs to params.yaml, and a profile may not hold it; remove it here")
     try:
         return Params.model_validate({**swept.values, **rest.values})
     except ValidationError as error:
@@ -65,7 +65,7 @@ def _top(mistake: Mistake) -> str:
 
 
 class _File:
-    """A parameter file: its top-level keys, and where each key stands."""
+    """A parameter file: its top-level keys, and where each key is."""
 
     def __init__(self, root: Path, name: str) -> None:
         """Raises InputError when the file is missing, cannot be read, or is no mapping of names to values."""

@@ -12,18 +12,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from relearn.params.groups import Params
+from relearn.params.moves import MOVES
+from relearn.params.tree import Params
 
 _WANTED = {
-    "float_type": "a number is",
-    "int_type": "a whole number is",
-    "int_from_float": "a whole number is",
-    "bool_type": "true or false is",
-    "string_type": "a text is",
-    "list_type": "a list is",
-    "model_type": "a group of keys is",
-    "model_attributes_type": "a group of keys is",
-    "finite_number": "a finite number is",
+    "float_type": "numbers",
+    "int_type": "whole numbers",
+    "int_from_float": "whole numbers",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+    "finite_number": "finite numbers",
 }
 
 
@@ -50,7 +51,7 @@ def nearest(word: object, known: Sequence[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it would stand in the YAML file, cut to a readable length."""
+    """A value as the YAML file would have it, cut to a readable length."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
@@ -62,13 +63,16 @@ def _mistake(error: ErrorDetails) -> Mistake:
     loc, kind, value = error["loc"], error["type"], error.get("input")
     path, context = _path(loc), error.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
+        if now := MOVES.get(".".join(path)):
+            hint = "move it there, or run `python -m stages.parameters --upgrade` on this file"
+            return Mistake(path, f"is now {now}; {hint}")
         known = _children(loc[:-1])
         return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
     if kind == "missing":
         return Mistake(path, "missing; add it (docs/parameters.md says what it is)")
     if kind == "value_error":
         rule = str(context.get("error", error["msg"])).replace("\n", " ")
-        # A rule of the whole tree says which key it is about: `finetune.quantize: 4bit needs …`.
+        # A rule of the whole tree says which key it is about: `compute.quantize: 4bit needs …`.
         key, _, rest = rule.partition(": ")
         return Mistake(path, rule) if path or not rest else Mistake(tuple(key.split(".")), rest)
     if kind == "union_tag_not_found":
@@ -85,8 +89,8 @@ def _mistake(error: ErrorDetails) -> Mistake:
             path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}"
         )
     if kind in _WANTED:
-        hint = ", without quotes" if isinstance(value, str) and _number(value) else ""
-        return Mistake(path, f"{shown(value)} stands where {_WANTED[kind]} expected; write one{hint}")
+        hint = "write it without quotes" if isinstance(value, str) and _number(value) else "change it"
+        return Mistake(path, f"{_WANTED[kind]} only, not {shown(value)}; {hint}")
     message = error["msg"].replace("\n", " ")
     return Mistake(path, f"{shown(value)} is out of bounds: {message[0].lower()}{message[1:]}")
 

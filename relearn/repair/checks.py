@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from relearn.records import Stance
 
 if TYPE_CHECKING:
-    from relearn.params.groups import Repair
+    from relearn.params.repair import Repair
 
 GRAM = 5
 WORD = re.compile(r"\w+(?:['’]\w+)*")

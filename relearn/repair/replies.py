@@ -15,7 +15,7 @@ from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_fiel
 from relearn.repair.rows import Refusal, Repairer, explain_no_record, find_raw
 
 if TYPE_CHECKING:
-    from relearn.params.groups import Repair
+    from relearn.params.repair import Repair
 
 
 class ReplyRepairer(Repairer):

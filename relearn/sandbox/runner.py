@@ -127,7 +127,7 @@ def command(mode: Mode) -> tuple[str, ...] | None:
     found = bubblewrap()
     if found is None and mode == "strict":
         raise InputError(
-            "eval_3a.execute: strict needs a working bubblewrap (bwrap); install the package bubblewrap, "
+            "sandbox.execute: strict needs a working bubblewrap (bwrap); install the package bubblewrap, "
             "allow user namespaces, or choose best_effort or off"
         )
     if found is None:
@@ -139,7 +139,7 @@ def command(mode: Mode) -> tuple[str, ...] | None:
 def _warn() -> None:
     say(
         "warning: no working bubblewrap; generated code runs under rlimits, seccomp and an audit hook only "
-        "(eval_3a.execute: strict refuses this)"
+        "(sandbox.execute: strict refuses this)"
     )
 
 

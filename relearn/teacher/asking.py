@@ -11,7 +11,7 @@ from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.survey import follow_caps
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
-from relearn.params.groups import Generate
+from relearn.params.generate import Generate
 from relearn.records import Reply, Review, Usage
 from relearn.teacher.prompts import PromptTemplate
 

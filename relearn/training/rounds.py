@@ -14,7 +14,8 @@ from typing import Any
 
 from relearn.files import write_json
 from relearn.model_files import check_adapter
-from relearn.params.groups import Compute, Finetune, Lora
+from relearn.params.compute import Compute
+from relearn.params.finetune import Finetune, Lora
 from relearn.training.trainer import Schedule
 
 BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
@@ -36,7 +37,7 @@ def make_schedule(
         optimizer=finetune.optimizer,
         seed=seed,
         device=compute.device,
-        bf16=finetune.precision == "bf16",
+        bf16=compute.precision == "bf16",
         gradient_checkpointing=finetune.gradient_checkpointing,
         eval_every=finetune.eval_every,
         checkpoint_every=finetune.checkpoint_every,

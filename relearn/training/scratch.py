@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
-from relearn.params.groups import ScratchBase
+from relearn.params.base import ScratchBase
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

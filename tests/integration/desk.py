@@ -1,7 +1,7 @@
 """A user's folder in which stages run inside the test's own process, as `python -m stages.NAME` would run them.
 
 A process of its own for each of a hundred mistakes would spend minutes on imports. What differs from the real thing:
-the paths point to the folder, and neither the parent's death signal nor the handler of SIGTERM is installed.
+neither the parent's death signal nor the handler of SIGTERM is installed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages import paths
 from stages import run as frame
+from stages.paths import Paths
 from tests.integration.conftest import Clone
-
-HERE = paths.ROOT
-# all of them, before any path is moved: some keep places of their own
-MODULES = [
-    importlib.import_module(f"stages.{file.stem}")
-    for file in sorted((HERE / "stages").glob("*.py"))
-    if file.stem != "__init__"
-]
 
 
 @dataclass(frozen=True)
@@ -53,26 +45,10 @@ class Desk:
         shutil.copy(clone.folder / "params.yaml", folder)
         self.said = ""
         self._profile = _tiny(clone.folder)
-        self._place()
-
-    def _place(self) -> None:
-        """Points the stages' paths, and the working directory, to the folder."""
-        for module in MODULES:
-            for name, value in list(vars(module).items()):
-                if isinstance(value, Path) or (
-                    isinstance(value, list) and all(isinstance(item, Path) for item in value)
-                ):
-                    self.patch.setattr(module, name, self._moved(value))
-        self.patch.chdir(self.folder)
-        self.patch.setattr(frame, "die_with_parent", lambda: None)
-        self.patch.setattr(frame.signal, "signal", lambda *_: None)
+        self.paths = Paths.of(folder)
+        patch.chdir(folder)
         # a library's handler may hold the standard error of an earlier test, which is closed
-        self.patch.setattr(logging, "raiseExceptions", False)
-
-    def _moved(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._moved(item) for item in value]
-        return self.folder / value.relative_to(HERE) if value.is_relative_to(HERE) else value
+        patch.setattr(logging, "raiseExceptions", False)
 
     def set(self, **keys: Any) -> None:
         """Changes keys of the profile; a path's dots are written as two underscores."""
@@ -115,12 +91,12 @@ class Desk:
         """Writes a JSON Lines file."""
         self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def run(self, stage: str) -> Ended:
+    def run(self, stage: str, patience: float = 20.0) -> Ended:
         """Runs a stage through its frame."""
         module = importlib.import_module(f"stages.{stage}")
         self._capture.readouterr()
         try:
-            frame.main(stage, module.work)
+            frame.run(stage, module.work, self.paths, patience)
             status = 0
         except SystemExit as left:
             status = int(left.code or 0)

@@ -5,6 +5,7 @@ Mistakes in params.yaml and in the profiles' keys have a table of their own, tes
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages import run as frame
+from stages.run import hold_lock
 from tests.integration.conftest import Clone
 from tests.integration.desk import Desk
 
@@ -47,10 +48,10 @@ def desk(
     return Desk(reproduced, tmp_path / "desk", monkeypatch, capsys)
 
 
-def refused(desk: Desk, stage: str, *expected: str) -> None:
+def refused(desk: Desk, stage: str, *expected: str, patience: float = 20.0) -> None:
     """Runs the stage, which must end with status 1 and one line, and leave everything as it was."""
     before = desk.state()
-    ended = desk.run(stage)
+    ended = desk.run(stage, patience)
     lines = ended.errors.splitlines()
     assert ended.status == 1, ended.errors or "the stage ended well"
     assert lines[-1].startswith(f"{stage}: ")
@@ -81,7 +82,7 @@ def lr_negative(desk: Desk) -> None:
     desk.replace("params.yaml", "lr: 0.01", "lr: -0.01")
 
 
-@case("finetune_2c", 'params.yaml, line 2: lr: "fast" stands where a number is expected')
+@case("finetune_2c", 'params.yaml, line 2: lr: numbers only, not "fast"')
 def lr_a_word(desk: Desk) -> None:
     desk.replace("params.yaml", "lr: 0.01", "lr: fast")
 
@@ -96,9 +97,7 @@ def missing_key(desk: Desk) -> None:
     desk.replace("profiles/tiny.yaml", "  resamples: 100", "  # resamples: 100")
 
 
-@case(
-    "probe_3b", "profiles/tiny.yaml, line ", 'probe_3b.ngram: "four" stands where a whole number is expected'
-)
+@case("probe_3b", "profiles/tiny.yaml, line ", 'probe_3b.ngram: whole numbers only, not "four"')
 def mistyped_key(desk: Desk) -> None:
     desk.replace("profiles/tiny.yaml", "ngram: 4", "ngram: four")
 
@@ -797,7 +796,7 @@ def failing(desk: Desk, number: int) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(desk.folder / "data" / ".reviews.jsonl.tmp"))
 
-    desk.patch.setattr("relearn.records.os.fsync", fail)
+    desk.patch.setattr("os.fsync", fail)
 
 
 @case("prepare", "no space left on device; free some space and run again")
@@ -828,9 +827,8 @@ def a_folder_where_an_output_belongs(desk: Desk) -> None:
 
 @case("prepare", "data: file exists; a folder is expected there: move the file away")
 def a_file_where_a_folder_belongs(desk: Desk) -> None:
-    desk.write("elsewhere/mini/probes.yaml", (desk.folder / SOURCES / "probes.yaml").read_text())
-    desk.patch.setattr("stages.paths.SOURCES", desk.folder / "elsewhere")
-    desk.patch.setattr("stages.paths.sources", lambda _: desk.folder / "elsewhere" / "mini")
+    desk.write("elsewhere/tiny/probes.yaml", (desk.folder / SOURCES / "probes.yaml").read_text())
+    desk.paths = dataclasses.replace(desk.paths, sources=desk.folder / "elsewhere")
     desk.remove("data")
     desk.write("data", "not a folder")
 
@@ -850,10 +848,13 @@ def test_the_table_is_long() -> None:
 
 
 def test_a_stage_that_runs_already_is_left_alone(desk: Desk) -> None:
-    alone = frame._alone
-    desk.patch.setattr(frame, "_alone", lambda name: alone(name, patience=0.3))
-    with alone("prepare"):
-        refused(desk, "prepare", "this stage is already running in this checkout; wait for it, or end it")
+    with hold_lock("prepare", desk.paths, patience=0):
+        refused(
+            desk,
+            "prepare",
+            "this stage is already running in this checkout; wait for it, or end it",
+            patience=0.3,
+        )
 
 
 class Strict(BaseHTTPRequestHandler):

@@ -133,11 +133,11 @@ def test_a_rate_and_back_trains_nothing(user: Clone) -> None:
 
 
 def test_a_key_of_the_profile(user: Clone) -> None:
-    said = user.run("dvc", "exp", "run", "-S", "profiles/mini.yaml:finetune.epochs_2b=1").stdout
+    said = user.run("dvc", "exp", "run", "-S", "profiles/mini.yaml:finetune_2b.epochs=1").stdout
     assert [stage for stage in ran(said) if stage in TUNING] == TUNING
     assert not {"prepare", "generate", "repair", "base"} & set(ran(said))
     written = YAML(typ="safe").load(user.folder / "profiles" / "mini.yaml")
-    assert written["finetune"]["epochs_2b"] == 1
+    assert written["finetune_2b"]["epochs"] == 1
     assert json.loads((user.folder / "models" / "2b" / "provenance.json").read_text())["epochs"] == 1
     user.run("git", "checkout", "--", "profiles/mini.yaml")
     assert ran(user.run("dvc", "repro").stdout) == []
@@ -188,7 +188,7 @@ def test_dvc_exp_show(user: Clone) -> None:
     rows = list(csv.DictReader(io.StringIO(user.run("dvc", "exp", "show", "--csv").stdout)))
     rates = {float(row["lr"]) for row in rows if row["lr"]}
     assert {1e-4, 5e-5, 2e-3, 1e-2} <= rates
-    assert any(row["profiles/mini.yaml:finetune.epochs_2b"] == "1" for row in rows)
+    assert any(row["profiles/mini.yaml:finetune_2b.epochs"] == "1" for row in rows)
     metric = "metrics/eval_3a/2b.json:reviews.bpb"
     assert all(row[metric] for row in rows if row["lr"] and row["Experiment"])
 

@@ -22,7 +22,7 @@ from relearn.decoding.items import Prompt
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
-from relearn.params.groups import Greedy
+from relearn.params.predict import Greedy
 from relearn.records import Prediction
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 

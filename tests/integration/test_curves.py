@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 
 from tests.integration.conftest import Clone
 
@@ -12,14 +13,15 @@ def test_one_plot_has_every_task_of_both_rounds(run_clone: Clone) -> None:
     assert not drawn.get("errors")
     (plot,) = drawn["data"]["losses"]
     points = plot["content"]["data"]["values"]
-    curves = {point["filename::field"] for point in points}
-    assert curves == {
-        f"{name}.csv::{task}" for name in ("2b", "2c") for task in ("code", "general", "reviews")
+    encoding = plot["content"]["encoding"]
+    assert (encoding["color"]["field"], encoding["y"]["field"]) == ("task", "loss")
+    curves = defaultdict(list)
+    for point in points:
+        curves[point["filename"], point["task"]].append((int(point["step"]), float(point["loss"])))
+    assert set(curves) == {
+        (f"{name}.csv", task) for name in ("2b", "2c") for task in ("train", "code", "general", "reviews")
     }
-    for curve in curves:
-        steps = [int(point["step"]) for point in points if point["filename::field"] == curve]
-        assert steps == sorted(steps)
-        assert len(steps) > 1
-        assert all(
-            float(point["dvc_inferred_y_value"]) > 0 for point in points if point["filename::field"] == curve
-        )
+    for (_, task), looks in curves.items():
+        assert looks == sorted(looks)
+        assert task == "train" or len(looks) > 1
+        assert all(loss > 0 for _, loss in looks)

@@ -26,7 +26,7 @@ EFFECTS: list[tuple[str, Any, str, str]] = [
     ("base.model.review_instruction", None, "base", "models/base/model.safetensors"),
     ("chat.template", "{% for m in messages %}<|{{ m.role }}|> {{ m.content }}<|end|>{% endfor %}"
      "{% if add_generation_prompt %}<|assistant|> {% endif %}", "base", "models/base/chat_template.jinja"),
-    ("finetune.epochs_2b", 1, "finetune_2b", "models/2b/adapter_model.safetensors"),
+    ("finetune_2b.epochs", 1, "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune.lora.rank", 2, "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune.schedule", "constant", "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune.eval_every", 2, "finetune_2b", "metrics/losses/2b.csv"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,14 +19,19 @@ FRAME = """
 import sys, time
 from pathlib import Path
 from relearn.errors import InputError
-from stages import paths, run
-paths.ROOT = Path(sys.argv[1])
-paths.RUNS = paths.ROOT / "runs"
-run.load = lambda root: None
-def work(params):
+from stages import die_with_parent, run
+from stages.paths import Paths
+def work(params, paths):
     {body}
-run.main("trial", work)
+die_with_parent()
+run.run("trial", work, Paths.of(Path(sys.argv[1])))
 """
+
+
+@pytest.fixture(autouse=True)
+def parameters(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    (tmp_path / "params.yaml").write_text("profile: mini\nlr: 0.01\nseed: 1222\n")
 
 
 def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
@@ -43,7 +49,7 @@ def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     [
         ('raise InputError("a.csv: no such file")', 1, "trial: a.csv: no such file\n"),
         (
-            'raise OSError(28, "No space left on device", str(paths.ROOT / "data" / "x"))',
+            'raise OSError(28, "No space left on device", str(paths.root / "data" / "x"))',
             1,
             "trial: data/x: no space left on device; free some space and run again\n",
         ),
@@ -59,7 +65,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, body: str, status: int, message: 
     process = start(tmp_path, body)
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (status, message)
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / ".cache" / "runs").exists()
 
 
 def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
 def test_a_run_is_logged_beside_the_outputs(tmp_path: Path) -> None:
     process = start(tmp_path, 'return {"rows": 3}')
     assert process.wait(timeout=60) == 0
-    text = (tmp_path / "runs" / "trial.json").read_text()
+    text = (tmp_path / ".cache" / "runs" / "trial.json").read_text()
     assert '"rows": 3' in text
     assert '"seconds"' in text
 
@@ -88,7 +94,7 @@ def alive(pid: int) -> bool:
 def test_a_stage_dies_with_its_parent_and_frees_its_lock(tmp_path: Path) -> None:
     # As when dvc is killed: a shell starts the stage, the shell gets SIGKILL.
     script = FRAME.format(
-        body="(paths.ROOT / 'pid').write_text(str(__import__('os').getpid())); time.sleep(120)"
+        body="(paths.root / 'pid').write_text(str(__import__('os').getpid())); time.sleep(120)"
     )
     (tmp_path / "stage.py").write_text(script)
     shell = subprocess.Popen(
@@ -147,7 +153,7 @@ def test_control_characters_of_a_row_do_not_reach_the_terminal(tmp_path: Path) -
 
 
 def test_two_at_once_do_not_write_together(tmp_path: Path) -> None:
-    body = "marks = paths.ROOT / 'marks'; marks.open('a').write('in\\n'); time.sleep(1); marks.open('a').write('out\\n')"
+    body = "marks = paths.root / 'marks'; marks.open('a').write('in\\n'); time.sleep(1); marks.open('a').write('out\\n')"
     both = [start(tmp_path, body), start(tmp_path, body)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     assert (tmp_path / "marks").read_text().split() == ["in", "out", "in", "out"]

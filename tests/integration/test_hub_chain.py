@@ -91,7 +91,9 @@ def project(tmp_path: Path) -> Project:
         profile["prepare"]["near_duplicates"] = None
         profile["generate"] = mini["generate"]
         profile["compute"] = {"device": "cpu", "threads": 1}
-        profile["finetune"] |= {"epochs_2b": 1, "optimizer": "adamw", "precision": "fp32", "quantize": "none"}
+        profile["finetune"] |= {"optimizer": "adamw"}
+        profile["finetune_2b"] |= {"epochs": 1}
+        profile["compute"] |= {"precision": "fp32", "quantize": "none"}
         profile["finetune_2c"]["share"] = 1
         profile["predict"]["max_new_tokens"] = {"code": 6, "reviews": 6, "general": 6, "probe": 6}
 

@@ -20,9 +20,9 @@ def launched_by(clone: Clone, group: str) -> None:
     profile.write_text(head + group + rest[rest.index("\nbase:\n") :], encoding="utf-8")
 
 
-def losses(clone: Clone) -> list[dict[str, float]]:
+def losses(clone: Clone) -> dict[tuple[str, str], float]:
     with open(clone.folder / "metrics" / "losses" / "2b.csv", newline="", encoding="utf-8") as file:
-        return [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
+        return {(row["step"], row["task"]): float(row["loss"]) for row in csv.DictReader(file)}
 
 
 @pytest.mark.slow
@@ -37,9 +37,8 @@ def test_two_processes_train_as_one_does(run_clone: Clone, tmp_path: Path) -> No
     launched_by(run_clone, TWO)
     run_clone.python("stages.finetune_2b")
     together = losses(run_clone)
-    assert len(alone) == len(together) > 5  # every update
-    for one, two in zip(alone, together, strict=True):
-        assert two == pytest.approx(one, abs=1e-4, nan_ok=True)
+    assert len({step for step, _ in alone}) > 5  # every update
+    assert together == pytest.approx(alone, abs=1e-4)
     assert sorted(path.name for path in adapter.iterdir()) == names
     for name, weight in load_file(adapter / "adapter_model.safetensors").items():
         assert abs(weight - weights[name]).max() < 1e-3, name

@@ -1,4 +1,4 @@
-"""No dead keys: every leaf of the parameter tree is read by some stage, and each stage tracks what it reads."""
+"""A stage tracks every key it reads: runs of every kind, each stage with the keys alone that it tracks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from ruamel.yaml import YAML
 
 from relearn.mini.completions import Teacher
 from relearn.mini.server import Server
-from relearn.params.document import keys, stages_of
-from tests.conftest import ROOT
 from tests.hub_server import Hub
-from tests.integration.conftest import Clone, copy
+from tests.integration.conftest import Clone
 from tests.integration.test_hub import parquet
 
-Reads = dict[str, set[str]]  # stage → the keys it read
-
-# A rule of the tree holds lr between them; no stage needs them.
-BOUNDS = {"finetune.lr_min", "finetune.lr_max"}
-NOTE = ".git/reads.json"
 NEAR = {"threshold": 0.9, "permutations": 32}
 COLUMNS = {"instruction": "instruction", "input": None, "response": "response", "tests": None, "group": None}
 
@@ -72,15 +65,13 @@ def own_files(clone: Clone) -> None:
     )  # fmt: skip
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture(scope="module")
-def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
-    """What each stage read over runs of every kind: mini, files with a server and a model folder, the hub, launchers."""
-    clone = copy(reproduced, tmp_path_factory.mktemp("modes"))
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_runs_of_every_kind_read_only_what_is_tracked(run_clone: Clone) -> None:
+    """Files with a server and a model folder, the hub, launchers; the tiny chain itself runs so in every test."""
+    clone = run_clone
     own_files(clone)
-    clone.python("tests.integration.chain", NOTE, "prepare", "generate", "repair", "base", "finetune_2b",
+    clone.python("tests.integration.chain", "prepare", "generate", "repair", "base", "finetune_2b",
                  "finetune_2c", "predict")  # fmt: skip
     originals = rows(clone, "data/original.jsonl")
     reviews = rows(clone, "data/reviews.jsonl")
@@ -113,7 +104,7 @@ def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
             predict__strategy={"kind": "top_k", "k": 5, "temperature": 0.8},
         )
         environment = {**hub.environment(clone.folder.parent / "hub"), "HF_HUB_OFFLINE": "0"}
-        chain = ("-m", "tests.integration.chain", NOTE)
+        chain = ("-m", "tests.integration.chain")
         clone.run("python", *chain, "prepare", "generate", "base", "predict", TINY_KEY="any", **environment)
         change(
             clone,
@@ -134,39 +125,3 @@ def reads(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Reads:
             change(clone, launch=launch)
             ended = clone.run("python", *chain, "finetune_2b", check=False, **environment)
             assert ended.returncode == (launch["kind"] == "accelerate"), ended.stderr
-    found = json.loads((clone.folder / NOTE).read_text())
-    # the report prints every key: that is no use of it
-    return {stage: set(names) for stage, names in found.items() if stage != "report"}
-
-
-def test_every_key_is_read_by_some_stage(reads: Reads) -> None:
-    read = set().union(*reads.values())
-    dead = [
-        f"{key.name} ({key.owner})"
-        for key in keys()
-        if key.name not in BOUNDS and (f"{key.name}@{key.owner}" if key.owner else key.name) not in read
-    ]
-    assert dead == [], "these keys are validated and documented, and nothing reads them"
-
-
-def test_a_stage_tracks_every_key_it_reads(reads: Reads) -> None:
-    chain = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    leaves = {key.path for key in keys()}
-    for stage, names in reads.items():
-        untracked = [
-            name
-            for name in sorted(names)
-            if tuple(name.split(".")) in leaves and stage not in stages_of(name.split("."), chain)
-        ]
-        assert untracked == [], f"a change of these would leave the outputs of {stage} as they are"
-
-
-def test_a_stage_tracks_little_that_it_does_not_read(reads: Reads) -> None:
-    """What a stage tracks and never reads makes it run again for nothing."""
-    chain = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    leaves = [key for key in keys() if not key.when]
-    idle = {
-        stage: [key.name for key in leaves if stage in stages_of(key.path, chain) and key.name not in names]
-        for stage, names in reads.items()
-    }
-    assert {stage: found for stage, found in idle.items() if found} == {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from pathspec import PathSpec
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
@@ -27,6 +28,7 @@ ALL = [
     "predict",
     "eval_3a",
     "probe_3b",
+    "report",
 ]
 TUNED = ["finetune_2b", "finetune_2c"]
 MODELS = ["base", *TUNED, "predict"]
@@ -44,23 +46,34 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "chat.template": (TINY, "<|end|>\\n{% endfor %}", "<|end|>\\n\\n{% endfor %}", MODELS),
     "compute.threads": (TINY, "threads: 1", "threads: 2", MODELS),
     "base.model.epochs": (TINY, "    epochs: 2", "    epochs: 3", ["base"]),
-    "finetune.epochs_2b": (TINY, "epochs_2b: 2", "epochs_2b: 3", ["finetune_2b"]),
-    "finetune.epochs_2c": (TINY, "epochs_2c: 1", "epochs_2c: 2", ["finetune_2c"]),
-    "finetune.lr_max": (TINY, "lr_max: 3.0e-2", "lr_max: 2.0e-2", []),
+    "lr_range.max": (TINY, "max: 3.0e-2", "max: 2.0e-2", []),
+    "compute.precision": (TINY, "precision: fp32", "precision: bf16", MODELS),
+    "finetune.lora.rank": (TINY, "rank: 4", "rank: 8", ["base", *TUNED]),
+    "finetune_2b.epochs": (TINY, "epochs: 2             # passes over the replies", "epochs: 3", ["finetune_2b"]),
+    "finetune_2c.epochs": (TINY, "epochs: 1             # passes", "epochs: 2  # passes", ["finetune_2c"]),
     "finetune_2b.replay": (TINY, "replay: 0 ", "replay: 0.1 ", ["finetune_2b"]),
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
     "eval_3a.resamples": (TINY, "resamples: 100", "resamples: 200", ["eval_3a"]),
     "eval_3a.swaps": (TINY, "swaps: 1000", "swaps: 2000", ["eval_3a"]),
     "seeds": (TINY, "seeds: []", "seeds: [5]", [*TUNED, "predict", "eval_3a"]),
-    "eval_3a.execute": (TINY, "execute: best_effort", "execute: off", ["eval_3a", "probe_3b"]),
+    "sandbox.execute": (TINY, "execute: best_effort", "execute: off", ["eval_3a", "probe_3b"]),
     "probe_3b.ngram": (TINY, "ngram: 4", "ngram: 5", ["probe_3b"]),
     "a comment in the profile": (TINY, "# rows; each gives two replies", "# rows, two replies each", []),
     "a comment in params.yaml": ("params.yaml", "seed: 1222", "seed: 1222  # drawn once", []),
     "another profile": ("profiles/mini.yaml", "ngram: 4", "ngram: 5", []),
     "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "base", "predict", "probe_3b"]),
     "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ["generate"]),
-    "the code of a metric": ("relearn/scoring/metrics.py", '"""', '"""\n', ["eval_3a", "probe_3b"]),
+    "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
+    "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
+    "what a task is called": ("relearn/report/words.py", "writing code", "programming", ["report"]),
+    "the wording of the table": ("relearn/report/table.py", "Brackets: ", "In brackets: ", ["report"]),
+    "an error of a parameter": ("relearn/params/wording.py", "unknown key", "no such key", []),
+    "what a parameter is": ("relearn/params/finetune.py", "Rank of the update.", "The rank.", []),
+    "an error of the teacher": ("relearn/endpoint/errors.py", '"""', '"""\n', []),
+    "an error of a file system": ("stages/run.py", "free some space", "make room", []),
+    "progress": ("relearn/progress.py", '"""', '"""\n', []),
+    "a command's help": ("relearn/repair/command.py", '"""', '"""\n', []),
     "the readme": ("README.md", "#", "# ", []),
 }  # fmt: skip
 
@@ -81,18 +94,19 @@ def test_a_change_runs_only_what_reads_it(changed: Clone, monkeypatch: pytest.Mo
             found = list(repo.status())
     finally:
         (changed.folder / file).write_text(before, encoding="utf-8")
-    assert [stage for stage in ALL if stage in found] == expected
     # the report shows every parameter
-    told = file.endswith("params.yaml") or (file == TINY and not name.startswith("a comment"))
-    assert ("report" in found) <= told
+    shows = (
+        file in ("params.yaml", TINY)
+        and old.split("#")[0].strip() != new.split("#")[0].strip()
+        and "notation" not in name
+    )
+    assert [stage for stage in ALL if stage in found] == [*expected, *(["report"] if shows else [])]
 
 
 # --- what the stages of dvc.yaml list ----------------------------------------------------------------------
 
-# Code that cannot change an output: places, what is said, where to go on from, in which processes, what is checked
-# before, and where names are
-# looked up.
-INDIFFERENT = {"relearn/scoring/__init__.py", "relearn/__init__.py", "stages/__init__.py", "stages/paths.py", "stages/scratch.py", "stages/launch.py", "stages/cache.py", "relearn/progress.py"}  # fmt: skip
+# What no output depends on.
+IGNORED = PathSpec.from_lines("gitwildmatch", (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines())
 
 
 def nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -144,10 +158,19 @@ def test_a_stage_lists_the_code_it_runs(stage: str) -> None:
     listed = STAGES[stage]["deps"]
     missing = [
         file
-        for file in sorted(run_by(stage) - INDIFFERENT)
-        if not any(file == dep or file.startswith(f"{dep}/") for dep in listed)
+        for file in sorted(run_by(stage))
+        if not IGNORED.match_file(file)
+        and not any(file == dep or file.startswith(f"{dep}/") for dep in listed)
     ]
     assert missing == [], f"a change of these would not run {stage} again"
+
+
+def test_a_package_file_only_looks_up_names() -> None:
+    for file in ROOT.glob("relearn/**/__init__.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            named = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+            text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert named or text or isinstance(node, ast.Import | ast.ImportFrom), file
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -161,7 +184,6 @@ def test_what_a_stage_lists_is_there(stage: str) -> None:
     for dep in STAGES[stage]["deps"]:
         shown = dep.replace("${profile}", "mini")
         assert (ROOT / shown).exists() or dep in made, f"{stage}: {dep} does not exist"
-    assert STAGES[stage]["deps"] == sorted(STAGES[stage]["deps"])
     assert STAGES[stage]["desc"]
 
 
@@ -201,11 +223,12 @@ def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
         "predict",
         "eval_3a",
         "probe_3b",
+        "report",
     ]
 
     clone.edit(TINY, "resamples: 100", "resamples: 150")
     with_more_resamples = ran(clone.run("dvc", "repro").stdout)
-    assert [stage for stage in with_more_resamples if stage in ALL] == ["eval_3a"]
+    assert [stage for stage in with_more_resamples if stage in ALL] == ["eval_3a", "report"]
 
     # back: everything comes from the run cache
     clone.run("git", "checkout", "--", "params.yaml", TINY)

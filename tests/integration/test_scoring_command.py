@@ -12,7 +12,7 @@ import pytest
 
 from relearn.evaluation import command
 from relearn.evaluation.models import evaluate_models
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 from relearn.records import Prediction
 
 FUNCTIONS = [
@@ -118,7 +118,7 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
         for i in range(5)
     ]
     found = score(write(tmp_path / "p.jsonl", rows), capsys)
-    params = Eval3a(
+    params = Scoring(
         encoder="minilm",
         encoder_layers=None,
         rouge_stemmer=True,

@@ -72,7 +72,7 @@ def test_further_seeds_are_trained_decoded_and_spread_over(
             folder = desk.folder / "models" / model / "seeds" / seed
             facts = json.loads((folder / "provenance.json").read_text())
             assert facts["seed"] == int(seed)
-            assert (folder / "losses.csv").read_text().startswith("step,train,")
+            assert (folder / "losses.csv").read_text().startswith("step,task,loss\n")
         assert facts["continues"] == f"models/2b/seeds/{seed}"
     weights = {
         (desk.folder / f"models/2b{more}/adapter_model.safetensors").read_bytes()
@@ -95,10 +95,10 @@ def test_further_seeds_are_trained_decoded_and_spread_over(
     assert "## Over training seeds" in (desk.folder / "report/analysis.md").read_text()
 
 
-def test_a_seed_that_stands_twice_is_refused(desk: Desk) -> None:
+def test_a_seed_that_is_there_twice_is_refused(desk: Desk) -> None:
     for listed, said in (
         ([1222], "is the main seed"),
-        ([5, 5], "stands there twice"),
+        ([5, 5], "is there twice"),
         ([-1], "out of bounds"),
     ):
         desk.set(seeds=listed)

@@ -16,7 +16,8 @@ FLOORS = (
     {"models", "endpoint", "data"},
     {"mini", "teacher", "repair", "training", "decoding", "metrics"},
     {"evaluation"},
-    {"compare", "report", "scoring"},
+    {"report"},
+    {"compare", "scoring"},
     {"cli"},
 )
 FLOOR = {part: number for number, floor in enumerate(FLOORS) for part in floor}

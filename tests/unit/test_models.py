@@ -114,7 +114,7 @@ def test_a_gpu_without_bf16_is_refused_before_anything_loads(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda emulated: False)
-    with pytest.raises(InputError, match=r"finetune\.precision: this GPU has no bf16 .*; use fp32"):
+    with pytest.raises(InputError, match=r"compute\.precision: this GPU has no bf16 .*; use fp32"):
         load_base(tmp_path / "nothing here", "cuda", "bf16")
 
 

@@ -19,16 +19,17 @@ from markdown_it import MarkdownIt
 
 from relearn import hub
 from relearn.errors import InputError
-from relearn.evaluation import probing, table
+from relearn.evaluation import probing
 from relearn.evaluation.checks import CheckSettings, Function
 from relearn.evaluation.models import Evaluation
 from relearn.evaluation.probes import Probe
+from relearn.evaluation.table import as_csv
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
-from relearn.params.groups import Repair
+from relearn.params.repair import Repair
 from relearn.records import Instruction, Prediction, Reply, Review
 from relearn.repair.replies import ReplyRepairer
-from relearn.report import cards
+from relearn.report import cards, table
 from relearn.report.analysis import analyse
 from relearn.sandbox.runner import ProgramLimits
 from relearn.teacher.prompts import PromptTemplate, make_tag
@@ -217,7 +218,7 @@ def evaluation(model: str) -> Evaluation:
         "high": 0.0,
         "mark": "",
     }
-    intervals = {"claim": "one", "tasks": {"human": {"items": 1, "clusters": 1}}}
+    intervals = {"claim": "one", "warnings": [], "tasks": {"human": {"items": 1, "clusters": 1}}}
     return Evaluation(points={}, intervals=intervals, signatures={}, rows=[row])
 
 
@@ -225,7 +226,7 @@ def evaluation(model: str) -> Evaluation:
     "name", ['=HYPERLINK("http://x")', "+1", "-1+1", "@SUM(A1)", "\t=1", "a\n=1", 'a",=1']
 )
 def test_a_name_is_no_formula_in_the_csv(name: str) -> None:
-    text = table.as_csv(evaluation(name).rows)
+    text = as_csv(evaluation(name).rows)
     [row] = csv.DictReader(io.StringIO(text))
     assert row["model"].lstrip("'") == name
     assert row["model"][0] not in "=+-@\t\r"
@@ -233,7 +234,8 @@ def test_a_name_is_no_formula_in_the_csv(name: str) -> None:
 
 
 def test_a_name_is_text_in_the_table() -> None:
-    html = rendered(table.markdown(evaluation(HOSTILE)))
+    found = evaluation(HOSTILE)
+    html = rendered(table.markdown(found.rows, found.intervals))
     harmless(html)
     assert html.count("<td>") == 2
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
-from relearn.params.groups import ScratchBase
+from relearn.params.base import ScratchBase
 from relearn.training import scratch
 
 TEMPLATE = (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relearn.params.groups import Prepare
+from relearn.params.prepare import Prepare
 
 WORDS = (
     "amber",

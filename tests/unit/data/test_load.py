@@ -19,7 +19,7 @@ from relearn.data import load, tally
 from relearn.data.reviews import join_broken_lines, name_polarity
 from relearn.data.select import normalise
 from relearn.errors import InputError
-from relearn.params.groups import Prepare
+from relearn.params.prepare import Prepare
 from relearn.records import Original, Review
 from tests.unit.data import sources
 

@@ -14,7 +14,7 @@ from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
-from relearn.params.groups import Beam, Greedy, Sampled, TopK
+from relearn.params.predict import Beam, Greedy, Sampled, TopK
 from tests.unit.decoding.serving import Body, Reply, Served
 
 ITEMS = [Prompt(f"Say {number}.", 8 if number % 2 else 5, f"{number}") for number in range(12)]

@@ -12,7 +12,7 @@ import torch
 from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.local import Prompt, decode
-from relearn.params.groups import Beam, Greedy, Sampled, TopK
+from relearn.params.predict import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
 from tests.unit.training.test_trainer import run
 

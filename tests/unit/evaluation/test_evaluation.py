@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 
 from relearn.errors import InputError
-from relearn.evaluation import forgetting, table, tasks
+from relearn.evaluation import forgetting, tasks
 from relearn.evaluation import models as evaluation
 from relearn.evaluation.forgetting import Rounds
 from relearn.evaluation.models import Evaluation, evaluate_models
+from relearn.evaluation.table import as_csv
 from relearn.evaluation.tasks import TaskScores
 from relearn.metrics.metric import label
-from relearn.params.groups import Eval3a
+from relearn.params.evaluate import Scoring
 from relearn.records import Prediction, Task
+from relearn.report import table
 from relearn.statistics.scores import mean
 
-PARAMS = Eval3a(
+PARAMS = Scoring(
     encoder="minilm",
     encoder_layers=None,
     rouge_stemmer=True,
@@ -144,15 +146,15 @@ def test_pooled_over_tasks(found: Evaluation) -> None:
     assert pooled["scores"]["bpb"]["base"]["value"] == pytest.approx(
         nats / math.log(2) / sum(sizes.values()), abs=1e-4
     )
-    assert "### all tasks pooled: 24 prompts in 12 clusters" in table.markdown(found)
+    assert "### all tasks pooled: 24 prompts in 12 clusters" in table.markdown(found.rows, found.intervals)
 
 
 def test_tables(found: Evaluation) -> None:
-    page = table.markdown(found)
+    page = table.markdown(found.rows, found.intervals)
     assert "### code: 12 prompts in 6 clusters" in page
     assert "| base  " in page
     assert "CodeBLEU" in page
-    lines = table.as_csv(found.rows).splitlines()
+    lines = as_csv(found.rows).splitlines()
     assert lines[0] == "model,task,metric,value,low,high,mark"
     assert "base,code,codebleu,1.0," in lines[1]
 
@@ -259,7 +261,7 @@ def test_code_in_replies_is_neither_better_nor_worse() -> None:
     directions = {task: of["directions"] for task, of in found.intervals["tasks"].items()}
     assert (directions["code"]["code_rate"], directions["reviews"]["code_rate"]) == ("higher", "neither")
     assert directions["code"]["bpb"] == "lower"
-    page = table.markdown(found)
+    page = table.markdown(found.rows, found.intervals)
     assert f"{label('code_rate')} ↕" in page.split("### reviews")[1].split("###")[0]
     assert "↕" not in page.split("### code")[1].split("###")[0]
     evaluation._mark(found.rows, [("reviews", forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])

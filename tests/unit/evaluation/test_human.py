@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relearn.evaluation import blind, human, ratings, table
+from relearn.evaluation import blind, human, ratings
 from relearn.evaluation.models import Evaluation
+from relearn.report import table
 from tests.unit.report.material import predictions
 
 SEED = 7
@@ -13,7 +14,11 @@ SEED = 7
 
 def evaluation() -> Evaluation:
     return Evaluation(
-        {m: {} for m in ("base", "2b", "2c")}, {"tasks": {}, "claim": "these checkpoints"}, {}, [], []
+        {m: {} for m in ("base", "2b", "2c")},
+        {"tasks": {}, "claim": "these checkpoints", "warnings": []},
+        {},
+        [],
+        [],
     )
 
 
@@ -36,7 +41,7 @@ def test_each_score_reaches_its_model(tmp_path: Path) -> None:
     assert [found.points[m]["human"]["helpfulness"] for m in ("base", "2b", "2c")] == [4.0, 1.0, 5.0]
     assert found.intervals["human"]["raters"] == 2
     assert found.intervals["human"]["agreement"]["helpfulness"]["alpha"] == 1.0
-    text = table.markdown(found)
+    text = table.markdown(found.rows, found.intervals)
     assert "human: 216 ratings by 2" in text
     assert "| 2b " in text
     assert "α helpfulness 1.00" in text

@@ -9,9 +9,11 @@ import json
 import pytest
 
 from relearn.errors import InputError
-from relearn.evaluation import seeds, table
+from relearn.evaluation import seeds
 from relearn.evaluation.models import evaluate_models
+from relearn.evaluation.table import as_csv
 from relearn.records import Prediction
+from relearn.report import table
 from tests.unit.evaluation.test_evaluation import ITEMS, PARAMS, code, rows
 
 OFF = PARAMS.model_copy(update={"execute": "off"})
@@ -80,17 +82,17 @@ def test_further_seeds_stand_beside_the_main_one() -> None:
 def test_the_table_and_its_csv_show_the_spread_only_where_there_is_one() -> None:
     alone = evaluate_models(MAIN, {}, OFF, 7)
     found = evaluate_models(MAIN, {}, OFF, 7, further={1: {"2b": mixed(3), "2c": mixed(12)}})
-    page = table.markdown(found)
+    page = table.markdown(found.rows, found.intervals)
     assert "| 2c, 2 seeds |" in page
     assert "0.750 ± 0.354 (0.500 to 1.000)" in page
     assert "2b over seeds: forgotten" in page
     assert "the training seeds 7, 1," in page
-    assert "seeds" not in table.markdown(alone).replace("one training seed", "")
-    lines = list(csv.DictReader(io.StringIO(table.as_csv(found.rows))))
+    assert "seeds" not in table.markdown(alone.rows, alone.intervals).replace("one training seed", "")
+    lines = list(csv.DictReader(io.StringIO(as_csv(found.rows))))
     row = next(r for r in lines if (r["model"], r["task"], r["metric"]) == ("2c", "code", "exact_match"))
     assert (row["value"], row["seeds_n"], row["seeds_mean"], row["seeds_max"]) == ("0.5", "2", "0.75", "1.0")
     assert next(r for r in lines if r["model"] == "base")["seeds_n"] == ""
-    assert table.as_csv(alone.rows).splitlines()[0] == "model,task,metric,value,low,high,mark"
+    assert as_csv(alone.rows).splitlines()[0] == "model,task,metric,value,low,high,mark"
 
 
 def test_a_seed_must_answer_the_same_items() -> None:

@@ -116,7 +116,7 @@ def test_every_shipped_profile_is_sound(root: Path, profile: str) -> None:
     (root / "params.yaml").write_text(SWEPT.format(profile=profile, lr=RATES.get(profile, 0.01)))
     params = load(root)
     assert params.profile == profile
-    assert params.finetune.lr_min <= params.lr <= params.finetune.lr_max
+    assert params.lr_range.min <= params.lr <= params.lr_range.max
     assert params.model_dump(exclude={"profile", "lr", "seed"}) == parsed(profile)
 
 
@@ -170,7 +170,7 @@ def test_a_value_of_the_wrong_type_is_named(profile: str, path: Path_) -> None:
     group[path[-1]] = [["wrong"]]
     where, message = mistake(profile, rest)
     assert where in (".".join(path), ".".join((*path, "0")))
-    assert "expected" in message or "unknown" in message
+    assert " only, not " in message or "unknown" in message
 
 
 @pytest.mark.parametrize(("profile", "path"), NUMBERS, ids=label)
@@ -230,19 +230,19 @@ PARAMS = {
     "no such profile": ("profile: mni\nlr: 0.01\nseed: 1\n", "line 1: profile:", "did you mean mini?"),
     "a profile that is no name": ("profile: 3\nlr: 0.01\nseed: 1\n", "line 1: profile:", "there are"),
     "a profile outside the folder": ("profile: ../mini\nlr: 0.01\nseed: 1\n", "profile:", "there are"),
-    "lr a word": ("profile: mini\nlr: high\nseed: 1\n", "line 2: lr:", "a number is expected"),
+    "lr a word": ("profile: mini\nlr: high\nseed: 1\n", "line 2: lr:", "numbers only, not"),
     "lr in quotes": ('profile: mini\nlr: "1e-3"\nseed: 1\n', "line 2: lr:", "without quotes"),
     "lr negative": ("profile: mini\nlr: -1e-3\nseed: 1\n", "line 2: lr:", "greater than 0"),
     "lr zero": ("profile: mini\nlr: 0\nseed: 1\n", "line 2: lr:", "greater than 0"),
     "lr too high": ("profile: mini\nlr: 0.5\nseed: 1\n", "line 2: lr:", "range of profile mini, 1e-05 to 0.03"),
     "lr too low": ("profile: mini\nlr: 1e-9\nseed: 1\n", "line 2: lr:", "range of profile mini, 1e-05 to 0.03"),
-    "lr not a number": ("profile: mini\nlr: .nan\nseed: 1\n", "line 2: lr:", "finite number"),
-    "lr without end": ("profile: mini\nlr: .inf\nseed: 1\n", "line 2: lr:", "finite number"),
-    "lr true": ("profile: mini\nlr: true\nseed: 1\n", "line 2: lr:", "a number is expected"),
-    "lr empty": ("profile: mini\nlr:\nseed: 1\n", "line 2: lr:", "null stands where a number"),
-    "lr a list": ("profile: mini\nlr: [1e-3, 1e-2]\nseed: 1\n", "line 2: lr:", "a number is expected"),
+    "lr not a number": ("profile: mini\nlr: .nan\nseed: 1\n", "line 2: lr:", "finite numbers only"),
+    "lr without end": ("profile: mini\nlr: .inf\nseed: 1\n", "line 2: lr:", "finite numbers only"),
+    "lr true": ("profile: mini\nlr: true\nseed: 1\n", "line 2: lr:", "numbers only, not"),
+    "lr empty": ("profile: mini\nlr:\nseed: 1\n", "line 2: lr:", "numbers only, not null"),
+    "lr a list": ("profile: mini\nlr: [1e-3, 1e-2]\nseed: 1\n", "line 2: lr:", "numbers only, not"),
     "lr of another profile": ("profile: llama2-7b\nlr: 0.01\nseed: 1\n", "line 2: lr:", "1e-06 to 0.001"),
-    "seed a fraction": ("profile: mini\nlr: 0.01\nseed: 1.5\n", "line 3: seed:", "a whole number is expected"),
+    "seed a fraction": ("profile: mini\nlr: 0.01\nseed: 1.5\n", "line 3: seed:", "whole numbers only, not"),
     "seed negative": ("profile: mini\nlr: 0.01\nseed: -1\n", "line 3: seed:", "greater than or equal to 0"),
     "seed too large": ("profile: mini\nlr: 0.01\nseed: 2147483648\n", "line 3: seed:", "less than or equal"),
     "no lr": ("profile: mini\nseed: 1\n", "params.yaml: lr is missing", "add it"),
@@ -295,12 +295,12 @@ def test_no_profiles_at_all(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["profile", "lr", "seed"])
-def test_what_is_swept_may_not_stand_in_a_profile(root: Path, name: str) -> None:
+def test_what_is_swept_may_not_be_in_a_profile(root: Path, name: str) -> None:
     file = root / "profiles" / "mini.yaml"
     file.write_text(f"{file.read_text()}{name}: 1\n")
     message = refusal(root)
     assert message.startswith("profiles/mini.yaml, line ")
-    assert f" {name}: stands in params.yaml" in message
+    assert f" {name}: belongs to params.yaml" in message
 
 
 def test_an_empty_profile_lists_its_first_key(root: Path) -> None:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from relearn.params.groups import InstructionTexts, NearDuplicates, Repair
+from relearn.params.prepare import NearDuplicates
+from relearn.params.repair import InstructionTexts, Repair
 from relearn.records import Instruction, Quarantined, Reply, Review
 from relearn.repair.replies import ReplyRepairer
 

@@ -8,20 +8,17 @@ from typing import Any
 
 import pytest
 
-from relearn.decoding.items import Prompt
 from relearn.errors import InputError
-from relearn.files import read_jsonl
+from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params
-from relearn.records import MODELS, Prediction
-from stages import paths, predict
+from relearn.records import MODELS, Original, Prediction
+from stages import predict
+from stages.paths import Paths
 from tests.unit.decoding.serving import Body, Reply, Served
 from tests.unit.params.test_groups import SERVED
 from tests.unit.params.test_load import RATES, parsed
 
-PROMPTS: list[predict.HeldOut] = [
-    ("c1", "code", "g", Prompt("Write.", 20, "x = 1")),
-    ("p1", "probe", "poem", Prompt("Sing.", 30, None)),
-]
+PROBE = "- {id: p1, kind: poem, instruction: Sing., check: [{type: sentences, min: 1}]}\n"
 
 
 def params(base_url: str, key: str | None = None) -> Params:
@@ -43,35 +40,39 @@ def named(name: str) -> Any:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def house(tmp_path: Path) -> Paths:
     for name in MODELS:
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "weights").write_text(name)
-    monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
-    monkeypatch.setattr(paths, "PREDICTIONS", tmp_path / "predictions")
-    monkeypatch.setattr(predict, "JOURNAL", tmp_path / "journal.sqlite")
-    monkeypatch.setattr(predict, "_prompts", lambda _: PROMPTS)
-    return tmp_path
+    paths = Paths.of(tmp_path)
+    code = Original(
+        id="c1", task="code", group="g", split="test", instruction="Write.", response="x = 1", tests=[]
+    )
+    write_jsonl(paths.original, [code])
+    write_jsonl(paths.instructions, [])
+    paths.probes("mini").parent.mkdir(parents=True)
+    paths.probes("mini").write_text(PROBE)
+    return paths
 
 
-def test_each_model_answers_under_its_name_and_retrained_weights_are_asked_anew(house: Path) -> None:
+def test_each_model_answers_under_its_name_and_retrained_weights_are_asked_anew(house: Paths) -> None:
     with Served({name: named(name) for name in ("b", "c", "d")}) as served:
         tree = params(served.base_url)
-        predict.work(tree)
+        predict.work(tree, house)
         for model, name in zip(MODELS, "bcd", strict=True):
-            rows = list(read_jsonl(paths.predictions(model), Prediction))
+            rows = list(read_jsonl(house.predicted(model), Prediction))
             assert [row.prediction for row in rows] == [f"{name}: Write.", f"{name}: Sing."]
             assert [(row.id, row.nll, row.bytes) for row in rows] == [("c1", None, 5), ("p1", None, None)]
         assert len(served.bodies) == 6
-        predict.work(tree)
+        predict.work(tree, house)
         assert len(served.bodies) == 6
-        (house / "models" / "2b" / "weights").write_text("trained again")
-        predict.work(tree)
+        (house.adapter("2b") / "weights").write_text("trained again")
+        predict.work(tree, house)
         assert [body["model"] for body in served.bodies[6:]] == ["c", "c"]
 
 
-def test_a_key_that_is_not_set_is_one_line(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_not_set_is_one_line(house: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVER_KEY", raising=False)
     with pytest.raises(InputError, match="SERVER_KEY is not set"):
-        predict.work(params("http://127.0.0.1:9/v1", "SERVER_KEY"))
-    assert not (house / "predictions").exists()
+        predict.work(params("http://127.0.0.1:9/v1", "SERVER_KEY"), house)
+    assert not house.predictions.exists()

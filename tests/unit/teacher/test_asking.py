@@ -15,7 +15,7 @@ from relearn.errors import InputError
 from relearn.mini.completions import Teacher
 from relearn.mini.faults import FaultPlan
 from relearn.mini.server import Server
-from relearn.params.groups import Generate
+from relearn.params.generate import Generate
 from relearn.records import Reply, Review
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from relearn.chat import Chat
-from relearn.params.groups import Lora
+from relearn.params.finetune import Lora
 from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
 from relearn.training.rows import NOTHING, EncodedRow, collate, encode

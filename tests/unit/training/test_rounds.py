@@ -14,7 +14,7 @@ import torch
 from relearn.chat import Chat
 from relearn.errors import InputError
 from relearn.models import load_adapters, use_adapter
-from relearn.params.groups import Lora
+from relearn.params.finetune import Lora
 from relearn.training.rounds import continue_adapter, new_adapter, replace_folder, save_adapter
 from relearn.training.rows import encode
 from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer

@@ -1,0 +1,63 @@
+"""What every stage with a model shares: the chat template, the machine, and how processes are started."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from relearn.params.group import Group, key
+
+
+class ChatTemplate(Group):
+    """An instruction as the model sees it, where the tokenizer brings no chat template of its own."""
+
+    template: str = key("Jinja2 chat template over `messages` (and `add_generation_prompt`).", min_length=1)
+
+
+class Compute(Group):
+    """The machine."""
+
+    device: Literal["cpu", "cuda"] = key("Where models run.")
+    threads: int = key("CPU threads of torch; part of the result, so fixed.", "threads", ge=1, le=256)
+    precision: Literal["fp32", "bf16"] = key("Arithmetic of the forward and backward pass.")
+    quantize: Literal["none", "4bit"] = key(
+        "4bit is QLoRA (Dettmers et al. 2023); needs CUDA and bitsandbytes."
+    )
+
+
+class SingleLaunch(Group):
+    """The stage's own process trains."""
+
+    kind: Literal["single"]
+
+
+class TorchrunLaunch(Group):
+    """One process a device on this machine, started by torchrun (DistributedDataParallel)."""
+
+    kind: Literal["torchrun"]
+    processes: int = key(
+        "Processes; each takes its part of the same updates, so that the losses stay those of one process.",
+        "processes",
+        ge=2,
+        le=1024,
+    )
+
+
+class AccelerateLaunch(Group):
+    """Processes started by `accelerate launch`: DDP, FSDP or DeepSpeed, on one machine or more."""
+
+    kind: Literal["accelerate"]
+    config: str = key(
+        "Accelerate's configuration file, from the root of the repository; made by `accelerate config --config_file`.",
+        min_length=1,
+    )
+    processes: int = key(
+        "Processes in all (num_processes of that file); checked, since accelerate may start fewer.",
+        "processes",
+        ge=2,
+        le=1024,
+    )
+
+
+Launch = Annotated[SingleLaunch | TorchrunLaunch | AccelerateLaunch, Field(discriminator="kind")]

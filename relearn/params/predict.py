@@ -1,0 +1,97 @@
+"""How the held-out prompts are answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from relearn.params.group import Group, key
+
+
+class MaxNewTokens(Group):
+    """Longest answer of each task."""
+
+    code: int = key("Longest answer to a code prompt.", "tokens", ge=1)
+    reviews: int = key("Longest reply to a review.", "tokens", ge=1)
+    general: int = key("Longest answer to a general instruction.", "tokens", ge=1)
+    probe: int = key("Longest answer to a probe.", "tokens", ge=1)
+
+
+class Greedy(Group):
+    """The likeliest token each time."""
+
+    kind: Literal["greedy"]
+
+
+class Beam(Group):
+    """Beam search."""
+
+    kind: Literal["beam"]
+    width: int = key("Beams kept.", "beams", ge=2, le=64)
+
+
+class Sampled(Group):
+    """Sampling from the whole distribution (`temperature`)."""
+
+    kind: Literal["temperature"]
+    temperature: float = key("Logits are divided by it.", gt=0, le=5)
+
+
+class TopK(Group):
+    """Sampling from the likeliest tokens (Fan et al. 2018)."""
+
+    kind: Literal["top_k"]
+    k: int = key("Tokens drawn from.", "tokens", ge=1)
+    temperature: float = key("Logits are divided by it.", gt=0, le=5)
+
+
+class LocalBackend(Group):
+    """This process, on `compute.device`."""
+
+    kind: Literal["local"]
+
+
+class ServedModels(Group):
+    """The names under which a server answers as each model."""
+
+    base: str = key("Name of the base model.", min_length=1)
+    m2b: str = key("Name of the model after the first round.", min_length=1, alias="2b")
+    m2c: str = key("Name of the model after the second round.", min_length=1, alias="2c")
+
+
+class EndpointBackend(Group):
+    """A server of OpenAI's chat completions that serves the three models by name, such as vLLM with LoRA modules; no bits per byte then."""
+
+    kind: Literal["endpoint"]
+    base_url: str = key("The API's address, up to and including /v1.", pattern=r"^https?://\S+$")
+    api_key_env: str | None = key(
+        "Name of the environment variable that holds the key; null where the server wants none.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+    )
+    models: ServedModels
+    concurrency: int = key("Requests in flight.", "requests", ge=1, le=1024)
+    timeout_s: float = key("Longest wait for one answer.", "seconds", gt=0)
+    attempts: int = key("Tries of one request before it counts as failed.", "tries", ge=1, le=50)
+
+
+class Predict(Group):
+    """Decoding the held-out prompts."""
+
+    backend: Annotated[LocalBackend | EndpointBackend, Field(discriminator="kind")]
+    strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
+    batch_size: int = key(
+        "Prompts decoded together; fixed, since sums in another order differ in the last bits.",
+        "prompts",
+        ge=1,
+    )
+    max_new_tokens: MaxNewTokens
+
+    @model_validator(mode="after")
+    def _askable(self) -> Predict:
+        if isinstance(self.backend, EndpointBackend) and isinstance(self.strategy, Beam):
+            raise ValueError(
+                "strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
+                "or backend local"
+            )
+        return self

@@ -1,0 +1,112 @@
+"""The 3a table for people, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from relearn.escaping import inline
+from relearn.metrics.metric import label
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any]) -> str:
+    """A table a task: one row a model, each cell the value, its interval, and its mark.
+
+    `rows` are those of the CSV, empty cells as None; `intervals` is what metrics/intervals.json holds.
+    """
+    parts = []
+    seeds = intervals.get("seeds") or {}
+    for task in dict.fromkeys(row["task"] for row in rows):
+        cells = {(row["model"], row["metric"]): row for row in rows if row["task"] == task}
+        metrics = list(dict.fromkeys(metric for _, metric in cells))
+        models = list(dict.fromkeys(model for model, _ in cells))
+        turned = _directions(task, intervals)
+        body = []
+        for model in models:
+            body.append([inline(model), *(cell(cells.get((model, metric))) for metric in metrics)])
+            over = [seeds_cell(cells.get((model, metric))) for metric in metrics]
+            if any(over):
+                body.append([f"{inline(model)}, {seeds['number']} seeds", *(text or "–" for text in over)])
+        heads = ["model", *(heading(metric, turned.get(metric)) for metric in metrics)]
+        title = f"### {_title(task, intervals)}"
+        parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
+        parts += [f"{line}\n" for line in _outcome_over_seeds(seeds.get("tasks", {}).get(task, {}))]
+    notes = [
+        "Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above, p ≤ 0.05 by paired "
+        "randomisation after Holm's correction. Higher is better but for ↓, where lower is, and ↕, where neither is: "
+        f"there ◆ marks a change as sure. The claim is about {intervals['claim']}.",
+        *(f"Warning: {warning}." for warning in intervals["warnings"]),
+    ]
+    if seeds:
+        notes.insert(
+            1,
+            "Rows over seeds: mean ± standard deviation (least to most) over the training seeds "
+            f"{', '.join(map(str, seeds['seeds']))}, on the same base, data and prompts. The rows above them, their "
+            "intervals and marks are of the first.",
+        )
+    return "\n".join([*parts, *(note + "\n" for note in notes)])
+
+
+def heading(metric: str, direction: str | None = None) -> str:
+    """A metric as tables call it, marked where higher is not better."""
+    return f"{label(metric)}{' ↕' if direction == 'neither' else ''}"
+
+
+def _directions(task: str, intervals: Mapping[str, Any]) -> Mapping[str, str]:
+    details = intervals["tasks"].get(task) or {}
+    return dict(details.get("directions", {}))
+
+
+def _title(task: str, intervals: Mapping[str, Any]) -> str:
+    """What the scores of a task rest on; of human ratings, also how far the raters agree."""
+    if task in intervals["tasks"]:
+        details = intervals["tasks"][task]
+        return f"{task}: {details['items']} prompts in {details['clusters']} clusters"
+    details = intervals[task]
+    if task == "pooled":
+        return f"all tasks pooled: {details['items']} prompts in {details['clusters']} clusters"
+    alphas = [
+        f"{aspect} {found['alpha']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+        for aspect, found in details["agreement"].items()
+        if found["alpha"] is not None and found["low"] is not None
+    ]
+    agreement = f"Krippendorff's α {', '.join(alphas)}" if alphas else "no answer rated twice: no α"
+    return f"{task}: {details['ratings']} ratings by {details['raters']}, 1 to 5; {agreement}"
+
+
+def cell(row: Mapping[str, Any] | None) -> str:
+    """`0.913 [0.887, 0.941] ▼`, or a dash."""
+    if row is None or row["value"] is None:
+        return "–"
+    if row["low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}] {row['mark']}".rstrip()
+
+
+def seeds_cell(row: Mapping[str, Any] | None) -> str:
+    """`0.902 ± 0.013 (0.887 to 0.911)`; empty where there is no second seed."""
+    if row is None or row.get("seeds_sd") is None:
+        return ""
+    return spread_text({name: row[f"seeds_{name}"] for name in ("mean", "sd", "min", "max")})
+
+
+def spread_text(found: Mapping[str, Any]) -> str:
+    """Mean, standard deviation and range over seeds."""
+    sd = "" if found["sd"] is None else f" ± {found['sd']:.3f}"
+    return f"{found['mean']:.3f}{sd} ({found['min']:.3f} to {found['max']:.3f})"
+
+
+def _outcome_over_seeds(models: Mapping[str, Any]) -> list[str]:
+    """What was forgotten, recovered and transferred over seeds, a line a model."""
+    lines = []
+    for model, values in models.items():
+        said = [
+            f"{name.replace('_', ' ')} {spread_text(values[name])}, {values[name]['n']} seeds"
+            for name in ("forgotten", "recovered", "backward_transfer")
+            if name in values
+        ]
+        if said:
+            lines.append(f"{model} over seeds: {'; '.join(said)}.")
+    return lines

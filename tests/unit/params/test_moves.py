@@ -1,0 +1,99 @@
+"""Profiles of earlier versions: an old key is refused with its new name, and an upgrade keeps values and comments."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from relearn.errors import InputError
+from relearn.params import load
+from relearn.params.document import keys
+from relearn.params.moves import MOVES, upgrade
+from stages import parameters
+
+ROOT = Path(__file__).resolve().parents[3]
+BEFORE = sorted((ROOT / "tests" / "profiles" / "before").glob("*.yaml"))
+
+
+def comments(text: str) -> list[str]:
+    return sorted(line.partition("#")[2].strip() for line in text.splitlines() if "#" in line)
+
+
+@pytest.mark.parametrize("file", BEFORE, ids=lambda file: file.stem)
+def test_an_upgrade_keeps_values_and_comments(file: Path) -> None:
+    now = ROOT / ("tests/profiles" if file.stem == "tiny" else "profiles") / file.name
+    old = file.read_text(encoding="utf-8")
+    new, moved = upgrade(old)
+    assert moved == list(MOVES)
+    yaml = YAML(typ="safe")
+    assert yaml.load(new) == yaml.load(now)
+    assert comments(new) == comments(old)
+    for line in set(new.splitlines()) - set(old.splitlines()):
+        assert line.split(":")[0].strip() in {"lr_range", "min", "max", "epochs", "sandbox"}
+    assert "\n\n\n" not in new
+    assert upgrade(new) == (new, [])
+
+
+def test_moved_keys_are_keys_of_today() -> None:
+    known = {key.name for key in keys()}
+    assert set(MOVES.values()) <= known
+    assert not set(MOVES) & known
+
+
+def test_an_old_key_is_refused_with_its_new_name_and_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "tests" / "profiles" / "before", tmp_path / "profiles")
+    (tmp_path / "params.yaml").write_text("profile: mini\nlr: 0.01\nseed: 1222\n")
+    with pytest.raises(
+        InputError, match=r"^profiles/mini.yaml, line \d+: [\w.]+: is now [\w.]+; .*--upgrade"
+    ):
+        load(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    parameters.main(["--upgrade", "profiles/mini.yaml"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "profiles/mini.yaml: finetune.lr_min is now lr_range.min"
+    assert said[-1] == f"profiles/mini.yaml: {len(MOVES)} keys moved"
+    assert load(tmp_path).finetune_2b.epochs == 7
+
+
+LAST = """\
+finetune:
+  epochs_2b: 3  # passes
+  lr_max: 0.1
+
+# how it ends
+eval_3a: {execute: off}
+"""
+
+
+def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
+    new, _ = upgrade(LAST)
+    assert "# passes" in new
+    assert new.index("# how it ends") < new.index("eval_3a:")
+    assert YAML(typ="safe").load(new) == {
+        "lr_range": {"max": 0.1}, "finetune_2b": {"epochs": 3}, "finetune": {}, "sandbox": {"execute": "off"}, "eval_3a": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("finetune: {lr_min: 1}\nlr_range: {min: 2}\n", "also there as lr_range.min"),
+        ("a: [\n", "not YAML"),
+        (None, "no such file"),
+    ],
+)
+def test_a_file_that_cannot_be_upgraded_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, said: str
+) -> None:
+    file = tmp_path / "own.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit, match="1"):
+        parameters.main(["--upgrade", str(file)])
+    assert said in capsys.readouterr().err
+    assert not file.exists() or file.read_text() == text
