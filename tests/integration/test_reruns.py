@@ -166,8 +166,10 @@ def test_a_stage_lists_the_code_it_runs(stage: str) -> None:
 
 
 def test_a_package_file_only_looks_up_names() -> None:
-    for file in ROOT.glob("relearn/**/__init__.py"):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for file in (path.relative_to(ROOT) for path in ROOT.glob("relearn/**/__init__.py")):
+        if not IGNORED.match_file(file):
+            continue
+        for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
             named = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
             text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             assert named or text or isinstance(node, ast.Import | ast.ImportFrom), file
