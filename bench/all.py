@@ -33,17 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PEERS = ROOT / ".cache" / "bench" / "peers"
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "openai",
-    "json-repair",
-    "codebleu",
-    "bert-score",
-    "rouge-score",
-    "dvc",
-)
+LIBRARIES = ("torch", "transformers", "peft", "openai", "json-repair", "codebleu", "bert-score", "rouge-score", "dvc")
 Cells = tuple[str, str, str, str]  # what, ours, the peer's, ratio
 
 
@@ -177,14 +167,10 @@ def _peers() -> tuple[str, str | None]:
     wanted = [
         line.partition("#")[0].strip()
         for line in (ROOT / "bench" / "requirements.txt").read_text(encoding="utf-8").splitlines()
-        if line.strip()
-        and not line.startswith(("#", "trl"))  # bench.tuning installs trl beside the project's own
+        if line.strip() and not line.startswith(("#", "trl"))  # bench.tuning installs trl beside the project's own
     ]
     print("making the peers' environment", flush=True)
-    for command in (
-        [sys.executable, "-m", "venv", str(PEERS)],
-        [str(python), "-m", "pip", "install", "-q", *wanted],
-    ):
+    for command in ([sys.executable, "-m", "venv", str(PEERS)], [str(python), "-m", "pip", "install", "-q", *wanted]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return str(python), f"cannot be installed: {_reason(done)}"
@@ -197,9 +183,7 @@ def _run_generation(quick: bool) -> str | None:
     python, reason = _peers()
     sizes = "--requests 200 --concurrency 16 --latency 0.1" if quick else "--requests 5000"
     ways = "--only relearn --only bare" + ("" if reason else f" --only distilabel --python {python}")
-    slow = f"--only bare --concurrency 1 --requests {10 if quick else 100}" + (
-        " --latency 0.1" if quick else ""
-    )
+    slow = f"--only bare --concurrency 1 --requests {10 if quick else 100}" + (" --latency 0.1" if quick else "")
     found: dict[str, Any] = {"ways": {}, "reasons": {"distilabel": reason} if reason else {}}
     for command, name in (
         (f"bench.generation {sizes} --repeat {1 if quick else 3} {ways}", None),
@@ -233,9 +217,7 @@ def machine() -> str:
     """Processor, memory, system and versions; no name of a host."""
     processor, memory = platform.machine(), 0.0
     try:
-        found = re.search(
-            r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE
-        )
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         processor = found[1] if found else processor
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (OSError, ValueError):
@@ -266,8 +248,7 @@ def page(out: Path, reasons: dict[str, str]) -> str:
     for row in ROWS:
         file = out / f"{row.name}.json"
         shown = (
-            " && ".join(f"python -m {command}" for command in row.commands)
-            or "python -m bench.all --only generation"
+            " && ".join(f"python -m {command}" for command in row.commands) or "python -m bench.all --only generation"
         )
         commands.append(f"| {row.name} | `{shown}` |")
         if row.name in reasons or not file.is_file():
@@ -292,13 +273,9 @@ from; nearly all its time is the metrics' own, of which chrF is the longest. Wha
 
 def main() -> None:
     """Runs the rows asked for and writes the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [row.name for row in ROWS]
-    parser.add_argument(
-        "--quick", action="store_true", help="each at its smallest; the page is printed, not written"
-    )
+    parser.add_argument("--quick", action="store_true", help="each at its smallest; the page is printed, not written")
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--write", action="store_true", help="run nothing, write the page from bench/out/")
     options = parser.parse_args()

@@ -123,9 +123,7 @@ def _string(value: str, classes: set[str], rng: random.Random) -> tuple[str, str
         return quote, inside, quote
     inside = json.dumps(value, ensure_ascii=rng.random() < 0.3)[1:-1]
     if "invalid_escapes" in classes:
-        inside = INVALID.sub(lambda m: "\\" + m.group(2) if m.group(1) else m.group(3), inside).replace(
-            "'", "\\'"
-        )
+        inside = INVALID.sub(lambda m: "\\" + m.group(2) if m.group(1) else m.group(3), inside).replace("'", "\\'")
     if bare:
         inside = ESCAPE.sub(lambda match: '"' if match.group(1) == '"' else match.group(), inside)
     if "raw_newlines" in classes:

@@ -42,17 +42,13 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "chain_kill.json"
 WAYS = ("dvc", "stage", "group")
 PER_CHAIN = 8
-LINGER = (
-    10.0  # seconds a process may take to end after its parent was killed (on a machine busy with other work)
-)
+LINGER = 10.0  # seconds a process may take to end after its parent was killed (on a machine busy with other work)
 MARK = "RELEARN_CHAIN_KILL"  # in the environment of everything that a run starts
 
 
 def main() -> None:
     """Makes or finds the clone, runs what kills are missing, and writes the tally."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=40)
     options = parser.parse_args()
     place = ROOT / ".cache" / "bench" / f"chain-kill-{_code()}"

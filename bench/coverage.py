@@ -25,11 +25,7 @@ from relearn.statistics import resampling as rs
 from relearn.statistics.scores import Floats, ratio
 from relearn.statistics.significance import randomisation
 
-SHAPES = {
-    "44 clusters of 3 to 7": (44, 3, 7),
-    "20 clusters of 11": (20, 11, 11),
-    "220 clusters of 1": (220, 1, 1),
-}
+SHAPES = {"44 clusters of 3 to 7": (44, 3, 7), "20 clusters of 11": (20, 11, 11), "220 clusters of 1": (220, 1, 1)}
 SHARES = (0.5, 0.7, 0.9, 0.95, 0.99)
 ICC = 0.2
 RESAMPLES = 1000
@@ -43,9 +39,7 @@ def sizes(shape: tuple[int, int, int], generator: np.random.Generator) -> Floats
     return generator.integers(low, high + 1, size=clusters).astype(float)
 
 
-def continuous(
-    shape: tuple[int, int, int], generator: np.random.Generator, shift: float = 0.0
-) -> tuple[Floats, float]:
+def continuous(shape: tuple[int, int, int], generator: np.random.Generator, shift: float = 0.0) -> tuple[Floats, float]:
     """(clusters, 2) sums of skewed scores with a cluster effect, and their true mean."""
     number = sizes(shape, generator)
     effect = generator.gamma(4, 1, size=len(number))
@@ -57,18 +51,14 @@ def continuous(
     return np.array([[v.sum(), len(v)] for v in items]), float(truth)
 
 
-def proportion(
-    shape: tuple[int, int, int], share: float, generator: np.random.Generator, icc: float = ICC
-) -> Floats:
+def proportion(shape: tuple[int, int, int], share: float, generator: np.random.Generator, icc: float = ICC) -> Floats:
     number = sizes(shape, generator)
     scale = (1 - icc) / icc
     rates = generator.beta(share * scale, (1 - share) * scale, size=len(number))
     return np.stack([generator.binomial(number.astype(int), rates), number], axis=1).astype(float)
 
 
-def paired(
-    shape: tuple[int, int, int], share: float, generator: np.random.Generator
-) -> tuple[Floats, Floats]:
+def paired(shape: tuple[int, int, int], share: float, generator: np.random.Generator) -> tuple[Floats, Floats]:
     """Two models with the same share whose hits go together: half of the clusters' rates are common."""
     number = sizes(shape, generator)
     scale = (1 - ICC) / ICC
@@ -119,9 +109,7 @@ def ratios(simulations: int, seed: int) -> dict[str, dict[str, float]]:
     draws = [rs.draw_within(strata, RESAMPLES, seed + index) for index in range(64)]
     hit = 0
     for index in range(simulations):
-        parts = [
-            continuous(shape, generator, shift) for shape, shift in zip(TASKS, (0.0, 10.0, 40.0), strict=True)
-        ]
+        parts = [continuous(shape, generator, shift) for shape, shift in zip(TASKS, (0.0, 10.0, 40.0), strict=True)]
         sums = np.vstack([part for part, _ in parts])
         weights = [part[:, 1].sum() for part, _ in parts]
         truth = float(np.average([mean for _, mean in parts], weights=weights))

@@ -86,9 +86,7 @@ def main() -> None:
         "max_new_tokens": {task: items[0].limit for task, items in setting.prompts.items()},
         "ways": found,
         "times_faster": {way: round(found[way]["seconds"] / total, 1) for way in WAYS[1:]},
-        "times_less_cpu": {
-            way: round(found[way]["cpu_seconds"] / found["ours"]["cpu_seconds"], 1) for way in WAYS[1:]
-        },
+        "times_less_cpu": {way: round(found[way]["cpu_seconds"] / found["ours"]["cpu_seconds"], 1) for way in WAYS[1:]},
         "wanted_over_reload": WANTED,
         "reached": found["reload"]["seconds"] / total >= WANTED,
     }
@@ -103,9 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=6, help="prompts of each task for the slow ways")
     parser.add_argument("--limit", type=int, help="only so many prompts of each task")
     parser.add_argument("--max-new-tokens", type=int, default=120)
-    parser.add_argument(
-        "--batch-size", type=int, default=256, help="prompts decoded together (256: all of a task)"
-    )
+    parser.add_argument("--batch-size", type=int, default=256, help="prompts decoded together (256: all of a task)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("bench/out/decoding.json"))
     return parser.parse_args()
@@ -225,9 +221,7 @@ def _generate(model: Any, tokenizer: Any, instructions: list[str], limit: int) -
 
     tokenizer.padding_side = "left"
     prompts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
-        )
+        tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
         for text in instructions
     ]
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)

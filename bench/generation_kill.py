@@ -88,15 +88,7 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "arrivals.jsonl"
-        command = [
-            sys.executable,
-            "-m",
-            "relearn.mini.server",
-            "--latency",
-            str(chosen.latency),
-            "--log",
-            str(log),
-        ]
+        command = [sys.executable, "-m", "relearn.mini.server", "--latency", str(chosen.latency), "--log", str(log)]
         server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None

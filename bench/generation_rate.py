@@ -61,9 +61,7 @@ def main() -> None:
         # More than fit into the time, so that the last window is a full one.
         count = int(chosen.per_minute * chosen.seconds / 60) + chosen.concurrency
         group = options(chosen.concurrency).model_copy(update={"requests_per_minute": chosen.per_minute})
-        questions = asking.Questions(
-            Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2")
-        )
+        questions = asking.Questions(Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2"))
         address = Address.of(url, "bench-key", "bench")
 
         with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.sqlite") as journal:

@@ -38,18 +38,12 @@ SHAPES: dict[str, dict[str, int]] = {
 
 def main() -> None:
     """Builds the model, trains a few updates, and prints what it measured."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="llama2-7b")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quantize", choices=("none", "4bit"), default="none")
-    parser.add_argument(
-        "--updates", type=int, default=10, help="measured updates, after two that are not (10)"
-    )
-    parser.add_argument(
-        "--tokens", type=int, default=512, help="tokens of a row, a third of them prompt (512)"
-    )
+    parser.add_argument("--updates", type=int, default=10, help="measured updates, after two that are not (10)")
+    parser.add_argument("--tokens", type=int, default=512, help="tokens of a row, a third of them prompt (512)")
     options = parser.parse_args()
     result = measure(options.shape, options.device, options.quantize, options.updates, options.tokens)
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +89,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
             model = load_base(Path(folder), "cuda", "bf16", "4bit")
         tuned = rounds.new_adapter(model, finetune.lora)
         draw = torch.Generator().manual_seed(0)
-        ids = torch.randint(
-            3, config.vocab_size, (finetune.batch_size * finetune.accumulation, tokens), generator=draw
-        )
+        ids = torch.randint(3, config.vocab_size, (finetune.batch_size * finetune.accumulation, tokens), generator=draw)
         rows = EncodedRows([EncodedRow(tuple(row.tolist()), tokens // 3) for row in ids])
         compute = Compute(
             device="cuda" if cuda else "cpu", threads=max(1, torch.get_num_threads()),

@@ -25,9 +25,7 @@ ANSWER = json.dumps(
                 "index": 0,
                 "message": {
                     "role": "assistant",
-                    "content": json.dumps(
-                        {"agree": "I think so too. " * 8, "disagree": "I do not think so. " * 8}
-                    ),
+                    "content": json.dumps({"agree": "I think so too. " * 8, "disagree": "I do not think so. " * 8}),
                 },
                 "finish_reason": "stop",
             }
@@ -38,9 +36,7 @@ ANSWER = json.dumps(
 
 
 def _response(body: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    )
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 WHOLE = _response(ANSWER)

@@ -71,9 +71,7 @@ def compare(raw: str, expected: Any) -> tuple[str, list[dict[str, Any]]]:
 
 def main() -> int:
     """Prints the counts by source, and the cases with --show."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     real_data.argument(parser)
     parser.add_argument("--show", action="store_true", help="print each case that is not the same")
     options = parser.parse_args()
@@ -92,10 +90,7 @@ def main() -> int:
                 f"{verdict:8} {case['id']}\n  raw      {case['raw'][:200]!r}\n  expected {case['expected']!r:.200}\n  kept     {kept!r:.200}"
             )
     for source, found in counts.items():
-        print(
-            f"{source}: {sum(found.values())} cases: "
-            + ", ".join(f"{n} {name}" for name, n in found.most_common())
-        )
+        print(f"{source}: {sum(found.values())} cases: " + ", ".join(f"{n} {name}" for name, n in found.most_common()))
     return 0
 
 

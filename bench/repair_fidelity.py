@@ -131,15 +131,11 @@ def cases(records: int) -> Iterable[tuple[str, ...]]:
 
 def main() -> int:
     """Runs the benchmark; exit status 1 when a field came back wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     real_data.argument(parser)
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument(
-        "--peer-share", type=float, default=1.0, help="share of the records json-repair is run on"
-    )
+    parser.add_argument("--peer-share", type=float, default=1.0, help="share of the records json-repair is run on")
     parser.add_argument("--show", type=int, default=0, help="print this many wrong answers")
     parser.add_argument("--refused", action="store_true", help="count refusals among the failures to show")
     options = parser.parse_args()

@@ -26,9 +26,7 @@ UNITS = ("{", "[", '"', "\\", "```json\n")
 
 def main() -> int:
     """Times the command on clean and on broken replies."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     real_data.argument(parser)
     parser.add_argument("--replies", type=int, default=50_000)
     options = parser.parse_args()
@@ -62,9 +60,7 @@ def main() -> int:
             path = Path(folder) / "unit.txt"
             path.write_text(unit * (10_000_000 // len(unit)), encoding="utf-8")
             results[repr(unit)] = _timed(path)
-            print(
-                f"10 MB of {unit!r}: {results[repr(unit)]['seconds']} s, {results[repr(unit)]['megabytes']} MB"
-            )
+            print(f"10 MB of {unit!r}: {results[repr(unit)]['seconds']} s, {results[repr(unit)]['megabytes']} MB")
     write_json(Path("bench/out/repair_speed.json"), {"replies": options.replies, **results})
     return 0
 
@@ -77,10 +73,7 @@ def _timed(path: Path) -> dict[str, float]:
     _, status, usage = os.wait4(child, 0)
     if status:
         raise SystemExit(f"the command failed with status {status}")
-    return {
-        "seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "megabytes": round(usage.ru_maxrss / 1024, 1),
-    }
+    return {"seconds": round(usage.ru_utime + usage.ru_stime, 2), "megabytes": round(usage.ru_maxrss / 1024, 1)}
 
 
 if __name__ == "__main__":

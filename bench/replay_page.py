@@ -48,9 +48,7 @@ def text(found: dict[str, Any]) -> str:
             of_point = [run for run in runs if (run["share"], run["control"]) == (share, control)]
             if not of_point:
                 continue
-            kind = (
-                "base" if share is None else "none" if not share else "pad control" if control else "replay"
-            )
+            kind = "base" if share is None else "none" if not share else "pad control" if control else "replay"
             updates = "" if share is None else str(of_point[0]["updates"])
             cells = [_cell(values(runs, share, control, task, score)) for task, score, _ in COLUMNS]
             first = "" if share is None else f"{share:g}"
@@ -83,9 +81,7 @@ def values(runs: Sequence[Run], share: float | None, control: bool, task: str, s
     return [
         run["scores"][task][score]
         for run in runs
-        if run["share"] == share
-        and run["control"] == (control and bool(share))
-        and score in run["scores"][task]
+        if run["share"] == share and run["control"] == (control and bool(share)) and score in run["scores"][task]
     ]
 
 
@@ -109,17 +105,13 @@ def plot(runs: Sequence[Run]) -> str:
         for control in (False, True):
             x, y = LEFT + 190 * place, 350 + 22 * control
             parts.append(f'<path d="M{x} {y}h28" stroke="{colour}" stroke-width="2"{_dash(control)}/>')
-            parts.append(
-                f'<text x="{x + 34}" y="{y + 4}">{task}, {"pad control" if control else "replay"}</text>'
-            )
+            parts.append(f'<text x="{x + 34}" y="{y + 4}">{task}, {"pad control" if control else "replay"}</text>')
     parts.append(f'<path d="M{LEFT + 580} 350h28" stroke="#777" stroke-width="1" stroke-dasharray="1 3"/>')
     parts.append(f'<text x="{LEFT + 614}" y="354">base, before 2b</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(
-    runs: Sequence[Run], shares: Sequence[float], left: int, title: str, scores: dict[str, str]
-) -> list[str]:
+def _panel(runs: Sequence[Run], shares: Sequence[float], left: int, title: str, scores: dict[str, str]) -> list[str]:
     highest = max(
         max(values(runs, share, control, task, score), default=0)
         for task, score in scores.items()
@@ -161,9 +153,7 @@ def _panel(
                     continue
                 points.append(f"{across(share):.1f},{up(statistics.fmean(found)):.1f}")
                 ring = f'fill="{"white" if control else colour}" stroke="{colour}"'
-                parts += [
-                    f'<circle cx="{across(share):.1f}" cy="{up(v):.1f}" r="2.5" {ring}/>' for v in found
-                ]
+                parts += [f'<circle cx="{across(share):.1f}" cy="{up(v):.1f}" r="2.5" {ring}/>' for v in found]
             parts.append(
                 f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="2"{_dash(control)}/>'
             )

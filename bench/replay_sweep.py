@@ -43,16 +43,12 @@ Run = dict[str, Any]
 
 def main() -> None:
     """Runs what is missing and writes the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in the order they are run")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--prompts", type=int, default=100, help="prompts of each task (100)")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time (2)")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="torch's threads of a run, part of its result (1)"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads of a run, part of its result (1)")
     parser.add_argument("--write", action="store_true", help="write the page from what is done, run nothing")
     options = parser.parse_args()
     if not options.write:
@@ -177,21 +173,15 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     model = models.load_base(weights, params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
-    schedule = rounds.make_schedule(
-        params.finetune, params.compute, params.lr, params.finetune_2b.epochs, params.seed
-    )
+    schedule = rounds.make_schedule(params.finetune, params.compute, params.lr, params.finetune_2b.epochs, params.seed)
     # held-out losses are for watching and change nothing, so none are looked at
     outcome = train(tuned, encoded, {}, tokenizer.pad_token_id, schedule, scratch, _file(point))
     tuned.eval()
     limits = params.predict.max_new_tokens
     items = [Prompt(row.prompt, getattr(limits, row.task), row.reference) for row in rows]
-    answers = decode(
-        tuned, chat, items, params.predict.batch_size, _file(point), params.predict.strategy, params.seed
-    )
+    answers = decode(tuned, chat, items, params.predict.batch_size, _file(point), params.predict.strategy, params.seed)
     answered = [
-        row.model_copy(
-            update={"prediction": answer.text, "finish_reason": answer.finish_reason, "nll": answer.nll}
-        )
+        row.model_copy(update={"prediction": answer.text, "finish_reason": answer.finish_reason, "nll": answer.nll})
         for row, answer in zip(rows, answers, strict=True)
     ]
     return answered, outcome.steps, len(encoded)

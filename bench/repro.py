@@ -36,9 +36,7 @@ def seconds(clone: Clone, *command: str) -> float:
 
 def main() -> None:
     """Makes the clone, and times it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="tiny")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

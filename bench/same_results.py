@@ -49,15 +49,11 @@ def paired(changes: Sequence[float]) -> tuple[float, float, float]:
 
 def main() -> int:
     """Prints what changed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     options = parser.parse_args()
-    seeds = sorted(
-        {path.name for path in options.before.iterdir()} & {path.name for path in options.after.iterdir()}
-    )
+    seeds = sorted({path.name for path in options.before.iterdir()} & {path.name for path in options.after.iterdir()})
     if len(seeds) < 2:
         sys.exit(
             f"same_results: {len(seeds)} seeds are in both {options.before} and {options.after}; two at least are needed"
@@ -66,8 +62,7 @@ def main() -> int:
     # A score that some run does not have (nothing sure was lost, say, so that nothing came back) is left out.
     names = [name for name in after[0] if all(name in run for run in before + after)]
     tested = [
-        (name, *paired([new[name] - old[name] for old, new in zip(before, after, strict=True)]))
-        for name in names
+        (name, *paired([new[name] - old[name] for old, new in zip(before, after, strict=True)])) for name in names
     ]
     adjusted = holm([p for *_, p in tested])
     for (name, mean, half, _), p in zip(tested, adjusted, strict=True):

@@ -104,10 +104,7 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
     paths = Paths.of(folder)
     write_jsonl(
         paths.reviews,
-        (
-            Review(id=f"r{number:07d}", text=text(rng, 55), label="positive", split="train")
-            for number in range(rows)
-        ),
+        (Review(id=f"r{number:07d}", text=text(rng, 55), label="positive", split="train") for number in range(rows)),
     )
     write_jsonl(
         paths.replies,
@@ -182,9 +179,7 @@ def measured(part: str, rows: int) -> dict[str, Any]:
         command = ["bench.generation", "--requests", str(rows), "--latency", "0", "--only", "relearn"]
     else:
         command = ["bench.scale", "--one", part, str(rows)]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"scale: {part} at {rows:,} rows failed")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -208,27 +203,18 @@ def growth(runs: list[dict[str, Any]]) -> dict[str, float]:
     slope = sum((x - mean_x) * (y - mean_y) for x, y in pairs) / sum((x - mean_x) ** 2 for x, _ in pairs)
     last, before = runs[-1], runs[-2]
     thousands = (last["rows"] - before["rows"]) / 1000
-    return {
-        "exponent": round(slope, 2),
-        "mb_a_1000_rows": round((last["peak_mb"] - before["peak_mb"]) / thousands, 3),
-    }
+    return {"exponent": round(slope, 2), "mb_a_1000_rows": round((last["peak_mb"] - before["peak_mb"]) / thousands, 3)}
 
 
 def table(found: dict[str, Any]) -> Iterator[str]:
     """The lines of the table in docs/benchmarks.md."""
     sizes = sorted({run["rows"] for part in found.values() for run in part["runs"]})
-    yield (
-        "| part | "
-        + " | ".join(f"{rows:,} rows" for rows in sizes)
-        + " | time grows as | memory a 1,000 rows |"
-    )
+    yield ("| part | " + " | ".join(f"{rows:,} rows" for rows in sizes) + " | time grows as | memory a 1,000 rows |")
     yield "| --- |" + " --- |" * (len(sizes) + 2)
     for name, part in found.items():
         by_size = {run["rows"]: run for run in part["runs"]}
         cells = [
-            f"{by_size[rows]['seconds']:.1f} s, {by_size[rows]['peak_mb']:,} MB"
-            if rows in by_size
-            else "not run"
+            f"{by_size[rows]['seconds']:.1f} s, {by_size[rows]['peak_mb']:,} MB" if rows in by_size else "not run"
             for rows in sizes
         ]
         grows = "– | –"
@@ -239,9 +225,7 @@ def table(found: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Measures and writes the table's figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--parts", nargs="+", choices=MOST, default=list(MOST))
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)

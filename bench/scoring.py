@@ -83,8 +83,7 @@ def _side(options: argparse.Namespace) -> float:
 
     logging.disable(logging.WARNING)
     answers = {
-        model: list(read_jsonl(options.data / f"{model}.jsonl", Prediction))[: options.limit]
-        for model in MODELS
+        model: list(read_jsonl(options.data / f"{model}.jsonl", Prediction))[: options.limit] for model in MODELS
     }
     if options.side == "original":
         return _original(answers)
@@ -93,9 +92,7 @@ def _side(options: argparse.Namespace) -> float:
 
 def main() -> None:
     """Runs the sides in turn and writes the comparison."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "predictions")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=int, help="only so many answers of each model")
@@ -107,14 +104,7 @@ def main() -> None:
     runs: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(options.rounds):
         for side in SIDES:
-            command = [
-                sys.executable,
-                "-m",
-                "bench.scoring",
-                "--side",
-                side,
-                f"--data={options.data.resolve()}",
-            ]
+            command = [sys.executable, "-m", "bench.scoring", "--side", side, f"--data={options.data.resolve()}"]
             command += [f"--limit={options.limit}"] if options.limit else []
             done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
             if done.returncode:

@@ -102,8 +102,7 @@ class Scratch:
         reviews = list(read_jsonl(self.folder / "data" / "reviews.jsonl", Review))
         prompt = PromptTemplate(self.folder / "prompts" / f"{options.prompt}.j2")
         return {
-            request.key(identity): digest(request.body()["messages"])
-            for request in Questions(reviews, options, prompt)
+            request.key(identity): digest(request.body()["messages"]) for request in Questions(reviews, options, prompt)
         }
 
     def answered(self) -> set[str]:

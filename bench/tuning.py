@@ -49,16 +49,12 @@ APART = 0.02  # largest relative difference of the held-out losses
 
 def main() -> None:
     """Runs the sides in turn and writes the comparison."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="runs of each side (7)")
     parser.add_argument("--rows", type=int, default=350, help="training rows at most (350)")
     parser.add_argument("--epochs", type=float, default=2, help="passes over the rows (2)")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (2e-3)")
-    parser.add_argument(
-        "--seed", type=int, default=1222, help="of the first round; the next ones count on (1222)"
-    )
+    parser.add_argument("--seed", type=int, default=1222, help="of the first round; the next ones count on (1222)")
     parser.add_argument("--shuffled", action="store_true", help="also TRL with its own order of rows")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -108,8 +104,7 @@ def compare(runs: dict[str, list[dict[str, Any]]], peak: float) -> dict[str, Any
             "cpu_ratio": round(statistics.median(_ratios(runs, "trl_shuffled", "cpu_seconds")), 3),
             "trl_tokens_per_s": round(middle["trl_shuffled"]),
             "mean_held_out_difference": {
-                task: round(statistics.fmean(_differences(runs, "trl_shuffled", task)), 4)
-                for task in ours["held_out"]
+                task: round(statistics.fmean(_differences(runs, "trl_shuffled", task)), 4) for task in ours["held_out"]
             },
         }
     return {**result, **{key: ours[key] for key in ("rows", "updates", "tokens", "threads")}, "runs": runs}
@@ -117,9 +112,7 @@ def compare(runs: dict[str, list[dict[str, Any]]], peak: float) -> dict[str, Any
 
 def _ratios(runs: dict[str, list[dict[str, Any]]], side: str, clock: str) -> list[float]:
     """Their time over ours, round by round."""
-    return [
-        round(theirs[clock] / ours[clock], 3) for ours, theirs in zip(runs["ours"], runs[side], strict=True)
-    ]
+    return [round(theirs[clock] / ours[clock], 3) for ours, theirs in zip(runs["ours"], runs[side], strict=True)]
 
 
 def _differences(runs: dict[str, list[dict[str, Any]]], side: str, task: str) -> list[float]:
@@ -226,8 +219,7 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         "tokens_per_s": round(tokens / seconds, 1),
         "flop_per_token": flop_per_token(tuned, [(len(row.ids), row.prompt) for row in rows.rows]),
         "held_out": {
-            task: round(measure_loss(clean, found, tokenizer.pad_token_id, 32), 5)
-            for task, found in held_out.items()
+            task: round(measure_loss(clean, found, tokenizer.pad_token_id, 32), 5) for task, found in held_out.items()
         },
     }
 

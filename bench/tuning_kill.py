@@ -45,9 +45,7 @@ LONGER = (
 
 def main() -> None:
     """Makes or finds the clone, runs what kills are missing, and writes the tally."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="kills of each round (20)")
     options = parser.parse_args()
     from tests.integration.conftest import make
@@ -153,9 +151,7 @@ class _Zygote:
     def __init__(self, clone: Path, name: str, environment: Mapping[str, str]) -> None:
         self._log = clone / ".cache" / f"kill-{name}.log"
         self._log.parent.mkdir(exist_ok=True)
-        code = (
-            "import sys; sys.path.insert(0, '.'); from bench.tuning_kill import _zygote; _zygote(sys.argv[1])"
-        )
+        code = "import sys; sys.path.insert(0, '.'); from bench.tuning_kill import _zygote; _zygote(sys.argv[1])"
         with open(self._log, "w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, name],

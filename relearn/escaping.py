@@ -25,9 +25,7 @@ def shown(text: str) -> str:
     Bidirectional controls reorder what stands around them (Unicode UAX #9), control characters move a terminal, and
     UTF-8 cannot hold lone surrogates.
     """
-    return ACTIVE.sub(
-        lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n").replace("\r", "\n")
-    )
+    return ACTIVE.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def inline(text: str) -> str:

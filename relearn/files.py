@@ -36,9 +36,7 @@ def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the row"
-            raise InputError(
-                f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}"
-            ) from None
+            raise InputError(f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}") from None
         yield row
 
 

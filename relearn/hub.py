@@ -43,9 +43,7 @@ def resolve(repo_id: str, revision: str, kind: Kind, memory: Path) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
-    file = memory / _SAFE.sub(
-        "_", f"{kind}s--{repo_id.replace('/', '--')}@{revision.replace('/', '--')}.json"
-    )
+    file = memory / _SAFE.sub("_", f"{kind}s--{repo_id.replace('/', '--')}@{revision.replace('/', '--')}.json")
     question = {"kind": kind, "repository": repo_id, "revision": revision, "server": api.endpoint}
     known = _recall(file)
     if known is not None and all(known.get(name) == value for name, value in question.items()):
@@ -100,9 +98,7 @@ def download(repo_id: str, commit: str, kind: Kind, patterns: Sequence[str]) -> 
     if not sys.stderr.isatty():
         disable_progress_bars()
     with explain_errors(repo_id, commit, kind):
-        folder = Path(
-            snapshot_download(repo_id, repo_type=kind, revision=commit, allow_patterns=list(patterns))
-        )
+        folder = Path(snapshot_download(repo_id, repo_type=kind, revision=commit, allow_patterns=list(patterns)))
     tree = read_tree_cache(str(folder.parent.parent), commit) or {}
     wanted = sorted(filter_repo_objects(tree, allow_patterns=list(patterns)))
     if not wanted:

@@ -24,9 +24,7 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         if error.response.status_code == 403:
-            advice = (
-                f"your account has not been given access; ask for it at {page}, and wait until it is granted"
-            )
+            advice = f"your account has not been given access; ask for it at {page}, and wait until it is granted"
         else:
             advice = f"accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
         raise InputError(f"{name} is gated ({error.response.status_code}): {advice}") from None
@@ -41,11 +39,7 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
         ) from None
     except errors.HFValidationError as error:
         raise InputError(f"{name}: not a repository name ({_first_line(error)}); write owner/name") from None
-    except (
-        errors.LocalEntryNotFoundError,
-        errors.OfflineModeIsEnabled,
-        httpx2.TransportError,
-    ) as error:
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE")
         advice = (
             "HF_HUB_OFFLINE is set and the cache does not hold it; unset it once to fetch it"
@@ -75,8 +69,4 @@ def _first_line(error: Exception) -> str:
 
 def list_some(names: Sequence[str]) -> str:
     """The first eight names, and how many more there are."""
-    return (
-        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        if names
-        else "no files"
-    )
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "no files"

@@ -49,14 +49,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{folder}: the tokenizer cannot be loaded ({reason}); get its files again"
-        ) from None
+        raise InputError(f"{folder}: the tokenizer cannot be loaded ({reason}); get its files again") from None
     tokenizer = cast("PreTrainedTokenizerBase", loaded)
     if tokenizer.eos_token_id is None:
-        raise InputError(
-            f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json"
-        )
+        raise InputError(f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json")
     if tokenizer.pad_token_id is None:
         # Padding is masked everywhere, so any token serves; Llama-2 has none of its own.
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
@@ -117,9 +113,7 @@ def _configure_4bit() -> Any:
     try:
         import bitsandbytes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
     except ImportError:
-        raise InputError(
-            "compute.quantize: 4bit needs bitsandbytes; pip install -r requirements-gpu.txt"
-        ) from None
+        raise InputError("compute.quantize: 4bit needs bitsandbytes; pip install -r requirements-gpu.txt") from None
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

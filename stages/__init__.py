@@ -26,9 +26,7 @@ def _adopted(parent: int) -> bool:
     """Whether dvc started this process and init has it now."""
     if parent != 1 or "DVC_STAGE" not in os.environ:
         return False
-    return (
-        b"dvc" not in Path("/proc/1/cmdline").read_bytes()
-    )  # in a container dvc itself may be the first process
+    return b"dvc" not in Path("/proc/1/cmdline").read_bytes()  # in a container dvc itself may be the first process
 
 
 # Under dvc as early as can be: the imports that follow take seconds, in which dvc may be killed.

@@ -34,9 +34,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    pairs = corpus.read_code_to_learn(paths) + corpus.as_pairs(
-        corpus.read_original(paths, "general", "train")
-    )
+    pairs = corpus.read_code_to_learn(paths) + corpus.as_pairs(corpus.read_original(paths, "general", "train"))
     if shape.review_instruction is not None:
         pairs += [(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
     tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
@@ -65,10 +63,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         checkpoint_every=200,
     )
     place = scratch_folder.name_folder(
-        paths,
-        "base",
-        [params.seed, params.base, params.chat, params.compute],
-        [paths.reviews, paths.original],
+        paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.reviews, paths.original]
     )
     outcome = train(
         model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
@@ -89,15 +84,9 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
     if source.revision is None:
         folder = paths.sources / params.profile / source.path
-        Chat(
-            models.load_tokenizer(folder), params.chat.template
-        )  # so that a mistake shows before any training
+        Chat(models.load_tokenizer(folder), params.chat.template)  # so that a mistake shows before any training
         weights = {file.name: file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
-        facts: dict[str, Any] = {
-            "kind": "folder",
-            "path": str(folder.relative_to(paths.root)),
-            "weights": weights,
-        }
+        facts: dict[str, Any] = {"kind": "folder", "path": str(folder.relative_to(paths.root)), "weights": weights}
     else:
         commit = hub.resolve(source.path, source.revision, "model", paths.cache / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}

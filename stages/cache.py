@@ -68,9 +68,7 @@ def _open(folder: Path) -> HashFileDB:
 
 def main() -> None:
     """Removes what is damaged and says so."""
-    asked = subprocess.run(
-        ["dvc", "cache", "dir"], cwd=HERE.root, capture_output=True, text=True, check=False
-    )
+    asked = subprocess.run(["dvc", "cache", "dir"], cwd=HERE.root, capture_output=True, text=True, check=False)
     if asked.returncode:
         print(f"cache: dvc cache dir: {asked.stderr.strip()}", file=sys.stderr)
         sys.exit(1)

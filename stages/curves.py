@@ -24,9 +24,7 @@ def read_curves(path: Path) -> list[dict[str, float | None]]:
         return []
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    tasks = [
-        task for task in ("train", *TASKS) if task == "train" or any(row["task"] == task for row in rows)
-    ]
+    tasks = [task for task in ("train", *TASKS) if task == "train" or any(row["task"] == task for row in rows)]
     looks: dict[str, dict[str, float | None]] = {}
     for row in rows:
         look = looks.setdefault(row["step"], {"step": float(row["step"]), **dict.fromkeys(tasks)})

@@ -24,9 +24,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
     }
-    tests = {
-        row.id: row.tests for row in read_jsonl(paths.original, Original) if row.split == "test" and row.tests
-    }
+    tests = {row.id: row.tests for row in read_jsonl(paths.original, Original) if row.split == "test" and row.tests}
     further = seeds.by_seed(read_jsonl(paths.predicted("seeds"), SeedPrediction)) if params.seeds else {}
     settings = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
     found = evaluate_models(predictions, tests, settings, params.seed, further=further)

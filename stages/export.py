@@ -81,8 +81,7 @@ def _adapter(params: Params, paths: Paths, name: str) -> None:
     shutil.copytree(paths.adapter(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("seeds"))
     config = read_document(folder / "adapter_config.json")
     write_json(
-        folder / "adapter_config.json",
-        config | {"base_model_name_or_path": base, "revision": described.get("commit")},
+        folder / "adapter_config.json", config | {"base_model_name_or_path": base, "revision": described.get("commit")}
     )
     if not hub:
         own = paths.models / "base" if described["kind"] == "scratch" else paths.root / described["path"]

@@ -27,9 +27,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/frontier.html and metrics/frontier.csv."""
     unknown = [argument for argument in sys.argv[1:] if argument not in ("--markdown", "--write")]
     if unknown:
-        raise InputError(
-            f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]"
-        )
+        raise InputError(f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]")
     trials = frontier.read(_show_experiments(paths), params.profile)
     write_text(paths.report / "frontier.html", frontier.render(trials))
     write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials))
@@ -37,9 +35,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         print(frontier.markdown(trials))
     if "--write" in sys.argv[1:]:
         _write_into_docs(paths, frontier.markdown(trials))
-    say(
-        f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html"
-    )
+    say(f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html")
     return {"models": len(trials)}
 
 
@@ -49,9 +45,7 @@ def _write_into_docs(paths: Paths, table: str) -> None:
     before, opening, rest = page.read_text(encoding="utf-8").partition("--write` -->\n")
     _, closing, after = rest.partition("<!-- /frontier -->")
     if not opening or not closing:
-        raise InputError(
-            "docs/experiments.md: the marks <!-- frontier … --> and <!-- /frontier --> are missing"
-        )
+        raise InputError("docs/experiments.md: the marks <!-- frontier … --> and <!-- /frontier --> are missing")
     write_text(page, f"{before}{opening}\n{table}\n\n{closing}{after}")
 
 

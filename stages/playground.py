@@ -43,9 +43,7 @@ class Playground:
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
         weights = model_files.find_weights(base, paths.root)
         self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
-        frozen = models.load_base(
-            weights, params.compute.device, params.compute.precision, params.compute.quantize
-        )
+        frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
         folders: dict[str, Path] = {name: paths.adapter(name) for name in MODELS[1:]}
         if (base / model_files.ADAPTER).is_dir():
             folders["base"] = base / model_files.ADAPTER
@@ -58,9 +56,7 @@ class Playground:
         found: dict[str, Decoded] = {}
         for name in MODELS:
             with models.use_adapter(self.model, name):
-                [found[name]] = decode(
-                    self.model, self.chat, [item], 1, name, options.strategy, self.params.seed
-                )
+                [found[name]] = decode(self.model, self.chat, [item], 1, name, options.strategy, self.params.seed)
         return found
 
 

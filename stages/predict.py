@@ -47,9 +47,7 @@ def work(params: Params, paths: Paths) -> Facts:
         if seed is None:
             write_jsonl(paths.predicted(name), _rows(prompts, answers))
         else:
-            further += [
-                SeedPrediction(**row.model_dump(), model=name, seed=seed) for row in _rows(prompts, answers)
-            ]
+            further += [SeedPrediction(**row.model_dump(), model=name, seed=seed) for row in _rows(prompts, answers)]
     write_jsonl(paths.predicted("seeds"), further)
     return facts
 
@@ -73,9 +71,7 @@ def _decode_here(
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
     chat = Chat(models.load_tokenizer(weights), params.chat.template)
-    frozen = models.load_base(
-        weights, params.compute.device, params.compute.precision, params.compute.quantize
-    )
+    frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     folders = {name: paths.adapter(name) for name in ("2b", "2c")}
     adapted = base / model_files.ADAPTER
     if adapted.is_dir():
@@ -111,11 +107,7 @@ def _ask_server(
                 "export it, or set the parameter to null where the server wants no key"
             )
     how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
-    names: dict[Model, str] = {
-        "base": backend.models.base,
-        "2b": backend.models.m2b,
-        "2c": backend.models.m2c,
-    }
+    names: dict[Model, str] = {"base": backend.models.base, "2b": backend.models.m2b, "2c": backend.models.m2c}
     say("predict: a server gives no likelihood of the references, so the tables will have no bits per byte")
     with Journal(paths.cache / "predict" / "journal.sqlite") as journal:
         for name in MODELS:
@@ -125,9 +117,7 @@ def _ask_server(
             address = Address.of(url, key, f"{url} {_digest(folders)}")
             label = f"predict {name}"
             strategy = params.predict.strategy
-            answers, tally = endpoint.decode(
-                address, names[name], items, journal, how, label, strategy, params.seed
-            )
+            answers, tally = endpoint.decode(address, names[name], items, journal, how, label, strategy, params.seed)
             facts[name] = tally.facts(how)
             yield name, None, answers
 

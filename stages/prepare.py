@@ -33,11 +33,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         counts = corpora.tally(reviews, originals)
     else:
         reviews, originals, counts = corpora.load(
-            group,
-            folder,
-            params.seed,
-            probes=[probe.instruction for probe in probes],
-            memory=paths.cache / "hub",
+            group, folder, params.seed, probes=[probe.instruction for probe in probes], memory=paths.cache / "hub"
         )
     write_jsonl(paths.reviews, reviews)
     write_jsonl(paths.original, originals)
@@ -69,8 +65,7 @@ def _tell(counts: dict[str, Any]) -> None:
             say(f"{task}: the source has none; the task is left out of the tables")
             continue
         kept = {
-            split: sum(rows.values()) if isinstance(rows, dict) else rows
-            for split, rows in found["splits"].items()
+            split: sum(rows.values()) if isinstance(rows, dict) else rows for split, rows in found["splits"].items()
         }
         line = f"{task}: " + ", ".join(f"{rows} {split}" for split, rows in kept.items())
         left_out = ", ".join(

@@ -28,10 +28,7 @@ A LoRA adapter over `{base}`, written by the `{name}` stage of relearn. `provena
 
 
 def run_each_seed(
-    params: Params,
-    paths: Paths,
-    name: str,
-    one: Callable[[Params, Paths, int | None, list[Path]], dict[str, Any]],
+    params: Params, paths: Paths, name: str, one: Callable[[Params, Paths, int | None, list[Path]], dict[str, Any]]
 ) -> dict[str, Any]:
     """Runs a round with the main seed, then with each of `params.seeds`; returns the facts of all.
 
@@ -84,31 +81,14 @@ def finetune_round(
         say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
     if rows.too_long and launch.is_rank_zero():
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
-    held_out = {
-        task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_reviews).items()
-    }
-    model = models.load_base(
-        weights, params.compute.device, params.compute.precision, params.compute.quantize
-    )
+    held_out = {task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_reviews).items()}
+    model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    tuned = (
-        rounds.new_adapter(model, params.finetune.lora)
-        if start is None
-        else rounds.continue_adapter(model, start)
-    )
+    tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
     place = scratch_folder.name_folder(
         paths,
         name,
-        [
-            params.seed,
-            lr,
-            epochs,
-            *map(list, pairs),
-            params.finetune,
-            params.compute,
-            params.chat,
-            params.launch,
-        ],
+        [params.seed, lr, epochs, *map(list, pairs), params.finetune, params.compute, params.chat, params.launch],
         inputs,
     )
     schedule = rounds.make_schedule(

@@ -19,10 +19,7 @@ CODE = ("relearn/training", "relearn/chat.py", "relearn/models.py")  # what comp
 
 
 def name_folder(
-    paths: Paths,
-    stage: str,
-    parameters: Iterable[BaseModel | str | float | int | list[str]],
-    inputs: Iterable[Path],
+    paths: Paths, stage: str, parameters: Iterable[BaseModel | str | float | int | list[str]], inputs: Iterable[Path]
 ) -> Path:
     """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes, the training code and the library versions."""
     digest = hashlib.sha256()

@@ -116,9 +116,7 @@ class Hub:
 
 def _read(folder: Path) -> dict[str, bytes]:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 
@@ -130,9 +128,7 @@ def git_hash(content: bytes) -> str:
 def _entry(path: str, content: bytes) -> dict[str, object]:
     if path.endswith(LFS):
         digest = hashlib.sha256(content).hexdigest()
-        pointer = (
-            f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n".encode()
-        )
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n".encode()
         large = {"oid": digest, "size": len(content), "pointerSize": len(pointer)}
         return {"type": "file", "path": path, "size": len(content), "oid": git_hash(pointer), "lfs": large}
     return {"type": "file", "path": path, "size": len(content), "oid": git_hash(content)}
@@ -233,11 +229,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                     return
                 self._json(found, commit)
                 return
-            paths = (
-                json.loads(body)["paths"]
-                if self.headers["Content-Type"] == "application/json"
-                else _form(body)
-            )
+            paths = json.loads(body)["paths"] if self.headers["Content-Type"] == "application/json" else _form(body)
             found = [_entry(path, files[path]) for path in paths if path in files]
             folders = [path for path in paths if any(file.startswith(f"{path}/") for file in files)]
             found += [{"type": "directory", "path": path, "oid": git_hash(path.encode())} for path in folders]

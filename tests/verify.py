@@ -73,7 +73,9 @@ def _first_place(left: bytes, right: bytes) -> str:
     """The first byte that differs, its line, and what stands there on both sides."""
     place = next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None)
     if place is None:
-        return f"byte {min(len(left), len(right))}: one ends there, the other has {abs(len(left) - len(right))} bytes more"
+        return (
+            f"byte {min(len(left), len(right))}: one ends there, the other has {abs(len(left) - len(right))} bytes more"
+        )
     where = f"byte {place}"
     if b"\0" not in left:
         line = left.count(b"\n", 0, place) + 1
@@ -97,11 +99,7 @@ def outputs(folder: Path) -> list[Path]:
 def traces(folder: Path, home: Path) -> list[str]:
     """Outputs that hold this machine's name, this day, or a path of the checkout or of its home."""
     today = {datetime.date.today(), datetime.datetime.now(datetime.UTC).date()}
-    words = {
-        str(folder): "the folder",
-        str(home): "the home folder",
-        **{f"{day}": "the day" for day in today},
-    }
+    words = {str(folder): "the folder", str(home): "the home folder", **{f"{day}": "the day" for day in today}}
     if len(platform.node()) > 3:
         words[platform.node()] = "the machine's name"
     found = []
@@ -117,9 +115,7 @@ def clone(into: Path, profile: str | None) -> str:
     """A clone of HEAD without anything that a run has left, and the name of its profile."""
     head = _git(ROOT, "rev-parse", "HEAD")
     into.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["git", "clone", "--quiet", "--no-checkout", "--no-hardlinks", str(ROOT), str(into)], check=True
-    )
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", "--no-hardlinks", str(ROOT), str(into)], check=True)
     _git(into, "checkout", "--quiet", "--detach", head)
     # nothing recorded can then pass for a result
     for place in outputs(into) if (into / "dvc.lock").exists() else []:
@@ -145,9 +141,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def environment(home: Path, **other: str) -> dict[str, str]:
     """The environment of a run that shares neither a DVC cache nor a DVC configuration with anyone."""
     home.mkdir(parents=True, exist_ok=True)
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTHON", "LC_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTHON", "LC_"))}
     # what a user's home holds and a run needs: models and data of the hub
     hub = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
     return {
@@ -210,20 +204,14 @@ def verdict(folders: list[Path], homes: list[Path]) -> int:
     if found:
         print(f"verify: FAILED: {len(found)} differences in {len(compared)} files")
         return 1
-    print(
-        f"verify: OK: {len(compared)} files, {size:,} bytes, the same in both clones; no path, host or day in them"
-    )
+    print(f"verify: OK: {len(compared)} files, {size:,} bytes, the same in both clones; no path, host or day in them")
     return 0
 
 
 def main() -> None:
     """Makes the clones, runs the chain in each, and compares."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--profile", help="a profile's name; the one that params.yaml names (default); or tiny"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", help="a profile's name; the one that params.yaml names (default); or tiny")
     parser.add_argument("--keep", action="store_true", help="leave the clones, and say where they are")
     chosen = parser.parse_args()
     if _git(ROOT, "status", "--porcelain"):

@@ -57,8 +57,7 @@ def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespa
     for guard in guards:
         if guard.metric == "bpb" and options.endpoint is not None:
             raise InputError(
-                "--fail-above bpb: a server gives no likelihood of the references; guard another metric, "
-                "or decode here"
+                "--fail-above bpb: a server gives no likelihood of the references; guard another metric, or decode here"
             )
         if guard.metric == "pass_at_1" and options.execute == "off":
             raise InputError("--fail-above pass_at_1: needs --execute strict (or best_effort)")
@@ -144,9 +143,7 @@ def _file(out: Path, role: str) -> Path:
     return out / "predictions" / f"{role}.jsonl"
 
 
-def _read_answers(
-    out: Path, role: str, asked: Sequence[HeldOutRow], probes: Sequence[Probe]
-) -> list[Prediction]:
+def _read_answers(out: Path, role: str, asked: Sequence[HeldOutRow], probes: Sequence[Probe]) -> list[Prediction]:
     """The answers as they were written; InputError when they answer other prompts than those given now."""
     file = _file(out, role)
     found = list(read_jsonl(file, Prediction))

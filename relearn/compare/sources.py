@@ -80,9 +80,7 @@ def _fetched(given: str, memory: Path) -> tuple[Path, str]:
 
 def _check_adapter(folder: Path, given: str) -> None:
     if not (folder / ADAPTER_WEIGHTS).is_file():
-        pickled = (
-            " (adapter_model.bin is a pickle, which can run code)" * (folder / "adapter_model.bin").is_file()
-        )
+        pickled = " (adapter_model.bin is a pickle, which can run code)" * (folder / "adapter_model.bin").is_file()
         raise InputError(f"{given}: {ADAPTER_WEIGHTS} is missing{pickled}; save the adapter with safetensors")
 
 

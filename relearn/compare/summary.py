@@ -37,9 +37,7 @@ class Guard:
         except ValueError:
             most = math.nan
         if match is None or not math.isfinite(most):
-            raise InputError(
-                f"--fail-above {text}: METRIC=X is expected, such as rouge_l=0.05, or new.bpb=0.1"
-            )
+            raise InputError(f"--fail-above {text}: METRIC=X is expected, such as rouge_l=0.05, or new.bpb=0.1")
         known = (*ANY_TEXT, "chrf")
         if match["metric"] not in known:
             raise InputError(f"--fail-above {text}: unknown metric; there are {', '.join(known)}")
@@ -59,13 +57,9 @@ class Guard:
                 f"{name}: was not measured here; there are {', '.join(one['metric'] for one in lost) or 'none'}"
             )
         if one["better"] is None:
-            raise InputError(
-                f"{name}: neither more nor less of it is better on this data; guard another metric"
-            )
+            raise InputError(f"{name}: neither more nor less of it is better on this data; guard another metric")
         if one["ratio"] is None or one["ratio_low"] is None or math.isinf(one["ratio_low"]):
-            raise InputError(
-                f"{name}: base scores 0, so that nothing relative can be said; guard another metric"
-            )
+            raise InputError(f"{name}: base scores 0, so that nothing relative can be said; guard another metric")
         return {
             "task": self.task,
             "metric": self.metric,
@@ -96,9 +90,7 @@ def describe_forgetting(found: Mapping[str, Any]) -> str:
     parts = []
     for task, details in found.items():
         for kind in ("forgetting", "recovery"):
-            shown = [
-                one for one in details["comparisons"] if one["kind"] == kind and one["metric"] in ANY_TEXT
-            ]
+            shown = [one for one in details["comparisons"] if one["kind"] == kind and one["metric"] in ANY_TEXT]
             if not shown:
                 continue
             shown.sort(key=lambda one: ANY_TEXT.index(one["metric"]))

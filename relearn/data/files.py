@@ -56,9 +56,7 @@ class FileTable:
             return self._parquet(columns, optional)
         return self._jsonl(columns)
 
-    def _csv(
-        self, columns: Sequence[str], optional: Container[str], delimiter: str
-    ) -> Iterator[tuple[int, TableRow]]:
+    def _csv(self, columns: Sequence[str], optional: Container[str], delimiter: str) -> Iterator[tuple[int, TableRow]]:
         # the limit is the csv module's only setting for all readers; it is never lowered, so two tables get on
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         with open(self.path, "rb") as file:

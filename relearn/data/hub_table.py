@@ -98,9 +98,7 @@ class HubTable:
         try:
             stream = self._builder.as_streaming_dataset(split=self._split)
             classes = {
-                name: feature
-                for name, feature in (stream.features or {}).items()
-                if isinstance(feature, ClassLabel)
+                name: feature for name, feature in (stream.features or {}).items() if isinstance(feature, ClassLabel)
             }
             for number, row in enumerate(stream, 1):
                 if number == 1:

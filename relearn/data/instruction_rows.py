@@ -44,9 +44,7 @@ class HeldOutRow:
     tests: tuple[str, ...]
 
 
-def read_held_out(
-    path: Path, task: Literal["old", "new"], limit: int | None = None, seed: int = 0
-) -> list[HeldOutRow]:
+def read_held_out(path: Path, task: Literal["old", "new"], limit: int | None = None, seed: int = 0) -> list[HeldOutRow]:
     """The rows of a file in its order, or `limit` of them drawn under the seed.
 
     A row without a response stays (null or empty): it is measured by what needs no reference. Without a group, rows
@@ -68,9 +66,7 @@ def read_held_out(
     if not rows:
         raise InputError(f"{path}: holds no rows; instructions with responses are expected")
     if not any(row.reference for row in rows):
-        raise InputError(
-            f"{path}: no row has a response; name its column one of {', '.join(ALIASES['response'])}"
-        )
+        raise InputError(f"{path}: no row has a response; name its column one of {', '.join(ALIASES['response'])}")
     if limit is not None and limit < len(rows):
         chosen = sorted(random.Random(seed).sample(range(len(rows)), limit))
         rows = [rows[index] for index in chosen]
@@ -125,9 +121,7 @@ def _scalar(where: str, cells: TableRow, field: str) -> str:
         return ""
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
-    raise InputError(
-        f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected"
-    )
+    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected")
 
 
 def _turns(where: str, messages: Any) -> tuple[str, str | None]:

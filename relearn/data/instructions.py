@@ -66,9 +66,7 @@ def read_instructions(
                 instruction=prompt,
                 response=response,
                 tests=(
-                    []
-                    if tests is None
-                    else assertions(row[tests], f"{reading.table.where(number)}: column {tests!r}")
+                    [] if tests is None else assertions(row[tests], f"{reading.table.where(number)}: column {tests!r}")
                 ),
                 group=name,
                 split="train",
@@ -90,9 +88,7 @@ def _group(
     return reading.text_or_number(number, row, column)
 
 
-def _prompt(
-    reading: TableReading, number: int, row: TableRow, column: str | None, instruction: str
-) -> str | None:
+def _prompt(reading: TableReading, number: int, row: TableRow, column: str | None, instruction: str) -> str | None:
     """The instruction and its input; None when the input is not text."""
     value = None if column is None else row[column]
     if column is None or is_no_input(value):

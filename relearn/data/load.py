@@ -55,9 +55,7 @@ def load(
         review_table, source.reviews, group.reviews, longest, seed, SplitGuard(near)
     )
     guard = SplitGuard(near, probes)
-    originals, counts["code"] = read_instructions(
-        "code", code_table, source.code, group.code, longest, seed, guard
-    )
+    originals, counts["code"] = read_instructions("code", code_table, source.code, group.code, longest, seed, guard)
     counts["general"] = None
     if source.general is not None and general_table is not None and group.general is not None:
         # 2c replays code only: a general row that is a code row as well would be replayed unseen

@@ -22,9 +22,7 @@ def grams(text: str) -> set[bytes]:
     words = _WORD.findall(text.casefold())
     size = min(GRAM, len(words))
     return {
-        hashlib.blake2b(
-            " ".join(words[at : at + size]).encode("utf-8", "surrogatepass"), digest_size=8
-        ).digest()
+        hashlib.blake2b(" ".join(words[at : at + size]).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         for at in range(len(words) - size + 1)
         if size
     }

@@ -41,11 +41,7 @@ class TableReading:
             self._bad(number, "not_text", f"column {column!r} holds {kind}, text is expected; write a string")
             return None
         if not _encodable(value):
-            self._bad(
-                number,
-                "not_text",
-                f"column {column!r} holds half a surrogate pair; write the whole character",
-            )
+            self._bad(number, "not_text", f"column {column!r} holds half a surrogate pair; write the whole character")
             return None
         return value
 
@@ -94,11 +90,7 @@ def choose(
 
 
 def _attempt(
-    pools: dict[str, Pool[T]],
-    wanted: dict[Split, int],
-    task: str,
-    guard: SplitGuard,
-    text: Callable[[T], str],
+    pools: dict[str, Pool[T]], wanted: dict[Split, int], task: str, guard: SplitGuard, text: Callable[[T], str]
 ) -> Picked[T]:
     with Progress(f"choosing {task}", sum(wanted.values())) as progress:
 

@@ -23,12 +23,7 @@ _MOST_LABELS = 100
 
 
 def read_reviews(
-    table: Table,
-    columns: ReviewColumns | HubReviews,
-    counts: Counts,
-    longest: MaxChars,
-    seed: int,
-    guard: SplitGuard,
+    table: Table, columns: ReviewColumns | HubReviews, counts: Counts, longest: MaxChars, seed: int, guard: SplitGuard
 ) -> tuple[list[Review], dict[str, Any]]:
     """The reviews of a table, split and shuffled, and their counts; InputError as in `relearn.data.load`."""
     names: dict[str, str] = {}

@@ -52,9 +52,7 @@ class Pool(Generic[T]):
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._heap: list[
-            tuple[int, int, int, Candidate[T]]
-        ] = []  # negated, so that the highest rank is on top
+        self._heap: list[tuple[int, int, int, Candidate[T]]] = []  # negated, so that the highest rank is on top
         self.size = 0
 
     def add(self, candidate: Candidate[T]) -> None:

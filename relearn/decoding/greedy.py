@@ -28,8 +28,7 @@ class _Room(DynamicLayer):
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
         self.rooms = tuple(
-            states.new_empty((*states.shape[:-2], self.most, states.shape[-1]))
-            for states in (key_states, value_states)
+            states.new_empty((*states.shape[:-2], self.most, states.shape[-1])) for states in (key_states, value_states)
         )
         self.is_initialized = True
 
@@ -60,14 +59,10 @@ def supports(model: Any) -> bool:
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def continue_prompts(
-    model: Any, prompts: Sequence[Sequence[int]], limit: int, end: int, pad: int
-) -> list[list[int]]:
+def continue_prompts(model: Any, prompts: Sequence[Sequence[int]], limit: int, end: int, pad: int) -> list[list[int]]:
     """The tokens that follow each prompt, up to and with `end`, at most `limit`; call inside `inference_mode`."""
     width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor(
-        [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device
-    )
+    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
     # 0 for padding, 1 for tokens, those to come included
     mask = torch.ones((len(prompts), width + limit), dtype=torch.long, device=model.device)
     for row, prompt in enumerate(prompts):

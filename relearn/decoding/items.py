@@ -31,9 +31,7 @@ class Decoded:
     finish_reason: Literal["stop", "length"]
     nll: float | None
 
-    def to_prediction(
-        self, identity: str, task: Task, group: str, prompt: str, reference: str | None
-    ) -> Prediction:
+    def to_prediction(self, identity: str, task: Task, group: str, prompt: str, reference: str | None) -> Prediction:
         """The record that is scored."""
         return Prediction(
             id=identity,

@@ -85,19 +85,10 @@ def _generate(
     """Continuations by transformers' own `generate`, the prompts cut off."""
     width = max(len(prompt) for prompt in prompts)
     pad = chat.tokenizer.pad_token_id
-    ids = torch.tensor(
-        [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device
-    )
-    mask = torch.tensor(
-        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
-    )
+    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
     out = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=limit,
-        eos_token_id=chat.end,
-        pad_token_id=pad,
-        **chosen,
+        input_ids=ids, attention_mask=mask, max_new_tokens=limit, eos_token_id=chat.end, pad_token_id=pad, **chosen
     )
     return [row.tolist() for row in out[:, width:]]
 
@@ -132,8 +123,7 @@ def score_references(
             first = min(len(rows[index][0]) for index in batch) - 1
             # Only positions that predict a response need logits; padding on the right is never attended to.
             logits = model(
-                input_ids=ids.to(model.device),
-                logits_to_keep=torch.arange(first, width - 1, device=model.device),
+                input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
             ).logits.float()
             for line, index in enumerate(batch):
                 prompt, answer = rows[index]

@@ -30,12 +30,7 @@ class Failed(Exception):
     """
 
     def __init__(
-        self,
-        kind: str,
-        detail: str,
-        verdict: Verdict = "retry",
-        wait: float | None = None,
-        billed: bool = False,
+        self, kind: str, detail: str, verdict: Verdict = "retry", wait: float | None = None, billed: bool = False
     ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind, self.detail, self.verdict, self.wait, self.billed = kind, detail, verdict, wait, billed
@@ -49,9 +44,7 @@ def redact(text: str, secret: str, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def classify_status(
-    status: int, error: Mapping[str, Any], text: str, wait: float | None, format_asked: bool
-) -> Failed:
+def classify_status(status: int, error: Mapping[str, Any], text: str, wait: float | None, format_asked: bool) -> Failed:
     """The failure that an HTTP status of 300 and above stands for.
 
     `error` is the `error` object of the body ({} where there is none), `text` its message.

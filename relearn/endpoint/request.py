@@ -36,9 +36,7 @@ class Address:
         if parts.scheme not in ("http", "https") or not host:
             raise InputError("base_url is not an address; write it like https://api.openai.com/v1")
         if parts.username or parts.password:
-            raise InputError(
-                "base_url holds a user name or password; give the key in the environment instead"
-            )
+            raise InputError("base_url holds a user name or password; give the key in the environment instead")
         if not (api_key.isascii() and api_key.isprintable()):
             raise InputError("the API key holds characters that no HTTP header can; copy it again")
         host = f"[{host}]" if ":" in host else host

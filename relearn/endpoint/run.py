@@ -89,13 +89,7 @@ def fetch(
 
 class _Run:
     def __init__(
-        self,
-        address: Address,
-        settings: AskSettings,
-        journal: Journal,
-        before: Survey,
-        tally: Tally,
-        notify: Notify,
+        self, address: Address, settings: AskSettings, journal: Journal, before: Survey, tally: Tally, notify: Notify
     ) -> None:
         self.address, self.settings, self.journal, self.notify = address, settings, journal, notify
         self.before, self.tally = before, tally
@@ -189,13 +183,7 @@ class _Run:
 
     def _give_up(self, request: Request, key: str, failed: Failed) -> None:
         self.journal.fail(
-            key,
-            self.address.identity,
-            request.model,
-            request.label,
-            failed.kind,
-            failed.detail,
-            self.settings.attempts,
+            key, self.address.identity, request.model, request.label, failed.kind, failed.detail, self.settings.attempts
         )
         self.tally.failed.append((request.label, failed.kind, failed.detail))
         self.failed_in_a_row += 1

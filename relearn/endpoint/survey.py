@@ -34,9 +34,7 @@ def follow_caps(
         request = request.with_cap(cap)
 
 
-def survey(
-    requests: Iterable[Request], journal: Journal, identity: str, limit: int, prices: Prices
-) -> Survey:
+def survey(requests: Iterable[Request], journal: Journal, identity: str, limit: int, prices: Prices) -> Survey:
     """Counts what the journal holds of these requests; sends nothing."""
     found = Survey()
     for first in requests:

@@ -93,7 +93,5 @@ class Tally:
             "asking_seconds": round(self.seconds, 3),
             "requests_per_second": round(rate, 3),
             "share_of_ideal_rate": round(rate / ideal, 4) if ideal else None,
-            "failed_requests": [
-                {"id": label, "kind": kind, "detail": detail} for label, kind, detail in self.failed
-            ],
+            "failed_requests": [{"id": label, "kind": kind, "detail": detail} for label, kind, detail in self.failed],
         }

@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from relearn.records import Prediction
 
-LENGTH = (
-    12  # hexadecimal digits: 48 bits, so that two of 10,000 answers to a prompt meet once in five million
-)
+LENGTH = 12  # hexadecimal digits: 48 bits, so that two of 10,000 answers to a prompt meet once in five million
 
 
 def key(seed: int, item: str, model: str, prediction: str) -> str:

@@ -41,9 +41,7 @@ class CheckOutcome:
     reason: str
 
 
-CHECKS: dict[
-    str, type[Check]
-] = {}  # by the `type` that probes.yaml names; a subclass of Check joins by itself
+CHECKS: dict[str, type[Check]] = {}  # by the `type` that probes.yaml names; a subclass of Check joins by itself
 
 
 class Check(BaseModel):
@@ -178,9 +176,7 @@ class Sentences(Check):
                 number += ended or len(re.findall(r"\w+", part[0])) >= 3
         if number < self.min:
             return f"{number} sentences, fewer than {self.min}"
-        return (
-            f"{number} sentences, more than {self.max}" if self.max is not None and number > self.max else ""
-        )
+        return f"{number} sentences, more than {self.max}" if self.max is not None and number > self.max else ""
 
 
 class Starts(Check):

@@ -53,12 +53,8 @@ command = click.Command(
             type=click.Choice(TASKS),
             help="Which metrics (default: the rows' own task, else code or general by what the references hold).",
         ),
-        click.Option(
-            ["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."
-        ),
-        click.Option(
-            ["--encoder"], default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name."
-        ),
+        click.Option(["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."),
+        click.Option(["--encoder"], default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name."),
         click.Option(["--encoder-layers"], type=int, help="Layer that BERTScore reads (default: the last)."),
         click.Option(["--no-stemmer"], is_flag=True, help="ROUGE-L without Porter's stemmer."),
         click.Option(
@@ -103,14 +99,10 @@ def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, floa
     """The flat result for a file: values by name, then counts. Raises InputError naming the file and line."""
     rows = list(_rows(path))
     if not rows:
-        raise InputError(
-            f"{path}: no rows; one JSON object a line with prompt, reference and prediction is expected"
-        )
+        raise InputError(f"{path}: no rows; one JSON object a line with prompt, reference and prediction is expected")
     own = {row["task"] for _, row in rows if row.get("task") in TASKS}
     if task is None and len(own) > 1:
-        raise InputError(
-            f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task"
-        )
+        raise InputError(f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task")
     chosen: Task = task or (own.pop() if own else _guess([row for _, row in rows]))
     if task is not None and len(own) > 1:
         rows = [(number, row) for number, row in rows if row.get("task") == task]
@@ -162,15 +154,11 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(value.get(key), str):
                 raise InputError(f"{where}: {key}: {_odd(value, key)}; a string is expected")
         if "reference" not in value:
-            raise InputError(
-                f"{where}: reference: missing; a string is expected, or null where there is none"
-            )
+            raise InputError(f"{where}: reference: missing; a string is expected, or null where there is none")
         if value["reference"] is not None and not isinstance(value["reference"], str):
             raise InputError(f"{where}: reference: {_odd(value, 'reference')}; a string or null is expected")
         tests = value.get("tests")
-        if tests is not None and not (
-            isinstance(tests, list) and all(isinstance(test, str) for test in tests)
-        ):
+        if tests is not None and not (isinstance(tests, list) and all(isinstance(test, str) for test in tests)):
             raise InputError(f"{where}: tests: a list of strings is expected")
         yield (
             number,
@@ -179,9 +167,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _odd(row: dict[str, Any], key: str) -> str:
-    return (
-        "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
-    )
+    return "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
 
 
 def _prediction(number: int, row: dict[str, Any], task: Task) -> Prediction:

@@ -113,10 +113,7 @@ class Rounds:
         key = (model, name)
         if key not in self._intervals:
             self._intervals[key] = resampling.interval(
-                self.scored[model].scores[name],
-                self.sums(model, name),
-                self.values(model, name),
-                self.fewest,
+                self.scored[model].scores[name], self.sums(model, name), self.values(model, name), self.fewest
             )
         return self._intervals[key]
 
@@ -165,9 +162,7 @@ class Rounds:
                 # A resample in which base scores nothing has no relative loss.
                 scale = np.abs(self.resampled(before, name))
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    ratio_ends = resampling.percentiles(
-                        np.where(scale > 0, -gains / scale, np.nan), self.clusters
-                    )
+                    ratio_ends = resampling.percentiles(np.where(scale > 0, -gains / scale, np.nan), self.clusters)
         elif lost is not None and lost.low > 0:
             base = self.models[0]
             ratio = gain / lost.value
@@ -176,9 +171,7 @@ class Rounds:
             else:
                 losses = self.resampled(base, name) - self.resampled(before, name)
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    ratio_ends = resampling.percentiles(
-                        np.where(losses > 0, gains / losses, np.nan), self.clusters
-                    )
+                    ratio_ends = resampling.percentiles(np.where(losses > 0, gains / losses, np.nan), self.clusters)
         return Comparison(
             kind=kind,
             metric=name,
@@ -193,9 +186,7 @@ class Rounds:
             p=self.p(name, before, after),
             p_holm=math.nan,
             detectable=(
-                significance.detectable_by(Interval(low, high))
-                if shares
-                else significance.minimum_detectable(gains)
+                significance.detectable_by(Interval(low, high)) if shares else significance.minimum_detectable(gains)
             ),
             better=None if first.better == "neither" else gain > 0,
         )
@@ -216,19 +207,13 @@ class Rounds:
         one, two = self.scored[first].scores[name], self.scored[second].scores[name]
         if one.proportion:
             return resampling.newcombe(self.sums(second, name), self.sums(first, name))
-        return resampling.difference(
-            one.point, self.interval(first, name), two.point, self.interval(second, name), 0.0
-        )
+        return resampling.difference(one.point, self.interval(first, name), two.point, self.interval(second, name), 0.0)
 
     def _quotient(self, name: str, before: str, after: str) -> Interval:
         """Of after / before, where one of them at least has a share's interval."""
         old, new = self.scored[before].scores[name], self.scored[after].scores[name]
-        phi = (
-            resampling.correlation(self.sums(after, name), self.sums(before, name)) if old.proportion else 0.0
-        )
-        return resampling.quotient(
-            new.point, self.interval(after, name), old.point, self.interval(before, name), phi
-        )
+        phi = resampling.correlation(self.sums(after, name), self.sums(before, name)) if old.proportion else 0.0
+        return resampling.quotient(new.point, self.interval(after, name), old.point, self.interval(before, name), phi)
 
     def _recovered(self, name: str, gain: Interval, lost: Comparison) -> Interval:
         """Of what came back over what was lost: their intervals, and how they go together over clusters."""
@@ -236,9 +221,7 @@ class Rounds:
         left = {model: resampling.residuals(self.sums(model, name)) for model in self.models}
         phi = resampling.together(left[replayed] - left[tuned], left[base] - left[tuned])
         one, two = self.scored[tuned].scores[name], self.scored[replayed].scores[name]
-        return resampling.quotient(
-            two.point - one.point, gain, lost.value, Interval(lost.low, lost.high), phi
-        )
+        return resampling.quotient(two.point - one.point, gain, lost.value, Interval(lost.low, lost.high), phi)
 
     def flips(self) -> dict[str, dict[str, dict[str, int]]]:
         """For every metric that is right or wrong an item: how many went each way between neighbouring models."""

@@ -175,11 +175,7 @@ def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Compar
             continue
         if comparison.kind == "forgetting":
             values["forgotten"] = round(comparison.value, DIGITS) + 0.0  # no -0.0
-        elif (
-            comparison.kind == "recovery"
-            and comparison.ratio is not None
-            and not math.isnan(comparison.ratio)
-        ):
+        elif comparison.kind == "recovery" and comparison.ratio is not None and not math.isnan(comparison.ratio):
             values["recovered"] = round(comparison.ratio, DIGITS)
         elif comparison.kind == "recovery" and task in ("reviews", "new"):
             values["backward_transfer"] = round(comparison.value, DIGITS)
@@ -209,9 +205,7 @@ def _details(scored: Mapping[str, TaskScores], rounds: Rounds) -> dict[str, Any]
     }
 
 
-def _rows(
-    task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rounds: Rounds
-) -> list[dict[str, Any]]:
+def _rows(task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rounds: Rounds) -> list[dict[str, Any]]:
     return [
         {
             "model": model,

@@ -20,9 +20,7 @@ def pool(scored: Sequence[TaskScores]) -> TaskScores:
     Sums over items are added up, so BLEU and bits per byte are corpus values over all prompts. Clusters of different
     tasks stay apart whatever their names.
     """
-    names = [
-        name for name in SHOWN if all(name in task.scores and task.scores[name].items for task in scored)
-    ]
+    names = [name for name in SHOWN if all(name in task.scores and task.scores[name].items for task in scored)]
     return TaskScores(
         task=scored[0].task,
         ids=[f"{task.task}/{item}" for task in scored for item in task.ids],

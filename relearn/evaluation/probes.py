@@ -47,9 +47,7 @@ def read(path: Path | str) -> list[Probe]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; write probes there, or copy those of another profile"
-        ) from None
+        raise InputError(f"{path}: no such file; write probes there, or copy those of another profile") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     try:
@@ -57,9 +55,7 @@ def read(path: Path | str) -> list[Probe]:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
-        raise InputError(
-            f"{path}{line}: not YAML ({getattr(error, 'problem', None) or 'cannot be read'})"
-        ) from None
+        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or 'cannot be read'})") from None
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: a list of probes is expected, each with id, kind, instruction and check")
     if len(rows) > MOST:
@@ -88,9 +84,7 @@ def _probe(path: Path | str, number: int, row: object) -> Probe:
     for check in checks:
         kind = check.get("type") if isinstance(check, dict) else None
         if kind not in known:
-            raise InputError(
-                f"{where}: unknown check {kind or check!r}; the known types are {', '.join(known)}"
-            )
+            raise InputError(f"{where}: unknown check {kind or check!r}; the known types are {', '.join(known)}")
         found.append(_validated(known[kind], check, f"{where}: check {kind}: "))
     probe: Probe = _validated(Probe, {**row, "check": found}, f"{where}: ")
     return probe

@@ -29,9 +29,7 @@ def probe_models(
     instruction under its id.
     """
     first = next(iter(predictions))
-    answers = {
-        model: {row.id: row for row in rows if row.task == "probe"} for model, rows in predictions.items()
-    }
+    answers = {model: {row.id: row for row in rows if row.task == "probe"} for model, rows in predictions.items()}
     found: list[dict[str, Any]] = []
     for probe in probes:
         models = {}
@@ -64,10 +62,7 @@ def _describe(probe: Probe, row: Prediction, original: str, settings: CheckSetti
 def markdown(found: Mapping[str, Any]) -> str:
     """The outcome of every probe in one table, then the outputs side by side."""
     models = list(found["passed"])
-    marks = [
-        [inline(probe["id"]), *(_mark(probe["models"][model]) for model in models)]
-        for probe in found["probes"]
-    ]
+    marks = [[inline(probe["id"]), *(_mark(probe["models"][model]) for model in models)] for probe in found["probes"]]
     total = ["**passed**", *(f"**{found['passed'][model]} of {found['number']}**" for model in models)]
     parts = [tabulate([*marks, total], ["probe", *models], tablefmt="github", disable_numparse=True), ""]
     for probe in found["probes"]:

@@ -98,9 +98,7 @@ def _rating(where: str, row: Mapping[str, str], names: Mapping[str, str]) -> Rat
     for aspect in ASPECTS:
         text = row[aspect]
         if text and text not in {str(score) for score in range(LOWEST, HIGHEST + 1)}:
-            raise InputError(
-                f"{where}: {aspect} is {text!r}; a whole number from {LOWEST} to {HIGHEST} is expected"
-            )
+            raise InputError(f"{where}: {aspect} is {text!r}; a whole number from {LOWEST} to {HIGHEST} is expected")
         scores[aspect] = int(text) if text else None
     key = row["key"]
     model = names.get(f"{row['item']}/{key}") or names.get(key) or key
@@ -137,9 +135,7 @@ def summarise(ratings: Sequence[Rating], resamples: int, seed: int) -> dict[str,
     return found
 
 
-def agreement(
-    ratings: Sequence[Rating], aspect: str, resamples: int, seed: int
-) -> dict[str, float | int | None]:
+def agreement(ratings: Sequence[Rating], aspect: str, resamples: int, seed: int) -> dict[str, float | int | None]:
     """Krippendorff's alpha (2011) for ordinal scores, by the `krippendorff` package; units are the rated answers.
 
     The interval resamples units (percentiles). None where fewer than two answers have two raters, or all scores agree
@@ -180,9 +176,7 @@ def _alpha(table: Floats) -> float:
         return math.nan
     return float(
         krippendorff.alpha(
-            reliability_data=table,
-            level_of_measurement="ordinal",
-            value_domain=list(range(LOWEST, HIGHEST + 1)),
+            reliability_data=table, level_of_measurement="ordinal", value_domain=list(range(LOWEST, HIGHEST + 1))
         )
     )
 

@@ -96,8 +96,6 @@ def _rounded(value: float | None) -> float | None:
 
 def similarity(first: str, second: str) -> float:
     """Dice's coefficient over word bigrams with counts, 0 to 1; two empty texts are the same."""
-    a, b = (
-        Counter(map(str, pairwise(t))) if len(t) > 1 else Counter(t) for t in (words(first), words(second))
-    )
+    a, b = (Counter(map(str, pairwise(t))) if len(t) > 1 else Counter(t) for t in (words(first), words(second)))
     total = sum(a.values()) + sum(b.values())
     return 1.0 if total == 0 else 2 * sum((a & b).values()) / total

@@ -41,9 +41,7 @@ class TaskScores:
         return {name: scores.point for name, scores in self.scores.items() if scores.items}
 
 
-def choose_metrics(
-    task: Task, references: Sequence[str | None], execute: str = "off"
-) -> dict[str, Direction]:
+def choose_metrics(task: Task, references: Sequence[str | None], execute: str = "off") -> dict[str, Direction]:
     """The metrics of a task, and whether more of each is better there."""
     coding = task == "code" or (task in ("old", "new") and mostly_code(references))
     names = ["code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb"]
@@ -82,10 +80,7 @@ def score_task(
         "bytes": [row.bytes or None for row in predictions],
     }
     items = range(len(predictions))
-    counts: dict[str, float] = {
-        "items": len(items),
-        "with_reference": len(items) - columns["references"].count(None),
-    }
+    counts: dict[str, float] = {"items": len(items), "with_reference": len(items) - columns["references"].count(None)}
     found: dict[str, Scores] = {}
     signatures: dict[str, dict[str, Any]] = {}
     for name, better in metrics.items():

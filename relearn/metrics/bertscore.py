@@ -48,20 +48,14 @@ class Encoder:
             MAX_TOKENS,
             int(self._tokenizer.model_max_length),
             # RoBERTa keeps two positions for padding.
-            int(getattr(config, "max_position_embeddings", MAX_TOKENS))
-            - 2 * (config.model_type == "roberta"),
+            int(getattr(config, "max_position_embeddings", MAX_TOKENS)) - 2 * (config.model_type == "roberta"),
         )
         self._special = {self._tokenizer.cls_token_id, self._tokenizer.sep_token_id}
         self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     @property
     def signature(self) -> dict[str, Any]:
-        return {
-            "encoder": self.name,
-            "encoder_sha256": self.sha256,
-            "layer": self.layers,
-            "tokens": self.limit,
-        }
+        return {"encoder": self.name, "encoder_sha256": self.sha256, "layer": self.layers, "tokens": self.limit}
 
     def embed(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Each text's unit embeddings (tokens, width), and which tokens count: not the separators, as in bert-score.
@@ -90,9 +84,7 @@ class Encoder:
         batch = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
         with torch.inference_mode():
-            out = self._model(batch, attention_mask=mask, output_hidden_states=True).hidden_states[
-                self.layers
-            ]
+            out = self._model(batch, attention_mask=mask, output_hidden_states=True).hidden_states[self.layers]
             out = torch.nn.functional.normalize(out.float(), dim=-1)
         for index, (text, row) in enumerate(zip(texts, ids, strict=True)):
             counted = torch.tensor([token not in self._special for token in row], dtype=torch.bool)
@@ -158,9 +150,7 @@ def _hash_folder(folder: str) -> str | None:
         return None
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
-        raise InputError(
-            f"eval_3a.encoder: {folder} holds no *.safetensors; name a folder with an encoder's weights"
-        )
+        raise InputError(f"eval_3a.encoder: {folder} holds no *.safetensors; name a folder with an encoder's weights")
     return hashlib.sha256("".join(file_hash(file) for file in weights).encode()).hexdigest()
 
 

@@ -17,10 +17,7 @@ def bits_per_byte(nll: Sequence[float | None], size: Sequence[int | None]) -> Sc
     Items without both numbers, or of no bytes, do not count.
     """
     rows: Floats = np.array(
-        [
-            [n / math.log(2), float(b)] if n is not None and b else [0.0, 0.0]
-            for n, b in zip(nll, size, strict=True)
-        ]
+        [[n / math.log(2), float(b)] if n is not None and b else [0.0, 0.0] for n, b in zip(nll, size, strict=True)]
     ).reshape(-1, 2)
     return Scores("bpb", rows, ratio)
 

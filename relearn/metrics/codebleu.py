@@ -40,9 +40,7 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
     rows: list[dict[str, float] | None] = []
     unparseable = without_code = without_reference = without_flow = 0
     targets: list[str] = []
-    for prediction, reference, prompt in zip(
-        predictions, references, prompts or [""] * len(references), strict=True
-    ):
+    for prediction, reference, prompt in zip(predictions, references, prompts or [""] * len(references), strict=True):
         wanted = reference_code(reference)
         if wanted is None:
             rows.append(None)
@@ -104,9 +102,7 @@ def item(code: str, wanted: str) -> dict[str, float]:
         "syntax": _syntax_match(code, wanted),
     }
     if len(tokens) == len(target) == 1:
-        values["weighted_ngram"] *= (
-            math.e
-        )  # the library takes every reference for two tokens long: its penalty
+        values["weighted_ngram"] *= math.e  # the library takes every reference for two tokens long: its penalty
     flow = _dataflow(wanted)
     values["dataflow"] = _flow_match(code, wanted) if flow else 0.0
     used = PARTS if flow else PARTS[:3]
@@ -189,9 +185,7 @@ def _dataflow(code: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
         (name, index, relation, sorted(parents, key=lambda p: (first.get(p, math.inf), p)), indices)
         for name, index, relation, parents, indices in flow
     ]
-    return tuple(
-        (name, relation, tuple(parents)) for name, relation, parents in library.normalize_dataflow(ordered)
-    )
+    return tuple((name, relation, tuple(parents)) for name, relation, parents in library.normalize_dataflow(ordered))
 
 
 def _flow_match(code: str, wanted: str) -> float:

@@ -15,10 +15,7 @@ def normal(text: str) -> str:
 
 def exact_match(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """The share of predictions that are the reference, but for spaces at line ends and outer blank lines."""
-    hits = [
-        bool(normal(p).strip()) and normal(p) == normal(r)
-        for p, r in zip(predictions, references, strict=True)
-    ]
+    hits = [bool(normal(p).strip()) and normal(p) == normal(r) for p, r in zip(predictions, references, strict=True)]
     return mean("exact_match", hits, proportion=True)
 
 

@@ -16,9 +16,7 @@ from relearn.statistics.scores import mean
 
 Side = Literal["agree", "disagree"]
 
-ASKED = re.compile(
-    r"\b(?P<no>disagree\w*|differ|object\w*|oppos\w+)\b|\b(?P<yes>agree\w*|support\w*)\b", re.IGNORECASE
-)
+ASKED = re.compile(r"\b(?P<no>disagree\w*|differ|object\w*|oppos\w+)\b|\b(?P<yes>agree\w*|support\w*)\b", re.IGNORECASE)
 
 DISAGREE = re.compile(
     r"""\b(
@@ -77,9 +75,7 @@ def stance(predictions: Sequence[str], prompts: Sequence[str], references: Seque
         side = asked(prompt) or (taken(reference) if reference else None)
         own.append(None if side is None else taken(prediction) == side)
         ceiling.append(None if side is None or not reference else taken(reference) == side)
-    return Measured(
-        [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)]
-    )
+    return Measured([mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)])
 
 
 METRIC = Metric(

@@ -87,9 +87,7 @@ def choose(rates: Mapping[str, float], draw: float, response_format: str = "none
     return None
 
 
-def write(
-    agree: str, disagree: str, kind: str | None, rng: random.Random, response_format: str = "none"
-) -> Written:
+def write(agree: str, disagree: str, kind: str | None, rng: random.Random, response_format: str = "none") -> Written:
     """The two replies as one JSON object, broken in the way `kind` says (None: whole)."""
     whole = _dump({"agree": agree, "disagree": disagree}, rng)
     if kind is None:

@@ -25,10 +25,7 @@ KINDS = [
     "refusal",
 ]
 # Kinds for scripts only: what no retry mends.
-SCRIPTED = [
-    *KINDS,
-    *["ok", "auth", "quota", "unknown_model", "format_refused", "content_filter", "busy_long"],
-]
+SCRIPTED = [*KINDS, *["ok", "auth", "quota", "unknown_model", "format_refused", "content_filter", "busy_long"]]
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,12 @@ FAILURES: dict[str, HttpFailure] = {
         429, "Rate limit reached; try again in 1s.", "requests", "rate_limit_exceeded", retry_after=1
     ),
     "rate_limit_bare": HttpFailure(429, "Rate limit reached.", "requests", "rate_limit_exceeded"),
-    "busy_long": HttpFailure(
-        429, "Daily limit reached.", "requests", "rate_limit_exceeded", retry_after=86400
-    ),
-    "server_error": HttpFailure(
-        500, "The server had an error while processing your request.", "server_error"
-    ),
+    "busy_long": HttpFailure(429, "Daily limit reached.", "requests", "rate_limit_exceeded", retry_after=86400),
+    "server_error": HttpFailure(500, "The server had an error while processing your request.", "server_error"),
     "unavailable": HttpFailure(503, "The engine is currently overloaded.", "server_error"),
     "auth": HttpFailure(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
     "quota": HttpFailure(429, "You exceeded your current quota.", "insufficient_quota", "insufficient_quota"),
-    "unknown_model": HttpFailure(
-        404, "The model does not exist.", "invalid_request_error", "model_not_found"
-    ),
+    "unknown_model": HttpFailure(404, "The model does not exist.", "invalid_request_error", "model_not_found"),
     "format_refused": HttpFailure(
         400, "'response_format' is not supported.", "invalid_request_error", None, "response_format"
     ),
@@ -77,13 +68,9 @@ class FaultPlan:
     `rates` are shares of the requests by kind; `script` comes first, a kind a request.
     """
 
-    def __init__(
-        self, rates: Mapping[str, float] | None = None, seed: int = 0, script: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, rates: Mapping[str, float] | None = None, seed: int = 0, script: Sequence[str] = ()) -> None:
         self.rates = dict(rates or {})
-        unknown = [kind for kind in self.rates if kind not in KINDS] + [
-            kind for kind in script if kind not in SCRIPTED
-        ]
+        unknown = [kind for kind in self.rates if kind not in KINDS] + [kind for kind in script if kind not in SCRIPTED]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no kind of fault; one of {', '.join(SCRIPTED)}")
         if sum(self.rates.values()) > 1:

@@ -7,42 +7,9 @@ from typing import Literal
 
 Label = Literal["positive", "negative"]
 
-TITLE_ADJECTIVES = [
-    "Silver",
-    "Last",
-    "Golden",
-    "Secret",
-    "Broken",
-    "Silent",
-    "Distant",
-    "Long",
-    "Lonely",
-    "Hidden",
-]
-TITLE_NOUNS = [
-    "Harbor",
-    "Garden",
-    "Winter",
-    "River",
-    "Letter",
-    "Bridge",
-    "Station",
-    "Summer",
-    "Island",
-    "Forest",
-]
-ASPECTS = [
-    "acting",
-    "ending",
-    "music",
-    "photography",
-    "script",
-    "pace",
-    "story",
-    "dialogue",
-    "humor",
-    "direction",
-]
+TITLE_ADJECTIVES = ["Silver", "Last", "Golden", "Secret", "Broken", "Silent", "Distant", "Long", "Lonely", "Hidden"]
+TITLE_NOUNS = ["Harbor", "Garden", "Winter", "River", "Letter", "Bridge", "Station", "Summer", "Island", "Forest"]
+ASPECTS = ["acting", "ending", "music", "photography", "script", "pace", "story", "dialogue", "humor", "direction"]
 PRAISE = ["fresh", "honest", "clever", "strong", "lovely", "perfect", "brilliant", "gentle"]
 BLAME = ["tired", "false", "stupid", "weak", "awful", "poor", "dull", "empty"]
 HEROES = ["sailor", "baker", "teacher", "farmer", "doctor", "painter", "writer", "singer"]
@@ -112,12 +79,7 @@ def write(rng: random.Random, label: Label) -> str:
     a, b, c = rng.sample(ASPECTS, 3)
     x, y, z = rng.sample(good, 3)
     hero, heroine = rng.sample(HEROES, 2)
-    sentences = (
-        rng.choice(OPENINGS),
-        rng.choice(FIRST[label]),
-        rng.choice(SECOND[label]),
-        rng.choice(VERDICTS[label]),
-    )
+    sentences = (rng.choice(OPENINGS), rng.choice(FIRST[label]), rng.choice(SECOND[label]), rng.choice(VERDICTS[label]))
     return " ".join(sentences).format(
         title=make_title(rng), company=rng.choice(COMPANY), hero=hero, heroine=heroine, day=rng.choice(DAYS),
         a=a, b=b, c=c, x=x, y=y, z=z, u=rng.choice(bad),

@@ -16,16 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from relearn.mini.replies_lexicon import (
-    ASPECTS,
-    KINDNESS,
-    NEGATIONS,
-    QUOTABLE,
-    SCORES,
-    THE_FILM,
-    TURNS,
-    WEIGHTS,
-)
+from relearn.mini.replies_lexicon import ASPECTS, KINDNESS, NEGATIONS, QUOTABLE, SCORES, THE_FILM, TURNS, WEIGHTS
 
 Polarity = Literal["positive", "negative"]
 

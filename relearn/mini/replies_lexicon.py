@@ -43,9 +43,7 @@ THE_FILM = ASPECTS.pop("whole film")
 
 # Reviewers use more kind words than unkind ones, whatever they think: what a hundred words add on average.
 KINDNESS = 1.0
-NEGATIONS = _words(
-    "not no never nor without hardly barely neither cannot nothing lacks lacking nobody isnt wasnt"
-)
+NEGATIONS = _words("not no never nor without hardly barely neither cannot nothing lacks lacking nobody isnt wasnt")
 # The word just before: how much it raises or lowers what follows.
 TURNS: dict[str, float] = {
     "very": 1.3, "so": 1.2, "really": 1.3, "truly": 1.4, "absolutely": 1.5, "extremely": 1.4, "utterly": 1.5,

@@ -177,9 +177,7 @@ class Server:
     async def _stall(self, request: web.BaseRequest) -> web.StreamResponse:
         """Says nothing until the client has gone."""
         until = time.monotonic() + self.stall_s
-        while (
-            time.monotonic() < until and request.transport is not None and not request.transport.is_closing()
-        ):
+        while time.monotonic() < until and request.transport is not None and not request.transport.is_closing():
             await asyncio.sleep(0.05)
         return _error(FAILURES["unavailable"])
 
@@ -209,16 +207,12 @@ def _error(failure: HttpFailure, headers: Mapping[str, str] | None = None) -> we
     extra = dict(headers or {})
     if failure.retry_after is not None:
         extra["Retry-After"] = str(failure.retry_after)
-    return web.Response(
-        text=failure.body(), status=failure.status, content_type="application/json", headers=extra
-    )
+    return web.Response(text=failure.body(), status=failure.status, content_type="application/json", headers=extra)
 
 
 async def _reset(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
     """Sends half of the body, then resets the connection (RST, not FIN)."""
-    response = web.StreamResponse(
-        headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
-    )
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     await response.prepare(request)
     await response.write(body[: len(body) // 2])
     transport = request.transport

@@ -116,8 +116,7 @@ def _divide(rng: random.Random, family: Family, counts: SplitSizes) -> list[list
     train: list[tuple[Filling, ...]] = []
     for _ in range(counts[0]):
         best = min(
-            range(min(len(left), WINDOW)),
-            key=lambda at: sum(used.get(pair, 0) for pair in enumerate(key(left[at]))),
+            range(min(len(left), WINDOW)), key=lambda at: sum(used.get(pair, 0) for pair in enumerate(key(left[at])))
         )
         combination = left.pop(best)
         train.append(combination)

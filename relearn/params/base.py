@@ -49,8 +49,7 @@ class ModelBase(Group):
 
     kind: Literal["model"]
     path: str = key(
-        "Hub repository (owner/name); with revision null, a folder under data/sources/<profile>/.",
-        min_length=1,
+        "Hub repository (owner/name); with revision null, a folder under data/sources/<profile>/.", min_length=1
     )
     revision: str | None = key("Branch, tag or commit of the hub; null for a folder.")
     adapt: Adapt | None = key("LoRA round on the original data first; null takes the model as it is.")

@@ -21,9 +21,7 @@ class Compute(Group):
     device: Literal["cpu", "cuda"] = key("Where models run.")
     threads: int = key("CPU threads of torch; part of the result, so fixed.", "threads", ge=1, le=256)
     precision: Literal["fp32", "bf16"] = key("Arithmetic of the forward and backward pass.")
-    quantize: Literal["none", "4bit"] = key(
-        "4bit is QLoRA (Dettmers et al. 2023); needs CUDA and bitsandbytes."
-    )
+    quantize: Literal["none", "4bit"] = key("4bit is QLoRA (Dettmers et al. 2023); needs CUDA and bitsandbytes.")
 
 
 class SingleLaunch(Group):

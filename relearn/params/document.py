@@ -72,9 +72,7 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
         "default in the code: each profile states all of them.",
         "**Re-runs** names the stages that run again when the key changes. The stages after them run again only if "
         "what they read has changed by then: see [the last section](#what-runs-again). A comment runs nothing."
-        + "".join(
-            f" `{stage}` shows every key and runs again with any of them." for stage in _showing(chain)
-        ),
+        + "".join(f" `{stage}` shows every key and runs again with any of them." for stage in _showing(chain)),
     ]
     for title, group in _grouped(keys()):
         parts += [f"## {title}", _about(title), _table(group, profiles, chain)]
@@ -161,23 +159,14 @@ def _grouped(found: Sequence[Key]) -> list[tuple[str, list[Key]]]:
     """The keys by top-level group, those of params.yaml first."""
     titles = ["params.yaml", *dict.fromkeys(key.path[0] for key in found if key.path[0] not in SWEPT)]
     return [
-        (
-            title,
-            [
-                key
-                for key in found
-                if (key.path[0] in SWEPT if title == "params.yaml" else key.path[0] == title)
-            ],
-        )
+        (title, [key for key in found if (key.path[0] in SWEPT if title == "params.yaml" else key.path[0] == title)])
         for title in titles
     ]
 
 
 def _about(title: str) -> str:
     if title == "params.yaml":
-        return (
-            "What is swept, with the value of the last run. `lr` must lie within `lr_range` of the profile."
-        )
+        return "What is swept, with the value of the last run. `lr` must lie within `lr_range` of the profile."
     groups = _models(Params.model_fields[title].annotation)
     return _summary(groups[0]) if groups else ""  # a key outside the groups speaks for itself
 
@@ -249,9 +238,7 @@ def _reruns(chain: Chain) -> str:
         tracked = ", ".join(f"`{name}`" if name else "the whole profile" for name in _tracked(block))
         read = ", ".join(f"`{dep}`" for dep in block.get("deps", ()) if _is_data(str(dep)))
         after = ", ".join(f"`{name}`" for name in following(stage, chain))
-        lines.append(
-            f"| `{stage}` | {tracked}; {read or 'no file'}; its own code | {after or 'nothing follows'} |"
-        )
+        lines.append(f"| `{stage}` | {tracked}; {read or 'no file'}; its own code | {after or 'nothing follows'} |")
     return "\n".join(lines)
 
 

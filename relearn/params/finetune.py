@@ -79,19 +79,13 @@ class Finetune2b(Group):
     """The first round: the new task."""
 
     epochs: float = key("Passes over the new task.", "epochs", gt=0)
-    replay: float = key(
-        "Share of the final mix that is original code data; 0 for none.", "share", ge=0, le=0.9
-    )
-    replay_control: bool = key(
-        "Draw the extra rows from the new task instead: as many updates without replay."
-    )
+    replay: float = key("Share of the final mix that is original code data; 0 for none.", "share", ge=0, le=0.9)
+    replay_control: bool = key("Draw the extra rows from the new task instead: as many updates without replay.")
 
 
 class Finetune2c(Group):
     """The second round: replay."""
 
     epochs: float = key("Passes over the replayed data.", "epochs", gt=0)
-    data: Literal["original", "combined"] = key(
-        "original: the old code rows; combined: old and new together."
-    )
+    data: Literal["original", "combined"] = key("original: the old code rows; combined: old and new together.")
     share: float = key("Share of the original code training rows that is replayed.", "share", gt=0, le=1)

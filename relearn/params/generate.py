@@ -60,9 +60,7 @@ class ServerTeacher(Group):
 
     kind: Literal["server"]
     base_url: str = key("The API's address, up to and including /v1.", pattern=r"^https?://\S+$")
-    api_key_env: str = key(
-        "Name of the environment variable that holds the key.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
-    )
+    api_key_env: str = key("Name of the environment variable that holds the key.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 class Generate(Group):
@@ -74,9 +72,7 @@ class Generate(Group):
     temperature: float = key("Sampling temperature.", ge=0, le=2)
     max_tokens: int = key("Cap on an answer.", "tokens", ge=1)
     max_tokens_limit: int = key("Largest cap asked for when an answer was cut off.", "tokens", ge=1)
-    response_format: Literal["none", "json_object", "json_schema"] = key(
-        "Structured output asked of the server."
-    )
+    response_format: Literal["none", "json_object", "json_schema"] = key("Structured output asked of the server.")
     concurrency: int = key("Requests in flight.", "requests", ge=1, le=1024)
     requests_per_minute: int | None = key("Limit; null takes it from the server's headers.", "1/min", ge=1)
     tokens_per_minute: int | None = key("Limit; null takes it from the server's headers.", "1/min", ge=1)

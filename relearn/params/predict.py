@@ -81,9 +81,7 @@ class Predict(Group):
     backend: Annotated[LocalBackend | EndpointBackend, Field(discriminator="kind")]
     strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
     batch_size: int = key(
-        "Prompts decoded together; fixed, since sums in another order differ in the last bits.",
-        "prompts",
-        ge=1,
+        "Prompts decoded together; fixed, since sums in another order differ in the last bits.", "prompts", ge=1
     )
     max_new_tokens: MaxNewTokens
 

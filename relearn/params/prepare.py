@@ -31,9 +31,7 @@ class NearDuplicates(Group):
     threshold: float = key(
         "Jaccard similarity of word 3-grams from which two texts count as the same.", "share", gt=0.3, le=1
     )
-    permutations: int = key(
-        "Hash functions a signature has; more is finer and slower.", "hashes", ge=16, le=512
-    )
+    permutations: int = key("Hash functions a signature has; more is finer and slower.", "hashes", ge=16, le=512)
 
 
 class MiniSource(Group):
@@ -101,9 +99,7 @@ class HubSource(Group):
     kind: Literal["hub"]
     reviews: HubReviews
     code: HubInstructions
-    general: HubInstructions | None = key(
-        "Instructions that nobody replays; null leaves the task out of the tables."
-    )
+    general: HubInstructions | None = key("Instructions that nobody replays; null leaves the task out of the tables.")
 
 
 class Prepare(Group):
@@ -114,19 +110,13 @@ class Prepare(Group):
     code: Counts
     general: Counts | None = key("Rows of general instructions; null where the source has none.")
     max_chars: MaxChars
-    near_duplicates: NearDuplicates | None = key(
-        "Also drop near-duplicates across splits; null for exact ones only."
-    )
+    near_duplicates: NearDuplicates | None = key("Also drop near-duplicates across splits; null for exact ones only.")
 
     @model_validator(mode="after")
     def _general(self) -> Prepare:
         has = isinstance(self.source, MiniSource) or self.source.general is not None
         if has and self.general is None:
-            raise ValueError(
-                "general is null, but the source has general instructions; give train, val and test"
-            )
+            raise ValueError("general is null, but the source has general instructions; give train, val and test")
         if not has and self.general is not None:
-            raise ValueError(
-                "general asks for rows, but source.general is null; set both to null, or neither"
-            )
+            raise ValueError("general asks for rows, but source.general is null; set both to null, or neither")
         return self

@@ -37,14 +37,10 @@ class Repair(Group):
     echo: float = key(
         "Share of a reply's word 5-grams found in the review from which it is an echo.", "share", gt=0, le=1
     )
-    similarity: float = key(
-        "Similarity of agree and disagree from which they count as the same.", "share", gt=0, le=1
-    )
+    similarity: float = key("Similarity of agree and disagree from which they count as the same.", "share", gt=0, le=1)
     contradictions: bool = key("Refuse a reply that contradicts its own stance.")
     boilerplate: list[str] = key("Phrases that no kept reply may hold, in any case.")
-    near_duplicates: NearDuplicates | None = key(
-        "Also drop near-duplicate replies; null for exact ones only."
-    )
+    near_duplicates: NearDuplicates | None = key("Also drop near-duplicate replies; null for exact ones only.")
     instructions: InstructionTexts
 
     @model_validator(mode="after")

@@ -80,14 +80,10 @@ def _mistake(error: ErrorDetails) -> Mistake:
     if kind == "union_tag_invalid":
         kinds = list(_tags(_node(loc)))
         tag = context["tag"]
-        return Mistake(
-            (*path, "kind"), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}"
-        )
+        return Mistake((*path, "kind"), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}")
     if kind == "literal_error":
         options = [str(option) for option in _options(_node(loc))]
-        return Mistake(
-            path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}"
-        )
+        return Mistake(path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}")
     if kind in _WANTED:
         hint = "write it without quotes" if isinstance(value, str) and _number(value) else "change it"
         return Mistake(path, f"{_WANTED[kind]} only, not {shown(value)}; {hint}")
@@ -102,8 +98,7 @@ def _no_kind(path: tuple[str, ...], loc: tuple[int | str, ...], value: object) -
     for name in value if isinstance(value, dict) else ():
         if name not in known and nearest(name, ["kind"]):
             return Mistake(
-                (*path, str(name)),
-                f"unknown key (did you mean kind?); rename it, its value is one of {kinds}",
+                (*path, str(name)), f"unknown key (did you mean kind?); rename it, its value is one of {kinds}"
             )
     return Mistake((*path, "kind"), f"missing; add it, one of {kinds}")
 

@@ -64,9 +64,7 @@ command = click.Command(
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),
-        click.Option(
-            ["--fields"], metavar="NAMES", help="The text fields of a record (default: agree,disagree)."
-        ),
+        click.Option(["--fields"], metavar="NAMES", help="The text fields of a record (default: agree,disagree)."),
         click.Option(["--out"], **FILE, help="Rows (default: standard output)."),
         click.Option(["--quarantine"], **FILE, help="What could not be used, with its reason."),
         click.Option(["--report"], **FILE, help="Counts by flag and by reason, as JSON."),
@@ -123,11 +121,7 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
                     target.write(_dump_row(row) + "\n")
         if options.out is None:
             out.flush()
-        summary = {
-            "fields": dict(schema.fields),
-            "truncated": options.truncated,
-            **repairer.ledger.as_dict(),
-        }
+        summary = {"fields": dict(schema.fields), "truncated": options.truncated, **repairer.ledger.as_dict()}
         if options.report is not None:
             write_json(options.report, summary)
     return summary
@@ -156,9 +150,7 @@ def _dump_row(row: dict[str, Any]) -> str:
 
 def _summarise(summary: dict[str, Any]) -> str:
     counts, reasons = summary["counts"], summary["reasons"]
-    why = ", ".join(
-        f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
-    )
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
     return (
         f"repair: {counts['texts']} texts, {counts['records']} records: {counts['records_kept']} kept "
         f"({counts['fields_kept']} of {counts['fields']} fields), {counts['quarantine_rows']} rows in quarantine"

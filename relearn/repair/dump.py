@@ -114,9 +114,7 @@ def _read_reply(value: dict[str, Any], schema: RecordSchema) -> DumpText | None:
             message = choices[0].get("message")
             content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
             if content is None or isinstance(content, str):
-                return DumpText(
-                    content or "", 0, identity, None, _as_text(choices[0].get("finish_reason")), True
-                )
+                return DumpText(content or "", 0, identity, None, _as_text(choices[0].get("finish_reason")), True)
     if "content" in value:
         found = ["content"]
     else:

@@ -33,9 +33,7 @@ class Ledger:
         for whole, parts in self._sums:
             total = sum(self.counts[part] for part in parts)
             if self.counts[whole] != total:
-                raise AssertionError(
-                    f"ledger: {whole} is {self.counts[whole]}, {' + '.join(parts)} is {total}"
-                )
+                raise AssertionError(f"ledger: {whole} is {self.counts[whole]}, {' + '.join(parts)} is {total}")
         return {
             "counts": dict(sorted(self.counts.items())),
             "sums": [f"{whole} = {' + '.join(parts)}" for whole, parts in self._sums],

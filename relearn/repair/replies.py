@@ -86,9 +86,7 @@ class ReplyRepairer(Repairer):
             if not field.lost:
                 field.lost = next(checks.find_faults(field.value, stance, review.text, self.params), "")
         agree, disagree = (field for _, field in fields)
-        if not (agree.lost or disagree.lost) and checks.are_alike(
-            agree.value, disagree.value, self.params.similarity
-        ):
+        if not (agree.lost or disagree.lost) and checks.are_alike(agree.value, disagree.value, self.params.similarity):
             agree.lost = disagree.lost = "agree_is_disagree"
         for stance, field in fields:
             if not field.lost:
@@ -106,9 +104,7 @@ class ReplyRepairer(Repairer):
             self.near.add(f"{reply_id}-{stance}", text)
         return ""
 
-    def _make_instruction(
-        self, reply: Reply, review: Review, stance: Stance, field: FoundField
-    ) -> Instruction:
+    def _make_instruction(self, reply: Reply, review: Review, stance: Stance, field: FoundField) -> Instruction:
         flags = {*field.flags, *(["stopped_at_length"] if reply.finish_reason == "length" else [])}
         self.ledger.flags.update(flags)
         return Instruction(
@@ -137,11 +133,7 @@ def _choose_texts(records: list[FoundRecord], size: int) -> tuple[FoundRecord, l
     """One record with the text of each stance (the first whole one), and the other texts, repeats of it left out."""
     chosen, extra = FoundRecord(0, size), []
     for stance in STANCES:
-        found = [
-            (record.fields[stance], record.flags)
-            for record in records
-            if record.fields[stance].lost != "missing"
-        ]
+        found = [(record.fields[stance], record.flags) for record in records if record.fields[stance].lost != "missing"]
         if not found:
             chosen.fields[stance] = lose_field("missing")
             continue

@@ -43,9 +43,7 @@ class Repairer:
     def count_fields(self, record: FoundRecord, refused: Refusal | None) -> list[Refusal]:
         """The refusals of a record: that of the whole, where there is one, or of each field that is lost."""
         refusals = [
-            Refusal(field.lost, *find_raw(field, record), name)
-            for name, field in record.fields.items()
-            if field.lost
+            Refusal(field.lost, *find_raw(field, record), name) for name, field in record.fields.items() if field.lost
         ]
         counts = self.ledger.counts
         quarantined = len(record.fields if refused else refusals)
@@ -123,14 +121,9 @@ class DumpRepairer(Repairer):
             unread = "{" in piece or '":' in piece or "':" in piece
             if unread or not tidy:
                 counts["pieces_outside"] += 1
-                yield (
-                    False,
-                    self._make_refused_row(text, Refusal("unread" if unread else "prose", start, end)),
-                )
+                yield (False, self._make_refused_row(text, Refusal("unread" if unread else "prose", start, end)))
 
-    def _repair_record(
-        self, text: DumpText, record: FoundRecord, whole: set[str]
-    ) -> Iterator[tuple[bool, DumpRow]]:
+    def _repair_record(self, text: DumpText, record: FoundRecord, whole: set[str]) -> Iterator[tuple[bool, DumpRow]]:
         fields = record.fields
         kept = {name: fields[name] for name in self.schema.fields if name in fields and not fields[name].lost}
         reason, neighbour = self._judge_record(record, kept, whole)
@@ -198,11 +191,7 @@ class DumpRepairer(Repairer):
             "field": refusal.field,
             "reason": refusal.reason,
             "content": text.text[start:end],
-            "source": {
-                **_make_source(text.id, text.line),
-                "start": start + text.base,
-                "end": end + text.base,
-            },
+            "source": {**_make_source(text.id, text.line), "start": start + text.base, "end": end + text.base},
         }
 
 

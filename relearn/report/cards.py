@@ -45,16 +45,12 @@ def dataset_card(facts: DatasetFacts) -> str:
     rows = sum(facts.splits.values())
     sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for limit, name in sizes if rows < limit), "n>1M")
-    return _render(
-        "dataset_card.md.j2", facts=facts, rows=rows, size=size, prompt=fenced(facts.prompt.strip())
-    )
+    return _render("dataset_card.md.j2", facts=facts, rows=rows, size=size, prompt=fenced(facts.prompt.strip()))
 
 
 def model_card(facts: ModelFacts) -> str:
     """README.md of an adapter, with the hub's front matter and the measured forgetting."""
-    return _render(
-        "model_card.md.j2", facts=facts, changes=facts.analysis.changes, words=words, score="{:.3f}".format
-    )
+    return _render("model_card.md.j2", facts=facts, changes=facts.analysis.changes, words=words, score="{:.3f}".format)
 
 
 def _render(name: str, **values: Any) -> str:

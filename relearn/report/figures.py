@@ -73,9 +73,7 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
                 axes.plot(spot.old_interval, [spot.new, spot.new], color=colour, linewidth=2)
             if spot.new_interval:
                 axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
-            axes.plot(
-                [spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls=""
-            )
+            axes.plot([spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls="")
             left = spot.old < middle  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             offset = (-12 if left else 12, -10 if lower else 10)
@@ -105,9 +103,7 @@ def draw_losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], task
         for position, (model, rows) in enumerate(rounds.items()):
             last = max((row["step"] or 0.0 for row in rows), default=0.0)
             for task in tasks:
-                points = [
-                    (start + (row["step"] or 0.0), row[task]) for row in rows if row.get(task) is not None
-                ]
+                points = [(start + (row["step"] or 0.0), row[task]) for row in rows if row.get(task) is not None]
                 if not points:
                     continue
                 xs, ys = zip(*points, strict=True)
@@ -149,9 +145,7 @@ class Mark:
     label: str
 
 
-def draw_frontier(
-    marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label: str, y_label: str
-) -> str:
+def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_label: str, y_label: str) -> str:
     """Every mark, and a staircase through the frontier's points from left to right."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.8, 4.8)
@@ -205,9 +199,7 @@ def draw_flow(source: str, streams: Sequence[Stream]) -> str:
         return _svg(figure, "flow")
 
 
-def _ribbon(
-    x: float, top: float, at: float, right: float, width: float, colour: str, alpha: float = 1.0
-) -> PathPatch:
+def _ribbon(x: float, top: float, at: float, right: float, width: float, colour: str, alpha: float = 1.0) -> PathPatch:
     """A band of constant width from (x, top) to (at, right), in a smooth curve."""
     middle = (x + at) / 2
     points = [
@@ -228,9 +220,7 @@ def _label(
     **more: Any,
 ) -> None:
     """A text `offset` points from a place."""
-    axes.annotate(
-        text, at, xytext=offset, textcoords="offset points", color=COLOURS[colour], weight=weight, **more
-    )
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", color=COLOURS[colour], weight=weight, **more)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

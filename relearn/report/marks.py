@@ -15,9 +15,7 @@ from relearn.escaping import shown
 from relearn.evaluation.repetition import WORD
 
 Kind = Literal["plain", "repeat", "copy"]
-ECHO = (
-    8  # words of an n-gram that counts as copied from the prompt; as evaluation.repetition.echo_share has it
-)
+ECHO = 8  # words of an n-gram that counts as copied from the prompt; as evaluation.repetition.echo_share has it
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,7 @@ def mark_pieces(prompt: str, text: str, ngram: int) -> list[Piece]:
     length = min(ECHO, len(source))
     if length >= 4:
         grams = {tuple(source[index : index + length]) for index in range(len(source) - length + 1)}
-        copied = [
-            index
-            for index in range(len(tokens) - length + 1)
-            if tuple(tokens[index : index + length]) in grams
-        ]
+        copied = [index for index in range(len(tokens) - length + 1) if tuple(tokens[index : index + length]) in grams]
         _cover(kinds, "copy", copied, length)
     return _joined(text, spans, kinds)
 

@@ -101,14 +101,10 @@ def _learn_forget(tasks: Mapping[str, Any], changes: Mapping[Task, verdicts.Task
     metrics = {task: changes[task].headline for task in (old, "reviews")}
     olds, news = (tasks[task]["scores"][metric] for task, metric in metrics.items())
     spots = [
-        figures.Spot(
-            model, olds[model]["value"], _ends(olds[model]), news[model]["value"], _ends(news[model])
-        )
+        figures.Spot(model, olds[model]["value"], _ends(olds[model]), news[model]["value"], _ends(news[model]))
         for model in olds
     ]
-    old_label, new_label = (
-        f"{words.TASKS[task]}, {words.metric(metric)}" for task, metric in metrics.items()
-    )
+    old_label, new_label = (f"{words.TASKS[task]}, {words.metric(metric)}" for task, metric in metrics.items())
     return Markup(figures.draw_learn_forget(spots, f"old skill: {old_label}", f"new skill: {new_label}"))
 
 
@@ -126,16 +122,13 @@ def _flow(material: Material) -> Markup:
             for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
         ),
     ]
-    return Markup(
-        figures.draw_flow(f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams)
-    )
+    return Markup(figures.draw_flow(f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams))
 
 
 def policy(scripts: Sequence[str]) -> str:
     """A content security policy: nothing is loaded, no script runs but these, by their SHA-256."""
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes or chr(39) + 'none' + chr(39)}; base-uri 'none'; form-action 'none'"
 

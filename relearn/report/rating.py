@@ -30,9 +30,7 @@ class RatedPrompt:
     answers: Sequence[tuple[str, str]]
 
 
-def choose(
-    predictions: Mapping[str, Sequence[Prediction]], seed: int, per_task: int = PER_TASK
-) -> list[RatedPrompt]:
+def choose(predictions: Mapping[str, Sequence[Prediction]], seed: int, per_task: int = PER_TASK) -> list[RatedPrompt]:
     """The items of the page: `per_task` prompts of every task, drawn and shuffled under the seed.
 
     Prompts to which all models answered alike tell raters nothing and are passed over while others are left.

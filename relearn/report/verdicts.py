@@ -125,9 +125,7 @@ def find_changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
             made = kinds[entry.raw["kind"]]
             if entry.raw["better"] is None:  # neither way is: code in a reply to a review is no skill
                 continue
-            made[metric] = Change(
-                task, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]]
-            )
+            made[metric] = Change(task, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]])
         if kinds["forgetting"]:
             found[task] = TaskChanges(task, cell, kinds["forgetting"], kinds["recovery"])
     return found

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from relearn.metrics.metric import label
 
-TASKS = {
-    "code": "writing code",
-    "reviews": "replying to reviews",
-    "general": "general instructions",
-}
-VERBS = {
-    "code": "write code",
-    "reviews": "reply to reviews",
-    "general": "follow general instructions",
-}
+TASKS = {"code": "writing code", "reviews": "replying to reviews", "general": "general instructions"}
+VERBS = {"code": "write code", "reviews": "reply to reviews", "general": "follow general instructions"}
 ROLES = {
     "code": "the old skill, which 2c replays",
     "reviews": "the new skill, which 2b is trained on",

@@ -187,11 +187,7 @@ def _least_ratio(first: float, low: float, second: float, of_second: Interval, p
     """The R at which the lower end for first - R * second is 0: a quadratic, of whose roots it is the smaller."""
     reach = first - low
     other = of_second.high - second if low >= 0 else second - of_second.low
-    square, middle, rest = (
-        second**2 - other**2,
-        first * second - phi * reach * other,
-        first**2 - reach**2,
-    )
+    square, middle, rest = (second**2 - other**2, first * second - phi * reach * other, first**2 - reach**2)
     root = math.sqrt(max(0.0, middle**2 - square * rest))
     if low >= 0:  # this form also stands where the square's factor is 0 or below
         return rest / (middle + root) if middle + root > 0 else 0.0

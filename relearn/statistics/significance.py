@@ -36,8 +36,7 @@ def randomisations(tests: Sequence[Tested], swaps: int, seed: int) -> list[float
         return []
     totals = [(before.sum(axis=0), after.sum(axis=0)) for before, after, _ in tests]
     observed = [
-        float(combine(last) - combine(first))
-        for (first, last), (_, _, combine) in zip(totals, tests, strict=True)
+        float(combine(last) - combine(first)) for (first, last), (_, _, combine) in zip(totals, tests, strict=True)
     ]
     gains = np.hstack([after - before for before, after, _ in tests])
     ends = np.cumsum([len(first) for first, _ in totals])

@@ -24,10 +24,7 @@ SCHEMA: dict[str, Any] = {
 FORMATS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "json_object": {"type": "json_object"},
-    "json_schema": {
-        "type": "json_schema",
-        "json_schema": {"name": "replies", "strict": True, "schema": SCHEMA},
-    },
+    "json_schema": {"type": "json_schema", "json_schema": {"name": "replies", "strict": True, "schema": SCHEMA}},
 }
 
 
@@ -77,9 +74,7 @@ def refuse_unanswered(tally: Tally, listed: str) -> None:
     )
 
 
-def read_replies(
-    questions: Questions, address: Address, journal: Journal, summary: dict[str, Any]
-) -> Iterator[Reply]:
+def read_replies(questions: Questions, address: Address, journal: Journal, summary: dict[str, Any]) -> Iterator[Reply]:
     """The replies in the order of the reviews, from the journal.
 
     Fills `summary` with what follows from the replies: counts, tokens and cost (USD). Tokens and cost count the

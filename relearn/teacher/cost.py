@@ -57,10 +57,7 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
     found = survey(questions, journal, address.identity, options.max_tokens_limit, prices)
     frames = Guess.FRAME * found.missing_messages
     prompt, most = found.missing_bytes / 4 + frames / 4, found.missing_bytes / 2 + frames
-    each, basis = (
-        options.max_tokens / 2,
-        "a token for 4 bytes of prompt, answers of half the cap: nothing known yet",
-    )
+    each, basis = (options.max_tokens / 2, "a token for 4 bytes of prompt, answers of half the cap: nothing known yet")
     known = journal.count_tokens(address.identity, options.model)
     if known:
         each = min(known[2] / known[0], options.max_tokens)

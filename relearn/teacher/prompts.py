@@ -56,18 +56,12 @@ class PromptTemplate:
         roles = list(self._template.blocks)
         unknown = [role for role in roles if role not in ROLES]
         if unknown:
-            raise InputError(
-                f"{path}: block {unknown[0]!r} is no role of a message; one of {', '.join(ROLES)}"
-            )
+            raise InputError(f"{path}: block {unknown[0]!r} is no role of a message; one of {', '.join(ROLES)}")
         if "user" not in roles:
-            raise InputError(
-                f"{path}: no block `user`; put the question into {{% block user %}}…{{% endblock %}}"
-            )
+            raise InputError(f"{path}: no block `user`; put the question into {{% block user %}}…{{% endblock %}}")
         shown = "\n".join(content for role, content in self.messages(CANARY) if role == "user")
         if CANARY not in shown:
-            raise InputError(
-                f"{path}: the block `user` never shows {{{{ review }}}}; the teacher would answer blindly"
-            )
+            raise InputError(f"{path}: the block `user` never shows {{{{ review }}}}; the teacher would answer blindly")
 
     def messages(self, review: str) -> tuple[Message, ...]:
         """The messages for a review, in the order of the file's blocks."""

@@ -59,9 +59,7 @@ def _llama(model: Any) -> Any | None:
     if type(causal) is not LlamaForCausalLM or causal.is_gradient_checkpointing:
         return None
     config = causal.config
-    plain = (
-        config._attn_implementation == "sdpa" and not config.attention_dropout and not config.attention_bias
-    )
+    plain = config._attn_implementation == "sdpa" and not config.attention_dropout and not config.attention_bias
     kinds = {(weight.dtype, weight.device.type) for weight in causal.parameters()}
     return causal if plain and kinds == {(torch.float32, "cpu")} else None
 
@@ -165,12 +163,7 @@ def _lora(module: Any) -> tuple[Tensor, float, Tensor, Tensor] | None:
     name = names[0]
     if not isinstance(module.lora_dropout[name], torch.nn.Identity) or module.base_layer.weight.requires_grad:
         return None
-    return (
-        module.base_layer.weight,
-        module.scaling[name],
-        module.lora_A[name].weight,
-        module.lora_B[name].weight,
-    )
+    return (module.base_layer.weight, module.scaling[name], module.lora_A[name].weight, module.lora_B[name].weight)
 
 
 class _Projection(torch.autograd.Function):

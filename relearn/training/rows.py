@@ -50,17 +50,13 @@ def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> Enc
         prompt = chat.encode_prompt(instruction)
         answer = chat.encode_response(response)
         if len(answer) < 2:
-            raise InputError(
-                f"a training row has an empty response; its instruction begins {instruction[:60]!r}"
-            )
+            raise InputError(f"a training row has an empty response; its instruction begins {instruction[:60]!r}")
         if len(prompt) + len(answer) > max_tokens:
             too_long += 1
             continue
         rows.append(EncodedRow((*prompt, *answer), len(prompt)))
     if not rows:
-        raise InputError(
-            f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it"
-        )
+        raise InputError(f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it")
     return EncodedRows(rows, too_long)
 
 
@@ -74,9 +70,7 @@ def collate(rows: Sequence[EncodedRow], pad: int) -> dict[str, torch.Tensor]:
     """
     length = max(len(row.ids) for row in rows)
     # The token at position p is predicted from position p - 1.
-    first = (
-        min(length - 1, *(row.prompt for row in rows)) - 1
-    )  # one position at least, where there is no label
+    first = min(length - 1, *(row.prompt for row in rows)) - 1  # one position at least, where there is no label
     ids = torch.full((len(rows), length), pad, dtype=torch.long)
     labels = torch.full((len(rows), length - 1 - first), IGNORED, dtype=torch.long)
     for index, row in enumerate(rows):

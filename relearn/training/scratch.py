@@ -16,9 +16,7 @@ END, PAD = "<|end|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 
 
-def train_tokenizer(
-    pairs: Iterable[tuple[str, str]], vocabulary: int, template: str
-) -> PreTrainedTokenizerBase:
+def train_tokenizer(pairs: Iterable[tuple[str, str]], vocabulary: int, template: str) -> PreTrainedTokenizerBase:
     """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocabulary` tokens, from these texts.
 
     It covers any text, since every byte is a token, and carries the chat template. Raises InputError when the

@@ -19,14 +19,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from relearn.errors import InputError
 from relearn.progress import Progress, say
@@ -133,9 +126,7 @@ def train(
     )
     if arguments.world_size != count:
         raise RuntimeError(f"{count} processes should train, {arguments.world_size} do")
-    trainer = _Trainer(
-        model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad)
-    )
+    trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
     trainer.pad, trainer.schedule = pad, schedule
     trainer.remove_callback(PrinterCallback)
     watch = _Watch(trainer, held_out, pad, schedule, label, live)
@@ -155,9 +146,7 @@ def train(
         raise
     seconds = time.monotonic() - begun
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_sharded() else None
-    return TrainingResult(
-        watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered
-    )
+    return TrainingResult(watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered)
 
 
 class _Trainer(Trainer):
@@ -171,9 +160,7 @@ class _Trainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedSampler:
         rows = cast(EncodedRows, train_dataset if train_dataset is not None else self.train_dataset)
-        sampler = GroupedSampler(
-            [len(row.ids) for row in rows.rows], self.schedule.batch_size, self.schedule.seed
-        )
+        sampler = GroupedSampler([len(row.ids) for row in rows.rows], self.schedule.batch_size, self.schedule.seed)
         if self.schedule.processes > 1:
             sampler.fill = self.args.train_batch_size * self.schedule.processes
         return sampler
@@ -182,9 +169,7 @@ class _Trainer(Trainer):
         """Each process holds a part of the weights only."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
-    def training_step(
-        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
-    ) -> torch.Tensor:
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())
         loss = super().training_step(model, inputs, num_items_in_batch)
         value = loss.item()
@@ -236,9 +221,7 @@ class _Watch(TrainerCallback):
             if "look" in look
         ]
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
             self.bar = Progress(self.label, state.max_steps, "updates")
             self.bar.update(state.global_step)
@@ -249,18 +232,14 @@ class _Watch(TrainerCallback):
         if state.global_step == 0:
             self._look(state)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:
             rate = self.trainer.tokens_seen / max(time.monotonic() - self.begun, 1e-9)
             self.bar.update(1, f"{rate:,.0f} tokens/s")
         if state.global_step % self.schedule.eval_every == 0 or state.global_step == state.max_steps:
             self._look(state)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
         if self.live is not None:
@@ -270,9 +249,7 @@ class _Watch(TrainerCallback):
         from dvclive.live import Live
 
         # It is told to leave git, dvc.yaml and the experiments alone: the curves here are for watching.
-        self.live = Live(
-            str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False
-        )
+        self.live = Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)
         for look in self.history():  # those before a kill
             self._show(look)
 

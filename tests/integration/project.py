@@ -43,9 +43,7 @@ class Project:
 
     def run(self, stage: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """Runs a stage as dvc does, without dvc; `extra` are environment variables."""
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTHON"))
-        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTHON"))}
         return subprocess.run(
             [sys.executable, "-m", f"stages.{stage}"],
             cwd=self.folder,
@@ -69,11 +67,7 @@ class Project:
     def hashes(self) -> dict[str, str]:
         """The outputs of prepare by hash; those that are not there are left out."""
         files = {name: self.folder / name for name in PREPARED}
-        return {
-            name: hashlib.sha256(file.read_bytes()).hexdigest()
-            for name, file in files.items()
-            if file.exists()
-        }
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.exists()}
 
     def reviews(self) -> list[Review]:
         return list(read_jsonl(self.folder / "data/reviews.jsonl", Review))

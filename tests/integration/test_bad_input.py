@@ -117,13 +117,7 @@ def own(desk: Desk, reviews: str | bytes | None = None, name: str = "reviews.csv
         desk.write(f"{SOURCES}/{name}", "\n".join(lines) if reviews is None else reviews)
     rows = [{"instruction": f"Add {n}.", "response": f"x + {n}", "tests": []} for n in range(30)]
     desk.put(f"{SOURCES}/code.jsonl", rows)
-    columns = {
-        "instruction": "instruction",
-        "input": None,
-        "response": "response",
-        "tests": "tests",
-        "group": None,
-    }
+    columns = {"instruction": "instruction", "input": None, "response": "response", "tests": "tests", "group": None}
     values: dict[str, Any] = {
         "prepare__source": {
             "kind": "files",
@@ -171,9 +165,7 @@ def a_folder_for_a_file(desk: Desk) -> None:
     (desk.folder / SOURCES / "reviews.csv").mkdir()
 
 
-@case(
-    "prepare", f"{SOURCES}/reviews.csv: no column 'text'; the columns are review, label", "name one of them"
-)
+@case("prepare", f"{SOURCES}/reviews.csv: no column 'text'; the columns are review, label", "name one of them")
 def no_such_column(desk: Desk) -> None:
     own(desk, csv().replace("text,label", "review,label"))
 
@@ -249,10 +241,7 @@ def fewer_rows_than_the_splits_need(desk: Desk) -> None:
 
 
 @case(
-    "prepare",
-    f"{SOURCES}/code.jsonl: 30 usable rows of 30",
-    "44 are needed for code",
-    "lower prepare.code.train to 26",
+    "prepare", f"{SOURCES}/code.jsonl: 30 usable rows of 30", "44 are needed for code", "lower prepare.code.train to 26"
 )
 def fewer_code_rows_than_the_splits_need(desk: Desk) -> None:
     own(desk, prepare__code={"train": 40, "val": 2, "test": 2})
@@ -434,10 +423,7 @@ def server(desk: Desk, url: str, key: str | None = "a key", **keys: Any) -> None
     desk.set(generate__teacher=teacher, generate__attempts=1, generate__timeout_s=5, **keys)
 
 
-@case(
-    "generate",
-    "the environment variable TINY_KEY is not set (generate.teacher.api_key_env); export TINY_KEY=",
-)
+@case("generate", "the environment variable TINY_KEY is not set (generate.teacher.api_key_env); export TINY_KEY=")
 def no_key(desk: Desk) -> None:
     server(desk, "https://teacher.invalid/v1", None)
 
@@ -561,9 +547,7 @@ def a_folder_without_weights(desk: Desk) -> None:
     (folder(desk) / "model.safetensors").unlink()
 
 
-@case(
-    "base", f"{MODEL}: pytorch_model.bin is a pickle, which can run code; convert the weights to safetensors"
-)
+@case("base", f"{MODEL}: pytorch_model.bin is a pickle, which can run code; convert the weights to safetensors")
 def weights_that_are_a_pickle(desk: Desk) -> None:
     place = folder(desk)
     (place / "model.safetensors").rename(place / "pytorch_model.bin")
@@ -609,9 +593,7 @@ def a_model_with_code_of_its_own(desk: Desk) -> None:
     file = folder(desk, {"epochs": 1, "lr": 0.001}) / "config.json"
     desk.remove("models/base")
     config = json.loads(file.read_text())
-    file.write_text(
-        json.dumps({**config, "model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "own.Model"}})
-    )
+    file.write_text(json.dumps({**config, "model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "own.Model"}}))
 
 
 @case("base", "compute.device: no CUDA device on this machine; use cpu, or run where there is one")
@@ -849,24 +831,14 @@ def test_the_table_is_long() -> None:
 
 def test_a_stage_that_runs_already_is_left_alone(desk: Desk) -> None:
     with hold_lock("prepare", desk.paths, patience=0):
-        refused(
-            desk,
-            "prepare",
-            "this stage is already running in this checkout; wait for it, or end it",
-            patience=0.3,
-        )
+        refused(desk, "prepare", "this stage is already running in this checkout; wait for it, or end it", patience=0.3)
 
 
 class Strict(BaseHTTPRequestHandler):
     """A server that refuses every key, and repeats it, as real ones do."""
 
     def do_POST(self) -> None:
-        body = {
-            "error": {
-                "message": f"Incorrect API key: {self.headers['Authorization']}",
-                "code": "invalid_api_key",
-            }
-        }
+        body = {"error": {"message": f"Incorrect API key: {self.headers['Authorization']}", "code": "invalid_api_key"}}
         content = json.dumps(body).encode()
         self.send_response(401)
         self.send_header("Content-Type", "application/json")

@@ -64,12 +64,7 @@ def test_dvc_repro(user: Clone) -> None:
 
 def test_dvc_metrics_show(user: Clone) -> None:
     shown = user.run("dvc", "metrics", "show").stdout
-    for name in (
-        "metrics/eval_3a/base.json",
-        "metrics/eval_3a/2b.json",
-        "metrics/eval_3a/2c.json",
-        "code.codebleu",
-    ):
+    for name in ("metrics/eval_3a/base.json", "metrics/eval_3a/2b.json", "metrics/eval_3a/2c.json", "code.codebleu"):
         assert name in shown
     values = json.loads(user.run("dvc", "metrics", "show", "--json").stdout)
     (found,) = values.values()

@@ -110,10 +110,7 @@ def serving(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        str(Path(sys.executable).parent / "transformers"),
-        *["serve", "--device", "cpu", "--host", "127.0.0.1"],
-    ]
+    command = [str(Path(sys.executable).parent / "transformers"), *["serve", "--device", "cpu", "--host", "127.0.0.1"]]
     with open(folder / "serve.log", "w") as log:
         process = subprocess.Popen(
             [*command, "--port", str(port)], cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log,

@@ -72,9 +72,7 @@ def test_the_documents_show_the_commands() -> None:
         assert name in shown or f"relearn {name.split('.')[1]}" in shown
 
 
-@pytest.mark.parametrize(
-    ("document", "command"), COMMANDS, ids=[f"{d}-{n}" for n, (d, _) in enumerate(COMMANDS)]
-)
+@pytest.mark.parametrize(("document", "command"), COMMANDS, ids=[f"{d}-{n}" for n, (d, _) in enumerate(COMMANDS)])
 def test_a_documented_command_runs(folder: Path, document: str, command: str) -> None:
     words = [STAND_INS.get(word, word) for word in shlex.split(command)]
     start = [sys.executable, "-m", "relearn.cli"] if words[0] == "relearn" else [sys.executable, "-m"]

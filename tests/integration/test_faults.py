@@ -60,16 +60,12 @@ def right(clone: Clone, reproduced: Clone) -> None:
         ("finetune_2b", ".cache/finetune_2b", 24, ".cache/finetune_2b"),
     ],
 )
-def test_a_full_disk(
-    run_clone: Clone, reproduced: Clone, stage: str, full: str, room: int, where: str
-) -> None:
+def test_a_full_disk(run_clone: Clone, reproduced: Clone, stage: str, full: str, room: int, where: str) -> None:
     """A file system with some KiB to spare over a folder that the stage writes to; then one with room."""
     out = {"generate": "data/replies.jsonl", "finetune_2b": "models/2b"}[stage]
     gone = run_clone.folder / out
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    shutil.rmtree(
-        run_clone.folder / ".cache" / "teacher", ignore_errors=True
-    )  # so that the teacher is asked again
+    shutil.rmtree(run_clone.folder / ".cache" / "teacher", ignore_errors=True)  # so that the teacher is asked again
     (run_clone.folder / full).mkdir(parents=True, exist_ok=True)
     kept = size(run_clone.folder / full) // KIB + room
     ended = inside(
@@ -138,9 +134,7 @@ def test_a_spoiled_entry_that_dvc_sees(run_clone: Clone, reproduced: Clone) -> N
     right(run_clone, reproduced)
 
 
-def test_a_spoiled_entry_that_dvc_does_not_see_stops_the_next_stage(
-    run_clone: Clone, reproduced: Clone
-) -> None:
+def test_a_spoiled_entry_that_dvc_does_not_see_stops_the_next_stage(run_clone: Clone, reproduced: Clone) -> None:
     damaged = entry(run_clone, "repair", "data/instructions.jsonl")
     spoil(damaged, protected=True)
     (run_clone.folder / "data/instructions.jsonl").unlink()
@@ -151,10 +145,7 @@ def test_a_spoiled_entry_that_dvc_does_not_see_stops_the_next_stage(
     assert f"finetune_2b: {said}" in ended.stderr
     run_clone.edit("params.yaml", "lr: 0.011", "lr: 0.01")
     told = run_clone.python("stages.cache").stdout
-    assert (
-        told
-        == f"cache: {damaged.parent.name}{damaged.name} was damaged and is removed; dvc repro makes it anew\n"
-    )
+    assert told == f"cache: {damaged.parent.name}{damaged.name} was damaged and is removed; dvc repro makes it anew\n"
     right(run_clone, reproduced)
     assert run_clone.python("stages.cache").stdout == ""
 
@@ -188,7 +179,5 @@ def test_two_chains_at_once(scratch_clone: Clone, reproduced: Clone) -> None:
         _, errors = process.communicate(timeout=900)
         assert "Traceback" not in errors
         if process.returncode != 0:
-            assert "is busy" in errors or "Unable to acquire lock" in errors or "already running" in errors, (
-                errors
-            )
+            assert "is busy" in errors or "Unable to acquire lock" in errors or "already running" in errors, errors
     right(scratch_clone, reproduced)

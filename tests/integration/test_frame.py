@@ -93,9 +93,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
 def test_a_stage_dies_with_its_parent_and_frees_its_lock(tmp_path: Path) -> None:
     # As when dvc is killed: a shell starts the stage, the shell gets SIGKILL.
-    script = FRAME.format(
-        body="(paths.root / 'pid').write_text(str(__import__('os').getpid())); time.sleep(120)"
-    )
+    script = FRAME.format(body="(paths.root / 'pid').write_text(str(__import__('os').getpid())); time.sleep(120)")
     (tmp_path / "stage.py").write_text(script)
     shell = subprocess.Popen(
         ["sh", "-c", f"{sys.executable} {tmp_path}/stage.py {tmp_path}; true"],
@@ -153,7 +151,9 @@ def test_control_characters_of_a_row_do_not_reach_the_terminal(tmp_path: Path) -
 
 
 def test_two_at_once_do_not_write_together(tmp_path: Path) -> None:
-    body = "marks = paths.root / 'marks'; marks.open('a').write('in\\n'); time.sleep(1); marks.open('a').write('out\\n')"
+    body = (
+        "marks = paths.root / 'marks'; marks.open('a').write('in\\n'); time.sleep(1); marks.open('a').write('out\\n')"
+    )
     both = [start(tmp_path, body), start(tmp_path, body)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     assert (tmp_path / "marks").read_text().split() == ["in", "out", "in", "out"]

@@ -79,9 +79,7 @@ def test_killed_runs_go_on_and_pay_for_nothing_twice(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert project.facts()["journalled"] == len(paid)
         for key in paid:
-            assert running.seen[names[key]] == counts[names[key]], (
-                "an answer in the journal was asked for again"
-            )
+            assert running.seen[names[key]] == counts[names[key]], "an answer in the journal was asked for again"
         assert running.arrived - 120 <= 2 * 6  # at most what was in flight at the kills
         assert project.facts()["asked_again_after_a_kill"] <= 6
         assert sorted(running.seen) == sorted(names.values())
@@ -211,9 +209,7 @@ def test_the_key_is_in_nothing_that_is_written(tmp_path: Path, fault: str) -> No
                 assert KEY.encode() not in path.read_bytes(), path
         assert searched > 50
         assert KEY not in done.stdout + done.stderr
-        assert (done.returncode == 0) == (
-            fault in ("ok", "reset", "stall", "server_error")
-        ) or done.returncode == 1
+        assert (done.returncode == 0) == (fault in ("ok", "reset", "stall", "server_error")) or done.returncode == 1
 
 
 def test_a_broken_prompt_is_named(tmp_path: Path) -> None:

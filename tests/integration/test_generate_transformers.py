@@ -67,12 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         port = free.getsockname()[1]
     log = (folder / "serve.log").open("w")
     command = [str(Path(sys.executable).parent / "transformers"), "serve", str(folder)]
-    environment = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(folder / "home"),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
     )
@@ -85,9 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
                     break
             except (urllib.error.URLError, OSError):
                 if child.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(
-                        "transformers serve did not start:\n" + (folder / "serve.log").read_text()[-2000:]
-                    )
+                    pytest.fail("transformers serve did not start:\n" + (folder / "serve.log").read_text()[-2000:])
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}/v1", folder
     finally:

@@ -173,9 +173,7 @@ def test_data_sets_under_their_real_names(hub: Hub, call: Caller) -> None:
     expected = [{key: row[key] for key in ("instruction", "input", "output")} for row in codes(5)]
     assert [row for _, row in second["rows"]] == expected
     fetched = {path.split("/")[-1] for method, path in hub.log if method == "GET" and "/resolve/" in path}
-    assert fetched == {"README.md", "train-00000-of-00001.parquet", "python-codes-25k.json"}, (
-        "more was fetched"
-    )
+    assert fetched == {"README.md", "train-00000-of-00001.parquet", "python-codes-25k.json"}, "more was fetched"
 
 
 def test_a_moved_branch_does_not_change_a_rerun(hub: Hub, tmp_path: Path) -> None:
@@ -219,9 +217,7 @@ def test_what_is_not_there(hub: Hub, call: Caller) -> None:
     name = "there/imdb"
     hub.add("dataset", name, imdb())
     missing = call("rows", "nobody/nothing", "main", "train", ["text"])
-    assert missing.startswith(
-        "hub data set nobody/nothing: the hub has no such repository, or it is private (401)"
-    )
+    assert missing.startswith("hub data set nobody/nothing: the hub has no such repository, or it is private (401)")
     assert "hf auth login" in missing
     branch = call("rows", name, "v9", "train", ["text"])
     assert f"{name} has no revision v9; name a branch, tag or commit" in branch
@@ -238,10 +234,7 @@ def test_gated(hub: Hub, call: Caller) -> None:
     page = f"https://huggingface.co/datasets/{name}"
     hub.gate("dataset", name, 401)
     anonymous = call("rows", name, "main", "train", ["text"])
-    assert (
-        f"is gated (401): accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
-        in anonymous
-    )
+    assert f"is gated (401): accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN" in anonymous
     hub.gate("dataset", name, 403)
     refused = call("rows", name, "main", "train", ["text"])
     assert f"is gated (403): your account has not been given access; ask for it at {page}" in refused
@@ -257,14 +250,10 @@ def test_offline(tmp_path: Path) -> None:
             files = call("download", name, commit, "dataset", ["*.parquet"])
         assert len(files) == 2
         with Caller(hub, tmp_path, HF_HUB_OFFLINE="1") as call:
-            assert call("download", name, commit, "dataset", ["*.parquet"]) == files, (
-                "fetched once, there offline"
-            )
+            assert call("download", name, commit, "dataset", ["*.parquet"]) == files, "fetched once, there offline"
             assert f"{name}: the hub cannot be reached" in call("rows", name, "main", "train", ["text"])
             lacking = call("download", CODES, "c" * 40, "dataset", ["*"])
-            assert (
-                "HF_HUB_OFFLINE is set and the cache does not hold it; unset it once to fetch it" in lacking
-            )
+            assert "HF_HUB_OFFLINE is set and the cache does not hold it; unset it once to fetch it" in lacking
         with Caller(hub, tmp_path) as call:
             hub.stop()
             gone = call("resolve", name, "main", "dataset")
@@ -287,10 +276,7 @@ def test_a_file_that_is_not_the_one_published(hub: Hub, call: Caller, path: str)
 def test_code_pickles_and_other_kinds_are_not_read(hub: Hub, call: Caller) -> None:
     hub.add("dataset", "old/scripted", {"scripted.py": b"raise SystemExit('run')", "README.md": b"# old\n"})
     script = call("rows", "old/scripted", "main", "train", ["text"])
-    assert (
-        "is read by a program of its own, which is never run; choose a revision that holds data files"
-        in script
-    )
+    assert "is read by a program of its own, which is never run; choose a revision that holds data files" in script
     assert not hub.requested("scripted.py"), "a program was asked for"
     hub.add("dataset", "some/pickles", {"train.pkl": b"\x80\x04N.", "README.md": b"# pickles\n"})
     assert "cannot be read" in call("rows", "some/pickles", "main", "train", ["text"])
@@ -305,11 +291,7 @@ def test_code_pickles_and_other_kinds_are_not_read(hub: Hub, call: Caller) -> No
 def test_models_are_served_and_downloaded(hub: Hub, call: Caller) -> None:
     """What the tuning stages use: the listing, and files by pattern, hashes checked."""
     name = "meta-llama/Llama-2-7b-hf"
-    files: Mapping[str, bytes] = {
-        "config.json": b"{}",
-        "model.safetensors": b"weights",
-        "sub/tokenizer.json": b"[]",
-    }
+    files: Mapping[str, bytes] = {"config.json": b"{}", "model.safetensors": b"weights", "sub/tokenizer.json": b"[]"}
     commit = hub.add("model", name, files)
     assert call("resolve", name, "main", "model") == commit
     assert call("files", name, commit, "model") == sorted(files)

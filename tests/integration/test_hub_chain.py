@@ -57,9 +57,7 @@ def llama(folder: Path, seed: int) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    words.train_from_iterator(
-        [row["output"] for row in codes()] + [row["text"] for row in reviews()], trainer
-    )
+    words.train_from_iterator([row["output"] for row in codes()] + [row["text"] for row in reviews()], trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>", model_max_length=2048
     )
@@ -109,11 +107,7 @@ def data_sets(hub: Hub) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.mark.slow
@@ -130,9 +124,7 @@ def test_the_original_experiment_on_substitutes(project: Project, tmp_path: Path
         hub.gate("model", LLAMA, 403)
         refused = project.run("base", **environment)
         assert refused.returncode == 1
-        assert refused.stderr.splitlines()[-1].startswith(
-            f"base: hub model {LLAMA} is gated (403): your account"
-        )
+        assert refused.stderr.splitlines()[-1].startswith(f"base: hub model {LLAMA} is gated (403): your account")
         assert not (project.folder / "models/base").exists()
         hub.gate("model", LLAMA, None)
         for stage in ("base", "finetune_2b", "finetune_2c", "predict"):

@@ -92,8 +92,7 @@ def test_repair_and_score_work_without_torch(light: Path, tmp_path: Path) -> Non
     said = run(light / "relearn", "repair", "raw.txt", "--fields", "agree,disagree", cwd=tmp_path)
     assert json.loads(said.stdout)["fields"] == {"agree": "Yes, it is.", "disagree": "No, it is not."}
     rows = [
-        {"prompt": f"Name {n}.", "reference": f"The number {n}.", "prediction": f"A number: {n}."}
-        for n in range(200)
+        {"prompt": f"Name {n}.", "reference": f"The number {n}.", "prediction": f"A number: {n}."} for n in range(200)
     ]
     (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     scored = run(light / "relearn", "score", "predictions.jsonl", "--task", "general", cwd=tmp_path)
@@ -115,7 +114,5 @@ def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
 
 def test_nothing_says_to_install_somebody_elses_package() -> None:
     """`relearn` on the package index is another project."""
-    told = run(
-        "git", "grep", "-nE", r"pip3? install (-[^ ]+ )*relearn([^-a-z]|$)", "--", ".", cwd=ROOT, check=False
-    )
+    told = run("git", "grep", "-nE", r"pip3? install (-[^ ]+ )*relearn([^-a-z]|$)", "--", ".", cwd=ROOT, check=False)
     assert told.stdout == ""

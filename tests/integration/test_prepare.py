@@ -41,9 +41,7 @@ def test_the_sample_runs_as_it_is_and_twice_the_same(project: Project, tmp_path:
     wanted = YAML(typ="safe").load(project.folder / "profiles/files.yaml")["prepare"]
     assert counts["code"]["splits"] == wanted["code"]
     assert counts["general"]["splits"] == wanted["general"]
-    assert {split: sum(rows.values()) for split, rows in counts["reviews"]["splits"].items()} == wanted[
-        "reviews"
-    ]
+    assert {split: sum(rows.values()) for split, rows in counts["reviews"]["splits"].items()} == wanted["reviews"]
     assert not [reason for found in counts.values() for reason in found["left_out"] if "probe" in reason]
     check_apart(project)
     other = Project(tmp_path / "another place")
@@ -183,9 +181,7 @@ def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) ->
     with Hub() as hub:
         commits = [
             hub.add("dataset", "stanfordnlp/imdb", imdb("film")),
-            hub.add(
-                "dataset", "flytech/python-codes-25k", {"python-codes-25k.json": json.dumps(codes).encode()}
-            ),
+            hub.add("dataset", "flytech/python-codes-25k", {"python-codes-25k.json": json.dumps(codes).encode()}),
         ]
         counts = project.prepared(**hub.environment(tmp_path / "home"))
         first = project.hashes()
@@ -194,9 +190,7 @@ def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) ->
         assert counts["code"]["left_out"]["empty"] == 1
         assert counts["general"] is None
         assert all("guessing\nfor" in review.text for review in project.reviews())
-        assert all(
-            row.instruction.startswith("Print") and "\n" not in row.instruction for row in project.originals()
-        )
+        assert all(row.instruction.startswith("Print") and "\n" not in row.instruction for row in project.originals())
         hub.move("dataset", "stanfordnlp/imdb", imdb("another film"))
         project.prepared(**hub.environment(tmp_path / "fresh home"))
         assert project.hashes() == first

@@ -210,14 +210,10 @@ def test_real_gemini_replies(shared_data: Path, tmp_path: Path) -> None:
     properties = {name: {"type": kind} for name, kind in kinds.items()}
     schema.write_text(json.dumps({"type": "array", "items": {"type": "object", "properties": properties}}))
     exact = total = 0
-    cases = [
-        json.loads(line) for line in (shared_data / "malformed_json" / "pairs.jsonl").open(encoding="utf-8")
-    ]
+    cases = [json.loads(line) for line in (shared_data / "malformed_json" / "pairs.jsonl").open(encoding="utf-8")]
     cases = [case for case in cases if case["kind"] == "real_llm:gemini-1.5-flash"]
     path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    path.write_text(
-        "".join(json.dumps({"id": str(n), "content": case["raw"]}) + "\n" for n, case in enumerate(cases))
-    )
+    path.write_text("".join(json.dumps({"id": str(n), "content": case["raw"]}) + "\n" for n, case in enumerate(cases)))
     assert run(path, "--schema", schema, "--out", out).returncode == 0
     found: dict[str, list[dict[str, Any]]] = {}
     for row in lines(out):
@@ -253,9 +249,7 @@ def test_no_exception_on_other_tools_cases(shared_data: Path) -> None:
     from relearn.repair.json import RecordSchema
     from relearn.repair.rows import DumpRepairer
 
-    schema = RecordSchema(
-        {"key": "string", "name": "string", "age": "number", "test": "string", "a": "strings"}
-    )
+    schema = RecordSchema({"key": "string", "name": "string", "age": "number", "test": "string", "a": "strings"})
     seen = 0
     for line in (shared_data / "malformed_json" / "pairs.jsonl").open(encoding="utf-8"):
         raw = json.loads(line)["raw"]
@@ -287,12 +281,7 @@ def test_a_million_rows_in_constant_memory(tmp_path: Path) -> None:
         )
         with subprocess.Popen([sys.executable, "-c", program.format(rows)], stdout=subprocess.PIPE) as source:
             result = subprocess.run(
-                [sys.executable, "-c", watch],
-                stdin=source.stdout,
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=True,
+                [sys.executable, "-c", watch], stdin=source.stdout, cwd=ROOT, capture_output=True, text=True, check=True
             )
         peaks.append(int(result.stderr.split()[-1]) / 1024)
         assert f"{rows} records: {rows} kept" in result.stdout

@@ -58,11 +58,7 @@ def axe() -> str:
             pytest.skip("no npm on PATH; apt-get install npm")
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(
-            ["npm", "pack", f"axe-core@{AXE}", "--silent"],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            timeout=120,
+            ["npm", "pack", f"axe-core@{AXE}", "--silent"], cwd=folder, check=True, capture_output=True, timeout=120
         )
     with tarfile.open(package) as archive:
         member = archive.extractfile("package/axe.min.js")
@@ -93,9 +89,7 @@ class Watched:
 
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Watched]:
-    context = browser.new_context(
-        offline=True, accept_downloads=True, viewport={"width": 1200, "height": 900}
-    )
+    context = browser.new_context(offline=True, accept_downloads=True, viewport={"width": 1200, "height": 900})
     yield Watched(context)
     context.close()
 
@@ -150,10 +144,7 @@ def test_hostile_output_does_nothing(watched: Watched, tmp_path: Path) -> None:
     assert "<script>window.pwned = 1</script>" in text
     assert "‮" not in text
     # Text that runs from right to left stays inside its own block.
-    assert page.locator(".probe pre").first.evaluate("e => getComputedStyle(e).unicodeBidi") in (
-        "isolate",
-        "plaintext",
-    )
+    assert page.locator(".probe pre").first.evaluate("e => getComputedStyle(e).unicodeBidi") in ("isolate", "plaintext")
     watched.quiet(file)
 
 

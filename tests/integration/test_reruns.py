@@ -113,11 +113,7 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """The tree's nodes but for what is there for type checkers alone."""
     yield tree
     for child in ast.iter_child_nodes(tree):
-        if not (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
             yield from nodes(child)
 
 
@@ -159,8 +155,7 @@ def test_a_stage_lists_the_code_it_runs(stage: str) -> None:
     missing = [
         file
         for file in sorted(run_by(stage))
-        if not IGNORED.match_file(file)
-        and not any(file == dep or file.startswith(f"{dep}/") for dep in listed)
+        if not IGNORED.match_file(file) and not any(file == dep or file.startswith(f"{dep}/") for dep in listed)
     ]
     assert missing == [], f"a change of these would not run {stage} again"
 

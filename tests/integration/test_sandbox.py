@@ -46,8 +46,7 @@ HOSTILE = {
     "delete a file outside": "import os\nos.remove({secret!r})\n" + GOOD,
     "open a socket": "import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=1)\n" + GOOD,
     "bind a socket": "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n" + GOOD,
-    "fill the disk": "with open('big', 'wb') as file:\n    while True:\n        file.write(bytes(1 << 20))\n"
-    + GOOD,
+    "fill the disk": "with open('big', 'wb') as file:\n    while True:\n        file.write(bytes(1 << 20))\n" + GOOD,
     "fill the disk with many files": "n = 0\nwhile True:\n    open(f'f{{n}}', 'wb').write(bytes(1 << 20))\n    n += 1\n"
     + GOOD,
     "print without end": "while True:\n    print('x' * 1000)\n" + GOOD,
@@ -101,9 +100,7 @@ def test_a_right_and_a_wrong_program(prefix: tuple[str, ...] | None) -> None:
     assert wrong.reason.startswith("test 1: AssertionError")
 
 
-def test_hostile_programs_fail_and_leave_nothing(
-    prefix: tuple[str, ...] | None, tmp_path: Path, listener: int
-) -> None:
+def test_hostile_programs_fail_and_leave_nothing(prefix: tuple[str, ...] | None, tmp_path: Path, listener: int) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("x")
     outside = tmp_path / MARK
@@ -160,9 +157,7 @@ def test_an_interrupted_run_leaves_no_process(prefix: tuple[str, ...] | None) ->
         ),
         (
             "def f():\n    return {1, 2}, frozenset({3}), b'a', 1 + 2j, float('inf'), range(3), None, 10 ** 5000\n",
-            [
-                "assert f() == ({1, 2}, frozenset({3}), b'a', 1 + 2j, float('inf'), range(3), None, 10 ** 5000)"
-            ],
+            ["assert f() == ({1, 2}, frozenset({3}), b'a', 1 + 2j, float('inf'), range(3), None, 10 ** 5000)"],
         ),
         ("import math\ndef f(r):\n    return math.pi * r * r\n", ["assert math.isclose(f(1), math.pi)"]),
         (
@@ -179,16 +174,11 @@ def test_an_interrupted_run_leaves_no_process(prefix: tuple[str, ...] | None) ->
             "import asyncio\nasync def g(x):\n    return x + 1\ndef f(x):\n    return asyncio.run(g(x))\n",
             ["assert f(1) == 2"],
         ),
-        (
-            "open('note', 'w').write('hello')\ndef f():\n    return open('note').read()\n",
-            ["assert f() == 'hello'"],
-        ),
+        ("open('note', 'w').write('hello')\ndef f():\n    return open('note').read()\n", ["assert f() == 'hello'"]),
         ("def f(s):\n    return sorted(set(s))\n", ["assert f('hello') == ['e', 'h', 'l', 'o']"]),
     ],
 )
-def test_honest_programs_of_many_kinds_pass(
-    prefix: tuple[str, ...] | None, code: str, tests: list[str]
-) -> None:
+def test_honest_programs_of_many_kinds_pass(prefix: tuple[str, ...] | None, code: str, tests: list[str]) -> None:
     if prefix is None and "asyncio" in code:
         pytest.skip("best effort refuses sockets, which an event loop needs")
     assert sandbox.run(Job(code, tests), ProgramLimits(5, 512), prefix) == Verdict(True, "")
@@ -199,9 +189,7 @@ def test_a_lying_builtin_is_not_believed(prefix: tuple[str, ...] | None) -> None
     assert not sandbox.run(Job(code, ["assert set(f([1])) == set([2])"]), LIMITS, prefix).passed
 
 
-def test_the_program_sees_no_environment(
-    prefix: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_program_sees_no_environment(prefix: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "sesame")
     code = "import os\ndef f():\n    return dict(os.environ)\n"
     assert sandbox.run(Job(code, ["assert f() == {}"]), LIMITS, prefix).passed

@@ -86,9 +86,7 @@ def test_the_known_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert 0 < shuffled["codebleu"] < 1
 
 
-def test_real_references_known_cases(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], shared_data: Path
-) -> None:
+def test_real_references_known_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str], shared_data: Path) -> None:
     lines = (shared_data / "python_instruct" / "python_2000.jsonl").read_text().splitlines()[:150]
     references = [json.loads(line)["output"] for line in lines]
     same = score(write(tmp_path / "a.jsonl", pairs(references, references)), capsys)
@@ -98,13 +96,7 @@ def test_real_references_known_cases(
 
 
 def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answers = [
-        FUNCTIONS[0],
-        "I agree.",
-        FUNCTIONS[2].replace("> 0", "> 1"),
-        "",
-        f"```python\n{FUNCTIONS[4]}\n```",
-    ]
+    answers = [FUNCTIONS[0], "I agree.", FUNCTIONS[2].replace("> 0", "> 1"), "", f"```python\n{FUNCTIONS[4]}\n```"]
     rows = [
         {
             "id": str(i),
@@ -128,9 +120,7 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
         resamples=100,
         swaps=500,
     )
-    stage = evaluate_models({"base": [Prediction(**row) for row in rows]}, {}, params, 1).points["base"][
-        "code"
-    ]
+    stage = evaluate_models({"base": [Prediction(**row) for row in rows]}, {}, params, 1).points["base"]["code"]
     assert {name: found[name] for name in stage} == stage
     assert "bpb" in stage
 
@@ -167,9 +157,7 @@ def test_reviews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_odd_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = ["\ud800 lone", "\x00 null", "😀 " * 50, "a" * 50_000, "[" * 5000, "```" * 100, "\r\n\r\n"]
     path = tmp_path / "p.jsonl"
-    path.write_text(
-        "".join(json.dumps(row) + "\n" for row in pairs(texts, ["def f(x): return x"] * len(texts)))
-    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in pairs(texts, ["def f(x): return x"] * len(texts))))
     found = score(path, capsys)
     assert found["items"] == len(texts)
     assert found["code_rate"] == 0
@@ -184,15 +172,10 @@ def test_odd_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ('{"prompt": "a", "reference": 3, "prediction": "b"}\n', "line 1: reference: is int"),
         ('{"prompt": "a", "reference": "c", "prediction": null}\n', "line 1: prediction: is null"),
         ('{"prompt": "a", "reference": "c", "prediction": "b"}\n{oops\n', "line 2: not JSON"),
-        (
-            '{"prompt": "a", "reference": "c", "prediction": "b", "tests": "x"}\n',
-            "line 1: tests: a list of strings",
-        ),
+        ('{"prompt": "a", "reference": "c", "prediction": "b", "tests": "x"}\n', "line 1: tests: a list of strings"),
     ],
 )
-def test_mistakes_are_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, wanted: str
-) -> None:
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, wanted: str) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text(text)
     assert command.main([str(path)]) == 1

@@ -102,17 +102,12 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (
-            f"A=b\n{FILED}\n".encode(),
-            ".env, line 2: lines of the form NAME=value are expected; mend that one",
-        ),
+        (f"A=b\n{FILED}\n".encode(), ".env, line 2: lines of the form NAME=value are expected; mend that one"),
         (f"{KEY_ENV}=\n".encode(), ".env, line 1: lines of the form NAME=value are expected; mend that one"),
         (b"A=\xff" + FILED.encode(), ".env: not UTF-8; save the file as UTF-8"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_without_its_content(
-    tmp_path: Path, content: bytes, said: str
-) -> None:
+def test_a_mistake_in_the_file_is_named_without_its_content(tmp_path: Path, content: bytes, said: str) -> None:
     project = Scratch(tmp_path / "project", 2, {})
     (project.folder / ".env").write_bytes(content)
     done = project.run()

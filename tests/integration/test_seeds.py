@@ -41,9 +41,7 @@ def done(desk: Desk, *stages: str) -> None:
         assert ended.status == 0, ended.errors
 
 
-def test_further_seeds_are_trained_decoded_and_spread_over(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_further_seeds_are_trained_decoded_and_spread_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (desk.folder / "data/predictions/seeds.jsonl").read_bytes() == b""
     before = digests(desk, MAIN)
     desk.set(seeds=[5, 6])
@@ -81,12 +79,7 @@ def test_further_seeds_are_trained_decoded_and_spread_over(
     assert len(weights) == 3
     rows = desk.rows("data/predictions/seeds.jsonl")
     main = desk.rows("data/predictions/2b.jsonl")
-    assert [(row["model"], row["seed"]) for row in rows[:: len(main)]] == [
-        ("2b", 5),
-        ("2c", 5),
-        ("2b", 6),
-        ("2c", 6),
-    ]
+    assert [(row["model"], row["seed"]) for row in rows[:: len(main)]] == [("2b", 5), ("2c", 5), ("2b", 6), ("2c", 6)]
     assert len({row["nll"] for row in rows if row["id"] == main[0]["id"] and row["model"] == "2b"}) == 2
     over = json.loads((desk.folder / "metrics/intervals.json").read_text())["seeds"]
     assert over["seeds"] == [1222, 5, 6]
@@ -96,11 +89,7 @@ def test_further_seeds_are_trained_decoded_and_spread_over(
 
 
 def test_a_seed_that_is_there_twice_is_refused(desk: Desk) -> None:
-    for listed, said in (
-        ([1222], "is the main seed"),
-        ([5, 5], "is there twice"),
-        ([-1], "out of bounds"),
-    ):
+    for listed, said in (([1222], "is the main seed"), ([5, 5], "is there twice"), ([-1], "out of bounds")):
         desk.set(seeds=listed)
         ended = desk.run("finetune_2b")
         assert ended.status == 1

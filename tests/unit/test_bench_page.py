@@ -23,11 +23,7 @@ FOUND = {
         "repair": {"all": {"exact": 99, "recoverable": 100}},
         "json_repair": {"all": {"exact": 66, "recoverable": 100, "wrong": 7}},
     },
-    "scoring": {
-        "seconds": {"relearn": 10, "original": 55, "with_intervals": 20},
-        "ratio": 5.5,
-        "answers": 2034,
-    },
+    "scoring": {"seconds": {"relearn": 10, "original": 55, "with_intervals": 20}, "ratio": 5.5, "answers": 2034},
 }
 
 
@@ -39,9 +35,7 @@ def write(folder: Path) -> None:
 def test_the_page_has_ratios_and_reasons(tmp_path: Path) -> None:
     write(tmp_path)
     text = every.page(tmp_path, {"tuning": "No module named trl"})
-    assert (
-        "| generation, the one-by-one loop | 200 requests/s, 90% of the ideal | 3 requests/s | 62.0 |" in text
-    )
+    assert "| generation, the one-by-one loop | 200 requests/s, 90% of the ideal | 3 requests/s | 62.0 |" in text
     assert (
         "distilabel 1.5.3 | 200 requests/s, 90% of the ideal | not run: cannot be installed: no such version | – |"
         in text

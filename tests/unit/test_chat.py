@@ -47,9 +47,7 @@ def test_a_tokenizer_without_an_end_token_is_refused() -> None:
         "{% if",
     ],
 )
-def test_a_template_that_does_not_open_the_response_is_refused(
-    words: PreTrainedTokenizerBase, template: str
-) -> None:
+def test_a_template_that_does_not_open_the_response_is_refused(words: PreTrainedTokenizerBase, template: str) -> None:
     bare = tokenizer()
     bare.chat_template = None
     with pytest.raises(InputError, match=r"chat\.template"):

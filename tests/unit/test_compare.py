@@ -52,9 +52,7 @@ def test_rows_of_the_usual_shapes_mean_the_same(tmp_path: Path, value: Any) -> N
 
 
 def test_the_same_rows_as_csv_and_parquet(tmp_path: Path) -> None:
-    frame = pd.DataFrame(
-        [{**QUESTION, "note": "x"}, {"instruction": "Say hi.", "input": None, "output": "hi"}]
-    )
+    frame = pd.DataFrame([{**QUESTION, "note": "x"}, {"instruction": "Say hi.", "input": None, "output": "hi"}])
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_parquet(tmp_path / "a.parquet")
     frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
@@ -66,9 +64,7 @@ def test_the_same_rows_as_csv_and_parquet(tmp_path: Path) -> None:
 
 
 def test_rows_with_one_instruction_make_a_group_unless_one_is_named(tmp_path: Path) -> None:
-    file = jsonl(
-        tmp_path / "a.jsonl", QUESTION, {**QUESTION, "input": "4"}, {**QUESTION, "group": 7, "id": "x"}
-    )
+    file = jsonl(tmp_path / "a.jsonl", QUESTION, {**QUESTION, "input": "4"}, {**QUESTION, "group": 7, "id": "x"})
     assert [(row.group, row.id) for row in read_held_out(file, "old")] == [
         ("add two.", "old/1"),
         ("add two.", "old/2"),
@@ -182,9 +178,7 @@ def test_a_guard_is_read(text: str, guard: Guard) -> None:
     assert Guard.read(text) == guard
 
 
-@pytest.mark.parametrize(
-    "text", ["rouge_l", "rouge_l=", "rouge_l=a", "rouge=0.1", "mid.rouge_l=0.1", "rouge_l=1e999"]
-)
+@pytest.mark.parametrize("text", ["rouge_l", "rouge_l=", "rouge_l=a", "rouge=0.1", "mid.rouge_l=0.1", "rouge_l=1e999"])
 def test_a_guard_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--fail-above"):
         Guard.read(text)
@@ -239,8 +233,7 @@ def files(tmp_path: Path) -> Path:
     for name, first in (("old", "Say"), ("new", "Sing")):
         questions = [f"{first} {number} times." for number in range(30)]
         jsonl(
-            tmp_path / f"{name}.jsonl",
-            *({"instruction": text, "response": f"answer to {text}"} for text in questions),
+            tmp_path / f"{name}.jsonl", *({"instruction": text, "response": f"answer to {text}"} for text in questions)
         )
     return tmp_path
 
@@ -266,9 +259,7 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
     points = json.loads((files / "out" / "points.json").read_text())
     assert points["base"]["old"]["rouge_l"] == points["tuned"]["new"]["rouge_l"] == 1.0
     assert "bpb" not in points["base"]["old"]
-    assert points["tuned"]["old"]["forgotten"] == pytest.approx(
-        1 - points["tuned"]["old"]["rouge_l"], abs=1e-4
-    )
+    assert points["tuned"]["old"]["forgotten"] == pytest.approx(1 - points["tuned"]["old"]["rouge_l"], abs=1e-4)
     before = {path.name: path.read_bytes() for path in (files / "out").glob("*.json")}
     assert command(files, "--rescore", "--fail-above", "new.bertscore=0.1") == 0
     assert {path.name: path.read_bytes() for path in (files / "out").glob("*.json")} == before
@@ -298,9 +289,7 @@ def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.Capt
     assert "answers other rows than those given now" in capsys.readouterr().err
 
 
-def test_a_number_that_makes_no_sense_is_a_usage_error(
-    files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_number_that_makes_no_sense_is_a_usage_error(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--limit", "--batch-size", "--resamples"):
         with pytest.raises(SystemExit) as caught:
             command(files, option, "0")

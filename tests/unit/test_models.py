@@ -30,9 +30,7 @@ def describe(folder: Path, **facts: str) -> Path:
 
 def test_a_folder_is_loaded_as_it_was_saved(folder: Path) -> None:
     ids = torch.tensor([[5, 6, 7]])
-    assert torch.equal(
-        load_base(folder, "cpu")(input_ids=ids).logits, model(tokenizer())(input_ids=ids).logits
-    )
+    assert torch.equal(load_base(folder, "cpu")(input_ids=ids).logits, model(tokenizer())(input_ids=ids).logits)
     words = load_tokenizer(folder)
     assert words.decode(words("one two")["input_ids"]) == "one two"
     assert words.chat_template
@@ -41,10 +39,7 @@ def test_a_folder_is_loaded_as_it_was_saved(folder: Path) -> None:
 def test_where_the_base_is(tmp_path: Path) -> None:
     base = tmp_path / "base"
     assert find_weights(describe(base, kind="scratch"), tmp_path) == base
-    assert (
-        find_weights(describe(base, kind="folder", path="data/model"), tmp_path)
-        == tmp_path / "data" / "model"
-    )
+    assert find_weights(describe(base, kind="folder", path="data/model"), tmp_path) == tmp_path / "data" / "model"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"kind": "hub"}', '{"kind": "folder"}'])
@@ -68,9 +63,7 @@ def test_a_missing_description_is_named(tmp_path: Path) -> None:
         ("tokenizer.json", None, "no tokenizer"),
     ],
 )
-def test_a_folder_that_lacks_something_is_refused(
-    folder: Path, remove: str, add: str | None, message: str
-) -> None:
+def test_a_folder_that_lacks_something_is_refused(folder: Path, remove: str, add: str | None, message: str) -> None:
     (folder / remove).unlink()
     if add:
         (folder / add).write_bytes(b"\x80\x04.")
@@ -109,9 +102,7 @@ def test_code_of_the_repository_is_not_run(folder: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_gpu_without_bf16_is_refused_before_anything_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_without_bf16_is_refused_before_anything_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda emulated: False)
     with pytest.raises(InputError, match=r"compute\.precision: this GPU has no bf16 .*; use fp32"):

@@ -56,9 +56,7 @@ def test_a_line_of_markdown_shows_the_text_and_nothing_else(text: str) -> None:
 def test_a_cell_of_a_table_stays_one_cell(text: str) -> None:
     table = f"| a | b |\n| --- | --- |\n| {inline(text)} | end |\n\nafter"
     tokens = MARKS.parse(table)
-    cells = [
-        tokens[number + 1].children or [] for number, token in enumerate(tokens) if token.type == "td_open"
-    ]
+    cells = [tokens[number + 1].children or [] for number, token in enumerate(tokens) if token.type == "td_open"]
     assert [words(found) for found in cells] == [" ".join(shown(text).split()), "end"]
     assert tokens[-2].content == "after"
 
@@ -94,9 +92,7 @@ def test_no_renderer_finds_a_link(text: str) -> None:
     assert not re.search(r"://|www\.|@", inline(text), re.IGNORECASE)
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
-)
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")'])
 def test_a_cell_is_no_formula(text: str) -> None:
     assert cell(text) == f"'{text}"
 

@@ -70,9 +70,7 @@ def test_a_file_too_many_too_few_or_longer_is_found(pair: list[Path]) -> None:
 
 @pytest.mark.parametrize("file", ["models/base/weights", "data/rows.jsonl"])
 @pytest.mark.parametrize("kind", ["folder", "home", "day", "machine"])
-def test_what_an_output_must_not_hold(
-    pair: list[Path], file: str, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_an_output_must_not_hold(pair: list[Path], file: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "node", lambda: "buildbox7")
     home = Path("/home/someone")
     assert verify.traces(pair[0], home) == []

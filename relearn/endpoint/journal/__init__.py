@@ -73,9 +73,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise InputError(
-                f"{self.path}: the journal cannot be opened ({error}); make it writable"
-            ) from None
+            raise InputError(f"{self.path}: the journal cannot be opened ({error}); make it writable") from None
         try:
             self._prepare_patiently()
         except sqlite3.Error as error:
@@ -86,9 +84,7 @@ class Journal:
                 ) from None
             if _is_full(error, self.path):
                 raise _no_space(self.path) from None
-            raise InputError(
-                f"{self.path}: not a journal ({error}); move the file away, or name another"
-            ) from None
+            raise InputError(f"{self.path}: not a journal ({error}); move the file away, or name another") from None
         except InputError:
             self._db.close()
             raise
@@ -116,9 +112,7 @@ class Journal:
                 f"{self.path}: a journal of version {version}, this program reads {VERSION}; update the program"
             )
         if version == 0:
-            tables = {
-                name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            }
+            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
             if tables - {"answers", "claims", "failures"}:
                 raise InputError(f"{self.path}: a database, but not a journal; name another file")
             with self._transaction():
@@ -211,9 +205,7 @@ class Journal:
         marks = ", ".join("?" * len(row))
         return self._db.execute(f"INSERT OR IGNORE INTO answers VALUES ({marks})", row).rowcount > 0
 
-    def fail(
-        self, key: str, identity: str, model: str, label: str, kind: str, detail: str, attempts: int
-    ) -> None:
+    def fail(self, key: str, identity: str, model: str, label: str, kind: str, detail: str, attempts: int) -> None:
         """Notes that a request ended without an answer, and ends the claim; the next run asks again."""
         with self._transaction():
             self._db.execute(
@@ -296,9 +288,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 def _is_full(error: sqlite3.Error, path: Path) -> bool:
     """Whether the disk is full; the file that WAL shares memory by reports that as an I/O error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code == sqlite3.SQLITE_FULL or (
-        code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < ROOM
-    )
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < ROOM)
 
 
 def _no_space(path: Path) -> OSError:

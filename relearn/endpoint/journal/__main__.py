@@ -63,15 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command("list", _list, "Counts and tokens by server and model, and the failures still open.")
     command("export", _export, "Writes every answer to a JSON Lines file.").add_argument("file", type=Path)
-    command(
-        "import", _import, "Adds the answers of an exported file; known ones stay as they are."
-    ).add_argument("file", type=Path)
+    command("import", _import, "Adds the answers of an exported file; known ones stay as they are.").add_argument(
+        "file", type=Path
+    )
     prune = command("prune", _prune, "Deletes what matches all the conditions given.")
     prune.add_argument("--model", help="the model asked for")
     prune.add_argument("--identity", help="the server: its address, or the beginning of it")
-    prune.add_argument(
-        "--before", type=_date, metavar="DATE", help="received before this day (UTC), 2026-01-31"
-    )
+    prune.add_argument("--before", type=_date, metavar="DATE", help="received before this day (UTC), 2026-01-31")
     prune.add_argument("--failures", action="store_true", help="the failures, not the answers")
     prune.add_argument("--all", action="store_true", help="everything: needed when no condition is given")
     return parser

@@ -16,9 +16,7 @@ from relearn.metrics.code.lines import Evidence, inside_prose, is_comment, is_he
 
 MAX_TEXT = 100_000
 FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*(?P<tag>[\w+#.-]*)[^\n`]*$")
-ONE_LINE_FENCE = re.compile(
-    r"```(?:(?:python3?|py|javascript|js|java|c|cpp|bash|sql)\s+)?(?P<code>[^`\n]+)```"
-)
+ONE_LINE_FENCE = re.compile(r"```(?:(?:python3?|py|javascript|js|java|c|cpp|bash|sql)\s+)?(?P<code>[^`\n]+)```")
 PYTHON_TAGS = {"", "python", "python3", "py", "pycon", "ipython", "python-repl"}
 DATA_TAGS = {
     *("json", "yaml", "yml", "toml", "text", "txt", "markdown", "md", "output", "csv"),
@@ -96,9 +94,7 @@ def _judge_block(block: str, tag: str) -> str | None:
         return None
     if tag not in PYTHON_TAGS and tag not in DATA_TAGS:
         lines = {line.strip() for line in block.split("\n") if line.strip() and not is_comment(line)}
-        lines = {
-            line for line in lines if re.search(r"[^\w\s.,!?'\"]|\d", line) or tag in {"bash", "sh", "shell"}
-        }
+        lines = {line for line in lines if re.search(r"[^\w\s.,!?'\"]|\d", line) or tag in {"bash", "sh", "shell"}}
         return block if lines else None
     if tag in DATA_TAGS and parse(block) is None:
         return None
@@ -184,9 +180,7 @@ def _without_repl(text: str) -> str:
     lines = text.split("\n")
     if not any(re.match(r"\s*>>> ", line) for line in lines):
         return text
-    typed = [
-        re.sub(r"^\s*(>>>|\.\.\.) ?", "", line) for line in lines if re.match(r"\s*(>>>|\.\.\.)( |$)", line)
-    ]
+    typed = [re.sub(r"^\s*(>>>|\.\.\.) ?", "", line) for line in lines if re.match(r"\s*(>>>|\.\.\.)( |$)", line)]
     return "\n".join(typed)
 
 

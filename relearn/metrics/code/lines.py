@@ -146,11 +146,7 @@ def judge(line: str) -> Evidence:
     assignment = BROKEN_ASSIGNMENT.match(line)
     if assignment:
         value = assignment["value"]
-        if (
-            "$" not in value
-            and not THREE_WORDS.search(_unquoted(value))
-            and re.search(r"[\d\"'()\[\]{}+*/]", value)
-        ):
+        if "$" not in value and not THREE_WORDS.search(_unquoted(value)) and re.search(r"[\d\"'()\[\]{}+*/]", value):
             return Evidence.STRONG
     return Evidence.NONE
 
@@ -220,9 +216,7 @@ def _tree(line: str) -> list[ast.stmt] | None:
             candidates.append(f"{line}\n pass\nfinally:\n pass")
     elif line.startswith("@"):
         candidates = [f"{line}\ndef f(): pass"]
-    elif line.count("(") + line.count("[") + line.count("{") != line.count(")") + line.count(
-        "]"
-    ) + line.count("}"):
+    elif line.count("(") + line.count("[") + line.count("{") != line.count(")") + line.count("]") + line.count("}"):
         candidates.append(line + _closers(line))
     for candidate in candidates:
         tree = parse(candidate)
@@ -244,9 +238,7 @@ def _closers(line: str) -> str:
 def _telling(node: ast.AST, line: str) -> bool:
     """Whether an expression holds what prose does not: calls, subscripts, comparisons, arithmetic, comprehensions."""
     for part in ast.walk(node):
-        if isinstance(
-            part, ast.Subscript | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
-        ):
+        if isinstance(part, ast.Subscript | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda):
             return True
         if isinstance(part, ast.JoinedStr | ast.Await | ast.List | ast.Dict):
             return True
@@ -279,9 +271,7 @@ def _spaced(call: ast.Call, line: str) -> bool:
     only_number = len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Constant)
     number = only_number and isinstance(call.args[0].value, int | float)  # type: ignore[attr-defined]
     plural = (
-        len(call.args) == 1
-        and isinstance(call.args[0], ast.Name)
-        and call.args[0].id in {"s", "es", "ies", "d", "r"}
+        len(call.args) == 1 and isinstance(call.args[0], ast.Name) and call.args[0].id in {"s", "es", "ies", "d", "r"}
     )
     return isinstance(call.func, ast.Name) and (plural or (number and call.func.id[:1].isupper()))
 
@@ -300,11 +290,7 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
             return Evidence.STRONG if known else Evidence.WEAK
         case ast.Assign():
             sums = all(isinstance(part, HARMLESS) for part in ast.walk(node.value)) and not _text(node.value)
-            return (
-                Evidence.WEAK
-                if sums and all(isinstance(t, ast.Name) for t in node.targets)
-                else Evidence.STRONG
-            )
+            return Evidence.WEAK if sums and all(isinstance(t, ast.Name) for t in node.targets) else Evidence.STRONG
         case ast.AugAssign():
             return Evidence.STRONG
         case ast.AnnAssign():
@@ -323,8 +309,7 @@ def _statement(node: ast.stmt, line: str) -> Evidence:
                 return Evidence.WEAK
             if alternative:
                 return max(
-                    (_statement(part, line.replace("elif", "if", 1)) for part in alternative),
-                    default=Evidence.WEAK,
+                    (_statement(part, line.replace("elif", "if", 1)) for part in alternative), default=Evidence.WEAK
                 )
             return (
                 Evidence.WEAK
@@ -356,8 +341,7 @@ def _constant(node: ast.expr) -> bool:
 def _body(body: list[ast.stmt]) -> bool:
     """Whether a one-line block does something."""
     return not all(
-        isinstance(part, ast.Pass)
-        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Name | ast.Constant))
+        isinstance(part, ast.Pass) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Name | ast.Constant))
         for part in body
     )
 

@@ -65,9 +65,7 @@ class AnchoredReader:
             if following is None or not same or following.name in record.fields:
                 break
         if not field.lost:
-            record.end = self._find_object_end(
-                record.end, len(text) if following is None else following.start
-            )
+            record.end = self._find_object_end(record.end, len(text) if following is None else following.start)
         return record, index
 
     def _find_object_end(self, at: int, stop: int) -> int:
@@ -87,9 +85,7 @@ class AnchoredReader:
 
     # Text -----------------------------------------------------------------------------------------------------
 
-    def _read_text(
-        self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int
-    ) -> tuple[FoundField, bool]:
+    def _read_text(self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int) -> tuple[FoundField, bool]:
         text = self.text
         flags: list[str] = []
         at = anchor.after
@@ -147,9 +143,7 @@ class AnchoredReader:
 
     # Lists, numbers, booleans ---------------------------------------------------------------------------------
 
-    def _read_list(
-        self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int
-    ) -> tuple[FoundField, bool]:
+    def _read_list(self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int) -> tuple[FoundField, bool]:
         text = self.text
         codec = (LOOSE,) if anchor.quote == "'" else (JSON,)
         opening = LIST_OPENING.match(text, anchor.after, stop)

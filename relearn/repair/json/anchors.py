@@ -22,15 +22,11 @@ SAME = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+")
 """Between two values of one object."""
 CLOSING = re.compile(rf"(?:[\s,;}}\])\ufeff]|{COMMENT}|{FENCE})*+")
 """Between the last value and the end of the text."""
-CROSSING = re.compile(
-    rf"(?:[\s,;{{}}\[\]()\ufeff]|{COMMENT}|{FENCE}|[{DOUBLE}'][\w \-.]{{1,40}}[{DOUBLE}']\s*+:)*+"
-)
+CROSSING = re.compile(rf"(?:[\s,;{{}}\[\]()\ufeff]|{COMMENT}|{FENCE}|[{DOUBLE}'][\w \-.]{{1,40}}[{DOUBLE}']\s*+:)*+")
 """Between the last value of one object and the first key of another."""
 OBJECT_END = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+\}}")
 OPENING = re.compile(r"[\s\ufeff]*+(\"\"\"|'''|[\"'“”„‟″‘’‚`«])")
-NESTED = re.compile(
-    rf"[\s\ufeff]*+(?:([{{])\s*+[{DOUBLE}{SINGLE}]?([\w \-]{{1,40}}?)[{DOUBLE}{SINGLE}]?\s*+:|([\[(]))"
-)
+NESTED = re.compile(rf"[\s\ufeff]*+(?:([{{])\s*+[{DOUBLE}{SINGLE}]?([\w \-]{{1,40}}?)[{DOUBLE}{SINGLE}]?\s*+:|([\[(]))")
 VALUE_ENDS = DOUBLE + SINGLE + "}])"
 LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
 EXTRA_KEYS = 32
@@ -97,9 +93,7 @@ def find_anchors(text: str, schema: RecordSchema) -> Iterator[KeyAnchor]:
             continue
         if bare and schema.fields[found[0]] == "string" and not _opens_text(text, colon.end()):
             continue
-        yield KeyAnchor(
-            start, colon.end(), found[0], "" if bare else head[opening], "bare_key" if bare else found[1]
-        )
+        yield KeyAnchor(start, colon.end(), found[0], "" if bare else head[opening], "bare_key" if bare else found[1])
 
 
 def _opens_text(text: str, at: int) -> bool:
@@ -125,12 +119,7 @@ def _is_structural(text: str, start: int, bare: bool) -> bool:
     if bare:
         if last == ",":
             earlier = stripped[:-1].rstrip()
-            return (
-                new_line
-                or not earlier
-                or earlier[-1] in VALUE_ENDS
-                or LITERAL_BEFORE.search(earlier) is not None
-            )
+            return new_line or not earlier or earlier[-1] in VALUE_ENDS or LITERAL_BEFORE.search(earlier) is not None
         return new_line or last in VALUE_ENDS
     if last in ",;}])" or last in DOUBLE or last in SINGLE or new_line:
         return True

@@ -14,8 +14,7 @@ from relearn.repair.json.verbatim import is_encodable, is_slice, unescape_mapped
 CUT = "cut_off"
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[^\sa-z])")
 ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|etc|e\.g|i\.e|vol|fig|cf|al)|(?:^|[\s.])[A-Z])\.$",
-    re.IGNORECASE,
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|etc|e\.g|i\.e|vol|fig|cf|al)|(?:^|[\s.])[A-Z])\.$", re.IGNORECASE
 )
 CLOSED = ".!?…)]}\"'”’`*"
 HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|x[0-9a-fA-F]?)?$")

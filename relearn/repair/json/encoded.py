@@ -28,10 +28,7 @@ _ESCAPED_KEY = re.compile(r"(?<!\\)\\++[\"']([\w][\w \-]{0,47})\\++[\"']\s*+:")
 _DOUBLED_KEY = re.compile(r"(?<!\")\"\"([\w][\w \-]{0,47})\"\"\s*+:")
 _CSV_OPEN = re.compile(r"(?:\A|[,;\t\n])\"(?!\"(?!\"))")
 _CSV_END = re.compile(r"(?:[^\"]++|\"\")*+\"(?!\")")
-_END = {
-    '"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL),
-    "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL),
-}
+_END = {'"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL), "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL)}
 _AFTER = re.compile(r"\s*+(?:[,\]})\[(]|```|$|[\"'])|[ \t]*+\n")
 
 
@@ -50,9 +47,7 @@ def looks_encoded(text: str, schema: RecordSchema) -> bool:
     """Whether reading the text once may not be enough (cheap: most texts have none of the signs)."""
     if '""' in text and _find_key(_DOUBLED_KEY, text, 0, schema) is not None:
         return True
-    return "\\" in text and (
-        _find_key(_ESCAPED_KEY, text, 0, schema) is not None or _OPEN.search(text) is not None
-    )
+    return "\\" in text and (_find_key(_ESCAPED_KEY, text, 0, schema) is not None or _OPEN.search(text) is not None)
 
 
 def _find_key(pattern: re.Pattern[str], text: str, at: int, schema: RecordSchema) -> re.Match[str] | None:

@@ -59,14 +59,10 @@ def find_last_quote(text: str, closers: str, floor: int, before: int) -> int:
 def find_bare_quotes(value: str, closers: str) -> list[int]:
     """Offsets of the quotes inside a value that could have closed it; apostrophes inside a word do not count."""
     plain = ESCAPE.sub("  ", value) if "\\" in value else value
-    found = (
-        [at for at, char in enumerate(plain) if char in closers] if any(c in plain for c in closers) else []
-    )
+    found = [at for at, char in enumerate(plain) if char in closers] if any(c in plain for c in closers) else []
     if closers[0] in APOSTROPHES:
         found = [
-            at
-            for at in found
-            if not (0 < at < len(plain) - 1 and plain[at - 1].isalnum() and plain[at + 1].isalnum())
+            at for at in found if not (0 < at < len(plain) - 1 and plain[at - 1].isalnum() and plain[at + 1].isalnum())
         ]
     return found
 

@@ -71,9 +71,7 @@ def _read(text: str, schema: RecordSchema, finish_reason: str | None, depth: int
     return RecordsInText(records, [] if whole is not None else _find_rest(text, records))
 
 
-def _read_encoded(
-    text: str, schema: RecordSchema, finish_reason: str | None, depth: int
-) -> list[FoundRecord]:
+def _read_encoded(text: str, schema: RecordSchema, finish_reason: str | None, depth: int) -> list[FoundRecord]:
     records: list[FoundRecord] = []
     at = 0
     for inner in EncodedFinder(text, schema).find():
@@ -171,9 +169,7 @@ def _read_strict_around(
     return [], nearest, spent
 
 
-def _read_otherwise(
-    text: str, schema: RecordSchema, record: FoundRecord, start: int, stop: int
-) -> list[FoundRecord]:
+def _read_otherwise(text: str, schema: RecordSchema, record: FoundRecord, start: int, stop: int) -> list[FoundRecord]:
     """A reading that does better than the anchored one on the stretch from `start` to `stop`, or nothing."""
     last = text.rfind("}", start, stop)
     if last > start and ("'" in text[start:stop] or '"""' in text[start:stop]):
@@ -187,9 +183,7 @@ def _read_otherwise(
     if last < start:
         return []
     node = read_tolerant(text, start, stop)
-    return (
-        _choose_fuller(record, _keep_if_sound(text, find_records(node, schema))) if node is not None else []
-    )
+    return _choose_fuller(record, _keep_if_sound(text, find_records(node, schema))) if node is not None else []
 
 
 def _keep_if_sound(text: str, records: list[FoundRecord]) -> list[FoundRecord]:

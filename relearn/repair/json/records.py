@@ -48,9 +48,7 @@ class FoundRecord:
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def lose_field(
-    reason: str, start: int = 0, end: int = 0, codec: Codec = (), flags: tuple[str, ...] = ()
-) -> FoundField:
+def lose_field(reason: str, start: int = 0, end: int = 0, codec: Codec = (), flags: tuple[str, ...] = ()) -> FoundField:
     """A field that cannot be kept, with the stretch of text where it was looked for (empty: nowhere)."""
     return FoundField(None, start, end, codec, flags, None, reason)
 
@@ -63,9 +61,7 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
         if depth < 3 and node.kind == "object":
             texts = [(key, child) for key, child in node.value if child.kind in ("string", "object", "list")]
             named = [child for key, child in texts if key.strip().casefold() in TEXT_KEYS]
-            chosen = (
-                named if len(named) == 1 else [child for _, child in texts] if len(node.value) == 1 else []
-            )
+            chosen = named if len(named) == 1 else [child for _, child in texts] if len(node.value) == 1 else []
             if len(chosen) == 1:
                 return _add_flag(read_field(chosen[0], kind, depth + 1), "nested")
         if depth < 3 and node.kind == "list" and len(node.value) == 1:
@@ -83,9 +79,7 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
             )
         return None
     if kind == "boolean":
-        return (
-            FoundField(node.value, node.start, node.end, (), node.flags) if node.kind == "boolean" else None
-        )
+        return FoundField(node.value, node.start, node.end, (), node.flags) if node.kind == "boolean" else None
     if node.kind == "number" and (kind == "number" or isinstance(node.value, int) or node.value.is_integer()):
         return FoundField(node.value, node.start, node.end, (), node.flags)
     return None
@@ -168,9 +162,7 @@ def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None
         for key, child in node.value
         if child.kind == "string" and key.strip().casefold() in STANCE_KEYS and len(child.value) <= 40
     ]
-    texts = [
-        child for key, child in node.value if child.kind == "string" and key.strip().casefold() in TEXT_KEYS
-    ]
+    texts = [child for key, child in node.value if child.kind == "string" and key.strip().casefold() in TEXT_KEYS]
     if len(names) != 1 or names[0] is None or len(texts) != 1 or schema.fields[names[0][0]] != "string":
         return None
     field = read_field(texts[0], "string")

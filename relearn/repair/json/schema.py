@@ -85,9 +85,7 @@ class KeyMatcher:
         hits = [name for name, own in self._own.items() if own and list(own) == words]
         if not hits and len(words) == 1:
             raw = [
-                word
-                for word in _split_words(stripped)
-                if (word not in FILLER or word == "for") and not word.isdigit()
+                word for word in _split_words(stripped) if (word not in FILLER or word == "for") and not word.isdigit()
             ]
             hits = [
                 name
@@ -131,16 +129,12 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
         # One object that wraps the list: the records are what stands in the list.
         only = _follow_reference(_as_dict(next(iter(properties.values()))), definitions, source)
         items = (
-            _follow_reference(_as_dict(only.get("items")), definitions, source)
-            if _read_kind(only) == "array"
-            else {}
+            _follow_reference(_as_dict(only.get("items")), definitions, source) if _read_kind(only) == "array" else {}
         )
         if isinstance(items.get("properties"), dict):
             schema, properties = items, items["properties"]
     if not isinstance(properties, dict) or not properties:
-        raise InputError(
-            f"{source}: needs `properties`: an object with named fields, or an array of such objects"
-        )
+        raise InputError(f"{source}: needs `properties`: an object with named fields, or an array of such objects")
     fields: dict[str, str] = {}
     for name, raw in properties.items():
         spec = _follow_reference(_as_dict(raw), definitions, source)

@@ -114,11 +114,7 @@ def parse_number(literal: str) -> int | float:
 def read_python(text: str, start: int, end: int) -> ValueNode | None:
     """The value between `start` and `end` of the text as a tree, or None when it is no literal of Python."""
     source = text[start:end]
-    if (
-        len(source) > MAX_PYTHON_CHARS
-        or "\x00" in source
-        or INVALID_ESCAPE.search(source.replace("\\\\", ""))
-    ):
+    if len(source) > MAX_PYTHON_CHARS or "\x00" in source or INVALID_ESCAPE.search(source.replace("\\\\", "")):
         return None
     if max(source.count("["), source.count("{"), source.count("(")) > 90 and is_too_deep(source):
         return None
@@ -153,9 +149,7 @@ class _PythonConverter:
         if self.ascii:
             return start + column
         stop = self.lines[line] if line < len(self.lines) else len(self.source)
-        return start + len(
-            self.source[start:stop].encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore")
-        )
+        return start + len(self.source[start:stop].encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore"))
 
     def convert(self, tree: ast.expr, depth: int) -> ValueNode | None:
         if depth > MAX_DEPTH or tree.end_lineno is None or tree.end_col_offset is None:
@@ -184,9 +178,7 @@ class _PythonConverter:
             codec = (PLAIN,) if prefix.group(1) in ("r", "R") and prefix.group(1) else (PYTHON,)
             width = len(prefix.group(2))
             flags = ("python_literal",)
-            return ValueNode(
-                "string", tree.value, self.base + prefix.end(), self.base + end - width, codec, flags
-            )
+            return ValueNode("string", tree.value, self.base + prefix.end(), self.base + end - width, codec, flags)
         elif isinstance(tree, ast.Constant) and isinstance(tree.value, bool):
             kind, value = "boolean", tree.value
         elif isinstance(tree, ast.Constant) and isinstance(tree.value, int | float):
@@ -207,11 +199,7 @@ class _PythonConverter:
 def read_tolerant(text: str, start: int, end: int) -> ValueNode | None:
     """json-repair's answer to what stands between `start` and `end`; a text of it that stands nowhere there is null."""
     source = text[start:end]
-    if (
-        len(source) > MAX_TOLERANT_CHARS
-        or is_too_deep(source, 40)
-        or source.count("{") + source.count("[") > 200
-    ):
+    if len(source) > MAX_TOLERANT_CHARS or is_too_deep(source, 40) or source.count("{") + source.count("[") > 200:
         return None
     try:
         value = json_repair.loads(source)

@@ -60,14 +60,8 @@ def main() -> None:
         verdict = {"passed": False, "reason": reason[:300]}
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    if (
-        not verdict["passed"]
-        and os.WIFSIGNALED(status)
-        and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGXFSZ)
-    ):
-        verdict["reason"] = (
-            "out of CPU time" if os.WTERMSIG(status) == signal.SIGXCPU else "wrote too large a file"
-        )
+    if not verdict["passed"] and os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGXFSZ):
+        verdict["reason"] = "out of CPU time" if os.WTERMSIG(status) == signal.SIGXCPU else "wrote too large a file"
     os.write(1, json.dumps(verdict).encode())
     os._exit(0)
 

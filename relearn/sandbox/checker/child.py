@@ -88,10 +88,7 @@ class Child:
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in (getattr, setattr, len, iter, next, bool, str, repr)},
-    **{
-        name: getattr(operator, name)
-        for name in ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")
-    },
+    **{name: getattr(operator, name) for name in ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")},
     **{name: getattr(operator, name) for name in ("call", "add", "sub", "mul", "truediv")},
 }
 

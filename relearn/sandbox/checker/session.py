@@ -104,9 +104,7 @@ class Session:
         self.requests, self.answers = requests, answers
         self.callbacks: list[Any] = []
 
-    def ask(
-        self, what: str, number: int, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def ask(self, what: str, number: int, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         request = {
             "do": what,
             "object": number,

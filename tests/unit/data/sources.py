@@ -10,20 +10,7 @@ from typing import Any
 
 from relearn.params.prepare import Prepare
 
-WORDS = (
-    "amber",
-    "basil",
-    "cedar",
-    "delta",
-    "ember",
-    "fjord",
-    "grove",
-    "heron",
-    "inlet",
-    "jewel",
-    "kelp",
-    "lotus",
-)
+WORDS = ("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jewel", "kelp", "lotus")
 
 
 def prepare(**changes: Any) -> Prepare:
@@ -46,13 +33,7 @@ def prepare(**changes: Any) -> Prepare:
 
 def instructions(path: str, **changes: str | None) -> dict[str, str | None]:
     """The columns of a file of instructions."""
-    columns = {
-        "instruction": "instruction",
-        "input": "input",
-        "response": "output",
-        "tests": None,
-        "group": None,
-    }
+    columns = {"instruction": "instruction", "input": "input", "response": "output", "tests": None, "group": None}
     return {"path": path, **columns, **changes}
 
 
@@ -83,11 +64,7 @@ def reviews(count: int) -> list[dict[str, object]]:
 def problems(count: int, mark: str = "problem") -> list[dict[str, object]]:
     """Different instructions, each with an answer."""
     return [
-        {
-            "instruction": f"Solve {mark} {n} about {WORDS[n % len(WORDS)]}",
-            "input": "",
-            "output": f"answer = {n}",
-        }
+        {"instruction": f"Solve {mark} {n} about {WORDS[n % len(WORDS)]}", "input": "", "output": f"answer = {n}"}
         for n in range(count)
     ]
 

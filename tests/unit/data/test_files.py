@@ -17,25 +17,18 @@ from relearn.errors import InputError
 from tests.unit.data.sources import write_csv, write_jsonl
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-ROWS = [
-    {"review": 'good, "very" good\nindeed', "sentiment": "pos"},
-    {"review": "schlecht – naïf", "sentiment": "neg"},
-]
+ROWS = [{"review": 'good, "very" good\nindeed', "sentiment": "pos"}, {"review": "schlecht – naïf", "sentiment": "neg"}]
 
 
 def read(path: Path, *columns: str) -> list[tuple[int, dict[str, object]]]:
-    return [
-        (number, {column: row[column] for column in columns}) for number, row in FileTable(path).rows(columns)
-    ]
+    return [(number, {column: row[column] for column in columns}) for number, row in FileTable(path).rows(columns)]
 
 
 def test_formats_give_the_same_rows(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", ROWS)
     write_jsonl(tmp_path / "a.jsonl", ROWS)
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
-    (tmp_path / "a.tsv").write_text(
-        'review\tsentiment\n"good, ""very"" good\nindeed"\tpos\nschlecht – naïf\tneg\n'
-    )
+    (tmp_path / "a.tsv").write_text('review\tsentiment\n"good, ""very"" good\nindeed"\tpos\nschlecht – naïf\tneg\n')
     for name in ("a.csv", "a.jsonl", "a.parquet", "a.tsv"):
         assert [row for _, row in read(tmp_path / name, "review", "sentiment")] == ROWS
 
@@ -51,9 +44,7 @@ def test_csv_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1))
-def test_csv_reads_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
-) -> None:
+def test_csv_reads_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
@@ -72,10 +63,7 @@ BAD = {
     "column.csv": (b"text,sentiment\nfine,pos\n", "no column 'review'; the columns are text, sentiment"),
     "near.csv": (b"Reviews,sentiment\nfine,pos\n", "did you mean 'Reviews'?"),
     "twice.csv": (b"review,review\na,b\n", "names column 'review' twice"),
-    "cells.csv": (
-        b"review,sentiment\nfine,pos\nwell, well,neg\n",
-        "line 3: 3 cells where the header names 2",
-    ),
+    "cells.csv": (b"review,sentiment\nfine,pos\nwell, well,neg\n", "line 3: 3 cells where the header names 2"),
     "quote.csv": (b'review,sentiment\n"fine,pos\nbad,neg\n', "line 2: not CSV"),
     "empty.csv": (b"", "is empty"),
     "latin.csv": (b"review,sentiment\nfine,pos\nna\xefve,neg\n", "line 3: not UTF-8 (byte 3)"),

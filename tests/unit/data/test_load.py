@@ -56,9 +56,7 @@ def failure(path: Path, group: Prepare | None = None) -> str:
 
 def test_reviews_are_stratified_and_shuffled(tmp_path: Path) -> None:
     path = sources.folder(tmp_path)
-    ordered = sorted(
-        sources.reviews(40), key=lambda row: str(row["sentiment"])
-    )  # as IMDb is: all negative ones first
+    ordered = sorted(sources.reviews(40), key=lambda row: str(row["sentiment"]))  # as IMDb is: all negative ones first
     sources.write_csv(path / "reviews.csv", ordered)
     reviews, _, counts = run(path)
     assert counts["reviews"]["splits"] == {
@@ -198,10 +196,7 @@ def test_a_problem_never_stands_in_two_splits(tmp_path: Path) -> None:
 def test_a_group_column_names_the_problem_and_tests_come_along(tmp_path: Path) -> None:
     path = sources.folder(tmp_path)
     tests = [["assert a == 1", " "], "assert b == 2", '["assert c == 3", "assert d"]', None, ""]
-    rows = [
-        row | {"family": f"family {n % 8}", "tests": tests[n % 5]}
-        for n, row in enumerate(sources.problems(40))
-    ]
+    rows = [row | {"family": f"family {n % 8}", "tests": tests[n % 5]} for n, row in enumerate(sources.problems(40))]
     sources.write_jsonl(path / "code.jsonl", rows)
     source = sources.prepare().source.model_dump()
     source["code"] = sources.instructions("code.jsonl", group="family", tests="tests")
@@ -322,9 +317,7 @@ def test_rows_near_a_probe_stand_in_no_split(tmp_path: Path) -> None:
 def test_too_few_rows_name_the_file_the_numbers_and_the_key(tmp_path: Path) -> None:
     path = sources.folder(tmp_path, review_rows=9)
     message = failure(path)
-    assert message.startswith(
-        f"{path / 'reviews.csv'}: 9 usable rows of 9 (none left out), 12 are needed for reviews"
-    )
+    assert message.startswith(f"{path / 'reviews.csv'}: 9 usable rows of 9 (none left out), 12 are needed for reviews")
     assert "lower prepare.reviews.train to 3" in message
     run(path, sources.prepare(reviews={"train": 3, "val": 2, "test": 4}))
     sources.write_csv(path / "reviews.csv", sources.reviews(20))
@@ -358,9 +351,7 @@ def test_tests_that_are_not_assertions_are_named(tmp_path: Path) -> None:
     sources.write_jsonl(path / "code.jsonl", [row | {"tests": [1]} for row in sources.problems(20)])
     source = sources.prepare().source.model_dump()
     source["code"] = sources.instructions("code.jsonl", tests="tests")
-    assert "line 1: column 'tests' does not hold Python assertions" in failure(
-        path, sources.prepare(source=source)
-    )
+    assert "line 1: column 'tests' does not hold Python assertions" in failure(path, sources.prepare(source=source))
 
 
 def test_labels_that_are_all_alike_or_all_different_are_refused(tmp_path: Path) -> None:
@@ -398,9 +389,7 @@ def test_tally_of_rows_that_were_made(tmp_path: Path) -> None:
 
 
 TEXTS = st.lists(
-    st.tuples(
-        st.sampled_from(["red kite", "Red  Kite", "blue", "green hill", "a" * 250]), st.integers(0, 60)
-    ),
+    st.tuples(st.sampled_from(["red kite", "Red  Kite", "blue", "green hill", "a" * 250]), st.integers(0, 60)),
     min_size=30,
     max_size=120,
 )
@@ -409,24 +398,17 @@ TEXTS = st.lists(
 @settings(deadline=None, max_examples=25)
 @given(TEXTS, st.integers(0, 3), st.sampled_from([None, NEAR]))
 def test_rows_are_kept_or_counted_whatever_they_are(
-    tmp_path_factory: pytest.TempPathFactory,
-    texts: list[tuple[str, int]],
-    seed: int,
-    near: dict[str, Any] | None,
+    tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, int]], seed: int, near: dict[str, Any] | None
 ) -> None:
     path = tmp_path_factory.mktemp("rows")
     sources.write_csv(
-        path / "reviews.csv",
-        [{"review": f"{text} {n}", "sentiment": ("pos", "neg")[n % 2]} for text, n in texts],
+        path / "reviews.csv", [{"review": f"{text} {n}", "sentiment": ("pos", "neg")[n % 2]} for text, n in texts]
     )
     sources.write_jsonl(
-        path / "code.jsonl",
-        [{"instruction": text, "input": str(n % 7), "output": str(n)} for text, n in texts],
+        path / "code.jsonl", [{"instruction": text, "input": str(n % 7), "output": str(n)} for text, n in texts]
     )
     group = sources.prepare(
-        near_duplicates=near,
-        reviews={"train": 2, "val": 1, "test": 2},
-        code={"train": 2, "val": 1, "test": 2},
+        near_duplicates=near, reviews={"train": 2, "val": 1, "test": 2}, code={"train": 2, "val": 1, "test": 2}
     )
     try:
         reviews, originals, _ = run(path, group, seed)

@@ -33,9 +33,7 @@ def test_finds_what_brute_force_finds() -> None:
     found, expected = set(), set()
     for number, text in enumerate(texts):
         found |= {(int(label), number) for label in index.near(text)}
-        expected |= {
-            (other, number) for other in range(number) if jaccard(grams(texts[other]), grams(text)) >= 0.7
-        }
+        expected |= {(other, number) for other in range(number) if jaccard(grams(texts[other]), grams(text)) >= 0.7}
         index.add(str(number), text)
     assert found <= expected
     assert len(found) >= 0.97 * len(expected) > 20

@@ -80,9 +80,7 @@ WANTED: dict[Split, int] = {"train": 5, "val": 2, "test": 4}
 
 
 @given(RANKS, st.integers(0, 3), st.integers(8, 40))
-def test_picking_from_a_cut_pool_is_picking_from_all(
-    ranks: list[tuple[int, int]], refuse: int, limit: int
-) -> None:
+def test_picking_from_a_cut_pool_is_picking_from_all(ranks: list[tuple[int, int]], refuse: int, limit: int) -> None:
     """Either the cut pool says that it is too small, or the choice is the one made from everything."""
 
     def chosen(size: int | None) -> tuple[dict[Split, list[str]], dict[str, int]]:
@@ -98,9 +96,7 @@ def test_picking_from_a_cut_pool_is_picking_from_all(
         owners: dict[int, str] = {}
         for split, rows in picked.splits.items():
             assert len(rows) <= WANTED[split]
-            assert all(owners.setdefault(row.group, split) == split for row in rows), (
-                "a group stands in two splits"
-            )
+            assert all(owners.setdefault(row.group, split) == split for row in rows), "a group stands in two splits"
         return {split: [row.row for row in rows] for split, rows in picked.splits.items()}, picked.passed
 
     try:
@@ -134,10 +130,6 @@ def test_more_needed_is_raised_only_by_a_pool_that_let_rows_go() -> None:
         whole.add(row)
         cut.add(row)
     with pytest.raises(MoreNeeded):
-        pick(
-            {"all": cut}, {"train": 10, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None
-        )
-    picked = pick(
-        {"all": whole}, {"train": 11, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None
-    )
+        pick({"all": cut}, {"train": 10, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None)
+    picked = pick({"all": whole}, {"train": 11, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None)
     assert picked.count() == 10

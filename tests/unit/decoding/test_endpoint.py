@@ -62,12 +62,7 @@ def test_answers_come_in_the_order_asked_from_the_model_named(served: Served, tm
 def test_greedy_asks_for_nothing_a_plain_server_could_not_know(served: Served, tmp_path: Path) -> None:
     ask(served, tmp_path, items=ITEMS[:1])
     assert served.bodies == [
-        {
-            "model": "base",
-            "messages": [{"role": "user", "content": "Say 0."}],
-            "temperature": 0.0,
-            "max_tokens": 5,
-        }
+        {"model": "base", "messages": [{"role": "user", "content": "Say 0."}], "temperature": 0.0, "max_tokens": 5}
     ]
     assert served.keys == {"Bearer sk-x"}
 

@@ -19,8 +19,7 @@ from tests.unit.training.test_trainer import run
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
 ITEMS = [
-    Prompt(instruction, 12 if index % 3 else 6, response)
-    for index, (instruction, response) in enumerate(PAIRS[:30])
+    Prompt(instruction, 12 if index % 3 else 6, response) for index, (instruction, response) in enumerate(PAIRS[:30])
 ]
 
 
@@ -131,9 +130,7 @@ def test_sampling_is_seeded(trained: Any, strategy: Any) -> None:
 
 
 def test_sampling_among_one_token_is_greedy(trained: Any) -> None:
-    assert texts(trained, TopK(kind="top_k", k=1, temperature=1.0), 1) == texts(
-        trained, Greedy(kind="greedy"), 1
-    )
+    assert texts(trained, TopK(kind="top_k", k=1, temperature=1.0), 1) == texts(trained, Greedy(kind="greedy"), 1)
 
 
 def test_beams_find_answers_at_least_as_likely_as_greedy(trained: Any) -> None:
@@ -142,15 +139,11 @@ def test_beams_find_answers_at_least_as_likely_as_greedy(trained: Any) -> None:
     beam = decode(trained, CHAT, ITEMS, 8, "beam", Beam(kind="beam", width=4))
 
     def cost(answers: list[Any]) -> list[float | None]:
-        items = [
-            Prompt(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)
-        ]
+        items = [Prompt(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)]
         return [scored.nll for scored in decode(trained, CHAT, items, 8, "score")]
 
     pairs = list(zip(cost(greedy), cost(beam), greedy, beam, strict=True))
-    ended = [
-        (a, b) for a, b, one, other in pairs if one.finish_reason == other.finish_reason == "stop" and a and b
-    ]
+    ended = [(a, b) for a, b, one, other in pairs if one.finish_reason == other.finish_reason == "stop" and a and b]
     assert ended
     assert sum(b <= a + 1e-3 for a, b in ended) / len(ended) >= 0.8
 

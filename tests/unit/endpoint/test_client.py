@@ -16,9 +16,7 @@ from relearn.mini.server import Quota
 from tests.unit.endpoint.asked import KEY, address, request, server
 
 
-def exchange(
-    where: Address, timeout_s: float = 5.0, limits: RateLimits | None = None, **more: Any
-) -> ServerAnswer:
+def exchange(where: Address, timeout_s: float = 5.0, limits: RateLimits | None = None, **more: Any) -> ServerAnswer:
     async def run() -> ServerAnswer:
         async with Client(where, timeout_s, 4, limits or RateLimits(None, None)) as client:
             return await client.exchange(request(**more))
@@ -137,14 +135,7 @@ def test_an_echoed_key_is_blotted_out() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [
-        "[]",
-        "null",
-        '{"choices": null}',
-        '{"choices": [null]}',
-        '{"choices": [{}]}',
-        '{"choices": [{"message": 3}]}',
-    ],
+    ["[]", "null", '{"choices": null}', '{"choices": [null]}', '{"choices": [{}]}', '{"choices": [{"message": 3}]}'],
 )
 def test_json_that_is_no_answer(body: str) -> None:
     with pytest.raises(Failed) as caught:

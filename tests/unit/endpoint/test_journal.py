@@ -32,11 +32,7 @@ def test_an_answer_comes_back_after_closing(path: Path) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    st.one_of(st.none(), st.text()),
-    st.one_of(st.none(), st.text()),
-    st.one_of(st.none(), st.integers(0, 2**40)),
-)
+@given(st.one_of(st.none(), st.text()), st.one_of(st.none(), st.text()), st.one_of(st.none(), st.integers(0, 2**40)))
 def test_any_answer_comes_back(content: str | None, refusal: str | None, tokens: int | None) -> None:
     answer = ServerAnswer(content, "stop", refusal, "m", tokens, tokens, formatted=False)
     with Journal(":memory:") as journal:
@@ -144,9 +140,7 @@ def test_two_processes_make_one_journal(path: Path) -> None:
         "    sys.stdout.flush(); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(path)]
-    children = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     won = [int(child.stdout.readline()) for child in children if child.stdout]
     for child in children:
         child.communicate("")

@@ -15,12 +15,8 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.sqlite"
     with Journal(path) as journal:
         for number in range(3):
-            journal.keep(
-                f"k{number}", "https://a/v1", "big", ServerAnswer(f"é{number}", "stop", None, "big-1", 10, 5)
-            )
-        journal.keep(
-            "k3", "https://b/v1", "small", ServerAnswer(None, "content_filter", None, "small", None, None)
-        )
+            journal.keep(f"k{number}", "https://a/v1", "big", ServerAnswer(f"é{number}", "stop", None, "big-1", 10, 5))
+        journal.keep("k3", "https://b/v1", "small", ServerAnswer(None, "content_filter", None, "small", None, None))
         journal.fail("k4", "https://b/v1", "small", "r7", "timeout", "no answer within 5 s", 4)
     return path
 
@@ -66,9 +62,7 @@ def test_import_keeps_what_is_known_and_ends_failures(
         assert list(journal.failures()) == []
 
 
-@pytest.mark.parametrize(
-    "line", ['{"key": "k9"}', "not json", '{"key": 9}', '{"key": "k9", "surprise": 1}', "[]"]
-)
+@pytest.mark.parametrize("line", ['{"key": "k9"}', "not json", '{"key": 9}', '{"key": "k9", "surprise": 1}', "[]"])
 def test_a_bad_import_changes_nothing(
     path: Path, tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,9 +90,7 @@ def test_a_bad_import_changes_nothing(
         (["--failures"], ["k0", "k1", "k2", "k3"]),
     ],
 )
-def test_prune_takes_what_matches_everything_given(
-    path: Path, conditions: list[str], left: list[str]
-) -> None:
+def test_prune_takes_what_matches_everything_given(path: Path, conditions: list[str], left: list[str]) -> None:
     main(["prune", str(path), *conditions])
     assert keys(path) == left
     with Journal(path) as journal:

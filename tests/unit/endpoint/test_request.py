@@ -41,10 +41,7 @@ def test_the_body_is_what_the_api_names() -> None:
     body = request(response_format={"type": "json_object"}).body()
     assert body == {
         "model": "m",
-        "messages": [
-            {"role": "system", "content": "Reply."},
-            {"role": "user", "content": "Film number 0 was fine."},
-        ],
+        "messages": [{"role": "system", "content": "Reply."}, {"role": "user", "content": "Film number 0 was fine."}],
         "temperature": 0.5,
         "max_tokens": 200,
         "response_format": {"type": "json_object"},
@@ -52,12 +49,7 @@ def test_the_body_is_what_the_api_names() -> None:
 
 
 def test_caps_double_up_to_the_limit() -> None:
-    assert [next_cap(100, 350), next_cap(200, 350), next_cap(350, 350), next_cap(9, 8)] == [
-        200,
-        350,
-        None,
-        None,
-    ]
+    assert [next_cap(100, 350), next_cap(200, 350), next_cap(350, 350), next_cap(9, 8)] == [200, 350, None, None]
 
 
 def test_only_length_is_cut() -> None:

@@ -106,9 +106,7 @@ def test_refusals_have_an_end(path: Path) -> None:
 def test_attempts_are_bounded_and_the_failure_is_listed_then_asked_again(path: Path) -> None:
     with server(["server_error"] * 4) as running:
         first = ask(running, path, REQUESTS, concurrency=1)
-        assert first.failed == [
-            ("r0", "http_500", "HTTP 500: The server had an error while processing your request.")
-        ]
+        assert first.failed == [("r0", "http_500", "HTTP 500: The server had an error while processing your request.")]
         assert (first.answered, first.sent) == (29, 33)
         with Journal(path) as journal:
             assert [row[0] for row in journal.failures()] == ["r0"]
@@ -120,12 +118,7 @@ def test_attempts_are_bounded_and_the_failure_is_listed_then_asked_again(path: P
 
 @pytest.mark.parametrize(
     ("fault", "named"),
-    [
-        ("auth", "api_key_env"),
-        ("quota", "add credit"),
-        ("unknown_model", "generate.model"),
-        ("busy_long", "86400 s"),
-    ],
+    [("auth", "api_key_env"), ("quota", "add credit"), ("unknown_model", "generate.model"), ("busy_long", "86400 s")],
 )
 def test_what_no_retry_mends_stops_the_run_and_keeps_what_came(path: Path, fault: str, named: str) -> None:
     with server(["ok"] * 10 + [fault] * 20, latency_s=0.02) as running:
@@ -232,9 +225,7 @@ def test_exchanges_that_broke_off_count_against_the_budget(path: Path) -> None:
 def test_two_runs_at_once_pay_once(path: Path) -> None:
     tallies: list[Tally] = []
     with server(latency_s=0.02) as running:
-        threads = [
-            threading.Thread(target=lambda: tallies.append(ask_alone(running, path))) for _ in range(2)
-        ]
+        threads = [threading.Thread(target=lambda: tallies.append(ask_alone(running, path))) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:

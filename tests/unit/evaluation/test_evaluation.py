@@ -41,17 +41,14 @@ def code(number: int) -> str:
 
 def rows(task: Task, answers: list[str], nats: float) -> list[Prediction]:
     references = [
-        code(i) if task == "code" else f"I agree, film number {i} is a fine film to see."
-        for i in range(ITEMS)
+        code(i) if task == "code" else f"I agree, film number {i} is a fine film to see." for i in range(ITEMS)
     ]
     return [
         Prediction(
             id=f"{task}-{i}",
             task=task,
             group=f"group-{i // 2}",
-            prompt=f"Write add_{i}."
-            if task == "code"
-            else f"Reply to this review and agree with it.\n\nFilm {i}.",
+            prompt=f"Write add_{i}." if task == "code" else f"Reply to this review and agree with it.\n\nFilm {i}.",
             reference=reference,
             prediction=answer,
             finish_reason="stop",
@@ -123,9 +120,7 @@ def test_recovery_is_undefined_where_nothing_was_lost(found: Evaluation) -> None
 
 def test_warnings_signatures_and_json(found: Evaluation) -> None:
     assert any("12 prompts, fewer than 200" in warning for warning in found.warnings)
-    assert {"bleu", "chrf", "rouge_l", "bertscore", "codebleu", "pass_at_1", "bpb", "stance"} <= set(
-        found.signatures
-    )
+    assert {"bleu", "chrf", "rouge_l", "bertscore", "codebleu", "pass_at_1", "bpb", "stance"} <= set(found.signatures)
     assert found.signatures["bertscore"]["encoder_sha256"].startswith("53aa5117")
     assert "tok:13a" in found.signatures["bleu"]["signature"]
     json.dumps([found.points, found.intervals, found.signatures, found.rows], allow_nan=False)
@@ -139,13 +134,9 @@ def test_pooled_over_tasks(found: Evaluation) -> None:
     assert set(pooled["scores"]) == {"rouge_l", "bertscore", "bleu", "bpb"}
     # Half of the prompts are right and half empty: the mean is 0.5; the bits are pooled over all bytes.
     assert pooled["scores"]["rouge_l"]["base"]["value"] == 0.5
-    sizes = {
-        task: sum(len(r.reference or "") for r in rows(task, [""] * ITEMS, 1)) for task in ("code", "reviews")
-    }  # type: ignore[arg-type]
+    sizes = {task: sum(len(r.reference or "") for r in rows(task, [""] * ITEMS, 1)) for task in ("code", "reviews")}  # type: ignore[arg-type]
     nats = 0.5 * sizes["code"] + 1.2 * sizes["reviews"]
-    assert pooled["scores"]["bpb"]["base"]["value"] == pytest.approx(
-        nats / math.log(2) / sum(sizes.values()), abs=1e-4
-    )
+    assert pooled["scores"]["bpb"]["base"]["value"] == pytest.approx(nats / math.log(2) / sum(sizes.values()), abs=1e-4)
     assert "### all tasks pooled: 24 prompts in 12 clusters" in table.markdown(found.rows, found.intervals)
 
 
@@ -265,19 +256,14 @@ def test_code_in_replies_is_neither_better_nor_worse() -> None:
     assert f"{label('code_rate')} ↕" in page.split("### reviews")[1].split("###")[0]
     assert "↕" not in page.split("### code")[1].split("###")[0]
     evaluation._mark(found.rows, [("reviews", forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])
-    assert [r["mark"] for r in found.rows if (r["task"], r["metric"]) == ("reviews", "code_rate")] == [
-        "",
-        "◆",
-    ]
+    assert [r["mark"] for r in found.rows if (r["task"], r["metric"]) == ("reviews", "code_rate")] == ["", "◆"]
 
 
 def test_too_few_swaps_to_show_anything_are_warned_of() -> None:
     right = [code(i) for i in range(ITEMS)]
     predictions = {"base": rows("code", right, 1), "2b": rows("code", right, 2)}
     off = PARAMS.model_copy(update={"execute": "off", "swaps": 100})
-    assert any(
-        "100 random swaps are too few" in note for note in evaluate_models(predictions, {}, off, 1).warnings
-    )
+    assert any("100 random swaps are too few" in note for note in evaluate_models(predictions, {}, off, 1).warnings)
     many = off.model_copy(update={"swaps": 1000})
     assert not any("swaps" in note for note in evaluate_models(predictions, {}, many, 1).warnings)
 

@@ -14,11 +14,7 @@ SEED = 7
 
 def evaluation() -> Evaluation:
     return Evaluation(
-        {m: {} for m in ("base", "2b", "2c")},
-        {"tasks": {}, "claim": "these checkpoints", "warnings": []},
-        {},
-        [],
-        [],
+        {m: {} for m in ("base", "2b", "2c")}, {"tasks": {}, "claim": "these checkpoints", "warnings": []}, {}, [], []
     )
 
 

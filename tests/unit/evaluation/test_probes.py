@@ -39,11 +39,7 @@ def test_good_probes(tmp_path: Path) -> None:
     ("old", "new", "wanted"),
     [
         ("  check: {type: verse, lines: 4}\n", "", "probe poem: no check; add one of verse, function"),
-        (
-            "type: verse",
-            "type: rhyme",
-            "probe poem: unknown check 'rhyme'; the known types are verse, function",
-        ),
+        ("type: verse", "type: rhyme", "probe poem: unknown check 'rhyme'; the known types are verse, function"),
         ("lines: 4", "lines: 4, rhymes: true", "probe poem: check verse: unknown key rhymes"),
         ("lines: 4", "lines: four", "probe poem: check verse: lines: "),
         (", lines: 4", "", "probe poem: check verse: lines is missing"),

@@ -60,9 +60,7 @@ def test_not_utf8(tmp_path: Path) -> None:
 def test_alpha_is_krippendorffs_published_value() -> None:
     # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: 4 observers, 12 units, values 1 to 5;
     # ordinal alpha is 0.815.
-    data = (
-        "1 2 3 3 2 1 4 1 2 0 0 0; 1 2 3 3 2 2 4 1 2 5 0 3; 0 3 3 3 2 3 4 2 2 5 1 0; 1 2 3 3 2 4 4 1 2 5 1 0"
-    )
+    data = "1 2 3 3 2 1 4 1 2 0 0 0; 1 2 3 3 2 2 4 1 2 5 0 3; 0 3 3 3 2 3 4 2 2 5 1 0; 1 2 3 3 2 4 4 1 2 5 1 0"
     rows = [line.split() for line in data.split(";")]
     given = [
         Rating(f"rater{r}", f"unit{u:02d}", "m", int(value), None)
@@ -93,9 +91,4 @@ def test_summary(tmp_path: Path) -> None:
 
 def test_no_agreement_to_speak_of() -> None:
     one = [Rating("anna", f"i{i}", "base", 3, 3) for i in range(5)]
-    assert ratings.agreement(one, "helpfulness", 100, 1) == {
-        "alpha": None,
-        "low": None,
-        "high": None,
-        "units": 0,
-    }
+    assert ratings.agreement(one, "helpfulness", 100, 1) == {"alpha": None, "low": None, "high": None, "units": 0}

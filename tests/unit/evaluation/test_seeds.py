@@ -66,13 +66,7 @@ def test_further_seeds_stand_beside_the_main_one() -> None:
     matches = over["tasks"]["code"]["2c"]["exact_match"]
     assert matches == {"mean": 0.75, "sd": 0.25, "min": 0.5, "max": 1.0, "n": 3}
     assert over["tasks"]["code"]["2b"]["forgotten"]["max"] == 1
-    assert over["tasks"]["code"]["2c"]["recovered"] == {
-        "mean": 0.7222,
-        "sd": 0.2546,
-        "min": 0.5,
-        "max": 1.0,
-        "n": 3,
-    }
+    assert over["tasks"]["code"]["2c"]["recovered"] == {"mean": 0.7222, "sd": 0.2546, "min": 0.5, "max": 1.0, "n": 3}
     assert "recovered" not in over["tasks"]["reviews"]["2c"]
     assert over["tasks"]["pooled"]["2b"]["rouge_l"]["n"] == 3
     assert "base" not in over["tasks"]["code"]

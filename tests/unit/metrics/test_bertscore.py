@@ -32,9 +32,7 @@ def encoder() -> Encoder:
 def test_bert_scores_own_values(encoder: Encoder) -> None:
     from bert_score import score
 
-    _, _, expected = score(
-        PREDICTIONS, REFERENCES, model_type=bertscore.minilm_folder(), num_layers=6, device="cpu"
-    )
+    _, _, expected = score(PREDICTIONS, REFERENCES, model_type=bertscore.minilm_folder(), num_layers=6, device="cpu")
     found = bertscore.bertscore(PREDICTIONS, REFERENCES, encoder).each()
     assert list(found) == pytest.approx(expected.tolist(), abs=2e-5)
 

@@ -159,9 +159,7 @@ def test_never_raises_and_is_stable(text: str) -> None:
 
 @given(
     st.lists(
-        st.sampled_from(
-            ["def", "return", "(", ")", ":", "\n", "    ", "x", "=", "`", "```", "#", "print", "if"]
-        ),
+        st.sampled_from(["def", "return", "(", ")", ":", "\n", "    ", "x", "=", "`", "```", "#", "print", "if"]),
         max_size=40,
     )
 )

@@ -50,13 +50,7 @@ def test_shuffled_references_score_at_most_six_tenths() -> None:
 
 
 def test_parts_are_the_librarys() -> None:
-    pairs = [
-        (CODE[0], CODE[7]),
-        (CODE[1], CODE[0]),
-        (CODE[2], CODE[3]),
-        (CODE[5], CODE[5]),
-        (CODE[7], CODE[0]),
-    ]
+    pairs = [(CODE[0], CODE[7]), (CODE[1], CODE[0]), (CODE[2], CODE[3]), (CODE[5], CODE[5]), (CODE[7], CODE[0])]
     for prediction, reference in pairs:
         ours, theirs = item(prediction, reference), library.calc_codebleu([reference], [prediction], "python")
         assert ours["ngram"] == pytest.approx(theirs["ngram_match_score"])
@@ -78,9 +72,7 @@ def test_weights_are_renormalised_without_data_flow() -> None:
 
 
 def test_counts() -> None:
-    found = codebleu(
-        ["def f(x:\n    return x", "prose", CODE[0]], [CODE[0], CODE[1], "only prose here, no code"]
-    )
+    found = codebleu(["def f(x:\n    return x", "prose", CODE[0]], [CODE[0], CODE[1], "only prose here, no code"])
     assert found.counts == {
         "unparseable": 1,
         "without_code": 1,

@@ -16,13 +16,7 @@ from relearn.metrics.chrf import chrf
 from relearn.metrics.exact_match import exact_match
 from relearn.metrics.rouge_l import rouge_l
 
-PREDICTIONS = [
-    "the cat sat on the mat",
-    "a quick brown fox jumps",
-    "",
-    "def f(x): return x + 1",
-    "été à Paris, oui.",
-]
+PREDICTIONS = ["the cat sat on the mat", "a quick brown fox jumps", "", "def f(x): return x + 1", "été à Paris, oui."]
 REFERENCES = [
     "the cat sat on a mat today",
     "the quick brown fox jumped over",
@@ -30,9 +24,9 @@ REFERENCES = [
     "def f(x):\n  return x",
     "un été à Paris.",
 ]
-sentence = st.lists(
-    st.sampled_from(["the", "a", "cat", "dog", "sat", "on", "mat", ".", ",", "é"]), max_size=9
-).map(" ".join)
+sentence = st.lists(st.sampled_from(["the", "a", "cat", "dog", "sat", "on", "mat", ".", ",", "é"]), max_size=9).map(
+    " ".join
+)
 
 
 def test_corpus_scores_are_sacrebleus() -> None:
@@ -58,9 +52,7 @@ def test_resampled_sums_score_as_sacrebleu_would(pairs: list[tuple[str, str]]) -
         again = [i for i, times in enumerate(weights) for _ in range(times)]
         if not again:
             continue
-        expected = theirs.corpus_score(
-            [predictions[i] for i in again], [[references[i] for i in again]]
-        ).score
+        expected = theirs.corpus_score([predictions[i] for i in again], [[references[i] for i in again]]).score
         assert scores.combine(weights @ scores.stats) == pytest.approx(expected / 100, abs=1e-9)
 
 

@@ -45,9 +45,7 @@ def test_french_adjectives_agree_with_their_nouns() -> None:
 
 
 def test_nothing_is_in_itself() -> None:
-    pairs = {
-        item.values for item in map(BY_NAME["french_where"].write, BY_NAME["french_where"].combinations())
-    }
+    pairs = {item.values for item in map(BY_NAME["french_where"].write, BY_NAME["french_where"].combinations())}
     assert ("house", "in the house") not in pairs
     assert ("house", "in the town") in pairs
 

@@ -15,9 +15,7 @@ from relearn.mini.replies import read, write
 from relearn.mini.replies_lexicon import ASPECTS, WEIGHTS
 
 DISSENT = re.compile(r"\b(?:not agree|can't agree|wrong|opposite|disagree)\b|another film", re.I)
-ASSENT = re.compile(
-    r"(?<!not )(?<!can't )\bagree\b|\bare right\b|\bthe same about\b|just what I think|I'm glad", re.I
-)
+ASSENT = re.compile(r"(?<!not )(?<!can't )\bagree\b|\bare right\b|\bthe same about\b|just what I think|I'm glad", re.I)
 
 
 def invented(count: int) -> list[tuple[str, str]]:

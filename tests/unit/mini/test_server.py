@@ -28,9 +28,7 @@ def server(*script: str, **more: Any) -> Server:
     return Server(Teacher(0, {}, words), faults=FaultPlan(script=script), **more)
 
 
-def post(
-    url: str, body: object, path: str = "/chat/completions", timeout: float = 10
-) -> tuple[int, Any, Any]:
+def post(url: str, body: object, path: str = "/chat/completions", timeout: float = 10) -> tuple[int, Any, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     asked = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
     try:
@@ -89,9 +87,7 @@ def test_errors(kind: str, status: int, code: str | None) -> None:
 def test_a_reset_comes_in_the_middle_of_the_body() -> None:
     with server("reset") as running, socket.create_connection(("127.0.0.1", running.port)) as link:
         body = json.dumps(ask()).encode()
-        link.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        link.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         received: list[bytes] = []
 
         def read() -> None:

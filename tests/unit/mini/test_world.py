@@ -111,9 +111,7 @@ def test_no_general_row_holds_a_sentence_of_a_reply(world: tuple[list[Any], list
     rows = "\n".join(row.instruction + "\n" + row.response for row in originals)
     for review in reviews:
         for reply in replies.write(review.text, 1):
-            assert not [
-                part for part in re.split(r"(?<=[.!?]) |, ", reply) if len(part) > 12 and part in rows
-            ]
+            assert not [part for part in re.split(r"(?<=[.!?]) |, ", reply) if len(part) > 12 and part in rows]
     assert "eply to" not in rows
     assert not re.search(r"\bthis review\b", rows)
 
@@ -157,9 +155,7 @@ def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
     for name, held in RESERVED.items():
         family = FAMILIES[name]
         combination = next(filled for filled in family.combinations() if key(filled) == held)
-        answers |= {
-            Template(ask).substitute(merge(combination)): family.write(combination) for ask in family.asks
-        }
+        answers |= {Template(ask).substitute(merge(combination)): family.write(combination) for ask in family.asks}
     gibberish = "the the of film a it and so is to, what in for the a or is. Go on the it a to."
     for probe in found:
         outcome = checks.check_answer(probe.check, answers[probe.instruction].response, SETTINGS)
@@ -169,9 +165,7 @@ def test_the_base_can_pass_every_probe_and_a_film_reply_none() -> None:
                 assert not checks.check_answer(probe.check, reply, SETTINGS).passed, (probe.id, reply)
         assert not checks.check_answer(probe.check, gibberish, SETTINGS).passed
         others = [other.instruction for other in found if other.id != probe.id]
-        assert not any(
-            checks.check_answer(probe.check, answers[other].response, SETTINGS).passed for other in others
-        )
+        assert not any(checks.check_answer(probe.check, answers[other].response, SETTINGS).passed for other in others)
 
 
 def test_titles_use_the_words_of_the_film_families() -> None:

@@ -20,14 +20,10 @@ def read_names() -> set[str]:
     files = [*ROOT.glob("relearn/**/*.py"), *ROOT.glob("stages/*.py")]
     found: set[str] = set()
     for file in files:
-        for node in (
-            ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if "params" not in file.parts else ()
-        ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if "params" not in file.parts else ():
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 found.add(node.attr)
-            elif (
-                isinstance(node, ast.keyword) and node.arg == "options" and isinstance(node.value, ast.Tuple)
-            ):
+            elif isinstance(node, ast.keyword) and node.arg == "options" and isinstance(node.value, ast.Tuple):
                 found |= set(ast.literal_eval(node.value))
     return found
 

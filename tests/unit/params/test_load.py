@@ -125,8 +125,7 @@ def test_the_repository_as_it_stands_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
-    [("1e-4", 1e-4), ("5e-05", 5e-5), ("5.0e-05", 5e-5), ("0.01", 0.01), ("1.e-3", 1e-3)],
+    ("written", "value"), [("1e-4", 1e-4), ("5e-05", 5e-5), ("5.0e-05", 5e-5), ("0.01", 0.01), ("1.e-3", 1e-3)]
 )
 def test_a_rate_is_a_number_however_it_is_written(root: Path, written: str, value: float) -> None:
     (root / "params.yaml").write_text(SWEPT.format(profile="mini", lr=written))

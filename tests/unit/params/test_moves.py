@@ -48,9 +48,7 @@ def test_an_old_key_is_refused_with_its_new_name_and_the_command(
 ) -> None:
     shutil.copytree(ROOT / "tests" / "profiles" / "before", tmp_path / "profiles")
     (tmp_path / "params.yaml").write_text("profile: mini\nlr: 0.01\nseed: 1222\n")
-    with pytest.raises(
-        InputError, match=r"^profiles/mini.yaml, line \d+: [\w.]+: is now [\w.]+; .*--upgrade"
-    ):
+    with pytest.raises(InputError, match=r"^profiles/mini.yaml, line \d+: [\w.]+: is now [\w.]+; .*--upgrade"):
         load(tmp_path)
     monkeypatch.chdir(tmp_path)
     parameters.main(["--upgrade", "profiles/mini.yaml"])

@@ -18,8 +18,6 @@ def test_nothing_looks_behind_the_door_of_the_reader() -> None:
 
 def test_the_command_starts_without_heavy_libraries() -> None:
     program = "import sys, relearn.repair.command; print(*sys.modules)"
-    started = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    started = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "datasets", "evaluate", "pandas", "numpy", "dvc"}
     assert not heavy & set(started.stdout.split())

@@ -46,12 +46,7 @@ def test_schema_forms() -> None:
         "n": {"$ref": "#/$defs/N"},
         "t": {"type": "array", "items": {"type": "string"}},
     }
-    schema = {
-        "$defs": {"N": {"type": "integer"}},
-        "type": "object",
-        "properties": properties,
-        "required": ["a"],
-    }
+    schema = {"$defs": {"N": {"type": "integer"}}, "type": "object", "properties": properties, "required": ["a"]}
     shape = read_schema(schema)
     assert dict(shape.fields) == {"a": "string", "n": "integer", "t": "strings"}
     assert shape.required == {"a"}
@@ -113,15 +108,9 @@ def test_echo_and_likeness_are_shares() -> None:
     assert checks.measure_echo("one two three four five six", review) == 1.0
     assert checks.measure_echo("one two three four five and more words here", review) == pytest.approx(1 / 5)
     assert checks.measure_echo("four words are few", review) == 0.0
-    for reply in (
-        "one two three four five six",
-        "one two three four five and more words here",
-        "four words are few",
-    ):
+    for reply in ("one two three four five six", "one two three four five and more words here", "four words are few"):
         for threshold in (0.1, 0.2, 0.5, 1.0):
-            assert checks.is_echo(reply, review, threshold) is (
-                checks.measure_echo(reply, review) >= threshold
-            )
+            assert checks.is_echo(reply, review, threshold) is (checks.measure_echo(reply, review) >= threshold)
     assert checks.are_alike("a b c d", "A, b c d!", 1.0)
     assert not checks.are_alike("a b c d", "d c b a", 0.9)
 

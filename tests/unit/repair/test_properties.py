@@ -25,9 +25,7 @@ PIECES = st.sampled_from(
         '\\"agree\\": \\"', '""agree"": ""', "text", ",", ":", '"a": {"b": 1}, ',
     ]
 )  # fmt: skip
-RAW = st.one_of(
-    st.text(max_size=80), st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=25).map("".join)
-)
+RAW = st.one_of(st.text(max_size=80), st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=25).map("".join))
 CODECS = [(one,) for one in (JSON, PYTHON, LOOSE, PLAIN)] + [
     (outer, inner) for outer in (JSON, PYTHON, CSV) for inner in (JSON, PYTHON, LOOSE, PLAIN)
 ]
@@ -40,12 +38,7 @@ def stands_there(text: str, value: str, start: int, end: int) -> bool:
 
 
 @settings(max_examples=250, deadline=None)
-@given(
-    RAW,
-    st.sampled_from(SCHEMAS),
-    st.sampled_from(["drop", "trim", "keep"]),
-    st.sampled_from([None, "length"]),
-)
+@given(RAW, st.sampled_from(SCHEMAS), st.sampled_from(["drop", "trim", "keep"]), st.sampled_from([None, "length"]))
 def test_any_text(text: str, schema: RecordSchema, policy: str, finish: str | None) -> None:
     rows = DumpRepairer(schema, policy)
     for kept, row in rows.repair(DumpText(text, finish_reason=finish)):
@@ -71,9 +64,7 @@ SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_si
 
 @settings(max_examples=200, deadline=None)
 @given(SENTENCES, SENTENCES, st.sampled_from([None, 2]), st.booleans())
-def test_valid_json_comes_back_as_it_is(
-    agree: str, disagree: str, indent: int | None, ascii_only: bool
-) -> None:
+def test_valid_json_comes_back_as_it_is(agree: str, disagree: str, indent: int | None, ascii_only: bool) -> None:
     record = {"agree": agree, "disagree": disagree}
     raw = json.dumps(record, indent=indent, ensure_ascii=ascii_only)
     rows = [row for kept, row in DumpRepairer(SCHEMAS[0]).repair(DumpText(raw)) if kept]
@@ -92,9 +83,7 @@ def test_a_cut_field_is_never_whole(agree: str, disagree: str, cut: int) -> None
     assert all("disagree" not in row["fields"] for row in rows)
 
 
-@pytest.mark.parametrize(
-    "unit", ["{", "[", '"', "\\", "```json\n", '{"agree": ', "'{", '"a": "b", ', '\\"', '""']
-)
+@pytest.mark.parametrize("unit", ["{", "[", '"', "\\", "```json\n", '{"agree": ', "'{", '"a": "b", ', '\\"', '""'])
 def test_time_is_linear(unit: str) -> None:
     import time
 

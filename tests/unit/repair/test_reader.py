@@ -13,16 +13,13 @@ def texts(raw: str, finish_reason: str | None = None) -> list[dict[str, str]]:
     """The whole fields of each record, after checking that each stands where it says."""
     reading = read_records(raw, SCHEMA, finish_reason)
     return [
-        {name: field.value for name, field in record.fields.items() if not field.lost}
-        for record in reading.records
+        {name: field.value for name, field in record.fields.items() if not field.lost} for record in reading.records
     ]
 
 
 def lost(reading: RecordsInText) -> dict[str, str]:
     """Why fields were refused."""
-    return {
-        name: field.lost for record in reading.records for name, field in record.fields.items() if field.lost
-    }
+    return {name: field.lost for record in reading.records for name, field in record.fields.items() if field.lost}
 
 
 BOTH = {"agree": 'I agree, "yes".', "disagree": "It's not so."}

@@ -15,10 +15,7 @@ REVIEWS = {
     name: Review(id=name, text=f"The film {name} is {{review}} good, and I liked every minute of it a lot.", label="p", split="train")
     for name in ("a", "b", "c", "d")
 }  # fmt: skip
-GOOD = {
-    "agree": "I feel the same about the acting in it.",
-    "disagree": "I think you are wrong about the acting.",
-}
+GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I think you are wrong about the acting."}
 
 
 def params(**changes: object) -> Repair:
@@ -30,17 +27,11 @@ def params(**changes: object) -> Repair:
     return Repair.model_validate(values | changes)
 
 
-def reply(
-    content: str | None, name: str = "a", finish: str | None = "stop", refusal: str | None = None
-) -> Reply:
-    return Reply(
-        id=name, content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal
-    )
+def reply(content: str | None, name: str = "a", finish: str | None = "stop", refusal: str | None = None) -> Reply:
+    return Reply(id=name, content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal)
 
 
-def repaired(
-    *replies: Reply, **changes: object
-) -> tuple[list[Instruction], list[Quarantined], dict[str, object]]:
+def repaired(*replies: Reply, **changes: object) -> tuple[list[Instruction], list[Quarantined], dict[str, object]]:
     repairer = ReplyRepairer(REVIEWS, params(**changes))
     rows = list(repairer.repair_all(replies))
     kept = [row for row in rows if isinstance(row, Instruction)]
@@ -72,9 +63,7 @@ def test_a_good_reply_becomes_two_instructions() -> None:
         ('{"agree": 1, "disagree": 2}', "stop", None, "wrong_type"),
     ],
 )
-def test_a_reply_refused_as_a_whole(
-    content: str | None, finish: str, refusal: str | None, reason: str
-) -> None:
+def test_a_reply_refused_as_a_whole(content: str | None, finish: str, refusal: str | None, reason: str) -> None:
     kept, refused, summary = repaired(reply(content, finish=finish, refusal=refusal))
     assert kept == []
     (row,) = refused
@@ -151,9 +140,7 @@ def test_two_records_in_one_reply() -> None:
     assert [row.response for row in kept] == list(GOOD.values())
     assert "several_texts" in kept[0].flags
     assert "repeated" in kept[1].flags
-    assert [(row.field, row.reason, row.content) for row in refused] == [
-        ("agree", "extra_text", other["agree"])
-    ]
+    assert [(row.field, row.reason, row.content) for row in refused] == [("agree", "extra_text", other["agree"])]
     assert summary["counts"]["extra_texts"] == 1  # type: ignore[index]
 
 

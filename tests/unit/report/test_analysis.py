@@ -91,9 +91,7 @@ def test_nothing_is_claimed_where_the_interval_holds_zero() -> None:
 
 
 def test_a_task_that_gained_is_not_told_as_a_loss() -> None:
-    analysis = analyse(
-        made.intervals(code={"codebleu": (0.3, 0.6, 0.7)}, reviews=made.REVIEWS), made.probes()
-    )
+    analysis = analyse(made.intervals(code={"codebleu": (0.3, 0.6, 0.7)}, reviews=made.REVIEWS), made.probes())
     assert "CodeBLEU rose from 0.300 to 0.600, by 0.300" in analysis.markdown
     assert "cost" not in analysis.finding
 
@@ -116,10 +114,7 @@ def test_code_in_replies_is_neither_gain_nor_loss() -> None:
     for comparison in found["tasks"]["code"]["comparisons"][2:]:
         comparison["metric"] = "code_rate"
     found["tasks"]["code"]["scores"]["code_rate"] = found["tasks"]["code"]["scores"]["pass_at_1"]
-    assert (
-        "Worse as well: the share of answers with code (0.800 to 0.200)"
-        in analyse(found, made.probes()).markdown
-    )
+    assert "Worse as well: the share of answers with code (0.800 to 0.200)" in analyse(found, made.probes()).markdown
 
 
 def test_where_test_and_interval_differ_both_are_told() -> None:
@@ -159,9 +154,7 @@ def test_the_spread_over_seeds_is_told_where_there_is_one() -> None:
     }
     analysis = analyse(intervals, made.probes())
     assert "Both rounds were run with 3 training seeds" in analysis.markdown
-    assert (
-        "- writing code, 2b: CodeBLEU 0.300 ± 0.020, 0.280 to 0.320; lost +0.600 ± 0.020" in analysis.markdown
-    )
+    assert "- writing code, 2b: CodeBLEU 0.300 ± 0.020, 0.280 to 0.320; lost +0.600 ± 0.020" in analysis.markdown
     assert "share of the loss recovered +0.900 ± 0.020, +0.880 to +0.920 (2 seeds)." in analysis.markdown
     assert "change from 2b −0.200 ± 0.020" in analysis.markdown
     check_numbers(analysis, documents(intervals, made.probes()))

@@ -92,9 +92,7 @@ def test_a_base_made_here_is_not_claimed_to_be_on_the_hub() -> None:
 
 def test_splits_have_the_hubs_names() -> None:
     rows = [
-        Instruction(
-            id=str(n), review_id="r", stance="agree", instruction="i", response="r", split=split, flags=[]
-        )  # type: ignore[arg-type]
+        Instruction(id=str(n), review_id="r", stance="agree", instruction="i", response="r", split=split, flags=[])  # type: ignore[arg-type]
         for n, split in enumerate(("val", "train", "train"))
     ]
     found = split_rows(rows)

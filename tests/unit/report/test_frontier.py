@@ -47,18 +47,9 @@ def shown() -> list[dict[str, Any]]:
         {"revs": [{"rev": "a" * 40, "name": "lr-5e-3", "data": data(0.005, 0.5, 0.4)}], "name": "lr-5e-3"},
         {"revs": [{"rev": "b" * 40, "name": "lr-1e-3", "data": data(0.001, 0.2, 0.8)}], "name": "lr-1e-3"},
         {"revs": [{"rev": "c" * 40, "name": "worse", "data": data(0.02, 0.4, 0.2)}], "name": "worse"},
-        {
-            "revs": [{"rev": "d" * 40, "name": "other", "data": data(0.01, 0.9, 0.8, "files")}],
-            "name": "other",
-        },
-        {
-            "revs": [{"rev": "e" * 40, "name": "failed", "data": None, "error": {"msg": "no"}}],
-            "name": "failed",
-        },
-        {
-            "revs": [{"rev": "f" * 40, "name": "queued", "data": {"params": {}, "metrics": {}}}],
-            "name": "queued",
-        },
+        {"revs": [{"rev": "d" * 40, "name": "other", "data": data(0.01, 0.9, 0.8, "files")}], "name": "other"},
+        {"revs": [{"rev": "e" * 40, "name": "failed", "data": None, "error": {"msg": "no"}}], "name": "failed"},
+        {"revs": [{"rev": "f" * 40, "name": "queued", "data": {"params": {}, "metrics": {}}}], "name": "queued"},
     ]
     return [
         {"rev": "workspace", "name": None, "data": data(0.005, 0.5, 0.4), "experiments": None},
@@ -87,10 +78,7 @@ def test_nothing_on_the_frontier_is_beaten_and_everything_else_is() -> None:
             (one.new, one.forgetting) != (other.new, other.forgetting)
         )
 
-    assert [t.experiment for t in best] == [
-        "lr-5e-3",
-        "lr-5e-3",
-    ]  # 2c keeps all code, 2b has most of the new skill
+    assert [t.experiment for t in best] == ["lr-5e-3", "lr-5e-3"]  # 2c keeps all code, 2b has most of the new skill
     assert [t.model for t in best] == ["2c", "2b"]
     for trial in trials:
         assert (trial in best) != any(beats(other, trial) for other in trials)
@@ -120,9 +108,7 @@ def test_table_and_plot_hold_every_trial() -> None:
     assert len(table.splitlines()) == 2 + len(trials)
     assert re.search(r"lr-5e-3 .* 0.005 .* 2b .* 0.500 .* 50% .* 50% .* frontier", table)
     points = list(csv.DictReader(io.StringIO(frontier.as_csv(trials))))
-    assert [(float(p["forgetting"]), float(p["new_skill"])) for p in points] == [
-        (t.forgetting, t.new) for t in trials
-    ]
+    assert [(float(p["forgetting"]), float(p["new_skill"])) for p in points] == [(t.forgetting, t.new) for t in trials]
 
 
 def test_the_page_draws_every_setting() -> None:

@@ -18,9 +18,7 @@ def test_items_are_drawn_from_every_task_and_the_same_twice() -> None:
     assert items == choose(predictions(), SEED, per_task=10)
     assert len(items) == 30
     assert len({item.id for item in items}) == 30
-    assert [sum(item.id.startswith(task) for item in items) for task in ("code", "reviews", "general")] == [
-        10
-    ] * 3
+    assert [sum(item.id.startswith(task) for item in items) for task in ("code", "reviews", "general")] == [10] * 3
     assert choose(predictions(), SEED + 1) != items
 
 

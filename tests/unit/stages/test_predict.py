@@ -22,12 +22,7 @@ PROBE = "- {id: p1, kind: poem, instruction: Sing., check: [{type: sentences, mi
 
 
 def params(base_url: str, key: str | None = None) -> Params:
-    tree: dict[str, Any] = {
-        "profile": "mini",
-        "lr": RATES["mini"],
-        "seed": 1,
-        **copy.deepcopy(parsed("mini")),
-    }
+    tree: dict[str, Any] = {"profile": "mini", "lr": RATES["mini"], "seed": 1, **copy.deepcopy(parsed("mini"))}
     tree["predict"]["backend"] = {**SERVED, "base_url": base_url, "api_key_env": key}
     return Params.model_validate(tree)
 
@@ -45,9 +40,7 @@ def house(tmp_path: Path) -> Paths:
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "weights").write_text(name)
     paths = Paths.of(tmp_path)
-    code = Original(
-        id="c1", task="code", group="g", split="test", instruction="Write.", response="x = 1", tests=[]
-    )
+    code = Original(id="c1", task="code", group="g", split="test", instruction="Write.", response="x = 1", tests=[])
     write_jsonl(paths.original, [code])
     write_jsonl(paths.instructions, [])
     paths.probes("mini").parent.mkdir(parents=True)

@@ -46,9 +46,7 @@ def test_the_same_inputs_give_the_same_folder_wherever_they_are(
     assert name(other, [1, shape()], [other / "rows.jsonl", other / "model"]) == first
 
 
-def test_a_changed_parameter_input_library_or_code_gives_another(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_parameter_input_library_or_code_gives_another(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = [root / "rows.jsonl", root / "model"]
     names = {name(root, [1, shape()], inputs)}
     names.add(name(root, [2, shape()], inputs))

@@ -21,8 +21,7 @@ def interval(scores: Scores, numbers: np.ndarray, drawn: rs.Counts) -> rs.Interv
 
 
 @pytest.mark.parametrize(
-    ("hits", "items", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (1, 29, 0.0061, 0.1718)],
+    ("hits", "items", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (1, 29, 0.0061, 0.1718)]
 )
 def test_wilson_is_newcombes_table(hits: int, items: int, low: float, high: float) -> None:
     # Newcombe 1998a, table I, method 3. Clusters of one item: only Student's t for the normal differs.
@@ -47,9 +46,7 @@ def test_clusters_widen_wilson() -> None:
     # Twenty clusters of five that agree within themselves know no more than twenty items.
     clustered = np.array([[5.0 if i < 10 else 0.0, 5.0] for i in range(20)])
     loose = np.array([[2.0 + i % 2, 5.0] for i in range(20)])
-    assert rs.wilson(clustered).high - rs.wilson(clustered).low > 2 * (
-        rs.wilson(loose).high - rs.wilson(loose).low
-    )
+    assert rs.wilson(clustered).high - rs.wilson(clustered).low > 2 * (rs.wilson(loose).high - rs.wilson(loose).low)
 
 
 def test_newcombe_of_unpaired_like_data() -> None:
@@ -111,9 +108,7 @@ def test_small_simulation_covers() -> None:
         sums = np.stack([generator.binomial(5, rates), np.full(30, 5.0)], axis=1).astype(float)
         hits += rs.wilson(sums).holds(0.8)
         values = generator.gamma(2, 1, size=30)
-        continuous += rs.percentiles(
-            rs.resampled(np.stack([values, np.ones(30)], 1), ratio, drawn), 30
-        ).holds(2.0)
+        continuous += rs.percentiles(rs.resampled(np.stack([values, np.ones(30)], 1), ratio, drawn), 30).holds(2.0)
     assert 0.91 <= hits / 300 <= 0.985
     assert 0.89 <= continuous / 300 <= 0.98
 

@@ -71,10 +71,7 @@ def test_replies_come_in_the_order_of_the_reviews(journal: Journal) -> None:
     assert tally.answered == 12
     assert [reply.id for reply in replies] == [review.id for review in REVIEWS]
     for review, reply in zip(REVIEWS, replies, strict=True):
-        assert json.loads(reply.content or "") == {
-            "agree": f"Yes: {review.text}",
-            "disagree": f"No: {review.text}",
-        }
+        assert json.loads(reply.content or "") == {"agree": f"Yes: {review.text}", "disagree": f"No: {review.text}"}
         assert reply.usage is not None
         assert len(reply.request) == 64
     assert summary["replies"] == 12
@@ -118,9 +115,7 @@ def test_a_schema_is_asked_for(journal: Journal) -> None:
     assert request.response_format is not None
     schema = request.response_format["json_schema"]["schema"]
     assert schema["required"] == ["agree", "disagree"] == list(schema["properties"])
-    tally, _, summary = run(
-        questions(response_format="json_schema", concurrency=1), journal, "format_refused"
-    )
+    tally, _, summary = run(questions(response_format="json_schema", concurrency=1), journal, "format_refused")
     assert tally.without_format == summary["without_format"] == 12
 
 
@@ -132,9 +127,7 @@ def test_a_missing_answer_is_an_error_not_an_empty_row(journal: Journal) -> None
 
 def test_complaining() -> None:
     asking.refuse_unanswered(Tally(total=5, answered=5), "runs.json")
-    tally = Tally(
-        total=5, failed=[("r1", "timeout", "no answer"), ("r2", "http_500", "x"), ("r3", "timeout", "y")]
-    )
+    tally = Tally(total=5, failed=[("r1", "timeout", "no answer"), ("r2", "http_500", "x"), ("r3", "timeout", "y")])
     with pytest.raises(InputError) as caught:
         asking.refuse_unanswered(tally, "runs.json")
     text = str(caught.value)

@@ -37,9 +37,7 @@ def test_every_prompt_that_comes_with_the_project_is_sound(name: str) -> None:
 
 
 def test_the_default_asks_for_no_echo() -> None:
-    system, user = (
-        content for _, content in PromptTemplate(PROMPTS / "agree_disagree.j2").messages("A film.")
-    )
+    system, user = (content for _, content in PromptTemplate(PROMPTS / "agree_disagree.j2").messages("A film."))
     assert '"review"' not in system + user
     assert '"review"' in PromptTemplate(PROMPTS / "original.j2").messages("A film.")[1][1]
 
@@ -95,15 +93,9 @@ def test_a_prompt_of_ones_own_may_have_other_roles_in_its_own_order(tmp_path: Pa
         ("{% block user %}Say something.{% endblock %}", "never shows"),
         ("{% block usr %}{{ review }}{% endblock %}", "'usr' is no role"),
         ("{% block user %}{{ review }}{{ review.__class__.__mro__ }}{% endblock %}", "unsafe"),
-        (
-            "{% block user %}{{ review }}{% for i in range(9999999) %}x{% endfor %}{% endblock %}",
-            "Range too big",
-        ),
+        ("{% block user %}{{ review }}{% for i in range(9999999) %}x{% endfor %}{% endblock %}", "Range too big"),
         ("{% block user %}{{ review + 1 }}{% endblock %}", "cannot be rendered"),
-        (
-            "{% include '/etc/hostname' %}{% block user %}{{ review }}{% include 'x' %}{% endblock %}",
-            "mine.j2",
-        ),
+        ("{% include '/etc/hostname' %}{% block user %}{{ review }}{% include 'x' %}{% endblock %}", "mine.j2"),
     ],
 )
 def test_a_bad_prompt_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:

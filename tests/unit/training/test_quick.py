@@ -56,9 +56,7 @@ def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
     model.zero_grad()
     loss = model(**BATCH, num_items_in_batch=7).loss
     loss.backward()
-    return loss.item(), {
-        name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad
-    }
+    return loss.item(), {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 @pytest.mark.parametrize("kind", list(MODELS))

@@ -81,9 +81,7 @@ def test_checkpointed_activations_give_the_same_adapter(tmp_path: Path) -> None:
         base = model(WORDS)
         torch.manual_seed(5)
         adapter = new_adapter(base, LORA)
-        _, history = run(
-            tmp_path / str(checkpointing), small=adapter, rows=ROWS, gradient_checkpointing=checkpointing
-        )
+        _, history = run(tmp_path / str(checkpointing), small=adapter, rows=ROWS, gradient_checkpointing=checkpointing)
         learned.append(({n: p for n, p in adapter.named_parameters() if "lora_B" in n}, history))
     (plain, looks), (recomputed, again) = learned
     assert all(weight.abs().max() > 0 for weight in recomputed.values())

@@ -43,9 +43,7 @@ def test_each_label_is_the_token_after_its_position() -> None:
 def test_a_batch_gives_the_loss_of_its_rows_alone() -> None:
     # Padding on the right and shared positions must not change what a row costs.
     small = model(WORDS)
-    rows = encode(
-        [PAIRS[0], ("Say one, two, three, four, five, six.", "one two three four five six")], CHAT, 64
-    ).rows
+    rows = encode([PAIRS[0], ("Say one, two, three, four, five, six.", "one two three four five six")], CHAT, 64).rows
     together = small(**collate(rows, WORDS.pad_token_id), num_items_in_batch=1).loss
     alone = sum(small(**collate([row], WORDS.pad_token_id), num_items_in_batch=1).loss for row in rows)
     assert torch.allclose(together, alone, atol=1e-4)

@@ -61,9 +61,7 @@ def test_mean_loss_is_the_token_weighted_cross_entropy() -> None:
     for row in ROWS.rows:
         logits = small(input_ids=torch.tensor([row.ids])).logits[0].detach()
         target = torch.tensor(row.ids)[row.prompt :]
-        total += float(
-            torch.nn.functional.cross_entropy(logits[row.prompt - 1 : -1], target, reduction="sum")
-        )
+        total += float(torch.nn.functional.cross_entropy(logits[row.prompt - 1 : -1], target, reduction="sum"))
         count += len(target)
     assert measure_loss(small, ROWS, WORDS.pad_token_id, 7) == pytest.approx(total / count, rel=1e-5)
 
@@ -92,8 +90,7 @@ def test_curves_are_shown_live_and_again_after_a_kill(tmp_path: Path) -> None:
 
     def expected(history: list[dict[str, float]]) -> dict[str, list[tuple[int, float]]]:
         return {
-            name: [(int(look["step"]), look[name]) for look in history if name in look]
-            for name in ("code", "train")
+            name: [(int(look["step"]), look[name]) for look in history if name in look] for name in ("code", "train")
         }
 
     assert shown() == {} != expected(trained()) == shown()
