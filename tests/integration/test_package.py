@@ -110,9 +110,3 @@ def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "relearn-llm[models]" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_nothing_says_to_install_somebody_elses_package() -> None:
-    """`relearn` on the package index is another project."""
-    told = run("git", "grep", "-nE", r"pip3? install (-[^ ]+ )*relearn([^-a-z]|$)", "--", ".", cwd=ROOT, check=False)
-    assert told.stdout == ""
