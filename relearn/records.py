@@ -96,7 +96,7 @@ class Prediction(Record):
     """
 
     id: str
-    task: Task
+    task: str
     group: str
     prompt: str
     reference: str | None

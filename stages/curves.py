@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from relearn.files import atomic_write
-from relearn.records import TASKS
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:
@@ -15,18 +15,22 @@ def write_curves(path: Path, history: list[dict[str, float]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("step", "task", "loss"))
         for look in history:
-            writer.writerows((look["step"], task, look[task]) for task in ("train", *TASKS) if task in look)
+            tasks = sorted(look.keys() - {"step", "train"})
+            writer.writerows((look["step"], task, look[task]) for task in ("train", *tasks) if task in look)
 
 
-def read_curves(path: Path) -> list[dict[str, float | None]]:
-    """The looks that `write_curves` wrote, a column a task, None where a look lacks one; none without a file."""
+def read_curves(path: Path, tasks: Sequence[str]) -> list[dict[str, float | None]]:
+    """The looks that `write_curves` wrote, a column a task that is there, None where a look lacks it; none without
+    a file."""
     if not path.is_file():
         return []
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    tasks = [task for task in ("train", *TASKS) if task == "train" or any(row["task"] == task for row in rows)]
+    seen = {row["task"] for row in rows}
+    columns = ["train", *(task for task in tasks if task in seen)]
     looks: dict[str, dict[str, float | None]] = {}
     for row in rows:
-        look = looks.setdefault(row["step"], {"step": float(row["step"]), **dict.fromkeys(tasks)})
-        look[row["task"]] = float(row["loss"])
+        look = looks.setdefault(row["step"], {"step": float(row["step"]), **dict.fromkeys(columns)})
+        if row["task"] in columns:
+            look[row["task"]] = float(row["loss"])
     return list(looks.values())

@@ -1,4 +1,4 @@
-"""Scores base, 2b and 2c on every task, with intervals; what 2b forgot and what 2c brought back.
+"""Scores every model on every task, with intervals; what 2b forgot and what 2c brought back.
 
 Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/, and data/ratings/ when
 people have rated the answers.
@@ -14,20 +14,22 @@ from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import MODELS, Original, Prediction, SeedPrediction
+from relearn.records import Original, Prediction, SeedPrediction
 from stages.paths import Paths
+from stages.roles import list_tasks, name_models
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.csv."""
+    roles = name_models(params)
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in roles.names
     }
     tests = {row.id: row.tests for row in read_jsonl(paths.original, Original) if row.split == "test" and row.tests}
     further = seeds.by_seed(read_jsonl(paths.predicted("seeds"), SeedPrediction)) if params.seeds else {}
     settings = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
-    found = evaluate_models(predictions, tests, settings, params.seed, further=further)
+    found = evaluate_models(predictions, tests, settings, params.seed, list_tasks(params), roles, further)
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:

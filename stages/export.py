@@ -1,6 +1,6 @@
 """The instruction data set and the adapters in Hugging Face form, with their cards, in export/.
 
-    python -m stages.export            # writes export/dataset, export/2b, export/2c (and export/base, if trained here)
+    python -m stages.export            # writes export/dataset, a folder an adapter, and export/base, if trained here
 
 Nothing is uploaded; docs/experiments.md gives the commands that do it.
 """
@@ -19,8 +19,9 @@ from relearn.progress import say
 from relearn.records import Instruction
 from relearn.report import cards
 from relearn.report.analysis import analyse
+from relearn.report.words import Words, number
 from stages.paths import Paths
-from stages.report import read_document
+from stages.report import describe_tasks, read_document
 from stages.run import main
 
 TARGET = "export"
@@ -28,18 +29,21 @@ TARGET = "export"
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the folder anew."""
-    rows = _dataset(params, paths)
-    for name in ("2b", "2c"):
-        _adapter(params, paths, name)
-    say(f"export: {rows} rows and two adapters in {TARGET}/; read the cards, and set the licences")
+    words = describe_tasks(params)
+    rows = _dataset(params, paths, words)
+    adapters = words.roles.names[1:]
+    for name in adapters:
+        _adapter(params, paths, words, name)
+    say(f"export: {rows} rows and {number(len(adapters))} adapters in {TARGET}/; read the cards, and set the licences")
     return {"rows": rows}
 
 
-def _dataset(params: Params, paths: Paths) -> int:
+def _dataset(params: Params, paths: Paths, words: Words) -> int:
     """Parquet files by split, and the card."""
     from datasets import Dataset
 
-    rows = list(read_jsonl(paths.instructions, Instruction))
+    rows = [_flatten(row) for row in read_jsonl(paths.instructions, Instruction)]
+    tasks = [task.name for task in words.tasks if task.is_new]
     folder = _fresh(paths, "dataset")
     found = cards.split_rows(rows)
     (folder / "data").mkdir()
@@ -48,11 +52,12 @@ def _dataset(params: Params, paths: Paths) -> int:
     teacher = params.generate.teacher
     facts = cards.DatasetFacts(
         splits={split: len(chosen) for split, chosen in found.items()},
-        stances=dict(sorted(Counter(row.stance for row in rows).items())),
+        about=words.labels(tasks),
+        kinds=dict(sorted(Counter(row["template"] for row in rows).items())),
         teacher=params.generate.model,
         embedded=isinstance(teacher, EmbeddedTeacher),
-        source=_source(params),
-        prompt=(paths.prompts / f"{params.generate.prompt}.j2").read_text(encoding="utf-8"),
+        sources={task: _source(params) for task in tasks},
+        prompts={task: (paths.prompts / f"{params.generate.prompt}.j2").read_text(encoding="utf-8") for task in tasks},
         temperature=params.generate.temperature,
         repair=read_document(paths.metrics / "repair.json"),
         generate=read_document(paths.metrics / "generate.json"),
@@ -61,8 +66,22 @@ def _dataset(params: Params, paths: Paths) -> int:
     return len(rows)
 
 
+def _flatten(row: Instruction) -> dict[str, Any]:
+    """A row as its table has it."""
+    return {
+        "id": row.id,
+        "task": "reviews",
+        "source": row.review_id,
+        "template": row.stance,
+        "instruction": row.instruction,
+        "response": row.response,
+        "flags": row.flags,
+        "split": row.split,
+    }
+
+
 def _source(params: Params) -> str:
-    """Where the reviews come from, in words."""
+    """Where the texts come from, in words."""
     source = params.prepare.source.model_dump()
     if source["kind"] == "mini":
         return "this project's embedded world, invented films under a seed"
@@ -72,7 +91,7 @@ def _source(params: Params) -> str:
     return f"your own file {reviews['path']}"
 
 
-def _adapter(params: Params, paths: Paths, name: str) -> None:
+def _adapter(params: Params, paths: Paths, words: Words, name: str) -> None:
     """The adapter, its config naming the base as others will find it, and its card."""
     described = read_document(paths.models / "base" / "base.json")
     hub = described["kind"] == "hub"
@@ -95,8 +114,9 @@ def _adapter(params: Params, paths: Paths, name: str) -> None:
         lora=params.finetune.lora.model_dump(),
         table=(paths.report / "table_3a.md").read_text(encoding="utf-8"),
         analysis=analyse(
-            read_document(paths.metrics / "intervals.json"), read_document(paths.metrics / "probe_3b.json")
+            read_document(paths.metrics / "intervals.json"), read_document(paths.metrics / "probe_3b.json"), words
         ),
+        words=words,
     )
     write_text(folder / "README.md", cards.model_card(facts))
 

@@ -20,6 +20,7 @@ from relearn.params import Params
 from relearn.progress import say
 from relearn.report import frontier
 from stages.paths import Paths
+from stages.report import describe_tasks
 from stages.run import main
 
 
@@ -28,13 +29,14 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     unknown = [argument for argument in sys.argv[1:] if argument not in ("--markdown", "--write")]
     if unknown:
         raise InputError(f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]")
-    trials = frontier.read(_show_experiments(paths), params.profile)
-    write_text(paths.report / "frontier.html", frontier.render(trials))
-    write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials))
+    words = describe_tasks(params)
+    trials = frontier.read(_show_experiments(paths), words, params.profile)
+    write_text(paths.report / "frontier.html", frontier.render(trials, words))
+    write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if "--markdown" in sys.argv[1:]:
-        print(frontier.markdown(trials))
+        print(frontier.markdown(trials, words))
     if "--write" in sys.argv[1:]:
-        _write_into_docs(paths, frontier.markdown(trials))
+        _write_into_docs(paths, frontier.markdown(trials, words))
     say(f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html")
     return {"models": len(trials)}
 

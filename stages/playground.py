@@ -1,4 +1,4 @@
-"""Type an instruction, and see base, 2b and 2c answer it side by side.
+"""Type an instruction, and see the models answer it side by side.
 
     python -m stages.playground                             # asks until an empty line or Ctrl-D
     python -m stages.playground "Write a poem about snow."  # answers this, and ends
@@ -9,6 +9,7 @@ Uses the active profile's models, decoding strategy and chat template; run `dvc 
 from __future__ import annotations
 
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +25,28 @@ from relearn.decoding.local import decode
 from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params import Params
-from relearn.records import MODELS
 from stages.paths import Paths
+from stages.roles import name_models
 from stages.run import main
 
-COLOURS = {"base": "white", "2b": "red", "2c": "cyan"}
+COLOURS = ("white", "red", "cyan")
 
 
 class Playground:
-    """The three models over one load of the frozen weights."""
+    """The models over one load of the frozen weights."""
 
     def __init__(self, params: Params, paths: Paths) -> None:
         models.set_seed_and_threads(params.compute.threads, params.seed)
         self.params = params
+        self.names = name_models(params).names
         base = paths.models / "base"
-        for name in MODELS[1:]:
+        for name in self.names[1:]:
             if not (paths.adapter(name) / "adapter_config.json").is_file():
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
         weights = model_files.find_weights(base, paths.root)
         self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
         frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
-        folders: dict[str, Path] = {name: paths.adapter(name) for name in MODELS[1:]}
+        folders: dict[str, Path] = {name: paths.adapter(name) for name in self.names[1:]}
         if (base / model_files.ADAPTER).is_dir():
             folders["base"] = base / model_files.ADAPTER
         self.model = models.load_adapters(frozen, folders)
@@ -54,7 +56,7 @@ class Playground:
         options = self.params.predict
         item = Prompt(instruction, options.max_new_tokens.probe, None)
         found: dict[str, Decoded] = {}
-        for name in MODELS:
+        for name in self.names:
             with models.use_adapter(self.model, name):
                 [found[name]] = decode(self.model, self.chat, [item], 1, name, options.strategy, self.params.seed)
         return found
@@ -70,10 +72,10 @@ def show(console: Console, answers: dict[str, Decoded]) -> None:
             Text(shown(answer.text) or "(nothing)"),
             title=name,
             subtitle=None if answer.finish_reason == "stop" else "cut off",
-            border_style=COLOURS[name],
+            border_style=colour,
             width=width,
         )
-        for name, answer in answers.items()
+        for (name, answer), colour in zip(answers.items(), cycle(COLOURS), strict=False)
     ]
     console.print(Columns(panels, padding=(0, 0)) if wide else Columns(panels, column_first=True))
 

@@ -1,4 +1,4 @@
-"""The ten out-of-sample instructions: the three models' answers side by side, each checked by a program.
+"""The ten out-of-sample instructions: the models' answers side by side, each checked by a program.
 
 Run by `dvc repro`, or `python -m stages.probe_3b`. Never decodes: it reads data/predictions/.
 """
@@ -11,9 +11,10 @@ from relearn.evaluation import probes, probing
 from relearn.evaluation.checks import CheckSettings
 from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
-from relearn.records import MODELS, Prediction
+from relearn.records import Prediction
 from relearn.sandbox.runner import ProgramLimits
 from stages.paths import Paths
+from stages.roles import name_models
 from stages.run import main
 
 
@@ -21,7 +22,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes metrics/probe_3b.json and report/probe_3b.md."""
     wanted = probes.read(paths.probes(params.profile))
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in name_models(params).names
     }
     settings = CheckSettings(
         ngram=params.probe_3b.ngram,

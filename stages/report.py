@@ -16,12 +16,14 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import MODELS, Instruction, Prediction, Quarantined, Reply
+from relearn.records import Instruction, Prediction, Quarantined, Reply
 from relearn.report import rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
+from relearn.report.words import TaskText, Words
 from stages.curves import read_curves
 from stages.paths import Paths
+from stages.roles import list_tasks, name_models
 from stages.run import main
 
 EXAMPLES = 4  # of mended replies, and of quarantined ones, each another fault
@@ -29,26 +31,42 @@ EXAMPLES = 4  # of mended replies, and of quarantined ones, each another fault
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/index.html, report/analysis.md, report/table_3a.md and report/rate.html."""
-    material = _material(params, paths)
-    analysis = analyse(material.intervals, material.probes)
+    words = describe_tasks(params)
+    material = _material(params, paths, words)
+    analysis = analyse(material.intervals, material.probes, words)
     write_text(paths.report / "analysis.md", analysis.markdown)
-    write_text(paths.report / "table_3a.md", table.markdown(material.rows, material.intervals))
+    write_text(paths.report / "table_3a.md", table.markdown(material.rows, material.intervals, words.roles.others))
     write_text(paths.report / "index.html", render(material, analysis))
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in words.roles.names
     }
-    write_text(paths.report / "rate.html", rating.render(rating.choose(predictions, params.seed)))
+    tasks = [task.name for task in words.tasks]
+    write_text(paths.report / "rate.html", rating.render(rating.choose(predictions, tasks, params.seed)))
     return {}
 
 
-def _material(params: Params, paths: Paths) -> Material:
+def describe_tasks(params: Params) -> Words:
+    """The tasks and models, and what people call them."""
+    texts = {
+        "code": TaskText("writing code", "the old skill, which 2c replays"),
+        "reviews": TaskText("replying to reviews", "the new skill, which 2b is trained on"),
+        "general": TaskText(
+            "general instructions", "other instructions that the base could follow, which are never replayed"
+        ),
+    }
+    return Words(list_tasks(params), name_models(params), texts)
+
+
+def _material(params: Params, paths: Paths, words: Words) -> Material:
     mended, as_sent = _choose_mended(paths)
+    rounds = [name for name in (words.roles.tuned, words.roles.replayed) if name is not None]
     return Material(
+        words=words,
         intervals=read_document(paths.metrics / "intervals.json"),
         rows=_read_table(paths),
         probes=read_document(paths.metrics / "probe_3b.json"),
         ngram=params.probe_3b.ngram,
-        losses={model: read_curves(paths.losses(model)) for model in MODELS[1:]},
+        losses={model: read_curves(paths.losses(model), [task.name for task in words.tasks]) for model in rounds},
         repair=read_document(paths.metrics / "repair.json"),
         generate=read_document(paths.metrics / "generate.json"),
         mended=mended,
@@ -62,12 +80,12 @@ def _material(params: Params, paths: Paths) -> Material:
                 (name, json.dumps(signature, ensure_ascii=False))
                 for name, signature in sorted(read_document(paths.metrics / "signatures.json").items())
             ],
-            "Models": list(_describe_models(paths)),
+            "Models": list(_describe_models(paths, words)),
             "Data (SHA-256)": [
                 (str(file.relative_to(paths.root)), file_hash(file))
                 for file in [
                     *(paths.reviews, paths.original, paths.replies, paths.instructions, paths.quarantine),
-                    *(paths.predicted(model) for model in MODELS),
+                    *(paths.predicted(model) for model in words.roles.names),
                 ]
             ],
         },
@@ -109,8 +127,8 @@ def _read_table(paths: Paths) -> list[dict[str, Any]]:
         ]
 
 
-def _choose_mended(paths: Paths) -> tuple[list[tuple[str, Reply, Instruction]], int]:
-    """A mended row of each of the first few flags, with the reply it came from; and how many rows had no flag."""
+def _choose_mended(paths: Paths) -> tuple[list[tuple[str, str, str, str]], int]:
+    """Of each of the first few flags a row's: flag, raw reply, kind of row, kept text; how many rows had no flag."""
     chosen: dict[str, Instruction] = {}
     as_sent = 0
     for row in read_jsonl(paths.instructions, Instruction):
@@ -119,7 +137,10 @@ def _choose_mended(paths: Paths) -> tuple[list[tuple[str, Reply, Instruction]], 
             chosen.setdefault(row.flags[0], row)
     wanted = {row.review_id for row in chosen.values()}
     replies = {reply.id: reply for reply in read_jsonl(paths.replies, Reply) if reply.id in wanted}
-    return [(flag, replies[row.review_id], row) for flag, row in sorted(chosen.items())], as_sent
+    found: list[tuple[str, str, str, str]] = [
+        (flag, replies[row.review_id].content or "", row.stance, row.response) for flag, row in sorted(chosen.items())
+    ]
+    return found, as_sent
 
 
 def _choose_refused(paths: Paths) -> list[Quarantined]:
@@ -148,9 +169,9 @@ def _read_pins(paths: Paths) -> list[tuple[str, str]]:
     return [(name, version) for name, mark, version in pairs if mark]
 
 
-def _describe_models(paths: Paths) -> Iterator[tuple[str, str]]:
+def _describe_models(paths: Paths, words: Words) -> Iterator[tuple[str, str]]:
     """What base.json and the adapters' provenance say, and the hash of every file of weights."""
-    for model in MODELS:
+    for model in words.roles.names:
         folder = paths.adapter(model)
         for name in ("base.json", "provenance.json"):
             if (folder / name).is_file():

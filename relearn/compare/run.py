@@ -33,8 +33,8 @@ def compare(options: SimpleNamespace) -> int:
     guards = [summary.Guard.read(text) for text in options.fail_above]
     _refuse_unmeasurable(guards, options)
     asked = [
-        *read_held_out(options.old, "old", options.limit, options.seed),
-        *read_held_out(options.new, "new", options.limit, options.seed),
+        *read_held_out(options.old, summary.OLD, options.limit, options.seed),
+        *read_held_out(options.new, summary.NEW, options.limit, options.seed),
     ]
     probes = probing_file.read(options.probes) if options.probes is not None else []
     given = {"base": options.base, "tuned": options.tuned}
@@ -64,13 +64,13 @@ def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespa
 
 
 def _note_overlap(asked: Sequence[HeldOutRow]) -> list[str]:
-    old = {" ".join(row.instruction.split()) for row in asked if row.task == "old"}
-    both = sum(" ".join(row.instruction.split()) in old for row in asked if row.task == "new")
+    old = {" ".join(row.instruction.split()) for row in asked if row.task == summary.OLD}
+    both = sum(" ".join(row.instruction.split()) in old for row in asked if row.task == summary.NEW)
     return [f"{both} prompts of --new stand in --old too; they count on both sides"] if both else []
 
 
 def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
-    return {task: sum(row.task == task for row in asked) for task in ("old", "new")}
+    return {task: sum(row.task == task for row in asked) for task in (summary.OLD, summary.NEW)}
 
 
 def _answer(
@@ -164,7 +164,9 @@ def _score(
     from relearn.evaluation import probing
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.models import evaluate_models
+    from relearn.evaluation.roles import ModelRoles, ScoredTask
     from relearn.evaluation.table import as_csv
+    from relearn.evaluation.tasks import metrics_for
     from relearn.report import table
     from relearn.sandbox.runner import ProgramLimits
 
@@ -179,7 +181,15 @@ def _score(
         swaps=SWAPS,
     )
     tests = {row.id: list(row.tests) for row in asked if row.tests}
-    found = evaluate_models(predictions, tests, params, options.seed, ("old", "new"))
+    roles = ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None)
+    listed = {
+        task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
+    }
+    tasks = [
+        ScoredTask(summary.OLD, "replayed" if roles.replayed else "watched", listed[summary.OLD]),
+        ScoredTask(summary.NEW, "new", listed[summary.NEW]),
+    ]
+    found = evaluate_models(predictions, tests, params, options.seed, tasks, roles)
     out: Path = options.out
     write_json(out / "points.json", found.points)
     write_json(out / "intervals.json", found.intervals)
@@ -187,7 +197,7 @@ def _score(
     scores = table.markdown(found.rows, found.intervals)
     write_text(out / "table.md", scores)
     write_text(out / "table.csv", as_csv(found.rows))
-    text = f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'])}"
+    text = f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'], tasks)}"
     shown = text
     if probes:
         limits = ProgramLimits(params.timeout_s, params.memory_mb)

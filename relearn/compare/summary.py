@@ -6,16 +6,18 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tabulate import tabulate
 
 from relearn.errors import InputError
 from relearn.evaluation.forgetting import LEVEL
-from relearn.evaluation.tasks import ANY_TEXT
-from relearn.metrics.metric import label
+from relearn.evaluation.roles import ScoredTask
+from relearn.metrics.metric import all_metrics, label
 
-TITLES = {"old": "Old skills", "new": "New skill"}
+OLD: Final = "old"  # the tasks, by the options that name their rows
+NEW: Final = "new"
+TITLES = {OLD: "Old skills", NEW: "New skill"}
 GUARD = re.compile(r"((?P<task>old|new)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
 LARGE = 10.0  # relative changes from here on have no decimals
 
@@ -38,10 +40,10 @@ class Guard:
             most = math.nan
         if match is None or not math.isfinite(most):
             raise InputError(f"--fail-above {text}: METRIC=X is expected, such as rouge_l=0.05, or new.bpb=0.1")
-        known = (*ANY_TEXT, "chrf")
+        known = list(all_metrics())
         if match["metric"] not in known:
             raise InputError(f"--fail-above {text}: unknown metric; there are {', '.join(known)}")
-        return cls(match["task"] or "old", match["metric"], most / 100 if match["percent"] else most)
+        return cls(match["task"] or OLD, match["metric"], most / 100 if match["percent"] else most)
 
     def judge(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The finding: relative forgetting with its interval, and whether it fails.
@@ -85,21 +87,26 @@ def describe_guards(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def describe_forgetting(found: Mapping[str, Any]) -> str:
+def describe_forgetting(found: Mapping[str, Any], tasks: Sequence[ScoredTask]) -> str:
     """Markdown: for each task and metric of the table what changed from base to tuned, and what replay brought back."""
     parts = []
-    for task, details in found.items():
-        for kind in ("forgetting", "recovery"):
-            shown = [one for one in details["comparisons"] if one["kind"] == kind and one["metric"] in ANY_TEXT]
+    for task in tasks:
+        comparisons = found.get(task.name, {}).get("comparisons", [])
+        steps = dict.fromkeys((one["before"], one["after"], one["kind"]) for one in comparisons)
+        for before, after, kind in steps:
+            shown = [
+                one
+                for metric in task.metrics
+                for one in comparisons
+                if (one["metric"], one["before"], one["after"]) == (metric, before, after)
+            ]
             if not shown:
                 continue
-            shown.sort(key=lambda one: ANY_TEXT.index(one["metric"]))
-            before, after = shown[0]["before"], shown[0]["after"]
             ratio = "relative" if kind == "forgetting" else "of what was lost"
             heads = ["metric", "change", "95% interval", ratio, "p (Holm)", "in words"]
             body = [_line(one) for one in shown]
             table = tabulate(body, heads, tablefmt="github", disable_numparse=True)
-            parts.append(f"### {TITLES[task]}: from {before} to {after}\n\n{table}\n")
+            parts.append(f"### {TITLES.get(task.name, task.name)}: from {before} to {after}\n\n{table}\n")
     parts.append(
         "Changes are turned so that above 0 is better, bits per byte too. Relative: over the score of base (Luo et al. "
         "2023). Of what was lost: defined only where the loss is sure. Holding code counts as better only where the "

@@ -1,6 +1,6 @@
 """Scores a file of predictions with the metrics of eval_3a.
 
-    python -m relearn.scoring PREDICTIONS.jsonl [--task code|reviews|general] [--json OUT]
+    python -m relearn.scoring PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
 
 Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
 asserts), `nll` (nats) with `bytes`, `id`, `group` and `task` are used where present, other keys ignored. Prints one
@@ -20,18 +20,19 @@ import click
 
 from relearn.commands import SETTINGS, run_command
 from relearn.errors import InputError
-from relearn.evaluation.tasks import TaskScores, choose_metrics, score_task
+from relearn.evaluation.roles import ScoredTask
+from relearn.evaluation.tasks import TaskScores, choose_metrics, metrics_for, score_task
 from relearn.files import read_json_lines, write_json
-from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import all_metrics
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import TASKS, Prediction, Task
+from relearn.records import Prediction
 
 
-def _score(predictions: Path, task: Task | None, json_out: Path | None, **options: Any) -> None:
+def _score(predictions: Path, task: str | None, metrics: str | None, json_out: Path | None, **options: Any) -> None:
     try:
-        found = score_file(predictions, task, _params(**options))
+        listed = None if metrics is None else tuple(metrics.replace(",", " ").split())
+        found = score_file(predictions, task, listed, _params(**options))
         if json_out is not None:
             write_json(json_out, found)
     except InputError as error:
@@ -48,10 +49,12 @@ command = click.Command(
     context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),
+        click.Option(["--task"], metavar="NAME", help="Score the rows of this task, where the file has several."),
         click.Option(
-            ["--task"],
-            type=click.Choice(TASKS),
-            help="Which metrics (default: the rows' own task, else code or general by what the references hold).",
+            ["--metrics"],
+            metavar="NAMES",
+            help="More metrics, with commas, such as stance (default: all for text, and CodeBLEU where the references "
+            "are mostly code).",
         ),
         click.Option(["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."),
         click.Option(["--encoder"], default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name."),
@@ -95,22 +98,32 @@ def _params(
     )
 
 
-def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, float | int | str | None]:
-    """The flat result for a file: values by name, then counts. Raises InputError naming the file and line."""
+def score_file(
+    path: Path, task: str | None, listed: tuple[str, ...] | None, params: Scoring
+) -> dict[str, float | int | str | None]:
+    """The flat result for a file: values by name, then counts. Raises InputError naming the file and line.
+
+    `task` chooses among the rows' own; `listed` are the metrics that come first, by default those that fit any text.
+    """
     rows = list(_rows(path))
     if not rows:
         raise InputError(f"{path}: no rows; one JSON object a line with prompt, reference and prediction is expected")
-    own = {row["task"] for _, row in rows if row.get("task") in TASKS}
+    own = {row["task"] for _, row in rows if isinstance(row.get("task"), str)}
     if task is None and len(own) > 1:
         raise InputError(f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task")
-    chosen: Task = task or (own.pop() if own else _guess([row for _, row in rows]))
     if task is not None and len(own) > 1:
         rows = [(number, row) for number, row in rows if row.get("task") == task]
         if not rows:
             raise InputError(f"{path}: no row of task {task}")
+    chosen = task or next(iter(own), "")
     predictions = [_prediction(number, row, chosen) for number, row in rows]
     tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}
-    metrics = choose_metrics(chosen, [row.reference for row in predictions], params.execute)
+    references = [row.reference for row in predictions]
+    scored = ScoredTask(chosen, "watched", metrics_for(references) if listed is None else listed)
+    try:
+        metrics = choose_metrics(scored.metrics, references, params.execute)
+    except InputError as error:
+        raise InputError(f"--metrics: {error}") from None
     for name in list(metrics):
         lacking = all_metrics()[name].lacks()
         if lacking:
@@ -119,13 +132,7 @@ def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, floa
                 "install the extra `models`"
             )
             del metrics[name]
-    return flat(score_task(chosen, predictions, tests, params, metrics))
-
-
-def _guess(rows: Sequence[dict[str, Any]]) -> Task:
-    """code where at least half of the references hold code, or where there is no reference; else general."""
-    references = [row["reference"] for row in rows if row["reference"]]
-    return "code" if 2 * sum(map(holds_code, references)) >= len(references) else "general"
+    return flat(score_task(scored, predictions, tests, params, metrics))
 
 
 def flat(scored: TaskScores) -> dict[str, float | int | str | None]:
@@ -136,7 +143,7 @@ def flat(scored: TaskScores) -> dict[str, float | int | str | None]:
     }
     values = {name: round(value, 4) for name, value in scored.points().items()}
     return {
-        "task": scored.task,
+        "task": scored.task or None,
         "items": counts.pop("items"),
         "with_reference": counts.pop("with_reference"),
         **values,
@@ -170,7 +177,7 @@ def _odd(row: dict[str, Any], key: str) -> str:
     return "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
 
 
-def _prediction(number: int, row: dict[str, Any], task: Task) -> Prediction:
+def _prediction(number: int, row: dict[str, Any], task: str) -> Prediction:
     reference = row["reference"]
     nll, size = row.get("nll"), row.get("bytes")
     measured = isinstance(nll, int | float) and isinstance(size, int)

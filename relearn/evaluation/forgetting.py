@@ -1,8 +1,8 @@
-"""Forgetting, recovery and backward transfer between the rounds, with intervals, tests and flips.
+"""Forgetting, recovery and backward transfer between the models, with intervals, tests and flips.
 
-R is a score turned so that higher is better (bits per byte negated). Forgetting = R[base] - R[2b] (relative: over
-R[base]; Luo et al. 2023); recovery = (R[2c] - R[2b]) / (R[base] - R[2b]), only where forgetting's interval lies above
-0; backward transfer of 2c = R[2c] - R[2b] on the new task (Lopez-Paz & Ranzato 2017).
+R is a score turned so that higher is better (bits per byte negated). Forgetting = R[base] - R[tuned] (relative:
+over R[base]; Luo et al. 2023); recovery = (R[replayed] - R[tuned]) / (R[base] - R[tuned]), only where forgetting's
+interval lies above 0; backward transfer = R[replayed] - R[tuned] on a new task (Lopez-Paz & Ranzato 2017).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
+from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.tasks import TaskScores
 from relearn.statistics import resampling, significance
 from relearn.statistics.resampling import Interval
@@ -32,7 +32,7 @@ class Comparison:
     R[after] - R[before], `ratio` the recovered share of what was lost (nan where undefined). `low` and `high` are the
     95% interval of `value`; `p` is the randomisation test's, `p_holm` after Holm's correction; `detectable` the
     smallest difference this sample would have shown. `better`: whether `after` is the better one; None where neither
-    way is (code in replies to reviews): `value` is then just the change, and there is no share recovered.
+    way is (code in a poem): `value` is then just the change, and there is no share recovered.
     """
 
     kind: Literal["forgetting", "recovery"]
@@ -60,6 +60,7 @@ class Rounds:
     def __init__(
         self,
         scored: Mapping[str, TaskScores],
+        roles: ModelRoles,
         resamples: int,
         seed: int,
         swaps: int = 0,
@@ -68,8 +69,9 @@ class Rounds:
         """`swaps` of the tests (none without comparisons). `strata` names each item's stratum, of which every resample
         takes as many clusters as there are; items of a stratum stand together."""
         self.scored = dict(scored)
-        self.models = list(scored)
-        first = scored[self.models[0]]
+        self.roles = roles
+        self.steps = [(before, after) for before, after in roles.steps if before in scored and after in scored]
+        first = scored[roles.base]
         self.ids = first.ids
         self.numbers, self.clusters = resampling.number_clusters(first.groups)
         self.swaps, self.seed = swaps, seed
@@ -122,12 +124,13 @@ class Rounds:
         return self.scored[model].scores[name].sign * self.values(model, name)
 
     def compare(self, name: str) -> list[Comparison]:
-        """Forgetting from the first model to the second, and recovery from the second to the third, if there is one."""
-        if len(self.models) < 2:
-            return []
-        found = [self._compare(name, "forgetting", self.models[0], self.models[1])]
-        if len(self.models) > 2:
-            found.append(self._compare(name, "recovery", self.models[1], self.models[2], found[0]))
+        """Forgetting from base to the tuned and the other models, and recovery from tuned to replayed."""
+        found: list[Comparison] = []
+        for before, after in self.steps:
+            if before == self.roles.base:
+                found.append(self._compare(name, "forgetting", before, after))
+            else:  # what the tuned model lost is the first of `found`
+                found.append(self._compare(name, "recovery", before, after, found[0]))
         return found
 
     def _compare(
@@ -164,10 +167,10 @@ class Rounds:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     ratio_ends = resampling.percentiles(np.where(scale > 0, -gains / scale, np.nan), self.clusters)
         elif lost is not None and lost.low > 0:
-            base = self.models[0]
+            base = self.roles.base
             ratio = gain / lost.value
             if shares or self.scored[base].scores[name].at_bound:
-                ratio_ends = self._recovered(name, Interval(low, high), lost)
+                ratio_ends = self._recovered(name, after, Interval(low, high), lost)
             else:
                 losses = self.resampled(base, name) - self.resampled(before, name)
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -215,21 +218,21 @@ class Rounds:
         phi = resampling.correlation(self.sums(after, name), self.sums(before, name)) if old.proportion else 0.0
         return resampling.quotient(new.point, self.interval(after, name), old.point, self.interval(before, name), phi)
 
-    def _recovered(self, name: str, gain: Interval, lost: Comparison) -> Interval:
+    def _recovered(self, name: str, replayed: str, gain: Interval, lost: Comparison) -> Interval:
         """Of what came back over what was lost: their intervals, and how they go together over clusters."""
-        base, tuned, replayed = self.models
-        left = {model: resampling.residuals(self.sums(model, name)) for model in self.models}
+        base, tuned = lost.before, lost.after
+        left = {model: resampling.residuals(self.sums(model, name)) for model in (base, tuned, replayed)}
         phi = resampling.together(left[replayed] - left[tuned], left[base] - left[tuned])
         one, two = self.scored[tuned].scores[name], self.scored[replayed].scores[name]
         return resampling.quotient(two.point - one.point, gain, lost.value, Interval(lost.low, lost.high), phi)
 
     def flips(self) -> dict[str, dict[str, dict[str, int]]]:
-        """For every metric that is right or wrong an item: how many went each way between neighbouring models."""
+        """For every metric that is right or wrong an item: how many went each way, model by model."""
         found: dict[str, dict[str, dict[str, int]]] = {}
         for name in self.names:
-            if not self.scored[self.models[0]].scores[name].proportion:
+            if not self.scored[self.roles.base].scores[name].proportion:
                 continue
-            for before, after in pairwise(self.models):
+            for before, after in self.steps:
                 first, second = (self.scored[model].scores[name].each() for model in (before, after))
                 found.setdefault(name, {})[f"{before} to {after}"] = {
                     "lost": int(((first == 1) & (second == 0)).sum()),

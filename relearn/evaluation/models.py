@@ -1,4 +1,4 @@
-"""base, 2b and 2c compared: points, intervals, forgetting, recovery, significance, and the rows of the 3a table."""
+"""The models compared: points, intervals, forgetting, recovery, significance, and the rows of the 3a table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
-from relearn.evaluation.tasks import POINTS, TaskScores, score_task
+from relearn.evaluation.roles import ModelRoles, ScoredTask
+from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
-from relearn.records import TASKS, Prediction, Task
+from relearn.records import Prediction
 from relearn.statistics import resampling, significance
 
 DIGITS = 4
@@ -39,44 +40,46 @@ def evaluate_models(
     tests: Mapping[str, list[str]],
     params: Scoring,
     seed: int,
-    tasks: Sequence[Task] = TASKS,
+    tasks: Sequence[ScoredTask],
+    roles: ModelRoles,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
 
-    `predictions` are by model, in the order base, 2b, 2c (two models do: what was replayed is then not compared).
+    `predictions` are by model, and those of `roles` are compared. `tasks` are in the table's order.
     `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
     scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
     """
-    models = list(predictions)
+    models = [model for model in roles.names if model in predictions]
+    predictions = {model: predictions[model] for model in models}
     every: list[dict[str, TaskScores]] = []
     points: dict[str, dict[str, dict[str, float]]] = {model: {} for model in models}
     signatures: dict[str, Any] = {}
     found: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    compared: list[tuple[Task, Comparison]] = []
+    compared: list[tuple[ScoredTask, Comparison]] = []
     notes: list[str] = []
     trained: dict[int, list[dict[str, TaskScores]]] = {}  # seed → its tasks, in the order of `every`
     for task in tasks:
-        answers = _aligned(predictions, task)
+        answers = _aligned(predictions, task.name)
         if not answers[models[0]]:
             continue
         scored = {model: score_task(task, answers[model], tests, params) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
-            again = _aligned({models[0]: predictions[models[0]], **answered}, task)
+            again = _aligned({models[0]: predictions[models[0]], **answered}, task.name)
             scored_again = {name: score_task(task, again[name], tests, params) for name in answered}
             trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
-        rounds = Rounds(scored, params.resamples, seed, params.swaps)
+        rounds = Rounds(scored, roles, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
         compared += [(task, comparison) for comparison in comparisons]
         for model in models:
-            points[model][task] = _points(task, model, scored[model], comparisons)
+            points[model][task.name] = _points(task, model, scored[model], comparisons)
         for warning in resampling.warnings(len(rounds.ids), rounds.clusters):
-            notes.append(f"{task}: {warning}")
-        found[task] = _details(scored, rounds)
+            notes.append(f"{task.name}: {warning}")
+        found[task.name] = _details(scored, rounds)
         signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
-        rows += _rows(task, POINTS[task], scored, rounds)
+        rows += _rows(task.name, task.metrics, scored, rounds)
     tests_made = _correct(compared)
     if tests_made / (params.swaps + 1) > forgetting.LEVEL:
         notes.append(
@@ -84,13 +87,13 @@ def evaluate_models(
             "Holm's correction"
         )
     for name in found:
-        found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner == name]
+        found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner.name == name]
     _mark(rows, compared)
     pooled: dict[str, Any] | None = None
     if len(every) > 1:
         together = {model: pool([scored[model] for scored in every]) for model in models}
         strata = [task for scored in every for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
-        rounds = Rounds(together, params.resamples, seed, strata=strata)
+        rounds = Rounds(together, roles, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
     intervals = {
@@ -104,7 +107,7 @@ def evaluate_models(
         POOLED: pooled,
     }
     if trained:
-        over = _over_seeds(points, every, trained, params.resamples, seed)
+        over = _over_seeds(points, every, trained, tasks, roles, params.resamples, seed)
         intervals["seeds"] = over
         _beside(rows, over["tasks"])
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
@@ -114,21 +117,26 @@ def _over_seeds(
     points: dict[str, dict[str, dict[str, float]]],
     every: list[dict[str, TaskScores]],
     trained: dict[int, list[dict[str, TaskScores]]],
+    tasks: Sequence[ScoredTask],
+    roles: ModelRoles,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
     """What `seeds` of the intervals file holds: the seeds, the main one first, and each value's spread over them."""
-    first, *tuned = points
+    first = roles.base
+    again = next(iter(trained.values()))[0]
+    tuned = [model for model in points if model != first and model in again]
+    by_name = {task.name: task for task in tasks}
     each = [{model: dict(points[model]) for model in tuned}]
     for scored in trained.values():
         own: dict[str, dict[str, dict[str, float]]] = {model: {} for model in tuned}
         for of_task in scored:
-            rounds = Rounds(of_task, resamples, seed)
-            task = of_task[first].task
-            headline = next(name for name in POINTS[task] if name in rounds.names)
-            comparisons = rounds.compare(headline)
+            rounds = Rounds(of_task, roles, resamples, seed)
+            task = by_name[of_task[first].task]
+            headline = next((name for name in task.metrics if name in rounds.names), None)
+            comparisons = rounds.compare(headline) if headline is not None else []
             for model in tuned:
-                own[model][task] = _points(task, model, of_task[model], comparisons)
+                own[model][task.name] = _points(task, model, of_task[model], comparisons)
         each.append(own)
     if len(every) > 1:
         for own, scored in zip(each, [every, *trained.values()], strict=True):
@@ -144,7 +152,7 @@ def _beside(rows: list[dict[str, Any]], spread: Mapping[str, Any]) -> None:
         row |= {f"seeds_{name}": None if found is None else found[name] for name in seeds.SPREAD}
 
 
-def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:
+def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: str) -> dict[str, list[Prediction]]:
     """Each model's answers to the task in the first model's order."""
     first, *_ = predictions
     answers: dict[str, list[Prediction]] = {}
@@ -162,11 +170,11 @@ def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dic
     return answers
 
 
-def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
+def _points(task: ScoredTask, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
     """The task's few keys of metrics/eval_3a/<model>.json."""
     values = {
         name: round(scored.scores[name].point, DIGITS)
-        for name in POINTS[task]
+        for name in task.metrics
         if name in scored.scores and scored.scores[name].items
     }
     headline = next(iter(values), None)
@@ -177,7 +185,7 @@ def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Compar
             values["forgotten"] = round(comparison.value, DIGITS) + 0.0  # no -0.0
         elif comparison.kind == "recovery" and comparison.ratio is not None and not math.isnan(comparison.ratio):
             values["recovered"] = round(comparison.ratio, DIGITS)
-        elif comparison.kind == "recovery" and task in ("reviews", "new"):
+        elif comparison.kind == "recovery" and task.is_new:
             values["backward_transfer"] = round(comparison.value, DIGITS)
     return values
 
@@ -222,21 +230,21 @@ def _rows(task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rou
     ]
 
 
-def _correct(compared: list[tuple[Task, Comparison]]) -> int:
+def _correct(compared: list[tuple[ScoredTask, Comparison]]) -> int:
     """Holm over the family of tests that the table shows, every model change, task and shown metric: how many."""
-    family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
+    family = [comparison for task, comparison in compared if comparison.metric in task.metrics]
     for comparison, adjusted in zip(family, significance.holm([c.p for c in family]), strict=True):
         comparison.p_holm = adjusted
     return len(family)
 
 
-def _mark(rows: list[dict[str, Any]], compared: list[tuple[Task, Comparison]]) -> None:
-    """▼ or ▲ on a model that is significantly worse or better than the one before it, ◆ where neither way is better."""
+def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Comparison]]) -> None:
+    """▼ or ▲ on a model that is significantly worse or better than the one it is held against, ◆ where neither way is better."""
     for task, comparison in compared:
         if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
             continue
         for row in rows:
-            if (row["task"], row["metric"], row["model"]) == (task, comparison.metric, comparison.after):
+            if (row["task"], row["metric"], row["model"]) == (task.name, comparison.metric, comparison.after):
                 row["mark"] = "◆" if comparison.better is None else "▲" if comparison.better else "▼"
 
 

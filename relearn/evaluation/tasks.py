@@ -6,30 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from relearn.errors import InputError
+from relearn.evaluation.roles import ScoredTask
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
-from relearn.records import Prediction, Task
+from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
 
-# What a task's numbers in metrics/eval_3a are, in this order; the first that is there is the task's headline, from
-# which `forgotten` and `recovered` are taken. Everything else is in metrics/intervals.json.
-ANY_TEXT = ("codebleu", "pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
-POINTS: dict[Task, tuple[str, ...]] = {
-    "code": ("codebleu", "pass_at_1", "code_rate", "exact_match", "rouge_l", "bertscore", "bleu", "bpb"),
-    "reviews": ("rouge_l", "bertscore", "bleu", "stance", "code_rate", "bpb"),
-    "general": ("rouge_l", "bertscore", "bleu", "exact_match", "bpb"),
-    # Somebody's own data, code or not (relearn.compare): whatever of this applies.
-    "old": ANY_TEXT,
-    "new": ANY_TEXT,
-}
+# Scored on every task, listed or not: they cost little, and metrics/intervals.json has them.
+STANDARD = ("code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb")
 
 
 @dataclass(frozen=True)
 class TaskScores:
     """The scores of one model on one task; the arrays of `scores` and `ids`, `groups` run over the same items."""
 
-    task: Task
+    task: str
     ids: list[str]
     groups: list[str]
     scores: dict[str, Scores]
@@ -41,23 +34,34 @@ class TaskScores:
         return {name: scores.point for name, scores in self.scores.items() if scores.items}
 
 
-def choose_metrics(task: Task, references: Sequence[str | None], execute: str = "off") -> dict[str, Direction]:
-    """The metrics of a task, and whether more of each is better there."""
-    coding = task == "code" or (task in ("old", "new") and mostly_code(references))
-    names = ["code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb"]
-    if task == "reviews":
-        names.insert(1, "stance")
-    if coding:
-        names.insert(-1, "codebleu")
-    if execute != "off":
-        names.append("pass_at_1")
-    found = {name: all_metrics()[name].better for name in names}
-    # Code in a reply to a review, or in a poem, is neither good nor bad.
-    return found if coding else found | {"code_rate": "neither"}
+def choose_metrics(
+    listed: Sequence[str], references: Sequence[str | None], execute: str = "off"
+) -> dict[str, Direction]:
+    """The metrics to score, those listed and the standard ones, and whether more of each is better there.
+
+    Those that run programs come last, and are left out where `execute` is off. Code in an answer counts for the
+    better only where the references mostly hold code: in a poem it is neither good nor bad. Raises InputError for a
+    name that no metric has.
+    """
+    known = all_metrics()
+    for name in listed:
+        if name not in known:
+            raise InputError(f"unknown metric {name}; there are {', '.join(known)}")
+    *standard, last = STANDARD
+    names = [*standard, *(name for name in listed if name not in STANDARD), last]
+    names.sort(key=lambda name: "execute" in known[name].options)
+    found = {name: known[name].better for name in names if execute != "off" or "execute" not in known[name].options}
+    return found if mostly_code(references) else found | {"code_rate": "neither"}
+
+
+def metrics_for(references: Sequence[str | None]) -> tuple[str, ...]:
+    """What is worth listing for texts of which nothing is known, code or not; CodeBLEU where they are mostly code."""
+    text = ("pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
+    return ("codebleu", *text) if mostly_code(references) else text
 
 
 def score_task(
-    task: Task,
+    task: ScoredTask,
     predictions: Sequence[Prediction],
     tests: Mapping[str, list[str]],
     params: Scoring,
@@ -67,10 +71,10 @@ def score_task(
 
     `tests` are the asserts of a row by its id; rows without any are left out of pass@1. Rows without a reference get
     the metrics that need none. Raises InputError when BERTScore's encoder cannot be loaded, or when `strict`
-    execution finds no bubblewrap.
+    execution finds no bubblewrap, and as `choose_metrics`.
     """
     if metrics is None:
-        metrics = choose_metrics(task, [row.reference for row in predictions], params.execute)
+        metrics = choose_metrics(task.metrics, [row.reference for row in predictions], params.execute)
     columns: dict[Column, list[Any]] = {
         "predictions": [row.prediction for row in predictions],
         "references": [row.reference or None for row in predictions],
@@ -97,9 +101,9 @@ def score_task(
         for scores in measured.scores:
             found[scores.name] = replace(scores.spread(where, len(items)), better=better)
             signatures[scores.name] = signature
-    order = [*POINTS.get(task, ()), *sorted(found)]
+    order = [*task.metrics, *sorted(found)]
     return TaskScores(
-        task=task,
+        task=task.name,
         ids=[row.id for row in predictions],
         groups=[row.group for row in predictions],
         scores={name: found[name] for name in dict.fromkeys(order) if name in found},

@@ -13,10 +13,9 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relearn.escaping import fenced, inline, quoted
-from relearn.records import TASKS, Task
-from relearn.report import words
 from relearn.report.cells import Cell, Citation, Citations, root_cell
 from relearn.report.verdicts import INTERVALS, TaskChanges, find_changes
+from relearn.report.words import Words
 
 PROBES = "metrics/probe_3b.json"
 
@@ -33,7 +32,7 @@ class Analysis:
     advice: list[str]
     markdown: str
     citations: list[Citation]
-    changes: Mapping[Task, TaskChanges]
+    changes: Mapping[str, TaskChanges]
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,20 @@ class ProbeCase:
     models: Sequence[str]
 
 
-def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any]) -> Analysis:
+def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Words) -> Analysis:
     """The analysis of one run, from what eval_3a and probe_3b wrote."""
-    found = find_changes(intervals)
+    found = find_changes(intervals, words.tasks, words.roles)
     root = root_cell(PROBES, probes)
     facts: dict[str, Any] = {
         "tasks": found,
-        **{task: found.get(task) for task in TASKS},
+        "new": [task for task in found.values() if task.role == "new"],
+        "old": [task for task in found.values() if task.role != "new"],
         "words": words,
+        "roles": words.roles,
         "intervals": root_cell(INTERVALS, intervals),
         "probes": root,
-        "best": _extreme(root, "best"),
-        "worst": _extreme(root, "worst"),
+        "best": _extreme(root, words, "best"),
+        "worst": _extreme(root, words, "worst"),
     }
     finding, finding_citations = _render("finding.md.j2", facts)
     advice, _ = _render("advice.md.j2", facts)
@@ -84,13 +85,12 @@ def _render(name: str, facts: Mapping[str, Any]) -> tuple[str, list[Citation]]:
     return text, citations.made
 
 
-def _extreme(root: Cell, which: Literal["best", "worst"]) -> ProbeCase | None:
-    """The probe that 2b answers most, or least, like base, among those whose answer by base passed its check.
+def _extreme(root: Cell, words: Words, which: Literal["best", "worst"]) -> ProbeCase | None:
+    """The probe that the tuned model answers most, or least, like base, among those whose answer by base passed its check.
 
-    The best also passes under 2b and the worst fails; None where there is no such probe.
+    The best also passes under it and the worst fails; None where there is no such probe.
     """
-    models = list(root.raw["passed"])
-    first, second = models[:2]
+    first, second = words.roles.base, words.roles.tuned
     fitting = [
         probe
         for probe in root["probes"]
@@ -100,4 +100,4 @@ def _extreme(root: Cell, which: Literal["best", "worst"]) -> ProbeCase | None:
         return None
     choose = max if which == "best" else min
     chosen = choose(fitting, key=lambda probe: float(probe.raw["models"][second]["similarity_to_base"]))
-    return ProbeCase(chosen, models)
+    return ProbeCase(chosen, list(root.raw["passed"]))

@@ -20,10 +20,18 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 # Stand-in colour → CSS variable. matplotlib writes colours as #rrggbb, so each must be unlike any other.
-NAMES = ["ink", "muted", "line", "base", "2b", "2c", "code", "reviews", "general", "good", "bad", "mended"]
+MARKERS = {"base": "o", "tuned": "s", "replayed": "D", "other": "^"}  # by the part a model plays
+DASHES: list[Any] = [
+    "-",
+    (0, (5, 2)),
+    (0, (1.5, 1.5)),
+    (0, (5, 2, 1.5, 2)),
+    (0, (9, 3)),
+    (0, (3, 1, 1, 1, 1, 1)),
+]  # of tasks
+NAMES = "ink muted line good bad mended".split()
+NAMES += [*(f"m-{part}" for part in MARKERS), *(f"task-{number}" for number in range(1, len(DASHES) + 1))]
 COLOURS = {name: f"#{number:02x}{number + 1:02x}{number + 2:02x}" for number, name in enumerate(NAMES, 1)}
-MARKERS = {"base": "o", "2b": "s", "2c": "D"}
-DASHES: dict[str, Any] = {"code": "-", "reviews": (0, (5, 2)), "general": (0, (1.5, 1.5))}
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "relearn",
@@ -47,9 +55,13 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Spot:
-    """A model in the learn-forget plot: a score and its interval along each axis; None where it has none."""
+    """A model in the learn-forget plot: a score and its interval along each axis; None where it has none.
+
+    `part` is base, tuned, replayed or other.
+    """
 
     model: str
+    part: str
     old: float
     old_interval: tuple[float, float] | None
     new: float
@@ -57,10 +69,10 @@ class Spot:
 
 
 def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> str:
-    """New skill against old skill: one point a model, its 95% intervals as a cross, arrows from each to the next."""
+    """New skill against old skill: one point a model, its 95% intervals as a cross, arrows in the order of training."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, 4.4)
-        for before, after in pairwise(spots):
+        for before, after in pairwise(spot for spot in spots if spot.part != "other"):
             arrow = {
                 "arrowstyle": "-|>", "color": COLOURS["muted"], "linewidth": 1.4, "mutation_scale": 16,
                 "shrinkA": 9, "shrinkB": 9, "connectionstyle": "arc3,rad=0.12",
@@ -68,17 +80,17 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
             axes.annotate("", xy=(after.old, after.new), xytext=(before.old, before.new), arrowprops=arrow)
         middle = sum(spot.old for spot in spots) / len(spots)
         for spot in spots:
-            colour = COLOURS[spot.model]
+            colour = COLOURS[f"m-{spot.part}"]
             if spot.old_interval:
                 axes.plot(spot.old_interval, [spot.new, spot.new], color=colour, linewidth=2)
             if spot.new_interval:
                 axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
-            axes.plot([spot.old], [spot.new], marker=MARKERS.get(spot.model, "o"), color=colour, markersize=9, ls="")
+            axes.plot([spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="")
             left = spot.old < middle  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             offset = (-12 if left else 12, -10 if lower else 10)
             side = "right" if left else "left"
-            _label(axes, spot.model, (spot.old, spot.new), offset, spot.model, va="center", ha=side)
+            _label(axes, spot.model, (spot.old, spot.new), offset, f"m-{spot.part}", va="center", ha=side)
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.2, 0.12)
@@ -94,29 +106,32 @@ def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
     return one is not other and abs(one.old - other.old) < wide / 5 and abs(one.new - other.new) < high / 8
 
 
-def draw_losses(rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str]) -> str:
-    """Held-out loss of each task against the update, the rounds one after the other."""
+def draw_losses(
+    rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str], parts: Mapping[str, str]
+) -> str:
+    """Held-out loss of each task against the update, the rounds one after the other; `parts` says who plays what."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, 4.0)
         start = 0.0
-        ends: dict[str, tuple[float, float]] = {}
+        ends: dict[str, tuple[float, float, str]] = {}
         for position, (model, rows) in enumerate(rounds.items()):
             last = max((row["step"] or 0.0 for row in rows), default=0.0)
-            for task in tasks:
+            for place, task in enumerate(tasks):
                 points = [(start + (row["step"] or 0.0), row[task]) for row in rows if row.get(task) is not None]
                 if not points:
                     continue
                 xs, ys = zip(*points, strict=True)
-                axes.plot(xs, ys, color=COLOURS[task], linestyle=DASHES[task], linewidth=2)
-                ends[task] = (xs[-1], ys[-1])
+                style = place % len(DASHES)
+                axes.plot(xs, ys, color=COLOURS[f"task-{style + 1}"], linestyle=DASHES[style], linewidth=2)
+                ends[task] = (xs[-1], ys[-1], f"task-{style + 1}")
             if position:
                 axes.axvline(start, color=COLOURS["muted"], linewidth=1)
             at, above = (start + last / 2, 1), axes.get_xaxis_transform()
-            _label(axes, f"round {model}", at, (0, 4), model, xycoords=above, ha="center")
+            _label(axes, f"round {model}", at, (0, 4), f"m-{parts[model]}", xycoords=above, ha="center")
             start += last
-        heights = _apart(axes, [y for _, y in ends.values()])
-        for (task, (x, _)), height in zip(ends.items(), heights, strict=True):
-            _label(axes, task, (x, height), (6, 0), task, va="center")
+        heights = _apart(axes, [y for _, y, _ in ends.values()])
+        for (task, (x, _, colour)), height in zip(ends.items(), heights, strict=True):
+            _label(axes, task, (x, height), (6, 0), colour, va="center")
         axes.set_ylim(bottom=0)
         axes.set_xlim(0, start * 1.16 if start else 1)
         axes.set_xlabel("update")
@@ -140,6 +155,7 @@ class Mark:
     """A point of the frontier's plot, with its label."""
 
     model: str
+    part: str
     x: float
     y: float
     label: str
@@ -152,15 +168,15 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
         if line:
             xs, ys = zip(*line, strict=True)
             axes.step(xs, ys, where="post", color=COLOURS["muted"], linewidth=1.4, linestyle="--")
-        for model in dict.fromkeys(mark.model for mark in marks):
-            own = [mark for mark in marks if mark.model == model]
+        for part in dict.fromkeys(mark.part for mark in marks):
+            own = [mark for mark in marks if mark.part == part]
             axes.plot(
                 [mark.x for mark in own], [mark.y for mark in own],
-                marker=MARKERS[model], ls="", markersize=8, color=COLOURS[model],
+                marker=MARKERS[part], ls="", markersize=8, color=COLOURS[f"m-{part}"],
             )  # fmt: skip
         for mark in marks:
             text = f"{mark.model} {mark.label}"
-            _label(axes, text, (mark.x, mark.y), (8, 6), mark.model, weight="normal", fontsize=10)
+            _label(axes, text, (mark.x, mark.y), (8, 6), f"m-{mark.part}", weight="normal", fontsize=10)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.16, y=0.1)
@@ -238,7 +254,7 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, stand_in in COLOURS.items():
-        text = text.replace(stand_in, f"var(--{'m-' if colour in MARKERS else ''}{colour})")
+        text = text.replace(stand_in, f"var(--{colour})")
     text = re.sub(r"font-family: [^;\"]+", "font-family: var(--font)", text)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the whole page
     opening = re.match(r"<svg[^>]*>", text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +16,23 @@ from markupsafe import Markup
 from tabulate import tabulate
 
 from relearn.errors import InputError
-from relearn.records import MODELS
-from relearn.report import figures, words
+from relearn.evaluation.roles import axis_tasks
+from relearn.metrics.metric import all_metrics
+from relearn.report import figures
 from relearn.report.page import environment
+from relearn.report.words import Words, join
 
-NEW, OLD = "reviews", "code"
-FILES = {model: f"metrics/eval_3a/{model}.json" for model in MODELS}
+FOLDER = "metrics/eval_3a/"  # of the models' metrics files, as dvc names them
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One tuned model of one experiment.
+    """One model of one experiment beside its base.
 
-    `new` is its headline score on reviews; `forgetting` the share of base's headline score on code that it lacks;
-    `kept` each old task's score as a share of base's.
+    `method` is the first round's, with its parameters. `new` is the mean of the headlines of the new tasks, higher
+    being better; `forgetting` the mean over the old tasks of the axis of the share of base's headline that the model
+    lacks. `taught` holds each new task's headline, `kept` each old one's as a share of base's; a task that the
+    experiment did not have is missing.
     """
 
     experiment: str
@@ -36,26 +40,28 @@ class Trial:
     profile: str
     lr: float
     rank: int
-    replay: float
+    method: str
     seed: int
     new: float
     forgetting: float
+    taught: Mapping[str, float]
     kept: Mapping[str, float]
 
     @property
-    def setting(self) -> tuple[float, int, float, int]:
-        return self.lr, self.rank, self.replay, self.seed
+    def setting(self) -> tuple[float, int, str, int]:
+        return self.lr, self.rank, self.method, self.seed
 
 
-def read(document: Any, profile: str | None = None) -> list[Trial]:
+def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]:
     """The trials of every experiment that ran to its end, without repeats, by setting and model.
 
-    `profile` keeps those of one profile: base models of different profiles do not compare. Raises InputError when
-    there is none.
+    `profile` keeps those of one profile: base models of different profiles do not compare. An experiment that lacks a
+    task of an axis is left out, since means over other tasks do not compare either. Raises InputError when none is
+    left.
     """
     found: dict[tuple[Any, ...], Trial] = {}
     for name, data, past in _experiments(document):
-        for trial in _trials(name, data):
+        for trial in _trials(name, data, words):
             if profile is not None and trial.profile != profile:
                 continue
             if past and any((trial.model, trial.setting) == (model, setting) for model, setting, *_ in found):
@@ -64,11 +70,13 @@ def read(document: Any, profile: str | None = None) -> list[Trial]:
             found.setdefault(same, trial)
     if not found:
         which = f" of profile {profile}" if profile else ""
+        old = join([task.name for task in axis_tasks(words.tasks)[0]])
         raise InputError(
-            f"no finished experiment{which} whose base scores on {OLD}: none has run (run `dvc repro`, or `make sweep` "
-            f"for several rates), or base scores nothing on {OLD}, so that there is nothing to forget"
+            f"no finished experiment{which} whose base scores on {old}: none has run (run `dvc repro`, or `make sweep` "
+            f"for several rates), or base scores nothing on {old}, so that there is nothing to forget"
         )
-    return sorted(found.values(), key=lambda trial: (trial.setting, MODELS.index(trial.model)))
+    order = [*words.roles.names, *sorted({trial.model for trial in found.values()} - set(words.roles.names))]
+    return sorted(found.values(), key=lambda trial: (trial.setting, order.index(trial.model)))
 
 
 def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
@@ -87,24 +95,34 @@ def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]
             yield "workspace" if here else state["rev"][:7], state["data"], not here
 
 
-def _trials(name: str, data: Mapping[str, Any]) -> Iterator[Trial]:
+def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]:
     params: dict[str, Any] = {}
     for file in data.get("params", {}).values():
         params |= file.get("data") or {}
-    scores = {model: (data.get("metrics", {}).get(file) or {}).get("data") for model, file in FILES.items()}
-    base = scores["base"]
+    scores = {
+        file.removeprefix(FOLDER).removesuffix(".json"): (found or {}).get("data")
+        for file, found in data.get("metrics", {}).items()
+        if file.startswith(FOLDER)
+    }
+    base = scores.pop(words.roles.base, None)
     if not base or "lr" not in params:
         return
-    for model in MODELS[1:]:
-        own = scores[model]
-        if not own or NEW not in own or OLD not in own:
+    old, new = axis_tasks(words.tasks)
+    for model, own in scores.items():
+        if not own:
             continue
-        kept = {
-            task: _headline(own[task]) / _headline(base[task])
-            for task in base
-            if task in own and task not in (NEW, "human") and _headline(base[task])
+        both = {
+            task.name: (task.is_new, _headline(own[task.name]), _headline(base[task.name]))
+            for task in words.tasks
+            if own.get(task.name) and base.get(task.name)
         }
-        if OLD not in kept:
+        taught = {task: value for task, (is_new, value, _) in both.items() if is_new}
+        kept = {
+            task: 1 - (before - value) / abs(before)
+            for task, (is_new, value, before) in both.items()
+            if not is_new and before
+        }
+        if any(task.name not in kept for task in old) or any(task.name not in taught for task in new):
             continue
         yield Trial(
             experiment=name,
@@ -112,17 +130,36 @@ def _trials(name: str, data: Mapping[str, Any]) -> Iterator[Trial]:
             profile=str(params.get("profile")),
             lr=float(params["lr"]),
             rank=int(params.get("finetune", {}).get("lora", {}).get("rank", 0)),
-            replay=float(params.get("finetune_2b", {}).get("replay", 0)),
+            method=_describe_method(params),
             seed=int(params.get("seed", 0)),
-            new=_headline(own[NEW]),
-            forgetting=round(1 - kept[OLD], 4),
+            new=round(statistics.fmean(taught[task.name] for task in new), 4),
+            forgetting=round(1 - statistics.fmean(kept[task.name] for task in old), 4),
+            taught=taught,
             kept={task: round(share, 4) for task, share in kept.items()},
         )
 
 
 def _headline(scores: Mapping[str, float]) -> float:
-    """The first metric of a task: metrics/eval_3a holds them in the table's order."""
-    return float(next(iter(scores.values())))
+    """The first metric of a task, higher being better: metrics/eval_3a holds them in the table's order."""
+    name, value = next(iter(scores.items()))
+    metric = all_metrics().get(name)
+    return -float(value) if metric is not None and metric.better == "lower" else float(value)
+
+
+def _describe_method(params: Mapping[str, Any]) -> str:
+    """The first round's method and its parameters, `replay share 0.05`; what is off or empty is not told."""
+    first = params.get("finetune_2b", {})
+    method = params.get("method")
+    if method is None:  # an experiment from before there were methods
+        share = first.get("replay", 0)
+        return f"replay share {share:g}" if share else "plain"
+    chosen = (first.get("methods") or {}).get(method) or {}
+    told = (
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in chosen.items()
+        if value
+    )
+    return " ".join([method, *told])
 
 
 def find_frontier(trials: Sequence[Trial]) -> list[Trial]:
@@ -134,67 +171,84 @@ def find_frontier(trials: Sequence[Trial]) -> list[Trial]:
     return best
 
 
-HEADS = ("experiment", "lr", "rank", "replay", "seed", "model", "new skill", "code kept", "general kept", "")
-
-
-def table_rows(trials: Sequence[Trial]) -> list[list[str]]:
-    """The table's cells, a row a trial; the last marks the frontier."""
-    best = find_frontier(trials)
+def table_heads(words: Words) -> list[str]:
+    """The table's heads: the setting, the model, a column a task, and the means where they are over several."""
+    old, new = axis_tasks(words.tasks)
     return [
-        [
-            trial.experiment,
-            f"{trial.lr:g}",
-            str(trial.rank),
-            f"{trial.replay:g}",
-            str(trial.seed),
-            trial.model,
-            f"{trial.new:.3f}",
-            f"{trial.kept[OLD]:.0%}",
-            f"{trial.kept['general']:.0%}" if "general" in trial.kept else "–",
-            "frontier" if trial in best else "",
-        ]
-        for trial in trials
+        *"experiment lr rank method seed model".split(),
+        *(task.name for task in words.tasks if task.is_new),
+        *(["new skill"] if len(new) > 1 else []),
+        *(f"{task.name} kept" for task in words.tasks if not task.is_new),
+        *(["old kept"] if len(old) > 1 else []),
+        "",
     ]
 
 
-def markdown(trials: Sequence[Trial]) -> str:
+def table_rows(trials: Sequence[Trial], words: Words) -> list[list[str]]:
+    """The table's cells, a row a trial; the last marks the frontier."""
+    best = find_frontier(trials)
+    old, new = axis_tasks(words.tasks)
+    rows = []
+    for trial in trials:
+        setting = [trial.experiment, f"{trial.lr:g}", str(trial.rank), trial.method, str(trial.seed), trial.model]
+        taught = [_cell(trial.taught.get(task.name), ".3f") for task in words.tasks if task.is_new]
+        kept = [_cell(trial.kept.get(task.name), ".0%") for task in words.tasks if not task.is_new]
+        if len(new) > 1:
+            taught.append(f"{trial.new:.3f}")
+        if len(old) > 1:
+            kept.append(f"{1 - trial.forgetting:.0%}")
+        rows.append([*setting, *taught, *kept, "frontier" if trial in best else ""])
+    return rows
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def markdown(trials: Sequence[Trial], words: Words) -> str:
     """The table for docs/experiments.md."""
-    return tabulate(table_rows(trials), HEADS, tablefmt="github", disable_numparse=True)
+    return tabulate(table_rows(trials, words), table_heads(words), tablefmt="github", disable_numparse=True)
 
 
-def as_csv(trials: Sequence[Trial]) -> str:
-    """The points as `dvc plots` draws them: one row a trial."""
+def as_csv(trials: Sequence[Trial], words: Words) -> str:
+    """The points as `dvc plots` draws them: one row a trial, a column a task after what is drawn."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["forgetting", "new_skill", "setting", "model"])
+    names = [task.name for task in words.tasks if task.is_new], [task.name for task in words.tasks if not task.is_new]
+    taught, kept = names
+    columns = [*(f"new_{task}" for task in taught), *(f"kept_{task}" for task in kept)]
+    writer.writerow(["forgetting", "new_skill", "setting", "model", *columns])
     for trial in trials:
-        setting = f"lr {trial.lr:g} r {trial.rank} replay {trial.replay:g}"
-        writer.writerow([trial.forgetting, trial.new, setting, trial.model])
+        setting = f"lr {trial.lr:g} r {trial.rank} {trial.method}"
+        of_tasks = [*map(trial.taught.get, taught), *map(trial.kept.get, kept)]
+        writer.writerow([trial.forgetting, trial.new, setting, trial.model, *of_tasks])
     return out.getvalue()
 
 
-def render(trials: Sequence[Trial]) -> str:
+def render(trials: Sequence[Trial], words: Words) -> str:
     """report/frontier.html."""
     marks = [
         figures.Mark(
             trial.model,
+            words.roles.part(trial.model),
             trial.forgetting,
             trial.new,
-            f"{trial.lr:g}" + (f", replay {trial.replay:g}" if trial.replay else ""),
+            f"{trial.lr:g}" + (f", {trial.method}" if trial.method != "plain" else ""),
         )
         for trial in trials
     ]
+    old, new = (words.labels([task.name for task in tasks]) for tasks in axis_tasks(words.tasks))
     figure = figures.draw_frontier(
         marks,
         [(trial.forgetting, trial.new) for trial in find_frontier(trials)],
-        f"forgetting: share of the old skill lost ({words.TASKS[OLD]}) →",
-        f"new skill: {words.TASKS[NEW]} →",
+        f"forgetting: share of the old skill lost ({old}) →",
+        f"new skill: {new} →",
     )
     page = environment().get_template("frontier.html.j2")
     return page.render(
         figure=Markup(figure),
-        heads=HEADS,
-        rows=table_rows(trials),
+        heads=table_heads(words),
+        rows=table_rows(trials, words),
         number=len({trial.setting for trial in trials}),
         profile=trials[0].profile,
         scripts=[],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -17,10 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from relearn.escaping import shown
-from relearn.records import MODELS, Instruction, Quarantined, Reply, Task
+from relearn.evaluation.roles import ScoredTask, axis_tasks
+from relearn.records import Quarantined
 from relearn.report import figures, marks, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
+from relearn.report.words import Words
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,11 @@ class Material:
     """Everything the page shows. JSON documents as the stages wrote them; `rows` are the 3a table's CSV rows.
 
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
-    versions, models, data. `setting` are sentences that say what kind of experiment the finding is about.
+    versions, models, data. `setting` are sentences that say what kind of experiment the finding is about. `mended` are
+    (what was mended, what the teacher sent, the row's kind, what was kept).
     """
 
+    words: Words
     intervals: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     probes: Mapping[str, Any]
@@ -38,7 +43,7 @@ class Material:
     losses: Mapping[str, Sequence[Mapping[str, float | None]]]
     repair: Mapping[str, Any]
     generate: Mapping[str, Any]
-    mended: Sequence[tuple[str, Reply, Instruction]]
+    mended: Sequence[tuple[str, str, str, str]]
     refused: Sequence[Quarantined]
     as_sent: int
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
@@ -54,7 +59,12 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"words": words, "inline": lambda name: Markup(read_template(name)), "policy": policy}
+    made.globals |= {
+        "join": words.join,
+        "number_word": words.number,
+        "inline": lambda name: Markup(read_template(name)),
+        "policy": policy,
+    }
     made.filters |= {"shown": shown, "score": _score, "code": _code}
     return made
 
@@ -66,18 +76,26 @@ def read_template(name: str) -> str:
 
 def render(material: Material, analysis: Analysis) -> str:
     """The page's HTML."""
+    roles = material.words.roles
     tasks = list(material.intervals["tasks"])
+    old, new = axis_tasks([task for task in material.words.tasks if task.name in analysis.changes])
+    axes = [*old, *new] if old and new else []
     return (
         environment()
         .get_template("index.html.j2")
         .render(
             material=material,
             analysis=analysis,
-            models=[model for model in MODELS if any(row["model"] == model for row in material.rows)],
+            words=material.words,
+            roles=roles,
+            models=[model for model in roles.names if any(row["model"] == model for row in material.rows)],
             tasks=tasks,
             table=_table(material.rows),
-            learn_forget=_learn_forget(material.intervals["tasks"], analysis.changes),
-            losses=Markup(figures.draw_losses(material.losses, tasks)),
+            learn_forget=_learn_forget(material, analysis.changes, old, new) if axes else None,
+            not_drawn=[task for task in tasks if task not in [one.name for one in axes]],
+            losses=Markup(
+                figures.draw_losses(material.losses, tasks, {model: roles.part(model) for model in material.losses})
+            ),
             flow=_flow(material),
             pieces=marks.mark_pieces,
             scripts=[read_template("filter.js")],
@@ -93,23 +111,49 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, M
     return table
 
 
-def _learn_forget(tasks: Mapping[str, Any], changes: Mapping[Task, verdicts.TaskChanges]) -> Markup | None:
-    """The headlines of code (or else general) against those of reviews; None where one of them is missing."""
-    old: Task | None = next((task for task in ("code", "general") if task in changes), None)
-    if old is None or "reviews" not in changes:
-        return None
-    metrics = {task: changes[task].headline for task in (old, "reviews")}
-    olds, news = (tasks[task]["scores"][metric] for task, metric in metrics.items())
-    spots = [
-        figures.Spot(model, olds[model]["value"], _ends(olds[model]), news[model]["value"], _ends(news[model]))
-        for model in olds
-    ]
-    old_label, new_label = (f"{words.TASKS[task]}, {words.metric(metric)}" for task, metric in metrics.items())
-    return Markup(figures.draw_learn_forget(spots, f"old skill: {old_label}", f"new skill: {new_label}"))
+def _learn_forget(
+    material: Material, changes: Mapping[str, verdicts.TaskChanges], old: list[ScoredTask], new: list[ScoredTask]
+) -> Markup:
+    """The mean headline of the old tasks against that of the new ones."""
+    scores = material.intervals["tasks"]
+    spots = []
+    for model in scores[old[0].name]["scores"][changes[old[0].name].headline]:
+        (x, across), (y, up) = (_mean_headline(scores, changes, tasks, model) for tasks in (old, new))
+        spots.append(figures.Spot(model, material.words.roles.part(model), x, across, y, up))
+    x_label, y_label = (_axis_label(material.words, changes, tasks) for tasks in (old, new))
+    return Markup(figures.draw_learn_forget(spots, f"old skill: {x_label}", f"new skill: {y_label}"))
 
 
-def _ends(score: Mapping[str, Any]) -> tuple[float, float] | None:
-    return None if score["low"] is None or score["high"] is None else (score["low"], score["high"])
+def _mean_headline(
+    scores: Mapping[str, Any], changes: Mapping[str, verdicts.TaskChanges], tasks: Sequence[ScoredTask], model: str
+) -> tuple[float, tuple[float, float] | None]:
+    """The mean of the tasks' headlines, higher being better, and its interval.
+
+    The tasks' samples are independent, so the squares of the intervals' arms add up (Zou & Donner 2008).
+    """
+    values: list[float] = []
+    arms: list[tuple[float, float]] = []
+    for task in tasks:
+        found = changes[task.name]
+        score = scores[task.name]["scores"][found.headline][model]
+        value, low, high = score["value"], score["low"], score["high"]
+        values.append(-value if found.lost.lower_is_better else value)
+        if low is not None and high is not None:
+            below, above = value - low, high - value
+            arms.append((above, below) if found.lost.lower_is_better else (below, above))
+    mean = sum(values) / len(values)
+    if len(arms) < len(values):
+        return mean, None
+    below, above = (math.hypot(*side) / len(values) for side in zip(*arms, strict=True))
+    return mean, (mean - below, mean + above)
+
+
+def _axis_label(words: Words, changes: Mapping[str, verdicts.TaskChanges], tasks: Sequence[ScoredTask]) -> str:
+    if len(tasks) > 1:
+        return f"mean of {words.labels([task.name for task in tasks])}"
+    found = changes[tasks[0].name]
+    minus = "−" if found.lost.lower_is_better else ""
+    return f"{words.label(tasks[0].name)}, {minus}{words.metric(found.headline)}"
 
 
 def _flow(material: Material) -> Markup:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from relearn.escaping import shown
 from relearn.evaluation import blind
 from relearn.evaluation.ratings import COLUMNS
-from relearn.records import TASKS, Prediction
+from relearn.records import Prediction
 from relearn.report.page import environment, read_template
 
 PER_TASK = 10  # prompts of each task: an hour's work at most, and ten items already give an interval
@@ -30,8 +30,10 @@ class RatedPrompt:
     answers: Sequence[tuple[str, str]]
 
 
-def choose(predictions: Mapping[str, Sequence[Prediction]], seed: int, per_task: int = PER_TASK) -> list[RatedPrompt]:
-    """The items of the page: `per_task` prompts of every task, drawn and shuffled under the seed.
+def choose(
+    predictions: Mapping[str, Sequence[Prediction]], tasks: Sequence[str], seed: int, per_task: int = PER_TASK
+) -> list[RatedPrompt]:
+    """The items of the page: `per_task` prompts of each of `tasks`, drawn and shuffled under the seed.
 
     Prompts to which all models answered alike tell raters nothing and are passed over while others are left.
     """
@@ -39,7 +41,7 @@ def choose(predictions: Mapping[str, Sequence[Prediction]], seed: int, per_task:
     by_id = {model: {row.id: row for row in rows} for model, rows in predictions.items()}
     first = next(iter(predictions.values()))
     chosen: list[Prediction] = []
-    for task in TASKS:
+    for task in tasks:
         rows = [row for row in first if row.task == task]
         generator.shuffle(rows)
         rows.sort(key=lambda row: len({answers[row.id].prediction for answers in by_id.values()}) == 1)

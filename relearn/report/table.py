@@ -11,10 +11,11 @@ from relearn.escaping import inline
 from relearn.metrics.metric import label
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any]) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any], others: Sequence[str] = ()) -> str:
     """A table a task: one row a model, each cell the value, its interval, and its mark.
 
-    `rows` are those of the CSV, empty cells as None; `intervals` is what metrics/intervals.json holds.
+    `rows` are those of the CSV, empty cells as None; `intervals` is what metrics/intervals.json holds. `others` are
+    models that are held against base, not the model above.
     """
     parts = []
     seeds = intervals.get("seeds") or {}
@@ -33,8 +34,9 @@ def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any]) ->
         title = f"### {_title(task, intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
         parts += [f"{line}\n" for line in _outcome_over_seeds(seeds.get("tasks", {}).get(task, {}))]
+    beside = f" ({', '.join(others)}: than base)" if others else ""
     notes = [
-        "Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above, p ≤ 0.05 by paired "
+        f"Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above{beside}, p ≤ 0.05 by paired "
         "randomisation after Holm's correction. Higher is better but for ↓, where lower is, and ↕, where neither is: "
         f"there ◆ marks a change as sure. The claim is about {intervals['claim']}.",
         *(f"Warning: {warning}." for warning in intervals["warnings"]),

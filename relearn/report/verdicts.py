@@ -1,16 +1,16 @@
-"""What the intervals allow one to say about each change between base, 2b and 2c.
+"""What the intervals allow one to say about each change between base, the tuned and the replayed model.
 
 A change is claimed only where its 95% interval leaves out 0; the words for it are in the templates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from relearn.evaluation.roles import ModelRoles, Role, ScoredTask
 from relearn.metrics.metric import label
-from relearn.records import TASKS, Task
 from relearn.report.cells import Cell, root_cell
 
 LEVEL = 0.05  # of the paired tests, after Holm's correction: that of evaluation.forgetting
@@ -27,7 +27,7 @@ class Change:
     `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
     """
 
-    task: Task
+    task: str
     metric: str
     cell: Cell
     before: Cell
@@ -79,9 +79,10 @@ class Change:
 
 @dataclass(frozen=True)
 class TaskChanges:
-    """The changes of one task: base to 2b, and 2b to 2c, by metric, the headline first."""
+    """The changes of one task: base to tuned, and tuned to replayed, by metric, the headline first."""
 
-    task: Task
+    task: str
+    role: Role
     cell: Cell
     forgetting: dict[str, Change]
     recovery: dict[str, Change]
@@ -109,23 +110,25 @@ class TaskChanges:
         return last["low"] is not None and first["high"] is not None and last["low"] > first["high"]
 
 
-def find_changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
+def find_changes(
+    intervals: Mapping[str, Any], tasks: Sequence[ScoredTask], roles: ModelRoles
+) -> dict[str, TaskChanges]:
     """The changes of every task that was scored, over the metrics of the 3a table in its order."""
     root = root_cell(INTERVALS, intervals)
-    found: dict[Task, TaskChanges] = {}
-    for task in TASKS:
-        if not root["tasks"].has(task):
+    found: dict[str, TaskChanges] = {}
+    for task in tasks:
+        if not root["tasks"].has(task.name):
             continue
-        cell = root["tasks"][task]
+        cell = root["tasks"][task.name]
         kinds: dict[str, dict[str, Change]] = {"forgetting": {}, "recovery": {}}
         for entry in cell["comparisons"]:
             if entry.raw["p_holm"] is None:  # corrected are those that the table shows
                 continue
             metric, scores = entry.raw["metric"], cell["scores"][entry.raw["metric"]]
             made = kinds[entry.raw["kind"]]
-            if entry.raw["better"] is None:  # neither way is: code in a reply to a review is no skill
+            if entry.raw["after"] in roles.others or entry.raw["better"] is None:  # neither way is: code in a poem
                 continue
-            made[metric] = Change(task, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]])
+            made[metric] = Change(task.name, metric, entry, scores[entry.raw["before"]], scores[entry.raw["after"]])
         if kinds["forgetting"]:
-            found[task] = TaskChanges(task, cell, kinds["forgetting"], kinds["recovery"])
+            found[task.name] = TaskChanges(task.name, task.role, cell, kinds["forgetting"], kinds["recovery"])
     return found

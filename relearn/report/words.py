@@ -1,23 +1,13 @@
-"""The names and one-line explanations that a reader who does not know the field needs."""
+"""What pages call the tasks, models and metrics, for a reader who does not know the field."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.metrics.metric import label
 
-TASKS = {"code": "writing code", "reviews": "replying to reviews", "general": "general instructions"}
-VERBS = {"code": "write code", "reviews": "reply to reviews", "general": "follow general instructions"}
-ROLES = {
-    "code": "the old skill, which 2c replays",
-    "reviews": "the new skill, which 2b is trained on",
-    "general": "other instructions that the base could follow, which are never replayed",
-    "pooled": "all prompts of all tasks together; it mixes skills that move in opposite directions, so judge by the tasks",
-    "human": "scores that people gave, not knowing which model they read",
-}
-MODELS = {
-    "base": "is the model before",
-    "2b": "is base fine-tuned on replies to reviews",
-    "2c": "is 2b, trained further on the old code data",
-}
 METRICS = {
     "codebleu": "likeness to the reference program in words, syntax and data flow",
     "pass_at_1": "share of programs that run and pass their tests",
@@ -31,8 +21,78 @@ METRICS = {
     "stance": "share of replies that take the side asked for",
     "bpb": "how much the reference surprises the model; lower is better",
 }
+GROUPS = {
+    "pooled": "all prompts of all tasks together; it mixes skills that move in opposite directions, so judge by the tasks",
+    "human": "scores that people gave, not knowing which model they read",
+}
+NUMBERS = "no one two three four five six seven eight nine ten".split()
 
 
-def metric(name: str) -> str:
-    """A metric as tables call it."""
-    return label(name)
+@dataclass(frozen=True)
+class TaskText:
+    """A task in words: what a sentence calls it (`writing code`), and what it is (`the old skill, which …`)."""
+
+    label: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """The tasks in the table's order, the models by their parts, and the profile's words for tasks, where it has any."""
+
+    tasks: Sequence[ScoredTask]
+    roles: ModelRoles
+    texts: Mapping[str, TaskText] = field(default_factory=dict)
+
+    def label(self, task: str) -> str:
+        """What a sentence calls a task."""
+        return self.texts[task].label if task in self.texts else task.replace("_", " ")
+
+    def labels(self, tasks: Sequence[str], last: str = "and") -> str:
+        """Tasks in a sentence: `a, b and c`."""
+        return join([self.label(task) for task in tasks], last)
+
+    def about(self, task: str) -> str:
+        """What a task is, or what stands in the table where a task's name stands."""
+        if task in self.texts:
+            return self.texts[task].about
+        if task in GROUPS:
+            return GROUPS[task]
+        role = next(one.role for one in self.tasks if one.name == task)
+        if role == "new":
+            return f"a new skill, which {self.roles.tuned} is trained on"
+        if role == "replayed":
+            return f"an old skill, which {self.roles.replayed} replays"
+        return "an old skill, which is never replayed"
+
+    def model(self, name: str) -> str:
+        """What a model is, as the end of a sentence that its name begins."""
+        part = self.roles.part(name)
+        if part == "base":
+            return "is the model before"
+        if part == "tuned":
+            return (
+                f"is {self.roles.base} fine-tuned on {self.labels([task.name for task in self.tasks if task.is_new])}"
+            )
+        if part == "replayed":
+            old = self.labels([task.name for task in self.tasks if task.role == "replayed"])
+            return f"is {self.roles.tuned}, trained further on old data ({old})"
+        return f"is compared with {self.roles.base}"
+
+    def metric(self, name: str) -> str:
+        """A metric as tables call it."""
+        return label(name)
+
+    def explain(self, metric: str) -> str:
+        """A metric in half a sentence; empty where there is none."""
+        return METRICS.get(metric, "")
+
+
+def join(parts: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def number(count: int) -> str:
+    """A small number as a word."""
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
