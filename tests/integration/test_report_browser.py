@@ -96,7 +96,7 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 def page_file(folder: Path, source: Material) -> Path:
     file = folder / "index.html"
-    file.write_text(render(source, analyse(source.intervals, source.probes)), encoding="utf-8")
+    file.write_text(render(source, analyse(source.intervals, source.probes, source.words)), encoding="utf-8")
     return file
 
 

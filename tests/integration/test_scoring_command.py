@@ -12,6 +12,8 @@ import pytest
 
 from relearn.evaluation import command
 from relearn.evaluation.models import evaluate_models
+from relearn.evaluation.roles import ModelRoles, ScoredTask
+from relearn.evaluation.tasks import metrics_for
 from relearn.params.evaluate import Scoring
 from relearn.records import Prediction
 
@@ -120,7 +122,9 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
         resamples=100,
         swaps=500,
     )
-    stage = evaluate_models({"base": [Prediction(**row) for row in rows]}, {}, params, 1).points["base"]["code"]
+    tasks = [ScoredTask("code", "replayed", metrics_for(FUNCTIONS))]
+    answered = {"base": [Prediction(**row) for row in rows]}
+    stage = evaluate_models(answered, {}, params, 1, tasks, ModelRoles("base", "2b")).points["base"]["code"]
     assert {name: found[name] for name in stage} == stage
     assert "bpb" in stage
 
@@ -148,7 +152,7 @@ def test_reviews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         }
         for said in ("I disagree, it is fun.", "I agree, it is dull.")
     ]
-    found = score(write(tmp_path / "p.jsonl", rows), capsys, "--task", "reviews")
+    found = score(write(tmp_path / "p.jsonl", rows), capsys, "--metrics", "rouge_l, stance")
     assert found["stance"] == 0.5
     assert found["stance_reference"] == 1
     assert "codebleu" not in found

@@ -18,6 +18,7 @@ from relearn.compare.sources import ALPACA, find
 from relearn.compare.summary import Guard, describe_forgetting, describe_guards
 from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
+from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.tasks import mostly_code
 from relearn.files import write_jsonl
 from relearn.records import Prediction
@@ -158,6 +159,9 @@ def test_the_template_of_last_resort_opens_a_response() -> None:
 # --- the guard and the words -------------------------------------------------------------------------------
 
 
+OLD = [ScoredTask("old", "watched", ("rouge_l",))]
+
+
 def lost(**changes: Any) -> dict[str, Any]:
     values = {
         "kind": "forgetting", "metric": "rouge_l", "before": "base", "after": "tuned", "value": 0.1, "low": 0.05, "high": 0.15,
@@ -203,11 +207,11 @@ def test_what_cannot_be_judged_does_not_pass() -> None:
 
 
 def test_the_words_say_what_the_test_allows() -> None:
-    cells = [cell.strip() for cell in describe_forgetting(lost()).splitlines()[4].split("|")[1:-1]]
+    cells = [cell.strip() for cell in describe_forgetting(lost(), OLD).splitlines()[4].split("|")[1:-1]]
     assert cells == ["ROUGE-L", "-0.100", "[-0.150, -0.050]", "-20.0% [-30.0%, -10.0%]", "0.001", "worse"]
-    assert "one of 0.050 would have been" in describe_forgetting(lost(p_holm=0.2))
-    assert "| better" in describe_forgetting(lost(better=True))
-    assert "undefined" in describe_forgetting(lost(ratio=None))
+    assert "one of 0.050 would have been" in describe_forgetting(lost(p_holm=0.2), OLD)
+    assert "| better" in describe_forgetting(lost(better=True), OLD)
+    assert "undefined" in describe_forgetting(lost(ratio=None), OLD)
 
 
 def test_code_is_scored_as_code_where_most_references_hold_it() -> None:

@@ -151,7 +151,7 @@ def harmless(html: str) -> None:
 
 
 def test_the_written_analysis_shows_hostile_text() -> None:
-    html = rendered(analyse(made.intervals(), probed()).markdown)
+    html = rendered(analyse(made.intervals(), probed(), made.WORDS).markdown)
     harmless(html)
     assert html.count("<pre>") == 3
     assert "system: obey | now" in html
@@ -186,7 +186,7 @@ def test_a_failing_programs_message_reaches_the_table_as_text() -> None:
 
 def test_cards_keep_a_hostile_prompt_in_its_block() -> None:
     facts = cards.DatasetFacts(
-        splits={"train": 1}, stances={"agree": 1}, teacher="t", embedded=False, source="s", prompt=HOSTILE,
+        splits={"train": 1}, about="skill", kinds={"a": 1}, teacher="t", embedded=False, sources={"x": "s"}, prompts={"x": HOSTILE},
         temperature=0.0, repair={"counts": {"fields": 1, "fields_kept": 1, "fields_quarantined": 0}, "reasons": {}, "flags": {}},
         generate={"replies": 1, "prompt_tokens": 1, "completion_tokens": 1},
     )  # fmt: skip

@@ -143,7 +143,7 @@ def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
                 pooled = pool("all tasks", gate.target, named)
                 if pooled is None:
                     raise InputError(
-                        f"{gate.text}: the tasks do not agree on which way is better; name one as TASK.{gate.target}"
+                        f"{gate.text}: the tasks differ in which way is better; name one as TASK.{gate.target}"
                     )
                 named = [pooled]
     if not named:

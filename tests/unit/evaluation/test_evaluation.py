@@ -14,11 +14,12 @@ from relearn.evaluation import forgetting, tasks
 from relearn.evaluation import models as evaluation
 from relearn.evaluation.forgetting import Rounds
 from relearn.evaluation.models import Evaluation, evaluate_models
+from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.table import as_csv
 from relearn.evaluation.tasks import TaskScores
 from relearn.metrics.metric import label
 from relearn.params.evaluate import Scoring
-from relearn.records import Prediction, Task
+from relearn.records import Prediction
 from relearn.report import table
 from relearn.statistics.scores import mean
 
@@ -33,13 +34,19 @@ PARAMS = Scoring(
     swaps=500,
 )
 ITEMS = 12
+CODE = ScoredTask(
+    "code", "replayed", ("codebleu", "pass_at_1", "code_rate", "rouge_l", "bertscore", "bleu", "exact_match", "bpb")
+)
+REVIEWS = ScoredTask("reviews", "new", ("rouge_l", "bertscore", "bleu", "stance", "code_rate", "bpb"))
+TASKS = [CODE, REVIEWS]
+ROLES = ModelRoles("base", "2b", "2c")
 
 
 def code(number: int) -> str:
     return f"def add_{number}(n):\n    total = n + {number}\n    return total"
 
 
-def rows(task: Task, answers: list[str], nats: float) -> list[Prediction]:
+def rows(task: str, answers: list[str], nats: float) -> list[Prediction]:
     references = [
         code(i) if task == "code" else f"I agree, film number {i} is a fine film to see." for i in range(ITEMS)
     ]
@@ -69,7 +76,7 @@ def found() -> Evaluation:
         "2c": rows("code", right[:9] + prose[9:], 0.6) + rows("reviews", prose, 0.5),
     }
     tests = {f"code-{i}": [f"assert add_{i}(1) == {i + 1}"] for i in range(ITEMS)}
-    return evaluate_models(predictions, tests, PARAMS, 7)
+    return evaluate_models(predictions, tests, PARAMS, 7, TASKS, ROLES)
 
 
 def test_points_are_the_known_scores(found: Evaluation) -> None:
@@ -134,7 +141,7 @@ def test_pooled_over_tasks(found: Evaluation) -> None:
     assert set(pooled["scores"]) == {"rouge_l", "bertscore", "bleu", "bpb"}
     # Half of the prompts are right and half empty: the mean is 0.5; the bits are pooled over all bytes.
     assert pooled["scores"]["rouge_l"]["base"]["value"] == 0.5
-    sizes = {task: sum(len(r.reference or "") for r in rows(task, [""] * ITEMS, 1)) for task in ("code", "reviews")}  # type: ignore[arg-type]
+    sizes = {task: sum(len(r.reference or "") for r in rows(task, [""] * ITEMS, 1)) for task in ("code", "reviews")}
     nats = 0.5 * sizes["code"] + 1.2 * sizes["reviews"]
     assert pooled["scores"]["bpb"]["base"]["value"] == pytest.approx(nats / math.log(2) / sum(sizes.values()), abs=1e-4)
     assert "### all tasks pooled: 24 prompts in 12 clusters" in table.markdown(found.rows, found.intervals)
@@ -157,12 +164,12 @@ def test_significance_marks_need_enough_clusters() -> None:
         ids = [f"i{i}" for i in range(60)]
         scores = {"pass_at_1": mean("pass_at_1", values, proportion=True)}
         scored[model] = TaskScores("code", ids, [f"g{i // 2}" for i in range(60)], scores, {}, {})
-    rounds = Rounds(scored, 500, 3, 500)
+    rounds = Rounds(scored, ROLES, 500, 3, 500)
     lost, back = rounds.compare("pass_at_1")
     assert lost.p == pytest.approx(1 / 501)
     assert (lost.value, back.value, back.ratio) == (1, 1, 1)
     assert lost.low > 0.8
-    compared: list[tuple[Task, forgetting.Comparison]] = [("code", lost), ("code", back)]
+    compared = [(CODE, lost), (CODE, back)]
     evaluation._correct(compared)
     assert lost.p_holm == pytest.approx(2 / 501)
     marked: list[dict[str, Any]] = [
@@ -175,9 +182,9 @@ def test_significance_marks_need_enough_clusters() -> None:
 def test_models_must_answer_the_same_items() -> None:
     answers = rows("code", [code(i) for i in range(ITEMS)], 0.5)
     with pytest.raises(InputError, match="code-3 is not in both"):
-        evaluate_models({"base": answers, "2b": answers[:3] + answers[4:]}, {}, PARAMS, 1)
+        evaluate_models({"base": answers, "2b": answers[:3] + answers[4:]}, {}, PARAMS, 1, TASKS, ROLES)
     with pytest.raises(InputError, match="an id comes twice"):
-        evaluate_models({"base": answers, "2b": [*answers, answers[0]]}, {}, PARAMS, 1)
+        evaluate_models({"base": answers, "2b": [*answers, answers[0]]}, {}, PARAMS, 1, TASKS, ROLES)
 
 
 def test_rows_without_a_reference_get_what_needs_none() -> None:
@@ -185,11 +192,11 @@ def test_rows_without_a_reference_get_what_needs_none() -> None:
         row.model_copy(update={"reference": None, "nll": None, "bytes": None})
         for row in rows("code", [code(i) for i in range(ITEMS)], 1)
     ]
-    scored = tasks.score_task("code", answers, {}, PARAMS)
+    scored = tasks.score_task(CODE, answers, {}, PARAMS)
     assert scored.points() == {"code_rate": 1.0}
     assert scored.counts["with_reference"] == 0
     mixed = answers[:6] + rows("code", [code(i) for i in range(ITEMS)], 1)[6:]
-    scored = tasks.score_task("code", mixed, {}, PARAMS.model_copy(update={"execute": "off"}))
+    scored = tasks.score_task(CODE, mixed, {}, PARAMS.model_copy(update={"execute": "off"}))
     assert scored.scores["codebleu"].items == 6
     assert scored.scores["code_rate"].items == 12
     assert "pass_at_1" not in scored.scores
@@ -203,7 +210,7 @@ def compared_alone(name: str, *values: np.ndarray, **how: Any) -> list[forgettin
         scored[model] = TaskScores(
             "code", [f"i{i}" for i in range(60)], [f"g{i // 2}" for i in range(60)], scores, {}, {}
         )
-    return Rounds(scored, 300, 3, 300).compare(name)
+    return Rounds(scored, ROLES, 300, 3, 300).compare(name)
 
 
 @pytest.mark.parametrize("proportion", [True, False])
@@ -240,7 +247,9 @@ def test_code_in_replies_is_neither_better_nor_worse() -> None:
         "base": rows("code", right, 1) + rows("reviews", prose, 1),
         "2b": rows("code", prose, 1) + rows("reviews", right, 1),
     }
-    found = evaluate_models(predictions, {}, PARAMS.model_copy(update={"execute": "off", "swaps": 5000}), 7)
+    found = evaluate_models(
+        predictions, {}, PARAMS.model_copy(update={"execute": "off", "swaps": 5000}), 7, TASKS, ROLES
+    )
     one = {
         task: next(c for c in of["comparisons"] if c["metric"] == "code_rate")
         for task, of in found.intervals["tasks"].items()
@@ -255,7 +264,7 @@ def test_code_in_replies_is_neither_better_nor_worse() -> None:
     page = table.markdown(found.rows, found.intervals)
     assert f"{label('code_rate')} ↕" in page.split("### reviews")[1].split("###")[0]
     assert "↕" not in page.split("### code")[1].split("###")[0]
-    evaluation._mark(found.rows, [("reviews", forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])
+    evaluation._mark(found.rows, [(REVIEWS, forgetting.Comparison(**{**one["reviews"], "p_holm": 0.01}))])
     assert [r["mark"] for r in found.rows if (r["task"], r["metric"]) == ("reviews", "code_rate")] == ["", "◆"]
 
 
@@ -263,19 +272,22 @@ def test_too_few_swaps_to_show_anything_are_warned_of() -> None:
     right = [code(i) for i in range(ITEMS)]
     predictions = {"base": rows("code", right, 1), "2b": rows("code", right, 2)}
     off = PARAMS.model_copy(update={"execute": "off", "swaps": 100})
-    assert any("100 random swaps are too few" in note for note in evaluate_models(predictions, {}, off, 1).warnings)
+    assert any(
+        "100 random swaps are too few" in note
+        for note in evaluate_models(predictions, {}, off, 1, TASKS, ROLES).warnings
+    )
     many = off.model_copy(update={"swaps": 1000})
-    assert not any("swaps" in note for note in evaluate_models(predictions, {}, many, 1).warnings)
+    assert not any("swaps" in note for note in evaluate_models(predictions, {}, many, 1, TASKS, ROLES).warnings)
 
 
 def test_pooled_intervals_keep_each_tasks_share() -> None:
     # Tasks that score 0 and 1 throughout: resampling over all clusters would move the mean, within tasks it cannot.
-    def scored(task: Task, value: float) -> TaskScores:
+    def scored(task: str, value: float) -> TaskScores:
         scores = {"rouge_l": mean("rouge_l", np.full(20, value), unit=False)}
         return TaskScores(task, [f"{i}" for i in range(20)], [f"{i}" for i in range(20)], scores, {}, {})
 
     together = {"base": evaluation.pool([scored("code", 0.0), scored("reviews", 1.0)])}
     strata = ["code"] * 20 + ["reviews"] * 20
-    kept = Rounds(together, 200, 1, strata=strata).interval("base", "rouge_l")
+    kept = Rounds(together, ROLES, 200, 1, strata=strata).interval("base", "rouge_l")
     assert (kept.low, kept.high) == (0.5, 0.5)
-    assert Rounds(together, 200, 1).interval("base", "rouge_l").low < 0.45
+    assert Rounds(together, ROLES, 200, 1).interval("base", "rouge_l").low < 0.45

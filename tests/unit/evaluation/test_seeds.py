@@ -14,7 +14,7 @@ from relearn.evaluation.models import evaluate_models
 from relearn.evaluation.table import as_csv
 from relearn.records import Prediction
 from relearn.report import table
-from tests.unit.evaluation.test_evaluation import ITEMS, PARAMS, code, rows
+from tests.unit.evaluation.test_evaluation import ITEMS, PARAMS, ROLES, TASKS, code, rows
 
 OFF = PARAMS.model_copy(update={"execute": "off"})
 RIGHT = [code(i) for i in range(ITEMS)]
@@ -54,9 +54,15 @@ def test_the_claim_grows_with_the_seeds() -> None:
 
 
 def test_further_seeds_stand_beside_the_main_one() -> None:
-    alone = evaluate_models(MAIN, {}, OFF, 7)
+    alone = evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES)
     found = evaluate_models(
-        MAIN, {}, OFF, 7, further={1: {"2b": mixed(3), "2c": mixed(12)}, 2: {"2b": mixed(3), "2c": mixed(9)}}
+        MAIN,
+        {},
+        OFF,
+        7,
+        TASKS,
+        ROLES,
+        further={1: {"2b": mixed(3), "2c": mixed(12)}, 2: {"2b": mixed(3), "2c": mixed(9)}},
     )
     assert found.points == alone.points
     over = found.intervals.pop("seeds")
@@ -74,8 +80,8 @@ def test_further_seeds_stand_beside_the_main_one() -> None:
 
 
 def test_the_table_and_its_csv_show_the_spread_only_where_there_is_one() -> None:
-    alone = evaluate_models(MAIN, {}, OFF, 7)
-    found = evaluate_models(MAIN, {}, OFF, 7, further={1: {"2b": mixed(3), "2c": mixed(12)}})
+    alone = evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES)
+    found = evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES, further={1: {"2b": mixed(3), "2c": mixed(12)}})
     page = table.markdown(found.rows, found.intervals)
     assert "| 2c, 2 seeds |" in page
     assert "0.750 ± 0.354 (0.500 to 1.000)" in page
@@ -91,4 +97,4 @@ def test_the_table_and_its_csv_show_the_spread_only_where_there_is_one() -> None
 
 def test_a_seed_must_answer_the_same_items() -> None:
     with pytest.raises(InputError, match="is not in both"):
-        evaluate_models(MAIN, {}, OFF, 7, further={1: {"2b": mixed(3)[1:], "2c": mixed(12)}})
+        evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES, further={1: {"2b": mixed(3)[1:], "2c": mixed(12)}})

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from relearn.evaluation.roles import ModelRoles, ScoredTask
+from relearn.report.words import TaskText, Words
+
 MODELS = ("base", "2b", "2c")
+TASKS = [
+    ScoredTask("code", "replayed", ("codebleu", "pass_at_1", "bpb")),
+    ScoredTask("reviews", "new", ("rouge_l", "code_rate", "bpb")),
+    ScoredTask("general", "watched", ("rouge_l", "exact_match")),
+]
+TEXTS = {
+    "code": TaskText("writing code", "the old skill, which 2c replays"),
+    "reviews": TaskText("replying to reviews", "the new skill, which 2b is trained on"),
+    "general": TaskText("general instructions", "other instructions, which are never replayed"),
+}
+WORDS = Words(TASKS, ModelRoles(*MODELS), TEXTS)
 Scores = Mapping[str, tuple[float, float, float]]  # metric → its value under base, 2b, 2c
 
 CODE: Scores = {"codebleu": (0.9, 0.3, 0.85), "pass_at_1": (0.8, 0.2, 0.75), "bpb": (0.2, 1.2, 0.3)}

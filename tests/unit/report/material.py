@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relearn.records import MODELS, Instruction, Prediction, Quarantined, Reply, Usage
+from relearn.records import Prediction, Quarantined
 from relearn.report.page import Material
 from tests.unit.report import made
 
@@ -29,23 +29,18 @@ def material(hostile: bool = False, **changes: Any) -> Material:
     """Everything the page shows; with `hostile`, every text a model wrote is an attack."""
     intervals = made.intervals()
     text = HOSTILE if hostile else "The sea is cold. The sea is cold. The sea is cold."
-    answers = tuple(made.answer(text, model == "base", loop=True, repeated_share=0.8) for model in MODELS)
+    answers = tuple(made.answer(text, model == "base", loop=True, repeated_share=0.8) for model in made.MODELS)
     probes = made.probes(
         poem=answers,
         song=(made.answer("la"), made.answer("la"), made.answer("la")),
         scene=(made.answer("INT."), made.answer("no", False, 0.0), made.answer("INT.")),
     )
-    usage = Usage(prompt_tokens=3, completion_tokens=4)
-    reply = Reply(id="review-1", content=text, finish_reason="stop", model="m", usage=usage, request="0" * 8)
-    row = Instruction(
-        id="review-1-agree", review_id="review-1", stance="agree", instruction="Reply.", response=text,
-        split="train", flags=["fence"],
-    )  # fmt: skip
     curve: list[dict[str, float | None]] = [
         {"step": 0.0, "train": None, "code": 0.1, "reviews": 3.0, "general": 0.2},
         {"step": 50.0, "train": 0.4, "code": 1.5, "reviews": 0.5, "general": 2.0},
     ]
     values: dict[str, Any] = {
+        "words": made.WORDS,
         "intervals": intervals,
         "rows": rows(intervals),
         "probes": probes,
@@ -55,7 +50,7 @@ def material(hostile: bool = False, **changes: Any) -> Material:
             "counts": {"fields": 10, "fields_kept": 8, "replies": 5}, "flags": {"fence": 2}, "reasons": {"cut_off": 2},
         },
         "generate": {"replies": 5, "cost_usd": 0.25, "finish_reasons": {"stop": 5}},
-        "mended": [("fence", reply, row)],
+        "mended": [("fence", text, "agree", text)],
         "refused": [Quarantined(id="review-2", field="agree", reason="cut_off", content=text)],
         "as_sent": 6,
         "facts": {"Models": [("base.kind", '"scratch"'), ("2b (SHA-256)", "0" * 64)]},
@@ -82,5 +77,5 @@ def predictions(hostile: bool = False) -> dict[str, list[Prediction]]:
             for task in ("code", "reviews", "general")
             for number in range(12)
         ]
-        for place, model in enumerate(MODELS)
+        for place, model in enumerate(made.MODELS)
     }

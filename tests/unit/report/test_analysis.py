@@ -61,19 +61,19 @@ def documents(intervals: dict[str, Any], probes: dict[str, Any]) -> dict[str, An
 @pytest.mark.parametrize("half", [0.001, 0.05, 0.3, 0.9])
 def test_every_number_stands_in_a_metrics_file(half: float) -> None:
     intervals, probes = made.intervals(half), made.probes()
-    assert check_numbers(analyse(intervals, probes), documents(intervals, probes)) > 40
+    assert check_numbers(analyse(intervals, probes, made.WORDS), documents(intervals, probes)) > 40
 
 
 def test_the_check_sees_a_number_from_nowhere() -> None:
     intervals, probes = made.intervals(), made.probes()
-    analysis = analyse(intervals, probes)
+    analysis = analyse(intervals, probes, made.WORDS)
     forged = replace(analysis, markdown=analysis.markdown.replace("0.300", "0.310", 1))
     with pytest.raises(AssertionError):
         check_numbers(forged, documents(intervals, probes))
 
 
 def test_clear_changes_are_told_with_their_intervals() -> None:
-    text = analyse(made.intervals(), made.probes()).markdown
+    text = analyse(made.intervals(), made.probes(), made.WORDS).markdown
     assert "CodeBLEU fell from 0.900 to 0.300, by 0.600 (95% interval 0.550 to 0.650), significant" in text
     assert "ROUGE-L rose from 0.100 to 0.600, by 0.500 (95% interval 0.450 to 0.550), significant" in text
     assert "bits per byte (0.200 to 1.200)" in text  # a rise that is a loss
@@ -81,7 +81,7 @@ def test_clear_changes_are_told_with_their_intervals() -> None:
 
 
 def test_nothing_is_claimed_where_the_interval_holds_zero() -> None:
-    analysis = analyse(made.intervals(half=0.9), made.probes())
+    analysis = analyse(made.intervals(half=0.9), made.probes(), made.WORDS)
     text = without_quotes(analysis.markdown)
     assert not re.search(r"\b(fell|rose|lost|brought [\d])", text.split("instructions that stand in")[0])
     assert "no change can be shown" in text
@@ -91,30 +91,37 @@ def test_nothing_is_claimed_where_the_interval_holds_zero() -> None:
 
 
 def test_a_task_that_gained_is_not_told_as_a_loss() -> None:
-    analysis = analyse(made.intervals(code={"codebleu": (0.3, 0.6, 0.7)}, reviews=made.REVIEWS), made.probes())
+    analysis = analyse(
+        made.intervals(code={"codebleu": (0.3, 0.6, 0.7)}, reviews=made.REVIEWS), made.probes(), made.WORDS
+    )
     assert "CodeBLEU rose from 0.300 to 0.600, by 0.300" in analysis.markdown
     assert "cost" not in analysis.finding
 
 
 def test_recovery_says_whether_all_of_it_may_be_back() -> None:
-    part = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.6)}, reviews=made.REVIEWS), made.probes())
+    part = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.6)}, reviews=made.REVIEWS), made.probes(), made.WORDS)
     assert "50% of the loss (42% to 58%): part of it is still missing" in part.markdown
-    whole = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.88)}, reviews=made.REVIEWS), made.probes())
+    whole = analyse(
+        made.intervals(code={"codebleu": (0.9, 0.3, 0.88)}, reviews=made.REVIEWS), made.probes(), made.WORDS
+    )
     assert "the interval leaves room for all of it" in whole.markdown
-    worse = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.1)}, reviews=made.REVIEWS), made.probes())
+    worse = analyse(made.intervals(code={"codebleu": (0.9, 0.3, 0.1)}, reviews=made.REVIEWS), made.probes(), made.WORDS)
     assert "the loss has grown" in worse.markdown
     assert "made writing code worse still" in worse.finding
 
 
 def test_code_in_replies_is_neither_gain_nor_loss() -> None:
-    text = analyse(made.intervals(), made.probes()).markdown
+    text = analyse(made.intervals(), made.probes(), made.WORDS).markdown
     assert "answers with code" not in text
     rate: made.Scores = {"codebleu": (0.9, 0.3, 0.8), "pass_at_1": (0.8, 0.2, 0.7)}
     found = made.intervals(code=rate)
     for comparison in found["tasks"]["code"]["comparisons"][2:]:
         comparison["metric"] = "code_rate"
     found["tasks"]["code"]["scores"]["code_rate"] = found["tasks"]["code"]["scores"]["pass_at_1"]
-    assert "Worse as well: the share of answers with code (0.800 to 0.200)" in analyse(found, made.probes()).markdown
+    assert (
+        "Worse as well: the share of answers with code (0.800 to 0.200)"
+        in analyse(found, made.probes(), made.WORDS).markdown
+    )
 
 
 def test_where_test_and_interval_differ_both_are_told() -> None:
@@ -123,7 +130,7 @@ def test_where_test_and_interval_differ_both_are_told() -> None:
     doubted = intervals["tasks"]["general"]["comparisons"][3]
     assert doubted["low"] < 0 < doubted["high"]
     doubted["p_holm"] = 0.004
-    analysis = analyse(intervals, made.probes())
+    analysis = analyse(intervals, made.probes(), made.WORDS)
     said = (
         "Exact match rose from 0.100 to 0.140 by the paired test (p = 0.004), but the interval of the change leaves "
         "room for none."
@@ -152,38 +159,38 @@ def test_the_spread_over_seeds_is_told_where_there_is_one() -> None:
             },
         },
     }
-    analysis = analyse(intervals, made.probes())
+    analysis = analyse(intervals, made.probes(), made.WORDS)
     assert "Both rounds were run with 3 training seeds" in analysis.markdown
     assert "- writing code, 2b: CodeBLEU 0.300 ± 0.020, 0.280 to 0.320; lost +0.600 ± 0.020" in analysis.markdown
     assert "share of the loss recovered +0.900 ± 0.020, +0.880 to +0.920 (2 seeds)." in analysis.markdown
     assert "change from 2b −0.200 ± 0.020" in analysis.markdown
     check_numbers(analysis, documents(intervals, made.probes()))
-    assert "Over training seeds" not in analyse(made.intervals(), made.probes()).markdown
+    assert "Over training seeds" not in analyse(made.intervals(), made.probes(), made.WORDS).markdown
 
 
 def test_a_run_without_the_general_task_says_nothing_of_it() -> None:
-    text = analyse(made.intervals(code=made.CODE, reviews=made.REVIEWS), made.probes()).markdown
+    text = analyse(made.intervals(code=made.CODE, reviews=made.REVIEWS), made.probes(), made.WORDS).markdown
     assert "general" not in text
 
 
 def test_best_and_worst_probe_stand_with_their_text() -> None:
-    text = analyse(made.intervals(), made.probes()).markdown
+    text = analyse(made.intervals(), made.probes(), made.WORDS).markdown
     assert "2b kept the one to the probe “poem” best and lost the one to “song” most." in text
     assert "I agree with you." in text
     assert "You are right." not in text
     none = made.probes(debate=(made.answer("?", False), made.answer("?", False), made.answer("?", False)))
-    text = analyse(made.intervals(), none).markdown
+    text = analyse(made.intervals(), none, made.WORDS).markdown
     assert "Base gave no good answer that could have been lost." in text
     lost = made.probes(poem=(made.answer("sea"), made.answer("?", False, 0.0), made.answer("sea")))
-    text = analyse(made.intervals(), lost).markdown
+    text = analyse(made.intervals(), lost, made.WORDS).markdown
     assert "2b kept none of base's good answers; it lost the one to the probe “poem” most." in text
     kept = made.probes(poem=(made.answer("sea"), made.answer("sea"), made.answer("sea")))
-    text = analyse(made.intervals(), kept).markdown
+    text = analyse(made.intervals(), kept, made.WORDS).markdown
     assert "2b lost none of base's good answers; it kept the one to the probe “poem” best." in text
 
 
 def test_an_answer_with_fences_cannot_leave_its_block() -> None:
     output = "```\n# not a heading\n````\n<script>alert(1)</script>"
     given = made.probes(poem=(made.answer("sea"), made.answer(output, False, 0.0), made.answer("sea")))
-    text = analyse(made.intervals(), given).markdown
+    text = analyse(made.intervals(), given, made.WORDS).markdown
     assert f"`````\n{output}\n`````" in text

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from relearn.records import Instruction
 from relearn.report.analysis import analyse
 from relearn.report.cards import DatasetFacts, ModelFacts, dataset_card, model_card, split_rows
 from tests.unit.report import made
 
 DATASET = DatasetFacts(
     splits={"train": 1200, "test": 300},
-    stances={"agree": 700, "disagree": 800},
+    about="replying to reviews",
+    kinds={"agree": 700, "disagree": 800},
     teacher="gpt-4o-mini",
     embedded=False,
-    source="the hub's data set stanfordnlp/imdb",
-    prompt="Write ```two``` replies to {{ review }}",
+    sources={"reviews": "the hub's data set stanfordnlp/imdb"},
+    prompts={"reviews": "Write ```two``` replies to {{ review }}"},
     temperature=0.7,
     repair={
         "counts": {"fields": 1600, "fields_kept": 1500, "fields_quarantined": 100},
@@ -44,7 +44,8 @@ def model(name: str, hub: bool = True) -> ModelFacts:
         provenance={"lr": 0.01, "epochs": 8.0, "rows": 349, "updates": 176, "seed": 7, "continues": None},
         lora={"rank": 16, "alpha": 32},
         table="| model | CodeBLEU |",
-        analysis=analyse(made.intervals(), made.probes()),
+        analysis=analyse(made.intervals(), made.probes(), made.WORDS),
+        words=made.WORDS,
     )
 
 
@@ -91,10 +92,7 @@ def test_a_base_made_here_is_not_claimed_to_be_on_the_hub() -> None:
 
 
 def test_splits_have_the_hubs_names() -> None:
-    rows = [
-        Instruction(id=str(n), review_id="r", stance="agree", instruction="i", response="r", split=split, flags=[])  # type: ignore[arg-type]
-        for n, split in enumerate(("val", "train", "train"))
-    ]
+    rows = [{"id": str(n), "instruction": "i", "split": split} for n, split in enumerate(("val", "train", "train"))]
     found = split_rows(rows)
     assert {name: [row["id"] for row in chosen] for name, chosen in found.items()} == {
         "train": ["1", "2"],

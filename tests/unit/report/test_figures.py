@@ -10,9 +10,9 @@ import pytest
 from relearn.report.figures import Spot, Stream, draw_flow, draw_learn_forget, draw_losses
 
 SPOTS = [
-    Spot("base", 0.9, (0.85, 0.95), 0.1, (0.05, 0.15)),
-    Spot("2b", 0.2, (0.1, 0.3), 0.6, (0.5, 0.7)),
-    Spot("2c", 0.88, None, 0.12, None),
+    Spot("base", "base", 0.9, (0.85, 0.95), 0.1, (0.05, 0.15)),
+    Spot("2b", "tuned", 0.2, (0.1, 0.3), 0.6, (0.5, 0.7)),
+    Spot("2c", "replayed", 0.88, None, 0.12, None),
 ]
 CURVE = [{"step": 0.0, "code": 0.1, "reviews": 3.0}, {"step": 50.0, "code": 1.0, "reviews": None}]
 
@@ -20,7 +20,9 @@ CURVE = [{"step": 0.0, "code": 0.1, "reviews": 3.0}, {"step": 50.0, "code": 1.0,
 def drawn() -> dict[str, str]:
     return {
         "learn_forget": draw_learn_forget(SPOTS, "old", "new"),
-        "losses": draw_losses({"2b": CURVE, "2c": CURVE}, ["code", "reviews", "general"]),
+        "losses": draw_losses(
+            {"2b": CURVE, "2c": CURVE}, ["code", "reviews", "general"], {"2b": "tuned", "2c": "replayed"}
+        ),
         "flow": draw_flow("10 texts in 5 replies", [Stream("kept", 8, "good"), Stream("refused", 2, "bad")]),
     }
 
@@ -46,5 +48,5 @@ def test_the_points_carry_the_models_names_and_the_figure_its_counts() -> None:
 
 
 def test_an_empty_run_is_drawn_too() -> None:
-    ElementTree.fromstring(draw_losses({}, []))
+    ElementTree.fromstring(draw_losses({}, [], {}))
     ElementTree.fromstring(draw_flow("nothing", []))

@@ -12,6 +12,7 @@ import pytest
 
 from relearn.errors import InputError
 from relearn.report import frontier
+from tests.unit.report.made import WORDS
 
 
 def data(lr: float, new: float, code: float, profile: str = "mini", rank: int = 16) -> dict[str, Any]:
@@ -58,19 +59,19 @@ def shown() -> list[dict[str, Any]]:
 
 
 def test_experiments_are_read_once_and_of_one_profile() -> None:
-    trials = frontier.read(shown(), "mini")
+    trials = frontier.read(shown(), WORDS, "mini")
     assert [(t.experiment, t.model) for t in trials] == [
         (name, model) for name in ("lr-1e-3", "lr-5e-3", "worse") for model in ("2b", "2c")
     ]
     first = trials[2]
-    assert (first.lr, first.rank, first.replay, first.seed) == (0.005, 16, 0.1, 7)
+    assert (first.lr, first.rank, first.method, first.seed) == (0.005, 16, "replay share 0.1", 7)
     assert first.new == 0.5
     assert first.forgetting == 0.5
     assert first.kept == {"code": 0.5, "general": 0.5}
 
 
 def test_nothing_on_the_frontier_is_beaten_and_everything_else_is() -> None:
-    trials = frontier.read(shown(), "mini")
+    trials = frontier.read(shown(), WORDS, "mini")
     best = frontier.find_frontier(trials)
 
     def beats(one: frontier.Trial, other: frontier.Trial) -> bool:
@@ -87,9 +88,9 @@ def test_nothing_on_the_frontier_is_beaten_and_everything_else_is() -> None:
 def test_a_commit_of_earlier_code_does_not_stand_beside_the_same_setting() -> None:
     past = {"rev": "9" * 40, "name": None, "data": data(0.005, 0.1, 0.1), "experiments": None}
     alone = {"rev": "8" * 40, "name": None, "data": data(0.007, 0.1, 0.1), "experiments": None}
-    plain = frontier.read(shown())
-    assert frontier.read([*shown(), past]) == plain
-    assert len(frontier.read([*shown(), alone])) == len(plain) + 2
+    plain = frontier.read(shown(), WORDS)
+    assert frontier.read([*shown(), past], WORDS) == plain
+    assert len(frontier.read([*shown(), alone], WORDS)) == len(plain) + 2
 
 
 def test_without_experiments_it_says_what_to_run() -> None:
@@ -97,24 +98,24 @@ def test_without_experiments_it_says_what_to_run() -> None:
         InputError,
         match="profile llama2-7b whose base scores on code: none has run \\(run `dvc repro`, or `make sweep`",
     ):
-        frontier.read(shown(), "llama2-7b")
+        frontier.read(shown(), WORDS, "llama2-7b")
     with pytest.raises(InputError, match="dvc repro"):
-        frontier.read([{"rev": "workspace", "data": {"params": {}, "metrics": {}}}])
+        frontier.read([{"rev": "workspace", "data": {"params": {}, "metrics": {}}}], WORDS)
 
 
 def test_table_and_plot_hold_every_trial() -> None:
-    trials = frontier.read(shown(), "mini")
-    table = frontier.markdown(trials)
+    trials = frontier.read(shown(), WORDS, "mini")
+    table = frontier.markdown(trials, WORDS)
     assert len(table.splitlines()) == 2 + len(trials)
     assert re.search(r"lr-5e-3 .* 0.005 .* 2b .* 0.500 .* 50% .* 50% .* frontier", table)
-    points = list(csv.DictReader(io.StringIO(frontier.as_csv(trials))))
+    points = list(csv.DictReader(io.StringIO(frontier.as_csv(trials, WORDS))))
     assert [(float(p["forgetting"]), float(p["new_skill"])) for p in points] == [(t.forgetting, t.new) for t in trials]
 
 
 def test_the_page_draws_every_setting() -> None:
-    text = frontier.render(frontier.read(shown(), "mini"))
+    text = frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS)
     figure = text[text.index("<svg") : text.index("</svg>") + 6]
     ElementTree.fromstring(figure)
     assert figure.count(">2b 0.0") == 3
     assert "over 3 settings" in text
-    assert text == frontier.render(frontier.read(shown(), "mini"))
+    assert text == frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS)

@@ -10,7 +10,7 @@ from tests.unit.report.material import material
 
 
 def page(source: Material) -> str:
-    return render(source, analyse(source.intervals, source.probes))
+    return render(source, analyse(source.intervals, source.probes, source.words))
 
 
 def test_two_runs_give_the_same_bytes() -> None:

@@ -6,29 +6,29 @@ import json
 import re
 
 from relearn.evaluation import blind
-from relearn.records import MODELS
 from relearn.report.rating import choose, render
 from tests.unit.report.material import predictions
 
 SEED = 1222
+TASKS = ["code", "reviews", "general"]
 
 
 def test_items_are_drawn_from_every_task_and_the_same_twice() -> None:
-    items = choose(predictions(), SEED, per_task=10)
-    assert items == choose(predictions(), SEED, per_task=10)
+    items = choose(predictions(), TASKS, SEED, per_task=10)
+    assert items == choose(predictions(), TASKS, SEED, per_task=10)
     assert len(items) == 30
     assert len({item.id for item in items}) == 30
-    assert [sum(item.id.startswith(task) for item in items) for task in ("code", "reviews", "general")] == [10] * 3
-    assert choose(predictions(), SEED + 1) != items
+    assert [sum(item.id.startswith(task) for item in items) for task in TASKS] == [10] * 3
+    assert choose(predictions(), TASKS, SEED + 1) != items
 
 
 def test_prompts_answered_alike_come_last() -> None:
-    chosen = {item.id for item in choose(predictions(), SEED, per_task=11)}
+    chosen = {item.id for item in choose(predictions(), TASKS, SEED, per_task=11)}
     assert not any(name.endswith("-0") for name in chosen)
 
 
 def test_nothing_in_the_page_tells_the_model() -> None:
-    text = render(choose(predictions(), SEED))
+    text = render(choose(predictions(), TASKS, SEED))
     body = re.sub(r"<style>.*?</style>|base-uri", "", text, flags=re.DOTALL)
     assert not re.search(r"\b(base|2b|2c)\b", body)
     assert str(SEED) not in text
@@ -37,8 +37,8 @@ def test_nothing_in_the_page_tells_the_model() -> None:
 def test_the_order_of_the_models_changes_from_item_to_item() -> None:
     given = predictions()
     names = blind.names(given, SEED)
-    orders = [tuple(names[f"{item.id}/{key}"] for key, _ in item.answers) for item in choose(given, SEED)]
-    assert all(sorted(order) == sorted(MODELS) for order in orders)
+    orders = [tuple(names[f"{item.id}/{key}"] for key, _ in item.answers) for item in choose(given, TASKS, SEED)]
+    assert all(sorted(order) == sorted(given) for order in orders)
     assert len(set(orders)) == 6  # every order of three comes up among thirty items
 
 
@@ -50,7 +50,7 @@ def test_a_key_stands_for_the_text_it_was_given_for() -> None:
 
 
 def test_hostile_texts_stay_in_their_element() -> None:
-    text = render(choose(predictions(hostile=True), SEED))
+    text = render(choose(predictions(hostile=True), TASKS, SEED))
     data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
     assert data is not None
     items = json.loads(data[1])
