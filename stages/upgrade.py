@@ -13,18 +13,6 @@ from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
 
-MOVES = {  # in the order in which an upgrade makes them
-    "finetune.lr_min": "lr_range.min",
-    "finetune.lr_max": "lr_range.max",
-    "finetune.epochs_2b": "finetune_2b.epochs",
-    "finetune.epochs_2c": "finetune_2c.epochs",
-    "finetune.precision": "compute.precision",
-    "finetune.quantize": "compute.quantize",
-    "eval_3a.execute": "sandbox.execute",
-    "eval_3a.timeout_s": "sandbox.timeout_s",
-    "eval_3a.memory_mb": "sandbox.memory_mb",
-}
-
 
 class _Nulls(RoundTripRepresenter):
     """Writes null where ruamel would leave the value out."""

@@ -80,7 +80,8 @@ class Chooser(Generic[T]):
         read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]],
         text: Callable[[T], str],
     ) -> None:
-        self.task, self.counts, self.guard, self._read, self._text = task, counts, guard, read, text
+        self.task, self.counts, self.guard = task, counts, guard
+        self._read, self._text = read, text
         self._limit = 2 * (counts.train + counts.val + counts.test) + 64
         self._filled: tuple[Split, ...] = ()
         self._start()
@@ -101,7 +102,11 @@ class Chooser(Generic[T]):
                 self._start()
                 pending = self._filled
         self._check_enough()
-        return [candidate.row.model_copy(update={"split": split}) for split in splits for candidate in self._picker.splits[split]]
+        return [
+            candidate.row.model_copy(update={"split": split})
+            for split in splits
+            for candidate in self._picker.splits[split]
+        ]
 
     def summarise(self) -> dict[str, Any]:
         """Where the rows came from and went: `rows` is the sum of `left_out` and of what the splits hold."""
@@ -116,6 +121,7 @@ class Chooser(Generic[T]):
     def _start(self) -> None:
         say(f"reading {self.task}")
         self.reading, pools = self._read(self._limit)
+
         def find_fault(candidate: Candidate[T], split: Split) -> str | None:
             text = self._text(candidate.row)
             return self.guard.find_exact(text, split) or self.guard.find_near(text, split)
