@@ -81,9 +81,12 @@ class Chooser(Generic[T]):
         text: Callable[[T], str],
     ) -> None:
         self.task, self.counts, self.guard = task, counts, guard
-        self._read, self._text = read, text
+        self._read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]] = read
+        self._text: Callable[[T], str] = text
         self._limit = 2 * (counts.train + counts.val + counts.test) + 64
         self._filled: tuple[Split, ...] = ()
+        self._progress: Progress
+        self._picker: Picker[T]
         self._start()
 
     def fill(self, *splits: Split) -> list[T]:
@@ -93,7 +96,8 @@ class Chooser(Generic[T]):
         while True:
             try:
                 wanted = {split: getattr(self.counts, split) for split in pending}
-                with Progress(f"choosing {self.task}", sum(wanted.values())) as self._progress:
+                with Progress(f"choosing {self.task}", sum(wanted.values())) as progress:
+                    self._progress = progress
                     for split, count in wanted.items():
                         self._picker.fill(split, count)
                 break
