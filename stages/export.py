@@ -12,14 +12,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from relearn.files import read_jsonl, write_json, write_text
+from relearn.files import write_json, write_text
 from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
+from relearn.params.prepare import HubSource, MiniSource
 from relearn.progress import say
-from relearn.records import Instruction
+from relearn.records import NewRow
 from relearn.report import cards
 from relearn.report.analysis import analyse
 from relearn.report.words import Words, number
+from stages import corpus
 from stages.paths import Paths
 from stages.report import describe_tasks, read_document
 from stages.run import main
@@ -42,7 +44,7 @@ def _dataset(params: Params, paths: Paths, words: Words) -> int:
     """Parquet files by split, and the card."""
     from datasets import Dataset
 
-    rows = [_flatten(row) for row in read_jsonl(paths.instructions, Instruction)]
+    rows = [_flatten(row) for row in corpus.read_all_new(paths)]
     tasks = [task.name for task in words.tasks if task.is_new]
     folder = _fresh(paths, "dataset")
     found = cards.split_rows(rows)
@@ -53,11 +55,15 @@ def _dataset(params: Params, paths: Paths, words: Words) -> int:
     facts = cards.DatasetFacts(
         splits={split: len(chosen) for split, chosen in found.items()},
         about=words.labels(tasks),
-        kinds=dict(sorted(Counter(row["template"] for row in rows).items())),
+        kinds=dict(sorted(Counter(row["template"] or row["task"] for row in rows).items())),
         teacher=params.generate.model,
         embedded=isinstance(teacher, EmbeddedTeacher),
-        sources={task: _source(params) for task in tasks},
-        prompts={task: (paths.prompts / f"{params.generate.prompt}.j2").read_text(encoding="utf-8") for task in tasks},
+        sources={task: _source(params, task) for task in tasks},
+        prompts={
+            task: (paths.prompts / f"{asked.prompt}.j2").read_text(encoding="utf-8")
+            for task, asked in params.generate.by_task.items()
+            if asked is not None
+        },
         temperature=params.generate.temperature,
         repair=read_document(paths.metrics / "repair.json"),
         generate=read_document(paths.metrics / "generate.json"),
@@ -66,29 +72,29 @@ def _dataset(params: Params, paths: Paths, words: Words) -> int:
     return len(rows)
 
 
-def _flatten(row: Instruction) -> dict[str, Any]:
+def _flatten(row: NewRow) -> dict[str, Any]:
     """A row as its table has it."""
     return {
         "id": row.id,
-        "task": "reviews",
-        "source": row.review_id,
-        "template": row.stance,
+        "task": row.task,
+        "source": row.source,
+        "template": row.template,
         "instruction": row.instruction,
         "response": row.response,
+        "messages": [message.model_dump() for message in row.messages],
         "flags": row.flags,
         "split": row.split,
     }
 
 
-def _source(params: Params) -> str:
-    """Where the texts come from, in words."""
-    source = params.prepare.source.model_dump()
-    if source["kind"] == "mini":
+def _source(params: Params, task: str) -> str:
+    """Where the texts or rows of a task come from, in words."""
+    source = params.prepare.by_task[task].source
+    if isinstance(source, MiniSource):
         return "this project's embedded world, invented films under a seed"
-    reviews = source["reviews"]
-    if source["kind"] == "hub":
-        return f"the hub's data set {reviews['dataset']}"
-    return f"your own file {reviews['path']}"
+    if isinstance(source, HubSource):
+        return f"the hub's data set {source.dataset}"
+    return f"your own file {source.path}"
 
 
 def _adapter(params: Params, paths: Paths, words: Words, name: str) -> None:

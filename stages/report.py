@@ -16,11 +16,12 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import Instruction, Prediction, Quarantined, Reply
+from relearn.records import NewRow, Prediction, Quarantined, Reply
 from relearn.report import rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
 from relearn.report.words import TaskText, Words
+from stages import corpus
 from stages.curves import read_curves
 from stages.paths import Paths
 from stages.roles import list_tasks, name_models
@@ -47,13 +48,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 def describe_tasks(params: Params) -> Words:
     """The tasks and models, and what people call them."""
-    texts = {
-        "code": TaskText("writing code", "the old skill, which 2c replays"),
-        "reviews": TaskText("replying to reviews", "the new skill, which 2b is trained on"),
-        "general": TaskText(
-            "general instructions", "other instructions that the base could follow, which are never replayed"
-        ),
-    }
+    texts = {name: TaskText(said.label, said.about) for name, said in params.report.tasks.by_task.items()}
     return Words(list_tasks(params), name_models(params), texts)
 
 
@@ -84,7 +79,8 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
             "Data (SHA-256)": [
                 (str(file.relative_to(paths.root)), file_hash(file))
                 for file in [
-                    *(paths.reviews, paths.original, paths.replies, paths.instructions, paths.quarantine),
+                    *(paths.source_rows, paths.held_out_sources, paths.train, paths.held_out),
+                    *(paths.replies, paths.instructions, paths.held_out_instructions, paths.quarantine),
                     *(paths.predicted(model) for model in words.roles.names),
                 ]
             ],
@@ -129,16 +125,16 @@ def _read_table(paths: Paths) -> list[dict[str, Any]]:
 
 def _choose_mended(paths: Paths) -> tuple[list[tuple[str, str, str, str]], int]:
     """Of each of the first few flags a row's: flag, raw reply, kind of row, kept text; how many rows had no flag."""
-    chosen: dict[str, Instruction] = {}
+    chosen: dict[str, NewRow] = {}
     as_sent = 0
-    for row in read_jsonl(paths.instructions, Instruction):
+    for row in corpus.read_all_new(paths):
         as_sent += not row.flags
         if len(row.flags) == 1 and len(chosen) < EXAMPLES:
             chosen.setdefault(row.flags[0], row)
-    wanted = {row.review_id for row in chosen.values()}
+    wanted = {row.source for row in chosen.values()}
     replies = {reply.id: reply for reply in read_jsonl(paths.replies, Reply) if reply.id in wanted}
     found: list[tuple[str, str, str, str]] = [
-        (flag, replies[row.review_id].content or "", row.stance, row.response) for flag, row in sorted(chosen.items())
+        (flag, replies[row.source].content or "", row.template, row.response) for flag, row in sorted(chosen.items())
     ]
     return found, as_sent
 

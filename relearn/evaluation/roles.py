@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-Role = Literal["new", "replayed", "watched"]
+from relearn.records import Role
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from relearn.evaluation.roles import ModelRoles, Role, ScoredTask
+from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.metrics.metric import label
+from relearn.records import Role
 from relearn.report.cells import Cell, root_cell
 
 LEVEL = 0.05  # of the paired tests, after Holm's correction: that of evaluation.forgetting
