@@ -37,8 +37,9 @@ from typing import Any
 
 from relearn.decoding.items import Prompt
 from relearn.files import read_jsonl, write_json
-from relearn.records import MODELS, TASKS, Prediction
+from relearn.records import Prediction
 
+MODELS = ("base", "2b", "2c")
 WANTED = 15.0
 WAYS = ("ours", "ours_with_likelihood", "batch", "one_at_a_time", "reload")
 
@@ -113,7 +114,7 @@ def _setting(options: argparse.Namespace) -> Setting:
         task: [Prompt(row.prompt, options.max_new_tokens, row.reference) for row in rows if row.task == task][
             : options.limit
         ]
-        for task in TASKS
+        for task in dict.fromkeys(row.task for row in rows if row.task != "probe")
     }
     prompts = {task: items for task, items in prompts.items() if items}
     return Setting(

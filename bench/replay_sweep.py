@@ -109,8 +109,9 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
     from relearn.files import read_jsonl
     from relearn.params import load
     from relearn.params.evaluate import Scoring
-    from relearn.records import TASKS, Original, Prediction
+    from relearn.records import Prediction, Row
     from stages.paths import HERE as paths
+    from stages.roles import list_tasks
 
     params = load(ROOT)
     compute = params.compute.model_copy(update={"threads": options.threads})
@@ -121,30 +122,28 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
         scratch = file.with_suffix(".training")  # a run that was stopped goes on from its last checkpoint
         rows, result["updates"], result["rows"] = _train_and_answer(params, point, rows, scratch)
         shutil.rmtree(scratch)
-    tests = {row.id: row.tests for row in read_jsonl(paths.original, Original) if row.tests}
-    scoring = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
+    tests = {row.id: row.tests for row in read_jsonl(paths.held_out, Row) if row.tests}
+    scoring = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
     result["scores"] = {
-        task: {
+        task.name: {
             name: round(value, 5)
-            for name, value in score_task(task, [row for row in rows if row.task == task], tests, scoring)
+            for name, value in score_task(task, [row for row in rows if row.task == task.name], tests, scoring)
             .points()
             .items()
         }
-        for task in TASKS
+        for task in list_tasks(params)
     }
     half = file.with_suffix(".half")
     half.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     os.replace(half, file)
-    shown = {task: {name: result["scores"][task][name] for name in ("bpb", "rouge_l")} for task in TASKS}
+    shown = {task: {name: result["scores"][task][name] for name in ("bpb", "rouge_l")} for task in result["scores"]}
     return {**{name: value for name, value in result.items() if name != "scores"}, **shown}
 
 
 def _prompts(rows: list[Any], count: int) -> list[Any]:
     """`count` rows of each task, drawn once for all runs."""
-    from relearn.records import TASKS
-
     found: list[Any] = []
-    for task in TASKS:
+    for task in dict.fromkeys(row.task for row in rows if row.task != "probe"):
         of_task = [row for row in rows if row.task == task]
         found += random.Random(f"replay sweep {task}").sample(of_task, min(count, len(of_task)))
     return found

@@ -22,9 +22,9 @@ from pathlib import Path
 from scipy.special import stdtr, stdtrit
 
 from relearn.evaluation.forgetting import LEVEL
-from relearn.records import MODELS
 from relearn.statistics.significance import holm
 
+MODELS = ("base", "2b", "2c")
 Score = tuple[str, str, str]  # model, task, name
 
 

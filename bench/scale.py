@@ -124,6 +124,7 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
     from relearn.evaluation import tasks
+    from relearn.evaluation.roles import ModelRoles, ScoredTask
     from relearn.params.evaluate import Scoring
     from relearn.records import Prediction
 
@@ -142,11 +143,12 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
     group = _params().eval_3a.model_copy(update={"resamples": 1000})
-    params = Scoring(**group.model_dump(), execute="off", timeout_s=2.0, memory_mb=512)
-    chosen = tasks.choose_metrics("general", references)
+    params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
+    task = ScoredTask("general", "watched", ("rouge_l", "bleu", "exact_match", "bpb"))
+    chosen = tasks.choose_metrics(task.metrics, references)
     del chosen["bertscore"]  # no model
     vars(tasks)["choose_metrics"] = lambda *_: chosen
-    return lambda: evaluation.evaluate_models(predictions, {}, params, 7, ("general",))
+    return lambda: evaluation.evaluate_models(predictions, {}, params, 7, [task], ModelRoles("base", "2b", "2c"))
 
 
 PARTS: dict[str, Callable[[int, Path], Callable[[], object]]] = {

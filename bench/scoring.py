@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from relearn.files import read_jsonl, write_json
-from relearn.records import MODELS, TASKS, Prediction
+from relearn.params import load
+from relearn.records import Prediction
+from stages.roles import list_tasks, name_models
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "scoring.json"
@@ -36,19 +38,19 @@ def _relearn(answers: Answers, intervals: bool) -> float:
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.tasks import score_task
     from relearn.metrics.bertscore import load_encoder
-    from relearn.params import load
     from relearn.params.evaluate import Scoring
 
+    tasks, roles = list_tasks(load(ROOT)), name_models(load(ROOT))
     group = load(ROOT).eval_3a.model_copy(update={"encoder": "minilm"})
-    params = Scoring(**group.model_dump(), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
     load_encoder(params.encoder, params.encoder_layers)
     started = time.perf_counter()
     if intervals:
-        evaluate_models(answers, {}, params, 7)
+        evaluate_models(answers, {}, params, 7, tasks, roles)
     else:
-        for task in TASKS:
+        for task in tasks:
             for rows in answers.values():
-                chosen = [row for row in rows if row.task == task]
+                chosen = [row for row in rows if row.task == task.name]
                 if chosen:
                     score_task(task, chosen, {}, params)
     return time.perf_counter() - started
@@ -67,7 +69,7 @@ def _original(answers: Answers) -> float:
     started = time.perf_counter()
     for rows in answers.values():
         for row in rows:
-            if not row.reference or row.task not in TASKS:
+            if not row.reference or row.task == "probe":
                 continue
             if row.task == "code":
                 calc_codebleu([row.reference], [row.prediction], lang="python")
@@ -83,7 +85,8 @@ def _side(options: argparse.Namespace) -> float:
 
     logging.disable(logging.WARNING)
     answers = {
-        model: list(read_jsonl(options.data / f"{model}.jsonl", Prediction))[: options.limit] for model in MODELS
+        model: list(read_jsonl(options.data / f"{model}.jsonl", Prediction))[: options.limit]
+        for model in name_models(load(ROOT)).names
     }
     if options.side == "original":
         return _original(answers)
@@ -116,7 +119,7 @@ def main() -> None:
     result = {
         "ratio": round(middle["original"] / middle["relearn"], 2),
         "seconds": middle,
-        "answers": len(MODELS) * min(rows, options.limit or rows),
+        "answers": len(name_models(load(ROOT)).names) * min(rows, options.limit or rows),
         "runs": runs,
     }
     write_json(OUT, result)

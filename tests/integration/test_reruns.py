@@ -66,7 +66,9 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ["generate"]),
     "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
     "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
-    "what a task is called": ("relearn/report/words.py", "writing code", "programming", ["report"]),
+    "eval_3a.metrics.code": (TINY, "code: [codebleu, pass_at_1,", "code: [pass_at_1, codebleu,", ["eval_3a"]),
+    "what a task is called": (TINY, "label: writing code", "label: programming", []),  # report alone: see `shows`
+    "what a metric is": ("relearn/report/words.py", "likeness in meaning", "closeness in meaning", ["report"]),
     "the wording of the table": ("relearn/report/table.py", "Brackets: ", "In brackets: ", ["report"]),
     "an error of a parameter": ("relearn/params/wording.py", "unknown key", "no such key", []),
     "what a parameter is": ("relearn/params/finetune.py", "Rank of the update.", "The rank.", []),
