@@ -13,10 +13,13 @@ class Paths:
 
     root: Path
     cache: Path
-    reviews: Path
-    original: Path
+    source_rows: Path
+    held_out_sources: Path
+    train: Path
+    held_out: Path
     replies: Path
     instructions: Path
+    held_out_instructions: Path
     quarantine: Path
     sources: Path
     predictions: Path
@@ -36,10 +39,13 @@ class Paths:
         return cls(
             root=root,
             cache=cache,
-            reviews=data / "reviews.jsonl",
-            original=data / "original.jsonl",
+            source_rows=data / "sources.jsonl",
+            held_out_sources=data / "held_out_sources.jsonl",
+            train=data / "train.jsonl",
+            held_out=data / "held_out.jsonl",
             replies=data / "replies.jsonl",
             instructions=data / "instructions.jsonl",
+            held_out_instructions=data / "held_out_instructions.jsonl",
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
             predictions=data / "predictions",
