@@ -40,6 +40,7 @@ REFUSAL = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+
 def _split_words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
@@ -151,9 +152,7 @@ def find_alike(check: SimilarityCheck, responses: Mapping[str, str], source: Map
             yield from ((row, f"{one}_is_{other}") for row in (one, other))
 
 
-def find_faults(
-    checks: Iterable[Check], responses: Mapping[str, str], source: Mapping[str, str]
-) -> dict[str, str]:
+def find_faults(checks: Iterable[Check], responses: Mapping[str, str], source: Mapping[str, str]) -> dict[str, str]:
     """Why rows are refused, by row: the first check that finds a fault decides, and later ones do not see the row.
 
     `responses` are the texts to learn by row, without space around them; `source` the fields the teacher was shown.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from relearn.errors import InputError
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
@@ -29,11 +28,6 @@ class ReplyTask:
     def __init__(self, name: str, schema: RecordSchema, params: TaskRepair, shown: Collection[str]) -> None:
         """`shown` are the fields of the task's sources. InputError when a row or a check names a field there is not."""
         where = f"repair.{name}"
-        both = [field for field in schema.fields if field in shown]
-        if both:
-            raise InputError(
-                f"{where}: {both[0]} is a field of the source and of the record; give the record's another name"
-            )
         self.schema = schema
         self.checks = params.checks
         refuse_unknown_names(params.checks, shown, f"{where}.checks")
@@ -134,7 +128,8 @@ class ReplyRepairer:
         texts = {name: show_value(record.fields[row.response].value).strip() for name, row in whole.items()}
         faults = find_faults(task.checks, texts, source.fields)
         for name, row in whole.items():
-            reason = faults.get(name) or self._find_repeat(task, source, row, record)
+            empty = "" if texts[name] else "empty"
+            reason = faults.get(name) or empty or self._find_repeat(task, source, row, record)
             if reason:
                 lose(row, row.response, reason)
         return {row.name: lost[row.name] for row in task.rows if row.name in lost}
@@ -209,7 +204,7 @@ def _choose_fields(chosen: FoundRecord, records: list[FoundRecord], groups: list
         holding = [record for record in records if any(record.fields[name].lost != "missing" for name in group)]
         best = max(
             holding,
-            key=lambda record: sum(not record.fields[name].lost for name in group),  # noqa: B023 - used at once
+            key=lambda record: sum(not record.fields[name].lost for name in group),
             default=FoundRecord(0, 0, {name: lose_field("missing") for name in group}),
         )
         for name in group:

@@ -38,10 +38,15 @@ class RowWriter:
             )
         named = [match.group(2) for match in PLACE.finditer(instruction) if match.group(2)]
         for field in named:
+            if field in shown and field in asked:
+                raise InputError(
+                    f"{where}: instruction of the row {name}: {{{field}}} is a field of the source and of the record; "
+                    "give the record's another name"
+                )
             if field not in shown and field not in asked:
                 raise InputError(
                     f"{where}: instruction of the row {name}: {{{field}}} is no field; "
-                    f"there are {', '.join([*shown, *asked])} (write {{{{{field}}}}} for the word in braces)"
+                    f"there are {', '.join(dict.fromkeys([*shown, *asked]))} (write {{{{{field}}}}} for the word in braces)"
                 )
         self.needs = tuple(dict.fromkeys([response, *(field for field in named if field in asked)]))
 

@@ -1,8 +1,8 @@
 """Prompts: Jinja2 files whose blocks are the messages, rendered in a sandbox.
 
 A file holds the blocks `user` and, if wanted, `system` and others named for their role. It sees the fields of the
-source by name, and `tag`, which makes a fence no text can close: hex digits of a hash of the fields, found in none of
-them. Between `<text-{{ tag }}>` and `</text-{{ tag }}>`, whatever a text writes or orders stays a text.
+source by name, and `tag`, which makes a fence no text can close: hex digits of a hash of the fields that it shows, found
+in no field. Between `<text-{{ tag }}>` and `</text-{{ tag }}>`, whatever a text writes or orders stays a text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ ROLES = ("system", "developer", "user", "assistant")
 CANARY = "Canary 5417 went home before the credits."
 
 
-def make_tag(fields: Mapping[str, str]) -> str:
-    """At least eight hex digits of the hash of the fields' texts: as many as it takes not to be in any of them."""
-    digest = hashlib.sha256("\n".join(fields.values()).encode("utf-8", "surrogatepass")).hexdigest()
+def make_tag(fields: Mapping[str, str], shown: Iterable[str]) -> str:
+    """At least eight hex digits of the hash of the fields shown: as many as it takes not to be in any field."""
+    digest = hashlib.sha256(
+        "\n".join(fields[name] for name in shown if name in fields).encode("utf-8", "surrogatepass")
+    ).hexdigest()
     for length in range(8, len(digest) + 1):
         tag = digest[:length]
         if not any(tag in text for text in fields.values()):
@@ -40,7 +42,7 @@ class PromptTemplate:
 
     def __init__(self, path: Path, fields: Iterable[str]) -> None:
         self.path = path
-        self.fields = tuple(fields)
+        self.shown = tuple(fields)
         try:
             source = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -61,15 +63,18 @@ class PromptTemplate:
             raise InputError(f"{path}: block {unknown[0]!r} is no role of a message; one of {', '.join(ROLES)}")
         if "user" not in roles:
             raise InputError(f"{path}: no block `user`; put the question into {{% block user %}}…{{% endblock %}}")
-        canaries = {name: f"{CANARY} ({name})" for name in self.fields}
-        shown = "\n".join(content for role, content in self.messages(canaries) if role == "user")
-        if not any(canary in shown for canary in canaries.values()):
-            names = " or ".join(f"{{{{ {name} }}}}" for name in self.fields)
+        canaries = {name: f"{CANARY} ({name})" for name in self.shown}
+        messages = self.messages(canaries)
+        if not any(canary in content for role, content in messages if role == "user" for canary in canaries.values()):
+            names = " or ".join(f"{{{{ {name} }}}}" for name in self.shown)
             raise InputError(f"{path}: the block `user` never shows {names}; the teacher would answer blindly")
+        self.shown = tuple(
+            name for name, canary in canaries.items() if any(canary in content for _, content in messages)
+        )
 
     def messages(self, fields: Mapping[str, str]) -> tuple[Message, ...]:
         """The messages for a source, in the order of the file's blocks."""
-        values = {**fields, "tag": make_tag(fields)}
+        values = {**fields, "tag": make_tag(fields, self.shown)}
         try:
             return tuple(
                 (role, "".join(block(self._template.new_context(values))).strip("\n"))

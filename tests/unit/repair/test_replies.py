@@ -12,7 +12,7 @@ from relearn.errors import InputError
 from relearn.params.prepare import NearDuplicates
 from relearn.params.repair import TaskRepair
 from relearn.records import NewRow, Quarantined, Reply, Source
-from relearn.repair.json.schema import load_task_schema
+from relearn.repair.json import load_task_schema
 from relearn.repair.replies import ReplyRepairer, ReplyTask
 
 SOURCES = {
@@ -247,6 +247,11 @@ def test_fields_that_meet_in_a_row_come_from_one_record(support: ReplyTask) -> N
     ]
 
 
+def test_an_empty_response_is_never_learned(tmp_path: Path) -> None:
+    found = Repaired(task(tmp_path, {**SUPPORT, "checks": []}, TICKET), reply(json.dumps({**RECORD, "steps": []})))
+    assert [(row.row, row.reason) for row in found.refused] == [("steps", "empty")]
+
+
 def test_numbers_and_booleans_are_written_as_json(tmp_path: Path) -> None:
     kinds = {"rating": "integer", "share": "number", "sure": "boolean"}
     schema = {"type": "object", "properties": {name: {"type": kind} for name, kind in kinds.items()}}
@@ -276,5 +281,5 @@ def test_a_name_that_there_is_not_is_told_in_one_line(tmp_path: Path, change: di
 
 def test_a_field_of_both_is_told(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-    with pytest.raises(InputError, match=r"repair\.film: text is a field of the source and of the record"):
+    with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of the source and of the record"):
         task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)

@@ -34,7 +34,7 @@ def shipped(name: str) -> PromptTemplate:
 def test_every_prompt_that_comes_with_the_project_is_sound(name: str) -> None:
     messages = shipped(name).messages({"text": "A film."})
     assert [role for role, _ in messages] == ["system", "user"]
-    tag = make_tag({"text": "A film."})
+    tag = make_tag({"text": "A film."}, ["text"])
     assert f"<review-{tag}>\nA film.\n</review-{tag}>" in messages[1][1]
     assert "agree" in messages[1][1]
     assert "{%" not in "".join(content for _, content in messages)
@@ -55,9 +55,9 @@ def test_any_review_is_read_back_from_the_prompt(review: str) -> None:
 
 @given(REVIEWS)
 def test_the_tag_is_never_in_the_text(review: str) -> None:
-    tag = make_tag({"text": review})
+    tag = make_tag({"text": review}, ["text"])
     assert tag not in review
-    assert tag == make_tag({"text": review})
+    assert tag == make_tag({"text": review}, ["text"])
 
 
 def test_a_text_that_guesses_its_tag_gets_a_longer_one() -> None:
@@ -65,8 +65,8 @@ def test_a_text_that_guesses_its_tag_gets_a_longer_one() -> None:
         def __contains__(self, part: object) -> bool:
             return len(str(part)) < 12
 
-    assert len(make_tag({"text": Guessing("x")})) == 12
-    assert make_tag({"text": "x"}) == hashlib.sha256(b"x").hexdigest()[:8]
+    assert len(make_tag({"text": Guessing("x")}, ["text"])) == 12
+    assert make_tag({"text": "x", "label": "y"}, ["text"]) == hashlib.sha256(b"x").hexdigest()[:8]
 
 
 def prompt(tmp_path: Path, text: str, *fields: str) -> PromptTemplate:
@@ -89,9 +89,12 @@ def test_a_prompt_of_ones_own_may_have_other_roles_in_its_own_order(tmp_path: Pa
 
 
 def test_a_prompt_sees_the_fields_of_its_source(tmp_path: Path) -> None:
-    own = prompt(tmp_path, "{% block user %}{{ tag }} {{ question }} {{ page }}{% endblock %}", "question", "page")
-    fields = {"question": "Why?", "page": "Because."}
-    assert own.messages(fields) == (("user", f"{make_tag(fields)} Why? Because."),)
+    template = "{% block user %}{{ tag }} {{ question }} {{ page }}{% endblock %}"
+    own = prompt(tmp_path, template, "question", "page", "label")
+    fields = {"question": "Why?", "page": "Because.", "label": "easy"}
+    tag = make_tag(fields, ["question", "page"])
+    assert own.messages(fields) == (("user", f"{tag} Why? Because."),)
+    assert own.messages({**fields, "label": "hard"}) == own.messages(fields)
 
 
 @pytest.mark.parametrize(
