@@ -24,6 +24,7 @@ from relearn.errors import InputError
 _KNOWN: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
 FILLER = frozenset(_KNOWN["filler"].split())
 SYNONYMS = {name: frozenset(words.split()) for name, words in _KNOWN["synonyms"].items()}
+KNOWN_FIELDS = tuple(SYNONYMS)
 # The keywords that a task's schema may hold; the first line is for people, and says nothing about a reply.
 KEYWORDS = (
     *"$schema $id $comment title description default examples".split(),
