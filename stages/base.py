@@ -34,15 +34,15 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    pairs = corpus.read_code_to_learn(paths) + corpus.as_pairs(corpus.read_original(paths, "general", "train"))
+    pairs = corpus.as_pairs(corpus.read_old(paths, "train", "replayed", "watched"))
     if shape.review_instruction is not None:
-        pairs += [(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
+        pairs += [(shape.review_instruction, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
     tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
     rows = encode(pairs, chat, shape.max_tokens)
     held_out = {
         task: encode(found, chat, shape.max_tokens)
-        for task, found in corpus.read_watched(paths, with_reviews=False).items()
+        for task, found in corpus.read_watched(paths, with_new=False).items()
     }
     models.set_seed_and_threads(params.compute.threads, params.seed)
     model = scratch.new_model(tokenizer, shape)
@@ -63,7 +63,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         checkpoint_every=200,
     )
     place = scratch_folder.name_folder(
-        paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.reviews, paths.original]
+        paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.source_rows, paths.train]
     )
     outcome = train(
         model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
@@ -101,13 +101,13 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
             params,
             paths,
             name="base",
-            pairs=corpus.read_code_to_learn(paths),
+            pairs=corpus.read_replayed_to_learn(paths),
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,
             target=paths.models / "base" / model_files.ADAPTER,
-            inputs=[paths.original, paths.models / "base" / model_files.BASE_FILE],
-            with_reviews=False,
+            inputs=[paths.train, paths.models / "base" / model_files.BASE_FILE],
+            with_new=False,
         )
     except BaseException:
         shutil.rmtree(paths.models / "base")  # a base without the adapter that it should have

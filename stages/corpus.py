@@ -26,6 +26,11 @@ def read_new(paths: Paths, split: Split) -> list[NewRow]:
     return [row for row in read_jsonl(paths.instructions, NewRow) if row.split == split]
 
 
+def read_all_new(paths: Paths) -> list[NewRow]:
+    """The rows of the new tasks that a teacher wrote, of all splits, and what came from files for training."""
+    return [*read_jsonl(paths.instructions, NewRow), *read_jsonl(paths.held_out_instructions, NewRow)]
+
+
 def read_held_out(paths: Paths) -> list[Row]:
     """The test rows of every task."""
     return [*read_jsonl(paths.held_out, Row), *read_jsonl(paths.held_out_instructions, NewRow)]
@@ -65,4 +70,6 @@ def read_watched(paths: Paths, with_new: bool) -> dict[str, list[Pair]]:
     rows: list[Row] = read_old(paths, "val", "replayed", "watched")
     if with_new:
         rows += read_new(paths, "val")
-    return {task: as_pairs([row for row in rows if row.task == task]) for task in dict.fromkeys(row.task for row in rows)}
+    return {
+        task: as_pairs([row for row in rows if row.task == task]) for task in dict.fromkeys(row.task for row in rows)
+    }

@@ -23,20 +23,21 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
-    new = corpus.read_replies_to_learn(paths)
-    old = corpus.read_code_to_learn(paths)
-    mixed = mix(new, old, params.finetune_2b.replay, params.finetune_2b.replay_control, params.seed)
+    pairs = corpus.read_new_to_learn(paths)
+    if params.method == "replay":
+        replay = params.finetune_2b.methods.replay
+        pairs = mix(pairs, corpus.read_replayed_to_learn(paths), replay.share, replay.control, params.seed)
     adapted = paths.models / "base" / ADAPTER
     return finetune_round(
         params,
         paths,
         name="finetune_2b",
-        pairs=mixed,
+        pairs=pairs,
         start=adapted if adapted.is_dir() else None,
         lr=params.lr,
         epochs=params.finetune_2b.epochs,
         target=paths.adapter("2b", further),
-        inputs=[paths.instructions, paths.original, paths.models / "base"],
+        inputs=[paths.instructions, paths.train, paths.models / "base"],
         further=further,
         finished=finished,
     )

@@ -24,11 +24,11 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
     start = paths.adapter("2b", further)
     weights = sorted(file for file in start.iterdir() if file.is_file()) if start.is_dir() else []
-    code = corpus.read_code_to_learn(paths)
-    count = max(1, round(len(code) * params.finetune_2c.share))
-    pairs = random.Random(params.seed).sample(code, count)
+    replayed = corpus.read_replayed_to_learn(paths)
+    count = max(1, round(len(replayed) * params.finetune_2c.share))
+    pairs = random.Random(params.seed).sample(replayed, count)
     if params.finetune_2c.data == "combined":
-        pairs += corpus.read_replies_to_learn(paths)
+        pairs += corpus.read_new_to_learn(paths)
     return finetune_round(
         params,
         paths,
@@ -38,7 +38,7 @@ def _round(params: Params, paths: Paths, further: int | None, finished: list[Pat
         lr=params.lr,
         epochs=params.finetune_2c.epochs,
         target=paths.adapter("2c", further),
-        inputs=[paths.instructions, paths.original, paths.models / "base", *weights],
+        inputs=[paths.instructions, paths.train, paths.models / "base", *weights],
         further=further,
         finished=finished,
     )

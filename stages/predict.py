@@ -23,12 +23,12 @@ from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
-from relearn.records import MODELS, Model, Prediction, SeedPrediction, Task
+from relearn.records import MODELS, Prediction, SeedPrediction
 from stages import corpus
 from stages.paths import Paths
 from stages.run import main
 
-HeldOut = tuple[str, Task, str, Prompt]  # id, task, group, what to answer
+HeldOut = tuple[str, str, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
 
 
@@ -57,9 +57,7 @@ def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction
         yield answer.to_prediction(identity, task, group, item.instruction, item.reference)
 
 
-def _decode_here(
-    params: Params, paths: Paths, items: list[Prompt]
-) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
+def _decode_here(params: Params, paths: Paths, items: list[Prompt]) -> Iterator[tuple[str, int | None, list[Decoded]]]:
     """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned.
 
     After the three models come 2b and 2c of each further seed, which is named with them.
@@ -96,7 +94,7 @@ def _decode_here(
 
 def _ask_server(
     params: Params, paths: Paths, backend: EndpointBackend, items: list[Prompt], facts: Facts
-) -> Iterator[tuple[Model, int | None, list[Decoded]]]:
+) -> Iterator[tuple[str, int | None, list[Decoded]]]:
     """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
     key = "none"
     if backend.api_key_env is not None:
@@ -107,7 +105,7 @@ def _ask_server(
                 "export it, or set the parameter to null where the server wants no key"
             )
     how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
-    names: dict[Model, str] = {"base": backend.models.base, "2b": backend.models.m2b, "2c": backend.models.m2c}
+    names: dict[str, str] = {"base": backend.models.base, "2b": backend.models.m2b, "2c": backend.models.m2c}
     say("predict: a server gives no likelihood of the references, so the tables will have no bits per byte")
     with Journal(paths.cache / "predict" / "journal.sqlite") as journal:
         for name in MODELS:
@@ -132,19 +130,14 @@ def _digest(folders: list[Path]) -> str:
 
 
 def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
-    """The held-out rows of the three tasks, then the probes."""
+    """The held-out rows of every task, in the order of the tables, then the probes."""
     limits = params.predict.max_new_tokens
+    rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [
-        (row.id, "code", row.group, Prompt(row.instruction, limits.code, row.response))
-        for row in corpus.read_original(paths, "code", "test")
-    ]
-    prompts += [
-        (row.id, "reviews", row.review_id, Prompt(row.instruction, limits.reviews, row.response))
-        for row in corpus.read_instructions(paths, "test")
-    ]
-    prompts += [
-        (row.id, "general", row.group, Prompt(row.instruction, limits.general, row.response))
-        for row in corpus.read_original(paths, "general", "test")
+        (row.id, task, row.group, Prompt(row.instruction, limits.by_task[task], row.response))
+        for task in params.tasks
+        for row in rows
+        if row.task == task
     ]
     prompts += [
         (probe.id, "probe", probe.kind, Prompt(probe.instruction, limits.probe, None))

@@ -57,7 +57,7 @@ def finetune_round(
     epochs: float,
     target: Path,
     inputs: Sequence[Path],
-    with_reviews: bool = True,
+    with_new: bool = True,
     further: int | None = None,
     finished: list[Path] | None = None,
 ) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def finetune_round(
         say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
     if rows.too_long and launch.is_rank_zero():
         say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
-    held_out = {task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_reviews).items()}
+    held_out = {task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_new).items()}
     model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)

@@ -57,7 +57,9 @@ def load(
     made, found = made or {}, Corpora()
     # all are opened first, so that a missing file is found before minutes are spent on another
     tables = {task: table for task in roles if (table := _open(group, task, folder, memory)) is not None}
-    order = sorted((task for task in roles if not group.by_task[task].is_texts), key=lambda task: roles[task] == "watched")
+    order = sorted(
+        (task for task in roles if not group.by_task[task].is_texts), key=lambda task: roles[task] == "watched"
+    )
     guards = {task: SplitGuard(group.near_duplicates) for task in roles}
     choosers: dict[str, Chooser[Row]] = {}
     for task in roles:

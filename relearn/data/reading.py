@@ -80,9 +80,13 @@ class Chooser(Generic[T]):
         read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]],
         text: Callable[[T], str],
     ) -> None:
-        self.task, self.counts, self.guard, self._read, self._text = task, counts, guard, read, text
+        self.task, self.counts, self.guard = task, counts, guard
+        self._read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]] = read
+        self._text: Callable[[T], str] = text
         self._limit = 2 * (counts.train + counts.val + counts.test) + 64
         self._filled: tuple[Split, ...] = ()
+        self._progress: Progress
+        self._picker: Picker[T]
         self._start()
 
     def fill(self, *splits: Split) -> list[T]:
@@ -92,7 +96,8 @@ class Chooser(Generic[T]):
         while True:
             try:
                 wanted = {split: getattr(self.counts, split) for split in pending}
-                with Progress(f"choosing {self.task}", sum(wanted.values())) as self._progress:
+                with Progress(f"choosing {self.task}", sum(wanted.values())) as progress:
+                    self._progress = progress
                     for split, count in wanted.items():
                         self._picker.fill(split, count)
                 break
@@ -101,7 +106,11 @@ class Chooser(Generic[T]):
                 self._start()
                 pending = self._filled
         self._check_enough()
-        return [candidate.row.model_copy(update={"split": split}) for split in splits for candidate in self._picker.splits[split]]
+        return [
+            candidate.row.model_copy(update={"split": split})
+            for split in splits
+            for candidate in self._picker.splits[split]
+        ]
 
     def summarise(self) -> dict[str, Any]:
         """Where the rows came from and went: `rows` is the sum of `left_out` and of what the splits hold."""
@@ -116,6 +125,7 @@ class Chooser(Generic[T]):
     def _start(self) -> None:
         say(f"reading {self.task}")
         self.reading, pools = self._read(self._limit)
+
         def find_fault(candidate: Candidate[T], split: Split) -> str | None:
             text = self._text(candidate.row)
             return self.guard.find_exact(text, split) or self.guard.find_near(text, split)

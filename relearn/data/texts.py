@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from relearn.data.reading import Chooser, TableReading
 from relearn.data.select import Candidate, Pool, digest, normalise
@@ -78,12 +79,13 @@ def _name_pools(
     names = _name_labels(labels, reading, column)
     named: dict[str, Pool[Source]] = {}
     for label in sorted(labels):
-        name = names[label]
-        pool = pools[label].map(
-            lambda source, name=name: source.model_copy(update={"label": name, "fields": source.fields | {"label": name}})
-        )
-        named.setdefault(name, Pool(limit)).take(pool)
+        pool = pools[label].map(partial(_label, name=names[label]))
+        named.setdefault(names[label], Pool(limit)).take(pool)
     return named
+
+
+def _label(source: Source, name: str) -> Source:
+    return source.model_copy(update={"label": name, "fields": source.fields | {"label": name}})
 
 
 def join_broken_lines(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
-from relearn.records import Prediction, Task
+from relearn.records import Prediction
 
 Strategy = Greedy | Beam | Sampled | TopK
 
@@ -31,7 +31,7 @@ class Decoded:
     finish_reason: Literal["stop", "length"]
     nll: float | None
 
-    def to_prediction(self, identity: str, task: Task, group: str, prompt: str, reference: str | None) -> Prediction:
+    def to_prediction(self, identity: str, task: str, group: str, prompt: str, reference: str | None) -> Prediction:
         """The record that is scored."""
         return Prediction(
             id=identity,

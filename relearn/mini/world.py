@@ -59,9 +59,7 @@ def build(
 
 
 def _source(name: str, text: str, label: str, split: Split) -> Source:
-    return Source(
-        id=name, task="reviews", group=name, label=label, split=split, fields={"text": text, "label": label}
-    )
+    return Source(id=name, task="reviews", group=name, label=label, split=split, fields={"text": text, "label": label})
 
 
 def _splits(counts: SplitSizes) -> list[Split]:

@@ -14,8 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from relearn.errors import InputError
-from relearn.params.tree import Params
 from relearn.params.names import nearest
+from relearn.params.tree import Params
 from relearn.params.wording import Mistake, first_mistake, shown
 
 SWEPT = ("profile", "lr", "seed", "method")

@@ -61,7 +61,9 @@ def _mistake(error: ErrorDetails) -> Mistake:
         return Mistake(tuple(context["path"].split(".")), f"is now {MOVES[context['path']]}; {hint}")
     if kind == "unknown_key":
         path = tuple(context["path"].split("."))
-        return Mistake(path, f"unknown key{nearest(path[-1], context['known'])}; remove or rename it, or add it to tasks")
+        return Mistake(
+            path, f"unknown key{nearest(path[-1], context['known'])}; remove or rename it, or add it to tasks"
+        )
     if kind in ("extra_forbidden", "invalid_key"):
         known = _children(loc[:-1])
         return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
@@ -77,7 +79,9 @@ def _mistake(error: ErrorDetails) -> Mistake:
     if kind == "union_tag_invalid":
         kinds = list(_tags(_node(loc)))
         tag = context["tag"]
-        return Mistake((*path, _chooser(loc)), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}")
+        return Mistake(
+            (*path, _chooser(loc)), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}"
+        )
     if kind == "literal_error":
         options = [str(option) for option in _options(_node(loc))]
         return Mistake(path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}")
