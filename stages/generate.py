@@ -81,6 +81,10 @@ def _questions(params: Params, paths: Paths) -> asking.Questions:
                 _refuse_unknown_task(task, record.fields)
             prompt = PromptTemplate(paths.prompts / f"{asked.prompt}.j2", fields.get(task, ()))
             by_task[task] = asking.Question(prompt, schema)
+    for task in fields:
+        if task not in by_task:
+            name = paths.source_rows.relative_to(paths.root)
+            raise InputError(f"{name}: a text of the task {task}, which generate does not ask for; run prepare again")
     return asking.Questions(sources, params.generate, by_task)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from relearn.errors import InputError
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
@@ -78,7 +79,11 @@ class ReplyRepairer:
             yield from self.repair(reply)
 
     def repair(self, reply: Reply) -> Iterator[NewRow | Quarantined]:
-        """Yields the rows of one reply, and what was quarantined of it."""
+        """Yields the rows of one reply, and what was quarantined of it. InputError for a reply of no task of ours."""
+        if reply.task not in self.tasks:
+            raise InputError(
+                f"reply {reply.id}: a reply of the task {reply.task}, which repair does not describe; run generate again"
+            )
         counts = self.ledger.counts
         task, source = self.tasks[reply.task], self.sources.get((reply.task, reply.id))
         content = reply.content or ""

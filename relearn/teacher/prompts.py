@@ -47,7 +47,7 @@ class PromptTemplate:
             source = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             others = ", ".join(sorted(other.stem for other in path.parent.glob("*.j2"))) or "none"
-            raise InputError(f"{path}: no such prompt; there are: {others}") from None
+            raise InputError(f"{path}: no such prompt (generate.<task>.prompt); there are: {others}") from None
         except UnicodeDecodeError:
             raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
         environment = ImmutableSandboxedEnvironment(

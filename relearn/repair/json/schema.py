@@ -151,7 +151,7 @@ def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
         schema = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         others = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "none"
-        raise InputError(f"{path}: no such schema; there are: {others}") from None
+        raise InputError(f"{path}: no such schema (generate.<task>.schema); there are: {others}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
     record = read_schema(schema, str(path))
