@@ -65,10 +65,11 @@ def _space(text: str) -> str:
     """An empty line before each group and the comment above it, and none before a key put at the end of a group."""
     lines: list[str] = []
     for line in text.splitlines():
-        if re.match(r"  (train_on|methods):", line) or (re.match(r"[#\w]", line) and lines and lines[-1][:1] != "#"):
+        last = re.match(r"  (train_on|methods):", line)
+        if last or (re.match(r"[#\w]", line) and lines and lines[-1][:1] not in ("", "#")):
             while lines and not lines[-1]:
                 lines.pop()
-            lines += [""] if line[0] != " " and lines and lines[-1][:1] != "#" else []
+            lines += [] if last else [""]
         lines.append(line)
     return "\n".join(lines) + "\n"
 

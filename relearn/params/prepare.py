@@ -54,7 +54,7 @@ class MessageColumns(Group):
     form: Literal["messages"]
     messages: str = key("Column that holds the list of messages.", min_length=1)
     tests: str | None = key("Column that holds Python assertions (a list, or one string); null for none.")
-    group: str | None = key("Column that names the problem a row belongs to; null: the last question itself.")
+    group: str | None = key("Column that names the problem a row belongs to; null: the opening question itself.")
 
 
 Columns = Annotated[TextColumns | InstructionColumns | MessageColumns, Field(discriminator="form")]
