@@ -186,7 +186,7 @@ def test_a_failing_programs_message_reaches_the_table_as_text() -> None:
 def test_cards_keep_a_hostile_prompt_in_its_block() -> None:
     facts = cards.DatasetFacts(
         splits={"train": 1}, about="skill", kinds={"a": 1}, teacher="t", embedded=False, sources={"x": "s"}, prompts={"x": HOSTILE},
-        temperature=0.0, repair={"counts": {"fields": 1, "fields_kept": 1, "fields_quarantined": 0}, "reasons": {}, "flags": {}},
+        temperature=0.0, repair={"counts": {"rows": 1, "rows_kept": 1, "rows_quarantined": 0}, "reasons": {}, "flags": {}},
         generate={"replies": 1, "prompt_tokens": 1, "completion_tokens": 1},
     )  # fmt: skip
     html = rendered(cards.dataset_card(facts).split("---\n", 2)[2])
