@@ -22,6 +22,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Message(Record):
+    """A turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Review(Record):
     """A film review. `label` is its sentiment, `positive` or `negative` (or what the source calls it)."""
 
@@ -111,3 +118,16 @@ class SeedPrediction(Prediction):
 
     model: Model
     seed: int
+
+
+def make_turns(instruction: str, response: str | None = None) -> list[Message]:
+    """A conversation of one question, and its answer where one is given."""
+    asked = Message(role="user", content=instruction)
+    return [asked] if response is None else [asked, Message(role="assistant", content=response)]
+
+
+def show_turns(turns: list[Message]) -> str:
+    """Turns for people: the text where there is one, else each below its role."""
+    if len(turns) == 1:
+        return turns[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in turns)

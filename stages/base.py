@@ -13,6 +13,7 @@ from relearn.chat import Chat
 from relearn.files import file_hash, write_json
 from relearn.params import Params
 from relearn.params.base import ModelBase, ScratchBase
+from relearn.records import make_turns
 from relearn.training import rounds, scratch
 from relearn.training.rows import encode
 from relearn.training.trainer import Schedule, train
@@ -34,14 +35,15 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    pairs = corpus.read_code_to_learn(paths) + corpus.as_pairs(corpus.read_original(paths, "general", "train"))
+    rows = corpus.read_old_to_learn(paths) + corpus.as_conversations(corpus.read_original(paths, "general", "train"))
     if shape.review_instruction is not None:
-        pairs += [(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
-    tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
+        rows += [make_turns(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
+    texts = (turn.content for row in rows for turn in row)
+    tokenizer = scratch.train_tokenizer(texts, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
-    rows = encode(pairs, chat, shape.max_tokens)
+    encoded = encode(rows, chat, shape.max_tokens, params.chat.train_on)
     held_out = {
-        task: encode(found, chat, shape.max_tokens)
+        task: encode(found, chat, shape.max_tokens, params.chat.train_on)
         for task, found in corpus.read_watched(paths, with_reviews=False).items()
     }
     models.set_seed_and_threads(params.compute.threads, params.seed)
@@ -66,14 +68,14 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.reviews, paths.original]
     )
     outcome = train(
-        model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
+        model, encoded, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
     )
     with rounds.replace_folder(paths.models / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_json(
             folder / model_files.BASE_FILE,
-            {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
+            {"kind": "scratch", "rows": len(encoded), "too_long": encoded.too_long, "updates": outcome.steps},
         )
     write_curves(paths.losses("base"), outcome.history)
     scratch_folder.clear(place)
@@ -101,7 +103,7 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
             params,
             paths,
             name="base",
-            pairs=corpus.read_code_to_learn(paths),
+            rows=corpus.read_old_to_learn(paths),
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,

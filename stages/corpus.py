@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from relearn.errors import InputError
 from relearn.files import read_jsonl
-from relearn.records import Instruction, Original, Record, Review, Split
+from relearn.records import Instruction, Message, Original, Record, Review, Split, make_turns
 from stages.paths import Paths
 
-Pair = tuple[str, str]
+Conversation = list[Message]
 Row = TypeVar("Row", bound=Record)
 
 
@@ -38,25 +38,29 @@ def require_rows(rows: list[Row], file: Path, what: str) -> list[Row]:
     return rows
 
 
-def read_code_to_learn(paths: Paths) -> list[Pair]:
-    """The training pairs of the code task; InputError where there are none."""
-    rows = read_original(paths, "code", "train")
-    return as_pairs(require_rows(rows, paths.original, "task code, split train"))
+def read_old_to_learn(paths: Paths) -> list[Conversation]:
+    """The training rows of replayed tasks; none where no task is replayed."""
+    return as_conversations(read_original(paths, "code", "train"))
 
 
-def read_replies_to_learn(paths: Paths) -> list[Pair]:
-    """The training pairs of the new task; InputError where there are none."""
-    return as_pairs(require_rows(read_instructions(paths, "train"), paths.instructions, "split train"))
+def read_new_to_learn(paths: Paths) -> list[Conversation]:
+    """The training rows of the new tasks; InputError where there are none."""
+    return as_conversations(require_rows(read_instructions(paths, "train"), paths.instructions, "split train"))
 
 
-def as_pairs(rows: list[Original] | list[Instruction]) -> list[Pair]:
-    """(instruction, response) of each row."""
-    return [(row.instruction, row.response) for row in rows]
+def as_conversations(rows: list[Original] | list[Instruction]) -> list[Conversation]:
+    """The turns of each row."""
+    return [make_turns(row.instruction, row.response) for row in rows]
 
 
-def read_watched(paths: Paths, with_reviews: bool) -> dict[str, list[Pair]]:
-    """The held-out pairs whose loss is looked at while training, by task; empty tasks are left out."""
-    found = {task: as_pairs(read_original(paths, task, "val")) for task in ("code", "general")}
+def list_texts(conversation: Conversation) -> list[str]:
+    """The roles and texts of a conversation's turns."""
+    return [text for turn in conversation for text in (turn.role, turn.content)]
+
+
+def read_watched(paths: Paths, with_reviews: bool) -> dict[str, list[Conversation]]:
+    """The held-out rows whose loss is looked at while training, by task; empty tasks are left out."""
+    found = {task: as_conversations(read_original(paths, task, "val")) for task in ("code", "general")}
     if with_reviews:
-        found["reviews"] = as_pairs(read_instructions(paths, "val"))
+        found["reviews"] = as_conversations(read_instructions(paths, "val"))
     return {task: rows for task, rows in found.items() if rows}

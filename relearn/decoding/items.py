@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
-from relearn.records import Prediction, Task
+from relearn.records import Message, Prediction, show_turns
 
 Strategy = Greedy | Beam | Sampled | TopK
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
+    """A prompt to answer: its turns, the most tokens an answer may have, and what it is measured against."""
 
-    instruction: str
+    messages: Sequence[Message]
     limit: int
     reference: str | None
+
+    @property
+    def instruction(self) -> str:
+        """The prompt for people."""
+        return show_turns(list(self.messages))
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Decoded:
     finish_reason: Literal["stop", "length"]
     nll: float | None
 
-    def to_prediction(self, identity: str, task: Task, group: str, prompt: str, reference: str | None) -> Prediction:
+    def to_prediction(self, identity: str, task: str, group: str, prompt: str, reference: str | None) -> Prediction:
         """The record that is scored."""
         return Prediction(
             id=identity,
