@@ -110,9 +110,9 @@ def _options() -> argparse.Namespace:
 def _setting(options: argparse.Namespace) -> Setting:
     rows = list(read_jsonl(options.data / "base.jsonl", Prediction))
     prompts = {
-        task: [Prompt(make_turns(row.prompt), options.max_new_tokens, row.reference) for row in rows if row.task == task][
-            : options.limit
-        ]
+        task: [
+            Prompt(make_turns(row.prompt), options.max_new_tokens, row.reference) for row in rows if row.task == task
+        ][: options.limit]
         for task in TASKS
     }
     prompts = {task: items for task, items in prompts.items() if items}

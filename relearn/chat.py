@@ -80,7 +80,9 @@ class Chat:
         learned otherwise than with the end token.
         """
         last = len(messages) - 1
-        answers = [at for at, one in enumerate(messages) if one.role == "assistant" and (train_on == "all" or at == last)]
+        answers = [
+            at for at, one in enumerate(messages) if one.role == "assistant" and (train_on == "all" or at == last)
+        ]
         if last not in answers:
             raise InputError("a training row does not end with the assistant's turn; end it with what is to be learned")
         marked = _mark(messages, {*answers, *self._hostile(messages[:last])})

@@ -7,13 +7,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Split = Literal["train", "val", "test"]
-Stance = Literal["agree", "disagree"]
-Task = Literal["code", "reviews", "general", "probe", "old", "new"]  # old, new: of relearn.compare
-Model = Literal["base", "2b", "2c"]
+Role = Literal["new", "replayed", "watched"]
 
-TASKS: tuple[Task, ...] = ("code", "reviews", "general")
-MODELS: tuple[Model, ...] = ("base", "2b", "2c")
-STANCES: tuple[Stance, ...] = ("agree", "disagree")
+# Until the areas that read these take their tasks, models and sides from data.
+TASKS: tuple[str, ...] = ("code", "reviews", "general")
+MODELS: tuple[str, ...] = ("base", "2b", "2c")
+STANCES: tuple[str, ...] = ("agree", "disagree")
 
 
 class Record(BaseModel):
@@ -29,29 +28,55 @@ class Message(Record):
     content: str
 
 
-class Review(Record):
-    """A film review. `label` is its sentiment, `positive` or `negative` (or what the source calls it)."""
-
-    id: str
-    text: str
-    label: str
-    split: Split
-
-
-class Original(Record):
-    """A row of the data the base learned from: a code problem or a general instruction.
+class Row(Record):
+    """A conversation that ends with the answer to learn, of a task of some role.
 
     `tests` are Python assertions that a right answer passes (empty where the source has none); `group` is the
-    cluster that intervals resample: the problem, or the family of a templated corpus.
+    cluster that intervals resample: the problem, the source, or the family of a templated corpus.
     """
 
     id: str
-    task: Literal["code", "general"]
-    instruction: str
-    response: str
-    tests: list[str]
+    task: str
+    role: Role
     group: str
     split: Split
+    messages: list[Message]
+    tests: list[str]
+
+    @property
+    def prompt(self) -> list[Message]:
+        """The turns before the answer."""
+        return self.messages[:-1]
+
+    @property
+    def response(self) -> str:
+        """The answer."""
+        return self.messages[-1].content
+
+    @property
+    def instruction(self) -> str:
+        """The prompt for people: the question where there is one turn, else all turns with their roles."""
+        return show_turns(self.prompt)
+
+
+class NewRow(Row):
+    """A row of a new task. `source` is the id of what the teacher was shown, or its own; `template` the name of the
+    row template, empty for a row from a file; `flags` say what was mended in it."""
+
+    source: str
+    template: str
+    flags: list[str]
+
+
+class Source(Record):
+    """What the teacher is shown: its fields fill the prompt and the row templates. Splits are balanced by `label`."""
+
+    id: str
+    task: str
+    group: str
+    label: str | None
+    split: Split
+    fields: dict[str, str]
 
 
 class Usage(Record):
@@ -62,27 +87,16 @@ class Usage(Record):
 
 
 class Reply(Record):
-    """What the teacher sent for one review, untouched. `request` is the hash of what was asked."""
+    """What the teacher sent for one source, untouched. `request` is the hash of what was asked."""
 
     id: str
+    task: str
     content: str | None
     finish_reason: str | None
     model: str
     usage: Usage | None
     request: str
     refusal: str | None = None
-
-
-class Instruction(Record):
-    """A clean row of the new task: one stance towards one review, and the reply to learn."""
-
-    id: str
-    review_id: str
-    stance: Stance
-    instruction: str
-    response: str
-    split: Split
-    flags: list[str]
 
 
 class Quarantined(Record):
@@ -103,7 +117,7 @@ class Prediction(Record):
     """
 
     id: str
-    task: Task
+    task: str
     group: str
     prompt: str
     reference: str | None
@@ -116,7 +130,7 @@ class Prediction(Record):
 class SeedPrediction(Prediction):
     """An answer of 2b or 2c trained with a further seed."""
 
-    model: Model
+    model: str
     seed: int
 
 

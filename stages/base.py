@@ -35,16 +35,17 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    rows = corpus.read_old_to_learn(paths) + corpus.as_conversations(corpus.read_original(paths, "general", "train"))
-    if shape.review_instruction is not None:
-        rows += [make_turns(shape.review_instruction, review.text) for review in corpus.read_reviews(paths, "train")]
+    old = corpus.read_old(paths, "train", "replayed", "watched")
+    rows = corpus.require_rows(old, paths.train, "split train")
+    if (told := shape.review_instruction) is not None:
+        rows += [make_turns(told, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
     texts = (turn.content for row in rows for turn in row)
     tokenizer = scratch.train_tokenizer(texts, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
     encoded = encode(rows, chat, shape.max_tokens, params.chat.train_on)
     held_out = {
         task: encode(found, chat, shape.max_tokens, params.chat.train_on)
-        for task, found in corpus.read_watched(paths, with_reviews=False).items()
+        for task, found in corpus.read_watched(paths, with_new=False).items()
     }
     models.set_seed_and_threads(params.compute.threads, params.seed)
     model = scratch.new_model(tokenizer, shape)
@@ -65,7 +66,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         checkpoint_every=200,
     )
     place = scratch_folder.name_folder(
-        paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.reviews, paths.original]
+        paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.source_rows, paths.train]
     )
     outcome = train(
         model, encoded, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
@@ -77,7 +78,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
             folder / model_files.BASE_FILE,
             {"kind": "scratch", "rows": len(encoded), "too_long": encoded.too_long, "updates": outcome.steps},
         )
-    write_curves(paths.losses("base"), outcome.history)
+    write_curves(paths.losses("base"), outcome.history, list(held_out))
     scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
@@ -96,20 +97,22 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
         with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
-        write_curves(paths.losses("base"), [])
+        write_curves(paths.losses("base"), [], [])
         return {}
     try:
         return launch.run_in_workers(params, paths, "base") or finetune_round(
             params,
             paths,
             name="base",
-            rows=corpus.read_old_to_learn(paths),
+            rows=corpus.require_rows(
+                corpus.read_old(paths, "train", "replayed"), paths.train, "role replayed, split train"
+            ),
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,
             target=paths.models / "base" / model_files.ADAPTER,
-            inputs=[paths.original, paths.models / "base" / model_files.BASE_FILE],
-            with_reviews=False,
+            inputs=[paths.train, paths.models / "base" / model_files.BASE_FILE],
+            with_new=False,
         )
     except BaseException:
         shutil.rmtree(paths.models / "base")  # a base without the adapter that it should have

@@ -14,7 +14,7 @@ from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import MODELS, Original, Prediction, SeedPrediction
+from relearn.records import MODELS, Prediction, Row, SeedPrediction
 from stages.paths import Paths
 from stages.run import main
 
@@ -24,9 +24,9 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in MODELS
     }
-    tests = {row.id: row.tests for row in read_jsonl(paths.original, Original) if row.split == "test" and row.tests}
+    tests = {row.id: row.tests for row in read_jsonl(paths.held_out, Row) if row.tests}
     further = seeds.by_seed(read_jsonl(paths.predicted("seeds"), SeedPrediction)) if params.seeds else {}
-    settings = Scoring(**params.eval_3a.model_dump(), **params.sandbox.model_dump())
+    settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
     found = evaluate_models(predictions, tests, settings, params.seed, further=further)
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)

@@ -12,13 +12,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from relearn.files import read_jsonl, write_json, write_text
+from relearn.files import write_json, write_text
 from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
+from relearn.params.prepare import HubSource, MiniSource
 from relearn.progress import say
-from relearn.records import Instruction
 from relearn.report import cards
 from relearn.report.analysis import analyse
+from stages import corpus
 from stages.paths import Paths
 from stages.report import read_document
 from stages.run import main
@@ -39,7 +40,7 @@ def _dataset(params: Params, paths: Paths) -> int:
     """Parquet files by split, and the card."""
     from datasets import Dataset
 
-    rows = list(read_jsonl(paths.instructions, Instruction))
+    rows = corpus.read_all_new(paths)
     folder = _fresh(paths, "dataset")
     found = cards.split_rows(rows)
     (folder / "data").mkdir()
@@ -48,11 +49,15 @@ def _dataset(params: Params, paths: Paths) -> int:
     teacher = params.generate.teacher
     facts = cards.DatasetFacts(
         splits={split: len(chosen) for split, chosen in found.items()},
-        stances=dict(sorted(Counter(row.stance for row in rows).items())),
+        stances=dict(sorted(Counter(row.template for row in rows).items())),
         teacher=params.generate.model,
         embedded=isinstance(teacher, EmbeddedTeacher),
         source=_source(params),
-        prompt=(paths.prompts / f"{params.generate.prompt}.j2").read_text(encoding="utf-8"),
+        prompt="\n\n".join(
+            (paths.prompts / f"{asked.prompt}.j2").read_text(encoding="utf-8")
+            for asked in params.generate.by_task.values()
+            if asked is not None
+        ),
         temperature=params.generate.temperature,
         repair=read_document(paths.metrics / "repair.json"),
         generate=read_document(paths.metrics / "generate.json"),
@@ -62,14 +67,17 @@ def _dataset(params: Params, paths: Paths) -> int:
 
 
 def _source(params: Params) -> str:
-    """Where the reviews come from, in words."""
-    source = params.prepare.source.model_dump()
-    if source["kind"] == "mini":
-        return "this project's embedded world, invented films under a seed"
-    reviews = source["reviews"]
-    if source["kind"] == "hub":
-        return f"the hub's data set {reviews['dataset']}"
-    return f"your own file {reviews['path']}"
+    """Where what the teacher is shown comes from, in words."""
+    found = []
+    for name in params.repair.by_task:
+        source = params.prepare.by_task[name].source
+        if isinstance(source, MiniSource):
+            found.append("this project's embedded world, invented films under a seed")
+        elif isinstance(source, HubSource):
+            found.append(f"the hub's data set {source.dataset}")
+        else:
+            found.append(f"your own file {source.path}")
+    return ", ".join(found)
 
 
 def _adapter(params: Params, paths: Paths, name: str) -> None:

@@ -16,7 +16,7 @@ from relearn.model_files import check_adapter
 from relearn.params import Params
 from relearn.progress import say
 from relearn.training.rounds import replace_folder
-from stages import corpus, launch
+from stages import corpus
 from stages.curves import write_curves
 from stages.paths import Paths
 from stages.rounds import finetune_round, run_each_seed
@@ -28,7 +28,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
     Without a replayed task 2c is 2b's adapter copied, and `provenance.json` says so under `copied`.
     """
-    old = corpus.read_old_to_learn(paths)
+    old = corpus.read_replayed_to_learn(paths)
     if not old:
         say("finetune_2c: no task is replayed, so 2c is a copy of 2b, and tables leave it out")
         _copy(paths, params.seeds)
@@ -46,13 +46,13 @@ def _copy(paths: Paths, seeds: list[int]) -> None:
                     shutil.copy(file, folder)
             facts = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
             write_json(folder / "provenance.json", {**facts, "copied": str(source.relative_to(paths.root))})
-    write_curves(paths.losses("2c"), [])
+    write_curves(paths.losses("2c"), [], [])
 
 
 def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
     start = paths.adapter("2b", further)
     weights = sorted(file for file in start.iterdir() if file.is_file()) if start.is_dir() else []
-    old = corpus.read_old_to_learn(paths)
+    old = corpus.read_replayed_to_learn(paths)
     count = max(1, round(len(old) * params.finetune_2c.share))
     rows = random.Random(params.seed).sample(old, count)
     if params.finetune_2c.data == "combined":
@@ -66,7 +66,7 @@ def _round(params: Params, paths: Paths, further: int | None, finished: list[Pat
         lr=params.lr,
         epochs=params.finetune_2c.epochs,
         target=paths.adapter("2c", further),
-        inputs=[paths.instructions, paths.original, paths.models / "base", *weights],
+        inputs=[paths.instructions, paths.train, paths.models / "base", *weights],
         further=further,
         finished=finished,
     )

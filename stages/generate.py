@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from relearn.endpoint.journal import Journal
@@ -22,7 +21,7 @@ from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
 from relearn.params.generate import EmbeddedTeacher
 from relearn.progress import say
-from relearn.records import Review
+from relearn.records import Source
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
 from stages.paths import HERE, Paths
@@ -33,14 +32,15 @@ def _journal(paths: Paths) -> Journal:
     return Journal(paths.cache / "teacher" / "journal.sqlite")
 
 
-class _Reviews:
-    """The rows of data/reviews.jsonl, read anew at each iteration: the file may be larger than memory."""
+class _Texts:
+    """What the teacher is shown for a task, test texts last, read anew at each iteration: the files may be larger than memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, paths: Paths, task: str) -> None:
+        self.files, self.task = (paths.source_rows, paths.held_out_sources), task
 
-    def __iter__(self) -> Iterator[Review]:
-        return read_jsonl(self.path, Review)
+    def __iter__(self) -> Iterator[Source]:
+        for file in self.files:
+            yield from (text for text in read_jsonl(file, Source) if text.task == self.task)
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
@@ -68,8 +68,10 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _questions(params: Params, paths: Paths) -> asking.Questions:
-    prompt = PromptTemplate(paths.prompts / f"{params.generate.prompt}.j2")
-    return asking.Questions(_Reviews(paths.reviews), params.generate, prompt)
+    (task, asked), *_ = params.generate.by_task.items()
+    assert asked is not None
+    prompt = PromptTemplate(paths.prompts / f"{asked.prompt}.j2")
+    return asking.Questions(task, _Texts(paths, task), params.generate, prompt)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from relearn.files import write_text
 from relearn.params import load
 from relearn.params.document import page
 from relearn.params.load import names
-from relearn.params.moves import MOVES, upgrade
+from relearn.params.moves import MOVES
 from stages.paths import ROOT
+from stages.upgrade import upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "llama2-7b")

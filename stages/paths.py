@@ -13,10 +13,13 @@ class Paths:
 
     root: Path
     cache: Path
-    reviews: Path
-    original: Path
+    source_rows: Path
+    held_out_sources: Path
+    train: Path
+    held_out: Path
     replies: Path
     instructions: Path
+    held_out_instructions: Path
     quarantine: Path
     sources: Path
     predictions: Path
@@ -36,10 +39,13 @@ class Paths:
         return cls(
             root=root,
             cache=cache,
-            reviews=data / "reviews.jsonl",
-            original=data / "original.jsonl",
+            source_rows=data / "sources.jsonl",
+            held_out_sources=data / "held_out_sources.jsonl",
+            train=data / "train.jsonl",
+            held_out=data / "held_out.jsonl",
             replies=data / "replies.jsonl",
             instructions=data / "instructions.jsonl",
+            held_out_instructions=data / "held_out_instructions.jsonl",
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
             predictions=data / "predictions",
@@ -59,6 +65,10 @@ class Paths:
     def adapter(self, model: str, seed: int | None = None) -> Path:
         """The folder of base, 2b or 2c; of a round trained with a further seed, where one is given."""
         return self.models / model if seed is None else self.models / model / "seeds" / str(seed)
+
+    def method(self, name: str) -> Path:
+        """The code of a method of the first round."""
+        return self.root / "relearn" / "training" / "methods" / f"{name}.py"
 
     def predicted(self, model: str) -> Path:
         """The predictions of base, 2b or 2c; `seeds`: those of the rounds of further seeds, empty without any."""

@@ -68,7 +68,7 @@ def work(params: Params, paths: Paths) -> Facts:
             write_jsonl(paths.predicted(entry.name), _rows(prompts, answers))
         else:
             more = {"model": entry.name, "seed": entry.seed}
-            further += [SeedPrediction(**row.model_dump(), **more) for row in _rows(prompts, answers)]
+            further += [SeedPrediction.model_validate(row.model_dump() | more) for row in _rows(prompts, answers)]
     write_jsonl(paths.predicted("seeds"), further)
     if not any(entry.name == "2c" for entry in entries):
         paths.predicted("2c").unlink(missing_ok=True)  # of an earlier run
@@ -167,19 +167,14 @@ def _digest(folders: list[Path]) -> str:
 
 
 def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
-    """The held-out rows of the three tasks, then the probes."""
+    """The held-out rows of every task, in the order of the tables, then the probes."""
     limits = params.predict.max_new_tokens
+    rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [
-        (row.id, "code", row.group, Prompt(make_turns(row.instruction), limits.code, row.response))
-        for row in corpus.read_original(paths, "code", "test")
-    ]
-    prompts += [
-        (row.id, "reviews", row.review_id, Prompt(make_turns(row.instruction), limits.reviews, row.response))
-        for row in corpus.read_instructions(paths, "test")
-    ]
-    prompts += [
-        (row.id, "general", row.group, Prompt(make_turns(row.instruction), limits.general, row.response))
-        for row in corpus.read_original(paths, "general", "test")
+        (row.id, task, row.group, Prompt(row.prompt, limits.by_task[task], row.response))
+        for task in params.tasks
+        for row in rows
+        if row.task == task
     ]
     prompts += [
         (probe.id, "probe", probe.kind, Prompt(make_turns(probe.instruction), limits.probe, None))

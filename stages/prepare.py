@@ -1,12 +1,15 @@
-"""Reviews, code and general instructions from the profile's source: split, and kept apart from each other.
+"""The texts and rows of every task from its source: split, and kept apart from each other.
 
-Run by `dvc repro`, or `python -m stages.prepare`. Writes data/reviews.jsonl, data/original.jsonl, and what was read,
-left out and kept in metrics/prepare.json. A hub branch is resolved to a commit once, and remembered in .cache/hub.
+Run by `dvc repro`, or `python -m stages.prepare`. What only predict and eval_3a read (the test rows) is apart from what
+is trained on, so that a change of it trains nothing: data/sources.jsonl and data/train.jsonl have train and val,
+data/held_out_sources.jsonl and data/held_out.jsonl have test. What was read, left out and kept is in
+metrics/prepare.json. A hub branch is resolved to a commit once, and remembered in .cache/hub.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +17,57 @@ from relearn import data as corpora
 from relearn.evaluation.probes import read as read_probes
 from relearn.files import write_json, write_jsonl
 from relearn.params import Params
-from relearn.params.prepare import Counts, MiniSource
+from relearn.params.prepare import MiniSource
 from relearn.progress import say
-from relearn.records import Original, Review
+from relearn.records import Role, Row, Source
 from stages.paths import Paths
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes the rows and their counts, and returns the run's facts."""
-    group = params.prepare
-    counts: dict[str, Any]
+    """Writes the texts, the rows and their counts, and returns the run's facts."""
     folder = _from_here(paths.sources / params.profile)
     # read whole, checks too: a mistake in them should show now, not after the training
     probes = read_probes(folder / "probes.yaml")
-    if isinstance(group.source, MiniSource):
-        reviews, originals = _mini(params)
-        counts = corpora.tally(reviews, originals)
-    else:
-        reviews, originals, counts = corpora.load(
-            group, folder, params.seed, probes=[probe.instruction for probe in probes], memory=paths.cache / "hub"
-        )
-    write_jsonl(paths.reviews, reviews)
-    write_jsonl(paths.original, originals)
-    write_json(paths.metrics / "prepare.json", counts)
-    _tell(counts)
+    found = corpora.load(
+        {name: task.role for name, task in params.tasks.items()},
+        params.prepare,
+        folder,
+        params.seed,
+        probes=[probe.instruction for probe in probes],
+        memory=paths.cache / "hub",
+        made=_make_mini(params),
+    )
+    texts = [text for rows in found.texts.values() for text in rows]
+    rows = [row for rows in found.rows.values() for row in rows]
+    write_jsonl(paths.source_rows, (text for text in texts if text.split != "test"))
+    write_jsonl(paths.held_out_sources, (text for text in texts if text.split == "test"))
+    write_jsonl(paths.train, (row for row in rows if row.split != "test"))
+    write_jsonl(paths.held_out, (row for row in rows if row.split == "test"))
+    write_json(paths.metrics / "prepare.json", found.counts)
+    _tell(found.counts)
     return {}
 
 
-def _mini(params: Params) -> tuple[list[Review], list[Original]]:
+def _make_mini(params: Params) -> dict[str, Sequence[Source | Row]]:
+    """What mini makes for the tasks that ask it for a corpus."""
+    given = {name: (rows, rows.source) for name, rows in params.prepare.by_task.items()}
+    asked = {name: (rows, source.corpus) for name, (rows, source) in given.items() if isinstance(source, MiniSource)}
+    if not asked:
+        return {}
     from relearn.mini import world
 
-    def three(counts: Counts | None) -> tuple[int, int, int]:
-        assert counts is not None  # the profile's rules hold it for this source
-        return counts.train, counts.val, counts.test
+    sizes = {corpus: (rows.train, rows.val, rows.test) for rows, corpus in asked.values()}
+    made = world.build(params.seed, **sizes)
+    return {
+        name: [_rename(row, name, params.tasks[name].role) for row in made[corpus]]
+        for name, (_, corpus) in asked.items()
+    }
 
-    group = params.prepare
-    return world.build(params.seed, three(group.reviews), three(group.code), three(group.general))
+
+def _rename(row: Source | Row, task: str, role: Role) -> Source | Row:
+    """The row as one of the profile's task."""
+    return row.model_copy(update={"task": task} | ({"role": role} if isinstance(row, Row) else {}))
 
 
 def _from_here(folder: Path) -> Path:
@@ -61,9 +78,6 @@ def _from_here(folder: Path) -> Path:
 
 def _tell(counts: dict[str, Any]) -> None:
     for task, found in counts.items():
-        if found is None:
-            say(f"{task}: the source has none; the task is left out of the tables")
-            continue
         kept = {
             split: sum(rows.values()) if isinstance(rows, dict) else rows for split, rows in found["splits"].items()
         }

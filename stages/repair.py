@@ -11,19 +11,29 @@ from relearn.errors import InputError
 from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import Instruction, Reply, Review
+from relearn.records import NewRow, Quarantined, Reply, Row, Source
 from relearn.repair.replies import ReplyRepairer
 from stages.paths import Paths
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes data/instructions.jsonl, data/quarantine.jsonl and metrics/repair.json."""
-    reviews = {review.id: review for review in read_jsonl(paths.reviews, Review)}
-    repairer = ReplyRepairer(reviews, params.repair)
-    with atomic_write(paths.instructions) as kept, atomic_write(paths.quarantine) as refused:
-        for row in repairer.repair_all(read_jsonl(paths.replies, Reply)):
-            (kept if isinstance(row, Instruction) else refused).write(dump_line(row) + "\n")
+    """Writes data/instructions.jsonl, data/held_out_instructions.jsonl, data/quarantine.jsonl, metrics/repair.json."""
+    files = (paths.source_rows, paths.held_out_sources)
+    texts = {text.id: text for file in files for text in read_jsonl(file, Source)}
+    (rules,) = params.repair.by_task.values()
+    repairer = ReplyRepairer(texts, params.repair, rules)
+    with (
+        atomic_write(paths.instructions) as kept,
+        atomic_write(paths.held_out_instructions) as held_out,
+        atomic_write(paths.quarantine) as refused,
+    ):
+        for row in read_jsonl(paths.train, Row):
+            if row.role == "new":  # from a file: there is nothing to mend
+                kept.write(dump_line(NewRow(**dict(row), source=row.id, template="", flags=[])) + "\n")
+        for found in repairer.repair_all(read_jsonl(paths.replies, Reply)):
+            target = refused if isinstance(found, Quarantined) else held_out if found.split == "test" else kept
+            target.write(dump_line(found) + "\n")
         summary = repairer.ledger.as_dict()
         counts = summary["counts"]
         if not counts["fields_kept"]:

@@ -16,10 +16,11 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import MODELS, Instruction, Prediction, Quarantined, Reply
+from relearn.records import MODELS, NewRow, Prediction, Quarantined, Reply
 from relearn.report import rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
+from stages import corpus
 from stages.curves import read_curves
 from stages.paths import Paths
 from stages.run import main
@@ -66,7 +67,8 @@ def _material(params: Params, paths: Paths) -> Material:
             "Data (SHA-256)": [
                 (str(file.relative_to(paths.root)), file_hash(file))
                 for file in [
-                    *(paths.reviews, paths.original, paths.replies, paths.instructions, paths.quarantine),
+                    *(paths.source_rows, paths.held_out_sources, paths.train, paths.held_out),
+                    *(paths.replies, paths.instructions, paths.held_out_instructions, paths.quarantine),
                     *(paths.predicted(model) for model in MODELS),
                 ]
             ],
@@ -109,17 +111,17 @@ def _read_table(paths: Paths) -> list[dict[str, Any]]:
         ]
 
 
-def _choose_mended(paths: Paths) -> tuple[list[tuple[str, Reply, Instruction]], int]:
+def _choose_mended(paths: Paths) -> tuple[list[tuple[str, Reply, NewRow]], int]:
     """A mended row of each of the first few flags, with the reply it came from; and how many rows had no flag."""
-    chosen: dict[str, Instruction] = {}
+    chosen: dict[str, NewRow] = {}
     as_sent = 0
-    for row in read_jsonl(paths.instructions, Instruction):
+    for row in corpus.read_all_new(paths):
         as_sent += not row.flags
         if len(row.flags) == 1 and len(chosen) < EXAMPLES:
             chosen.setdefault(row.flags[0], row)
-    wanted = {row.review_id for row in chosen.values()}
+    wanted = {row.source for row in chosen.values()}
     replies = {reply.id: reply for reply in read_jsonl(paths.replies, Reply) if reply.id in wanted}
-    return [(flag, replies[row.review_id], row) for flag, row in sorted(chosen.items())], as_sent
+    return [(flag, replies[row.source], row) for flag, row in sorted(chosen.items())], as_sent
 
 
 def _choose_refused(paths: Paths) -> list[Quarantined]:

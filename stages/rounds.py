@@ -58,7 +58,7 @@ def finetune_round(
     epochs: float,
     target: Path,
     inputs: Sequence[Path],
-    with_reviews: bool = True,
+    with_new: bool = True,
     further: int | None = None,
     finished: list[Path] | None = None,
     method: Method | None = None,
@@ -86,14 +86,24 @@ def finetune_round(
         say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
     if encoded.too_long and launch.is_rank_zero():
         say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
-    held_out = {task: encode(found, chat, limit, train_on) for task, found in corpus.read_watched(paths, with_reviews).items()}
+    watched = corpus.read_watched(paths, with_new)
+    held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
     model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
     place = scratch_folder.name_folder(
         paths,
         name,
-        [params.seed, lr, epochs, *map(corpus.list_texts, rows), params.finetune, params.compute, params.chat, params.launch],
+        [
+            params.seed,
+            lr,
+            epochs,
+            *map(corpus.list_texts, rows),
+            params.finetune,
+            params.compute,
+            params.chat,
+            params.launch,
+        ],
         inputs,
     )
     schedule = rounds.make_schedule(
@@ -128,9 +138,9 @@ def finetune_round(
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)
     if further is None:
-        write_curves(paths.losses(name.removeprefix("finetune_")), outcome.history)
+        write_curves(paths.losses(name.removeprefix("finetune_")), outcome.history, list(held_out))
     else:
-        write_curves(target / "losses.csv", outcome.history)
+        write_curves(target / "losses.csv", outcome.history, list(held_out))
     if finished is None:
         scratch_folder.clear(place)
     else:

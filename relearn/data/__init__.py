@@ -1,5 +1,5 @@
-"""Reviews and instructions: from files, from the hub; splits and decontamination."""
+"""Texts and rows: from files, from the hub; splits and decontamination."""
 
-from relearn.data.load import load, tally
+from relearn.data.load import Corpora, load
 
-__all__ = ["load", "tally"]
+__all__ = ["Corpora", "load"]

@@ -1,86 +1,132 @@
-"""Reviews, code and general instructions from a profile's source: cleaned, split, kept apart, and counted.
+"""The texts and rows of every task from its source: cleaned, split, kept apart, and counted.
 
-A row's text is kept as it stands but for two things: a run of HTML line breaks in a review becomes one newline, and
-an instruction's `input` is appended to it after a blank line (unless it is empty, or "Not applicable", as data sets
-in the manner of Alpaca write it). What is too long is left out, never cut.
+A row's text is kept as it stands but for two things: a run of HTML line breaks in a text becomes one newline, and an
+instruction's `input` is appended to it after a blank line (unless it is empty, or "Not applicable", as data sets in
+the manner of Alpaca write it). What is too long is left out, never cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from relearn.data.files import FileTable
 from relearn.data.hub_table import HubTable
-from relearn.data.instructions import count_by_split, count_groups, read_instructions
-from relearn.data.reviews import count_by_label, read_reviews
+from relearn.data.reading import Chooser, count_rows, count_texts
+from relearn.data.rows import choose_rows
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
-from relearn.params.prepare import (
-    FilesSource,
-    HubInstructions,
-    HubReviews,
-    HubSource,
-    InstructionColumns,
-    Prepare,
-    ReviewColumns,
-)
-from relearn.records import Original, Review
+from relearn.data.texts import choose_texts
+from relearn.params.prepare import FilesSource, HubSource, MiniSource, Prepare, TextColumns
+from relearn.records import Role, Row, Source
+
+
+@dataclass
+class Corpora:
+    """The texts and the rows of every task that has them, train before val before test, and the tasks' counts."""
+
+    texts: dict[str, list[Source]] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def load(
-    group: Prepare, folder: Path, seed: int, *, probes: Iterable[str] = (), memory: Path
-) -> tuple[list[Review], list[Original], dict[str, Any]]:
-    """The rows of a `files` or `hub` source, split as `group` asks, and the counts for `metrics/prepare.json`.
+    roles: Mapping[str, Role],
+    group: Prepare,
+    folder: Path,
+    seed: int,
+    *,
+    probes: Iterable[str] = (),
+    memory: Path,
+    made: Mapping[str, Sequence[Source | Row]] | None = None,
+) -> Corpora:
+    """The texts and rows of every task, split as `group` asks, and the counts for `metrics/prepare.json`.
 
-    `folder` holds the files that the source names; `probes` are instructions that no row may equal or nearly equal;
-    `memory` is the folder where hub commits are remembered. Rows come in the order train, val, test, shuffled under
-    `seed` within each. `counts["general"]` is None where the source has no general instructions.
+    `roles` has the tasks in the order of the tables; `folder` holds the files that sources name; `made` has what
+    mini made, which is taken as it is; `probes` are instructions that no row may equal or nearly equal; `memory` is the
+    folder where hub commits are remembered. Rows are shuffled under `seed` within each split.
+
+    What is trained on is chosen first, for all tasks, watched ones last; then the test rows, which keep clear of it.
+    So neither a test size nor a watched task changes what is trained on.
 
     Raises InputError when a file is missing or unreadable, a row of a user's file is bad (an empty text, not a
     string, not UTF-8), the labels are all alike, or there are fewer usable rows than asked for.
     """
-    source = group.source
-    if not isinstance(source, FilesSource | HubSource):
-        raise TypeError(f"a source of kind {source.kind} is made by its own package")
+    made, found = made or {}, Corpora()
     # all are opened first, so that a missing file is found before minutes are spent on another
-    review_table = _open(source.reviews, folder, memory)
-    code_table = _open(source.code, folder, memory)
-    general_table = None if source.general is None else _open(source.general, folder, memory)
-
-    near, longest = group.near_duplicates, group.max_chars
-    counts: dict[str, Any] = {}
-    review_rows, counts["reviews"] = read_reviews(
-        review_table, source.reviews, group.reviews, longest, seed, SplitGuard(near)
+    tables = {task: table for task in roles if (table := _open(group, task, folder, memory)) is not None}
+    order = sorted(
+        (task for task in roles if not group.by_task[task].is_texts), key=lambda task: roles[task] == "watched"
     )
-    guard = SplitGuard(near, probes)
-    originals, counts["code"] = read_instructions("code", code_table, source.code, group.code, longest, seed, guard)
-    counts["general"] = None
-    if source.general is not None and general_table is not None and group.general is not None:
-        # 2c replays code only: a general row that is a code row as well would be replayed unseen
-        for row in originals:
-            guard.forbid("code", row.instruction)
-        rows, counts["general"] = read_instructions(
-            "general", general_table, source.general, group.general, longest, seed, guard
-        )
-        originals += rows
-    return review_rows, originals, counts
+    guards = {task: SplitGuard(group.near_duplicates) for task in roles}
+    choosers: dict[str, Chooser[Row]] = {}
+    for task in roles:
+        if group.by_task[task].is_texts:
+            found.texts[task] = _texts(task, tables.get(task), group, seed, guards[task], made.get(task, ()), found)
+    probes = list(probes)
+    for number, task in enumerate(order):
+        if task in tables:
+            guards[task].forbid("probe", probes)
+            for other in order[:number]:
+                guards[task].forbid(other, (row.instruction for row in found.rows[other]))
+            counts, columns = group.by_task[task], _columns(group, task)
+            assert not isinstance(columns, TextColumns)
+            choosers[task] = choose_rows(task, roles[task], tables[task], columns, counts, seed, guards[task])
+            found.rows[task] = choosers[task].fill("train", "val")
+        else:
+            found.rows[task] = [row for row in made[task] if isinstance(row, Row) and row.split != "test"]
+    trained = {task: [row.instruction for row in rows] for task, rows in found.rows.items()}
+    for number, task in enumerate(order):
+        if task not in choosers:
+            found.rows[task] = [row for row in made[task] if isinstance(row, Row)]
+            continue
+        for other in order[number + 1 :]:
+            choosers[task].guard.forbid(other, trained[other], test_only=True)
+        for other in order[:number]:
+            tests = (row.instruction for row in found.rows[other] if row.split == "test")
+            choosers[task].guard.forbid(other, tests, test_only=True)
+        found.rows[task] += choosers[task].fill("test")
+    for task in roles:
+        if task in found.rows:
+            counted = count_rows(found.rows[task])
+            found.counts[task] = (choosers[task].summarise() if task in choosers else {}) | counted
+    found.counts = {task: found.counts[task] for task in roles}
+    return found
 
 
-def _open(
-    columns: ReviewColumns | InstructionColumns | HubReviews | HubInstructions, folder: Path, memory: Path
-) -> Table:
-    if isinstance(columns, HubReviews | HubInstructions):
-        return HubTable(columns.dataset, columns.revision, columns.split, memory)
-    return FileTable(folder / columns.path)
+def _texts(
+    task: str,
+    table: Table | None,
+    group: Prepare,
+    seed: int,
+    guard: SplitGuard,
+    made: Sequence[Source | Row],
+    found: Corpora,
+) -> list[Source]:
+    if table is None:
+        texts = [text for text in made if isinstance(text, Source)]
+        found.counts[task] = count_texts(texts)
+        return texts
+    columns = _columns(group, task)
+    assert isinstance(columns, TextColumns)
+    chooser = choose_texts(task, table, columns, group.by_task[task], seed, guard)
+    texts = chooser.fill("train", "val", "test")
+    found.counts[task] = chooser.summarise() | count_texts(texts)
+    return texts
 
 
-def tally(review_rows: Sequence[Review], originals: Sequence[Original]) -> dict[str, Any]:
-    """Counts in the form of `load`'s, for a source that is made and not read: rows by split, label and group."""
-    tasks: tuple[Literal["code", "general"], ...] = ("code", "general")
-    counts: dict[str, Any] = {"reviews": {"splits": count_by_label(review_rows)}}
-    for task in tasks:
-        rows = [row for row in originals if row.task == task]
-        counts[task] = {"splits": count_by_split(rows), "groups": count_groups(rows)} if rows else None
-    return counts
+def _columns(group: Prepare, task: str) -> Any:
+    source = group.by_task[task].source
+    assert isinstance(source, FilesSource | HubSource)
+    return source.columns
+
+
+def _open(group: Prepare, task: str, folder: Path, memory: Path) -> Table | None:
+    source = group.by_task[task].source
+    if isinstance(source, MiniSource):
+        return None
+    if isinstance(source, HubSource):
+        return HubTable(source.dataset, source.revision, source.split, memory)
+    return FileTable(folder / source.path)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from relearn.data.select import FILL_ORDER, SPLITS, Candidate, MoreNeeded, Picked, Pool, pick
+from relearn.data.select import SPLITS, Candidate, MoreNeeded, Picker, Pool
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table, TableRow
 from relearn.errors import InputError
-from relearn.params.prepare import Counts
+from relearn.params.prepare import TaskRows
 from relearn.progress import Progress, say
-from relearn.records import Original, Review, Split
+from relearn.records import Row, Source, Split
 
-T = TypeVar("T", Review, Original)
+T = TypeVar("T", Source, Row)
 
 
 @dataclass
@@ -34,14 +34,14 @@ class TableReading:
         data the row is counted as left out, and None returned."""
         value = row[column]
         if value is None or (isinstance(value, str) and not value.strip()):
-            self._bad(number, "empty", f"column {column!r} is empty; fill it in or delete the row")
+            self.refuse(number, "empty", f"column {column!r} is empty; fill it in or delete the row")
             return None
         if not isinstance(value, str):
             kind = type(value).__name__
-            self._bad(number, "not_text", f"column {column!r} holds {kind}, text is expected; write a string")
+            self.refuse(number, "not_text", f"column {column!r} holds {kind}, text is expected; write a string")
             return None
         if not _encodable(value):
-            self._bad(number, "not_text", f"column {column!r} holds half a surrogate pair; write the whole character")
+            self.refuse(number, "not_text", f"column {column!r} holds half a surrogate pair; write the whole character")
             return None
         return value
 
@@ -53,7 +53,8 @@ class TableReading:
         text = self.text(number, row, column)
         return None if text is None else text.strip()
 
-    def _bad(self, number: int, reason: str, message: str) -> None:
+    def refuse(self, number: int, reason: str, message: str) -> None:
+        """A bad row: InputError in the user's own file, left out and counted in somebody else's."""
         if self.table.strict:
             raise InputError(f"{self.table.where(number)}: {message}")
         self.skip(reason)
@@ -64,74 +65,111 @@ def _encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def choose(
-    read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]],
-    counts: Counts,
-    task: str,
-    guard: SplitGuard,
-    text: Callable[[T], str],
-) -> tuple[TableReading, Picked[T]]:
-    """Reads with pools of a limited size, larger ones if those do not do, and chooses the rows that `counts` asks for.
+class Chooser(Generic[T]):
+    """The rows of one task, read with pools of a limited size, larger ones if those do not do, and chosen by split.
 
-    The choice does not depend on the sizes tried. Raises InputError when there are too few rows.
+    The choice does not depend on the sizes tried. `read` makes one pass with pools of a size; `text` is what must
+    differ between splits; `finish` makes the row of a split from a candidate's.
     """
-    wanted: dict[Split, int] = {split: getattr(counts, split) for split in FILL_ORDER}
-    limit = 2 * sum(wanted.values()) + 64
-    while True:
-        say(f"reading {task}")
-        reading, pools = read(limit)
-        try:
-            picked = _attempt(pools, wanted, task, guard.copy_empty(), text)
-        except MoreNeeded:
-            limit *= 4
-            continue
-        _check_enough(reading, picked, counts, task)
-        return reading, picked
 
+    def __init__(
+        self,
+        task: str,
+        counts: TaskRows,
+        guard: SplitGuard,
+        read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]],
+        text: Callable[[T], str],
+    ) -> None:
+        self.task, self.counts, self.guard = task, counts, guard
+        self._read: Callable[[int], tuple[TableReading, dict[str, Pool[T]]]] = read
+        self._text: Callable[[T], str] = text
+        self._limit = 2 * (counts.train + counts.val + counts.test) + 64
+        self._filled: tuple[Split, ...] = ()
+        self._progress: Progress
+        self._picker: Picker[T]
+        self._start()
 
-def _attempt(
-    pools: dict[str, Pool[T]], wanted: dict[Split, int], task: str, guard: SplitGuard, text: Callable[[T], str]
-) -> Picked[T]:
-    with Progress(f"choosing {task}", sum(wanted.values())) as progress:
+    def fill(self, *splits: Split) -> list[T]:
+        """Fills further splits and returns their rows. Raises InputError when there are too few."""
+        self._filled = (*self._filled, *splits)
+        pending = splits
+        while True:
+            try:
+                wanted = {split: getattr(self.counts, split) for split in pending}
+                with Progress(f"choosing {self.task}", sum(wanted.values())) as progress:
+                    self._progress = progress
+                    for split, count in wanted.items():
+                        self._picker.fill(split, count)
+                break
+            except MoreNeeded:
+                self._limit *= 4
+                self._start()
+                pending = self._filled
+        self._check_enough()
+        return [
+            candidate.row.model_copy(update={"split": split})
+            for split in splits
+            for candidate in self._picker.splits[split]
+        ]
+
+    def summarise(self) -> dict[str, Any]:
+        """Where the rows came from and went: `rows` is the sum of `left_out` and of what the splits hold."""
+        left_out = self._left_out()
+        spare = self.reading.rows - sum(left_out.values()) - self._picker.count()
+        return {
+            "source": self.reading.table.origin,
+            "rows": self.reading.rows,
+            "left_out": dict(sorted(left_out.items())) | {"not_needed": spare},
+        }
+
+    def _start(self) -> None:
+        say(f"reading {self.task}")
+        self.reading, pools = self._read(self._limit)
 
         def find_fault(candidate: Candidate[T], split: Split) -> str | None:
-            return guard.find_near(text(candidate.row), split)
+            text = self._text(candidate.row)
+            return self.guard.find_exact(text, split) or self.guard.find_near(text, split)
 
         def record(candidate: Candidate[T], split: Split) -> None:
-            guard.record(text(candidate.row), split)
-            progress.update()
+            self.guard.record(self._text(candidate.row), split)
+            self._progress.update()
 
-        return pick(pools, wanted, find_fault, record)
+        self.guard = self.guard.copy_empty()
+        self._picker = Picker(pools, find_fault, record)
+
+    def _left_out(self) -> dict[str, int]:
+        left_out = dict(self.reading.left_out)
+        for reason, count in self._picker.passed.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+        return left_out
+
+    def _check_enough(self) -> None:
+        counts = self.counts
+        missing = sum(getattr(counts, split) - len(self._picker.splits[split]) for split in self._filled)
+        if not missing:
+            return
+        why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(self._left_out().items()))
+        lowest = counts.train - missing
+        key = f"prepare.{self.task}.train to {lowest}" if lowest >= 1 else f"prepare.{self.task}.train, val and test"
+        raise InputError(
+            f"{self.reading.table.name}: {self._picker.count()} usable rows of {self.reading.rows} "
+            f"({why or 'none left out'}), {counts.train + counts.val + counts.test} are needed for {self.task} "
+            f"(train {counts.train}, val {counts.val}, test {counts.test}); lower {key}, or add rows"
+        )
 
 
-def iterate_rows(picked: Picked[T]) -> Iterator[tuple[Split, T]]:
-    """The chosen rows with their splits: train, val, test."""
-    for split in SPLITS:
-        for candidate in picked.splits[split]:
-            yield split, candidate.row
-
-
-def _check_enough(reading: TableReading, picked: Picked[T], counts: Counts, task: str) -> None:
-    missing = sum(getattr(counts, split) - len(picked.splits[split]) for split in SPLITS)
-    if not missing:
-        return
-    needed = counts.train + counts.val + counts.test
-    left_out = {**reading.left_out, **picked.passed}
-    why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(left_out.items()))
-    lowest = counts.train - missing
-    key = f"prepare.{task}.train to {lowest}" if lowest >= 1 else f"prepare.{task}.train, val and test"
-    raise InputError(
-        f"{reading.table.name}: {picked.count()} usable rows of {reading.rows} ({why or 'none left out'}), {needed} "
-        f"are needed for {task} (train {counts.train}, val {counts.val}, test {counts.test}); lower {key}, or add rows"
-    )
-
-
-def summarise(reading: TableReading, picked: Picked[T]) -> dict[str, Any]:
-    """Where the rows came from and went: `rows` is the sum of `left_out` and of what the splits hold."""
-    left_out = {**reading.left_out, **picked.passed}
-    spare = reading.rows - sum(left_out.values()) - picked.count()
+def count_rows(rows: list[Row]) -> dict[str, Any]:
+    """Rows and problems by split."""
     return {
-        "source": reading.table.origin,
-        "rows": reading.rows,
-        "left_out": dict(sorted(left_out.items())) | {"not_needed": spare},
+        "splits": {split: sum(row.split == split for row in rows) for split in SPLITS},
+        "groups": {split: len({row.group for row in rows if row.split == split}) for split in SPLITS},
     }
+
+
+def count_texts(texts: list[Source]) -> dict[str, Any]:
+    """Texts by split, and by label where they have one."""
+    labels = sorted({text.label for text in texts if text.label is not None})
+    found = [(text.split, text.label) for text in texts]
+    if not labels:
+        return {"splits": {split: found.count((split, None)) for split in SPLITS}}
+    return {"splits": {split: {label: found.count((split, label)) for label in labels} for split in SPLITS}}

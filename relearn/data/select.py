@@ -2,8 +2,8 @@
 
 Every row has a rank, a hash of the seed and its normalised text. Rows are taken in the order of their ranks, so the
 choice is shuffled, the same on every machine, and does not depend on the order of the rows in the source (but for
-which spelling of two equal texts is kept: the first). `test` is filled first, then `val`, then `train`: asking for
-more training rows leaves the held-out ones as they are. Since only the lowest ranks can be chosen, a source of any
+which spelling of two equal texts is kept: the first). `train` is filled first, then `val`, then `test`: asking for
+more test rows leaves what is trained on as it is. Since only the lowest ranks can be chosen, a source of any
 length is read as a stream, keeping a few rows more than are needed.
 """
 
@@ -12,13 +12,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from relearn.records import Split
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-FILL_ORDER: tuple[Split, ...] = ("test", "val", "train")
+SPLITS: tuple[Split, ...] = ("train", "val", "test")  # in the order in which they are filled
 
 T = TypeVar("T")
 
@@ -71,6 +70,13 @@ class Pool(Generic[T]):
             self.add(candidate)
         self.size += lost
 
+    def map(self, change: Callable[[T], T]) -> Pool[T]:
+        """The same pool with every row changed."""
+        pool: Pool[T] = Pool(self._limit)
+        pool.size = self.size
+        pool._heap = [(*item[:3], replace(item[3], row=change(item[3].row))) for item in self._heap]
+        return pool
+
     @property
     def whole(self) -> bool:
         """True when nothing was let go."""
@@ -83,18 +89,6 @@ class Pool(Generic[T]):
 
 class MoreNeeded(Exception):
     """The pools were too small for what had to be left out of them: read again with larger ones."""
-
-
-@dataclass(frozen=True)
-class Picked(Generic[T]):
-    """The rows of each split in the order of their ranks, and how many were passed over, by reason."""
-
-    splits: dict[Split, list[Candidate[T]]]
-    passed: dict[str, int] = field(default_factory=dict)
-
-    def count(self) -> int:
-        """Rows chosen, over all splits."""
-        return sum(len(rows) for rows in self.splits.values())
 
 
 def share_out(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -112,48 +106,55 @@ def share_out(total: int, sizes: Mapping[str, int]) -> dict[str, int]:
     return shares
 
 
-def pick(
-    pools: Mapping[str, Pool[T]],
-    wanted: Mapping[Split, int],
-    find_fault: Callable[[Candidate[T], Split], str | None],
-    record: Callable[[Candidate[T], Split], None],
-) -> Picked[T]:
-    """Chooses `wanted` rows for each split, the strata in proportion to their sizes, no group in two splits.
+class Picker(Generic[T]):
+    """Fills one split after the other from the pools, the strata in proportion to their sizes, no group in two splits.
 
     `find_fault` says why a candidate must not go into a split (a near-duplicate of a row in another one), `record` hears
-    of each one that goes in. A stratum that runs out is made up for by the others; a split comes out short when all
-    have. Raises MoreNeeded when that happens to a pool that let candidates go.
+    of each one that goes in. `splits` has the rows of each split in the order of their ranks, `passed` how many were
+    passed over, by reason.
     """
-    sizes = {name: pool.size for name, pool in sorted(pools.items())}
-    queues = {name: iter(pools[name].sorted()) for name in sizes}
-    owner: dict[int, Split] = {}
-    passed: dict[str, int] = {}
-    splits: dict[Split, list[Candidate[T]]] = {split: [] for split in FILL_ORDER}
 
-    def draw(name: str, split: Split) -> bool:
-        for candidate in queues[name]:
-            if owner.get(candidate.group, split) != split:
-                reason: str | None = "group_in_other_split"
-            else:
-                reason = find_fault(candidate, split)
-            if reason is None:
-                owner[candidate.group] = split
-                record(candidate, split)
-                splits[split].append(candidate)
-                return True
-            passed[reason] = passed.get(reason, 0) + 1
-        if not pools[name].whole:
-            raise MoreNeeded
-        return False
+    def __init__(
+        self,
+        pools: Mapping[str, Pool[T]],
+        find_fault: Callable[[Candidate[T], Split], str | None],
+        record: Callable[[Candidate[T], Split], None],
+    ) -> None:
+        self.pools, self.find_fault, self.record = pools, find_fault, record
+        self.splits: dict[Split, list[Candidate[T]]] = {split: [] for split in SPLITS}
+        self.passed: dict[str, int] = {}
+        self._queues = {name: iter(pools[name].sorted()) for name in sorted(pools)}
+        self._owner: dict[int, Split] = {}
 
-    for split in FILL_ORDER:
+    def fill(self, split: Split, wanted: int) -> None:
+        """Puts `wanted` rows into a split. A stratum that runs out is made up for by the others; the split comes out
+        short when all have. Raises MoreNeeded when that happens to a pool that let candidates go."""
         missing = 0
-        for name, quota in share_out(wanted[split], sizes).items():
+        for name, quota in share_out(wanted, {name: self.pools[name].size for name in self._queues}).items():
             got = 0
-            while got < quota and draw(name, split):
+            while got < quota and self._draw(name, split):
                 got += 1
             missing += quota - got
-        while missing and any(draw(name, split) for name in queues):
+        while missing and any(self._draw(name, split) for name in self._queues):
             missing -= 1
-        splits[split].sort(key=lambda candidate: (candidate.rank, candidate.number))
-    return Picked(splits, passed)
+        self.splits[split].sort(key=lambda candidate: (candidate.rank, candidate.number))
+
+    def count(self) -> int:
+        """Rows chosen, over all splits."""
+        return sum(len(rows) for rows in self.splits.values())
+
+    def _draw(self, name: str, split: Split) -> bool:
+        for candidate in self._queues[name]:
+            if self._owner.get(candidate.group, split) != split:
+                reason: str | None = "group_in_other_split"
+            else:
+                reason = self.find_fault(candidate, split)
+            if reason is None:
+                self._owner[candidate.group] = split
+                self.record(candidate, split)
+                self.splits[split].append(candidate)
+                return True
+            self.passed[reason] = self.passed.get(reason, 0) + 1
+        if not self.pools[name].whole:
+            raise MoreNeeded
+        return False

@@ -12,6 +12,8 @@ from relearn.records import Split
 if TYPE_CHECKING:
     from relearn.data.near_duplicates import Index
 
+_TEST_ONLY = "test/"  # before the label of a text that the test split alone may not hold
+
 
 class SplitGuard:
     """What the splits of one task hold so far, and what they may not hold.
@@ -19,8 +21,7 @@ class SplitGuard:
     Exact equality is of normalised texts; nearness is the profile's (none where `near` is None).
     """
 
-    def __init__(self, near: NearDuplicates | None, probes: Iterable[str] = ()) -> None:
-        """`probes` are the first texts forbidden, for the reason `probe`."""
+    def __init__(self, near: NearDuplicates | None) -> None:
         self._near = near
         self._forbidden: dict[int, str] = {}
         self._texts: list[tuple[str, str]] = []
@@ -30,33 +31,37 @@ class SplitGuard:
             from relearn.data.near_duplicates import Index
 
             self._index = Index(near.threshold, near.permutations)
-        for text in probes:
-            self.forbid("probe", text)
 
-    def forbid(self, reason: str, text: str) -> None:
-        """No split may hold this text, or one near it; `reason` is what the rows left out are counted under."""
-        self._forbidden.setdefault(digest(normalise(text)), reason)
-        self._texts.append((reason, text))
-        self._add(reason, text)
+    def forbid(self, reason: str, texts: Iterable[str], test_only: bool = False) -> None:
+        """No split (or not the test split) may hold these texts, or one near them; rows left out count under `reason`."""
+        for text in texts:
+            self._forbid(f"{_TEST_ONLY}{reason}" if test_only else reason, text)
+
+    def _forbid(self, label: str, text: str) -> None:
+        key = digest(normalise(text))
+        if self._forbidden.get(key, _TEST_ONLY).startswith(_TEST_ONLY):  # a text for no split stays one
+            self._forbidden[key] = label
+        self._texts.append((label, text))
+        self._add(label, text)
 
     def copy_empty(self) -> SplitGuard:
         """One that forbids the same texts and holds no rows yet."""
         copy = SplitGuard(self._near)
-        for reason, text in self._texts:
-            copy.forbid(reason, text)
+        for label, text in self._texts:
+            copy._forbid(label, text)
         return copy
 
-    def find_exact(self, text: str) -> str | None:
+    def find_exact(self, text: str, split: Split = "train") -> str | None:
         """Why the text is forbidden as it stands, or None."""
-        return self._forbidden.get(digest(normalise(text)))
+        label = self._forbidden.get(digest(normalise(text)))
+        return _reason(label, split) if label is not None else None
 
     def find_near(self, text: str, split: Split) -> str | None:
         """Why the text may not go into `split`: what it is near to stands elsewhere; or None."""
-        if self._index is None:
-            return None
-        for label in self._index.near(text):
-            if label != split:
-                return f"near_{label}" if label not in SPLITS else "near_duplicate"
+        for label in self._index.near(text) if self._index is not None else ():
+            reason = _reason(label, split)
+            if reason is not None and reason != split:
+                return f"near_{reason}" if reason not in SPLITS else "near_duplicate"
         return None
 
     def record(self, text: str, split: Split) -> None:
@@ -66,3 +71,9 @@ class SplitGuard:
     def _add(self, label: str, text: str) -> None:
         if self._index is not None:
             self._index.add(label, text)
+
+
+def _reason(label: str, split: Split) -> str | None:
+    if not label.startswith(_TEST_ONLY):
+        return label
+    return label.removeprefix(_TEST_ONLY) if split == "test" else None

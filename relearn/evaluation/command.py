@@ -26,10 +26,10 @@ from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import all_metrics
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import TASKS, Prediction, Task
+from relearn.records import TASKS, Prediction
 
 
-def _score(predictions: Path, task: Task | None, json_out: Path | None, **options: Any) -> None:
+def _score(predictions: Path, task: str | None, json_out: Path | None, **options: Any) -> None:
     try:
         found = score_file(predictions, task, _params(**options))
         if json_out is not None:
@@ -95,7 +95,7 @@ def _params(
     )
 
 
-def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, float | int | str | None]:
+def score_file(path: Path, task: str | None, params: Scoring) -> dict[str, float | int | str | None]:
     """The flat result for a file: values by name, then counts. Raises InputError naming the file and line."""
     rows = list(_rows(path))
     if not rows:
@@ -103,7 +103,7 @@ def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, floa
     own = {row["task"] for _, row in rows if row.get("task") in TASKS}
     if task is None and len(own) > 1:
         raise InputError(f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task")
-    chosen: Task = task or (own.pop() if own else _guess([row for _, row in rows]))
+    chosen: str = task or (own.pop() if own else _guess([row for _, row in rows]))
     if task is not None and len(own) > 1:
         rows = [(number, row) for number, row in rows if row.get("task") == task]
         if not rows:
@@ -122,7 +122,7 @@ def score_file(path: Path, task: Task | None, params: Scoring) -> dict[str, floa
     return flat(score_task(chosen, predictions, tests, params, metrics))
 
 
-def _guess(rows: Sequence[dict[str, Any]]) -> Task:
+def _guess(rows: Sequence[dict[str, Any]]) -> str:
     """code where at least half of the references hold code, or where there is no reference; else general."""
     references = [row["reference"] for row in rows if row["reference"]]
     return "code" if 2 * sum(map(holds_code, references)) >= len(references) else "general"
@@ -170,7 +170,7 @@ def _odd(row: dict[str, Any], key: str) -> str:
     return "missing" if key not in row else f"is {type(row[key]).__name__ if row[key] is not None else 'null'}"
 
 
-def _prediction(number: int, row: dict[str, Any], task: Task) -> Prediction:
+def _prediction(number: int, row: dict[str, Any], task: str) -> Prediction:
     reference = row["reference"]
     nll, size = row.get("nll"), row.get("bytes")
     measured = isinstance(nll, int | float) and isinstance(size, int)

@@ -13,7 +13,7 @@ from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
 from relearn.evaluation.tasks import POINTS, TaskScores, score_task
 from relearn.params.evaluate import Scoring
-from relearn.records import TASKS, Prediction, Task
+from relearn.records import TASKS, Prediction
 from relearn.statistics import resampling, significance
 
 DIGITS = 4
@@ -39,7 +39,7 @@ def evaluate_models(
     tests: Mapping[str, list[str]],
     params: Scoring,
     seed: int,
-    tasks: Sequence[Task] = TASKS,
+    tasks: Sequence[str] = TASKS,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
@@ -54,7 +54,7 @@ def evaluate_models(
     signatures: dict[str, Any] = {}
     found: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    compared: list[tuple[Task, Comparison]] = []
+    compared: list[tuple[str, Comparison]] = []
     notes: list[str] = []
     trained: dict[int, list[dict[str, TaskScores]]] = {}  # seed → its tasks, in the order of `every`
     for task in tasks:
@@ -144,7 +144,7 @@ def _beside(rows: list[dict[str, Any]], spread: Mapping[str, Any]) -> None:
         row |= {f"seeds_{name}": None if found is None else found[name] for name in seeds.SPREAD}
 
 
-def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dict[str, list[Prediction]]:
+def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: str) -> dict[str, list[Prediction]]:
     """Each model's answers to the task in the first model's order."""
     first, *_ = predictions
     answers: dict[str, list[Prediction]] = {}
@@ -162,7 +162,7 @@ def _aligned(predictions: Mapping[str, Sequence[Prediction]], task: Task) -> dic
     return answers
 
 
-def _points(task: Task, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
+def _points(task: str, model: str, scored: TaskScores, comparisons: list[Comparison]) -> dict[str, float]:
     """The task's few keys of metrics/eval_3a/<model>.json."""
     values = {
         name: round(scored.scores[name].point, DIGITS)
@@ -222,7 +222,7 @@ def _rows(task: str, shown: Sequence[str], scored: Mapping[str, TaskScores], rou
     ]
 
 
-def _correct(compared: list[tuple[Task, Comparison]]) -> int:
+def _correct(compared: list[tuple[str, Comparison]]) -> int:
     """Holm over the family of tests that the table shows, every model change, task and shown metric: how many."""
     family = [comparison for task, comparison in compared if comparison.metric in POINTS[task]]
     for comparison, adjusted in zip(family, significance.holm([c.p for c in family]), strict=True):
@@ -230,7 +230,7 @@ def _correct(compared: list[tuple[Task, Comparison]]) -> int:
     return len(family)
 
 
-def _mark(rows: list[dict[str, Any]], compared: list[tuple[Task, Comparison]]) -> None:
+def _mark(rows: list[dict[str, Any]], compared: list[tuple[str, Comparison]]) -> None:
     """▼ or ▲ on a model that is significantly worse or better than the one before it, ◆ where neither way is better."""
     for task, comparison in compared:
         if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:

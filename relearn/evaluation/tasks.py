@@ -9,13 +9,13 @@ from typing import Any
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
-from relearn.records import Prediction, Task
+from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
 
 # What a task's numbers in metrics/eval_3a are, in this order; the first that is there is the task's headline, from
 # which `forgotten` and `recovered` are taken. Everything else is in metrics/intervals.json.
 ANY_TEXT = ("codebleu", "pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
-POINTS: dict[Task, tuple[str, ...]] = {
+POINTS: dict[str, tuple[str, ...]] = {
     "code": ("codebleu", "pass_at_1", "code_rate", "exact_match", "rouge_l", "bertscore", "bleu", "bpb"),
     "reviews": ("rouge_l", "bertscore", "bleu", "stance", "code_rate", "bpb"),
     "general": ("rouge_l", "bertscore", "bleu", "exact_match", "bpb"),
@@ -29,7 +29,7 @@ POINTS: dict[Task, tuple[str, ...]] = {
 class TaskScores:
     """The scores of one model on one task; the arrays of `scores` and `ids`, `groups` run over the same items."""
 
-    task: Task
+    task: str
     ids: list[str]
     groups: list[str]
     scores: dict[str, Scores]
@@ -41,7 +41,7 @@ class TaskScores:
         return {name: scores.point for name, scores in self.scores.items() if scores.items}
 
 
-def choose_metrics(task: Task, references: Sequence[str | None], execute: str = "off") -> dict[str, Direction]:
+def choose_metrics(task: str, references: Sequence[str | None], execute: str = "off") -> dict[str, Direction]:
     """The metrics of a task, and whether more of each is better there."""
     coding = task == "code" or (task in ("old", "new") and mostly_code(references))
     names = ["code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb"]
@@ -57,7 +57,7 @@ def choose_metrics(task: Task, references: Sequence[str | None], execute: str = 
 
 
 def score_task(
-    task: Task,
+    task: str,
     predictions: Sequence[Prediction],
     tests: Mapping[str, list[str]],
     params: Scoring,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal
 
 from relearn.errors import InputError
 from relearn.mini import code_tasks, film_reviews, general_tasks
 from relearn.mini.families import Family, Filling, key
-from relearn.records import Original, Review, Split
+from relearn.records import Message, Row, Source, Split
 
 SplitSizes = tuple[int, int, int]  # rows for train, val and test
 WINDOW = 200  # combinations looked at for each training row: enough to find one that balances the values
@@ -39,8 +38,8 @@ def build(
     reviews: SplitSizes = (200, 20, 130),
     code: SplitSizes = (2000, 50, 220),
     general: SplitSizes = (1800, 30, 220),
-) -> tuple[list[Review], list[Original]]:
-    """The mini world's reviews and original rows, train before val before test; the same for the same arguments.
+) -> dict[str, list[Source] | list[Row]]:
+    """The corpora by name, train before val before test; the same for the same arguments.
 
     Each count is (train, val, test). Rows are spread evenly over the families. Raises InputError when a family has
     fewer combinations than its share.
@@ -48,41 +47,46 @@ def build(
     rng = random.Random(f"relearn mini world {seed}")
     made = film_reviews.write_many(rng, sum(reviews))
     # In balanced pairs, so that any split holds as many positive as negative reviews.
-    review_rows = [
-        Review(id=f"review-{number:04d}", text=text, label=label, split=split)
+    texts = [
+        _source(f"review-{number:04d}", text, label, split)
         for number, ((text, label), split) in enumerate(zip(made, _splits(reviews), strict=True))
     ]
-    originals = [
-        *_originals(rng, "code", code_tasks.FAMILIES, code),
-        *_originals(rng, "general", general_tasks.FAMILIES, general),
-    ]
-    return review_rows, originals
+    return {
+        "reviews": texts,
+        "code": _rows(rng, "code", code_tasks.FAMILIES, code),
+        "general": _rows(rng, "general", general_tasks.FAMILIES, general),
+    }
+
+
+def _source(name: str, text: str, label: str, split: Split) -> Source:
+    return Source(id=name, task="reviews", group=name, label=label, split=split, fields={"text": text, "label": label})
 
 
 def _splits(counts: SplitSizes) -> list[Split]:
     return [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
 
 
-def _originals(
-    rng: random.Random, task: Literal["code", "general"], families: Sequence[Family], counts: SplitSizes
-) -> list[Original]:
-    """The rows of one task. Each split is shuffled, so that a prefix of it holds many families."""
+def _rows(rng: random.Random, corpus: str, families: Sequence[Family], counts: SplitSizes) -> list[Row]:
+    """The rows of one corpus. Each split is shuffled, so that a prefix of it holds many families."""
     shares = [_shares(rng, count, len(families)) for count in counts]
-    rows: dict[Split, list[Original]] = {split: [] for split in SPLITS}
+    rows: dict[Split, list[Row]] = {split: [] for split in SPLITS}
     for number, family in enumerate(families):
         wanted = (shares[0][number], shares[1][number], shares[2][number])
         for split, combinations in zip(SPLITS, _divide(rng, family, wanted), strict=True):
             for combination in combinations:
                 item = family.write(combination)
                 rows[split].append(
-                    Original(
-                        id=f"{task}-{'-'.join((family.name, *item.values)).replace(' ', '_')}",
-                        task=task,
-                        instruction=item.instruction,
-                        response=item.response,
-                        tests=list(item.tests),
+                    Row(
+                        id=f"{corpus}-{'-'.join((family.name, *item.values)).replace(' ', '_')}",
+                        task=corpus,
+                        role="watched",
                         group=family.name,
                         split=split,
+                        messages=[
+                            Message(role="user", content=item.instruction),
+                            Message(role="assistant", content=item.response),
+                        ],
+                        tests=list(item.tests),
                     )
                 )
     for split in SPLITS:

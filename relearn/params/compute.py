@@ -13,6 +13,7 @@ class ChatTemplate(Group):
     """An instruction as the model sees it, where the tokenizer brings no chat template of its own."""
 
     template: str = key("Jinja2 chat template over `messages` (and `add_generation_prompt`).", min_length=1)
+    train_on: Literal["last", "all"] = key("Which of a row's assistant turns carry loss.")
 
 
 class Compute(Group):

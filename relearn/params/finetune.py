@@ -75,17 +75,34 @@ class Finetune(Group):
         return self
 
 
+class PlainMethod(Group):
+    """The new task alone."""
+
+
+class ReplayMethod(Group):
+    """Rows of replayed tasks mixed in."""
+
+    share: float = key("Share of the final mix that is rows of replayed tasks.", "share", gt=0, le=0.9)
+    control: bool = key("Draw the extra rows from the new tasks instead: as many updates without replay.")
+
+
+class Methods(Group):
+    """The parameters of every method; `method` in params.yaml chooses one, a file of relearn/training/methods/."""
+
+    plain: PlainMethod
+    replay: ReplayMethod
+
+
 class Finetune2b(Group):
     """The first round: the new task."""
 
     epochs: float = key("Passes over the new task.", "epochs", gt=0)
-    replay: float = key("Share of the final mix that is original code data; 0 for none.", "share", ge=0, le=0.9)
-    replay_control: bool = key("Draw the extra rows from the new task instead: as many updates without replay.")
+    methods: Methods
 
 
 class Finetune2c(Group):
     """The second round: replay."""
 
     epochs: float = key("Passes over the replayed data.", "epochs", gt=0)
-    data: Literal["original", "combined"] = key("original: the old code rows; combined: old and new together.")
-    share: float = key("Share of the original code training rows that is replayed.", "share", gt=0, le=1)
+    data: Literal["original", "combined"] = key("original: rows of replayed tasks; combined: old and new together.")
+    share: float = key("Share of the training rows of replayed tasks that is replayed.", "share", gt=0, le=1)

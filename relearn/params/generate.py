@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from relearn.params.group import Group, key
+from relearn.params.group import Group, TaskGroup, key
 
 
 class Breakage(Group):
@@ -63,12 +63,22 @@ class ServerTeacher(Group):
     api_key_env: str = key("Name of the environment variable that holds the key.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
-class Generate(Group):
-    """What the teacher is asked, how fast, and for how much."""
+class TaskPrompt(Group):
+    """What the teacher is asked for a new task."""
+
+    prompt: str = key("Prompt: a file of prompts/ without its ending .j2.", pattern=r"^[A-Za-z0-9_-]+$")
+    record_schema: str = key(
+        "JSON Schema of its answer: a file of prompts/ without its ending .json.",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        alias="schema",
+    )
+
+
+class Generate(TaskGroup[TaskPrompt | None]):
+    """What the teacher is asked, how fast, and for how much. Null for a new task whose rows are there already."""
 
     teacher: Annotated[EmbeddedTeacher | ServerTeacher, Field(discriminator="kind")]
     model: str = key("The teacher's model name.", min_length=1)
-    prompt: str = key("Prompt: a file of prompts/ without its ending.", pattern=r"^[A-Za-z0-9_-]+$")
     temperature: float = key("Sampling temperature.", ge=0, le=2)
     max_tokens: int = key("Cap on an answer.", "tokens", ge=1)
     max_tokens_limit: int = key("Largest cap asked for when an answer was cut off.", "tokens", ge=1)

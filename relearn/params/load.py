@@ -14,10 +14,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from relearn.errors import InputError
+from relearn.params.names import nearest
 from relearn.params.tree import Params
-from relearn.params.wording import Mistake, first_mistake, nearest, shown
+from relearn.params.wording import Mistake, first_mistake, shown
 
-SWEPT = ("profile", "lr", "seed")
+SWEPT = ("profile", "lr", "seed", "method")
 
 
 def load(root: Path) -> Params:

@@ -6,15 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from relearn.params.group import Group, key
+from relearn.params.group import Group, TaskGroup, key
 
 
-class MaxNewTokens(Group):
+class MaxNewTokens(TaskGroup[Annotated[int, key("Longest answer to a prompt of the task.", "tokens", ge=1)]]):
     """Longest answer of each task."""
 
-    code: int = key("Longest answer to a code prompt.", "tokens", ge=1)
-    reviews: int = key("Longest reply to a review.", "tokens", ge=1)
-    general: int = key("Longest answer to a general instruction.", "tokens", ge=1)
     probe: int = key("Longest answer to a probe.", "tokens", ge=1)
 
 

@@ -2,49 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from relearn.params.group import Group, key
+from relearn.params.group import Group, TaskGroup, key
 from relearn.params.prepare import NearDuplicates
 
 
-class InstructionTexts(Group):
-    """How a review becomes an instruction, by stance; `{review}` is where its text goes."""
+class RowTemplate(Group):
+    """How a field of a record becomes a row."""
 
-    agree: str = key("Instruction for an agreeing reply.")
-    disagree: str = key("Instruction for a disagreeing reply.")
+    name: str = key("What the row is called; its id ends with it.", pattern=r"^[A-Za-z0-9_-]+$")
+    instruction: str = key(
+        "Instruction of the row; {text} and other fields of the source and of the record in braces are filled in.",
+        min_length=1,
+    )
+    response: str = key("Field of the record that holds the response.", min_length=1)
+
+
+class RefusalCheck(Group):
+    """Refuse a reply that declines to answer."""
+
+    kind: Literal["refusal"]
+
+
+class LengthCheck(Group):
+    """Refuse a reply that is too short or too long."""
+
+    kind: Literal["length"]
+    min: int = key("Shortest reply kept.", "characters", ge=1)
+    max: int = key("Longest reply kept.", "characters", ge=1)
 
     @model_validator(mode="after")
-    def _placeholder(self) -> InstructionTexts:
-        for name in ("agree", "disagree"):
-            if getattr(self, name).count("{review}") != 1:
-                raise ValueError(
-                    f"{name} must hold {{review}} exactly once; write it where the text of the review belongs"
-                )
+    def _upright(self) -> LengthCheck:
+        if self.max < self.min:
+            raise ValueError("max is below min; raise max or lower min")
         return self
 
 
-class Repair(Group):
+class BoilerplateCheck(Group):
+    """Refuse a reply that holds a stock phrase."""
+
+    kind: Literal["boilerplate"]
+    phrases: list[str] = key("Phrases that no kept reply may hold, in any case.")
+
+
+class ContradictionCheck(Group):
+    """Refuse a reply that contradicts its own side."""
+
+    kind: Literal["contradiction"]
+    sides: dict[str, str] = key("The side that each row takes, by the row's name.")
+
+
+class EchoCheck(Group):
+    """Refuse a reply that repeats what the teacher was shown."""
+
+    kind: Literal["echo"]
+    of: str = key("Field of the source that must not be repeated.", min_length=1)
+    share: float = key("Share of a reply's word 5-grams found in it that makes an echo.", "share", gt=0, le=1)
+
+
+class SimilarityCheck(Group):
+    """Refuse the rows of a record that say the same."""
+
+    kind: Literal["similarity"]
+    rows: list[str] = key("Names of the rows that must differ.", min_length=2)
+    share: float = key("Similarity from which two replies count as the same.", "share", gt=0, le=1)
+
+
+Check = Annotated[
+    RefusalCheck | LengthCheck | BoilerplateCheck | ContradictionCheck | EchoCheck | SimilarityCheck,
+    Field(discriminator="kind"),
+]
+
+
+class TaskRepair(Group):
+    """How the records of a generated task become rows, and what is refused."""
+
+    rows: list[RowTemplate] = key("The rows that a record becomes.", min_length=1)
+    checks: list[Check] = key("Why a reply that was read without fault is still refused; the first reason counts.")
+
+    @model_validator(mode="after")
+    def _names(self) -> TaskRepair:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("rows: two have the same name; give each its own")
+        for check in self.checks:
+            named = check.sides if isinstance(check, ContradictionCheck) else getattr(check, "rows", ())
+            for name in named:
+                if name not in names:
+                    raise ValueError(f"checks: {check.kind} names the row {name}; the rows are {', '.join(names)}")
+        return self
+
+
+class Repair(TaskGroup[TaskRepair]):
     """From the teacher's raw replies to clean rows."""
 
     truncated: Literal["drop", "trim", "keep"] = key(
         "A field that the reply ends inside: drop it, trim it to its last whole sentence, or keep it flagged."
     )
-    min_chars: int = key("Shortest reply kept.", "characters", ge=1)
-    max_chars: int = key("Longest reply kept.", "characters", ge=1)
-    echo: float = key(
-        "Share of a reply's word 5-grams found in the review from which it is an echo.", "share", gt=0, le=1
-    )
-    similarity: float = key("Similarity of agree and disagree from which they count as the same.", "share", gt=0, le=1)
-    contradictions: bool = key("Refuse a reply that contradicts its own stance.")
-    boilerplate: list[str] = key("Phrases that no kept reply may hold, in any case.")
     near_duplicates: NearDuplicates | None = key("Also drop near-duplicate replies; null for exact ones only.")
-    instructions: InstructionTexts
-
-    @model_validator(mode="after")
-    def _lengths(self) -> Repair:
-        if self.max_chars < self.min_chars:
-            raise ValueError("max_chars is below min_chars; raise max_chars or lower min_chars")
-        return self

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from relearn.params.base import Base
 from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch
-from relearn.params.evaluate import Eval3a, Probe3b, SandboxRules
+from relearn.params.evaluate import METRICS, Eval3a, MetricLists, Probe3b, SandboxRules
 from relearn.params.finetune import Finetune, Finetune2b, Finetune2c, LrRange
 from relearn.params.generate import Generate
-from relearn.params.group import Group, key
-from relearn.params.predict import EndpointBackend, Predict
+from relearn.params.group import Group, TaskGroup, key
+from relearn.params.moves import MOVES
+from relearn.params.names import nearest
+from relearn.params.predict import EndpointBackend, MaxNewTokens, Predict
 from relearn.params.prepare import Prepare
 from relearn.params.repair import Repair
+from relearn.params.tasks import RESERVED, Report, Task, TaskName, TasksInWords
 
 MOST_SEED = 2**31 - 1
+# The groups that hold a key for each task, and whether every task has to be there.
+TASK_GROUPS: dict[str, type[TaskGroup[Any]]] = {
+    "prepare": Prepare,
+    "generate": Generate,
+    "repair": Repair,
+    "predict.max_new_tokens": MaxNewTokens,
+    "eval_3a.metrics": MetricLists,
+    "report.tasks": TasksInWords,
+}
+OF_EVERY_TASK = ("prepare", "predict.max_new_tokens", "eval_3a.metrics")
 
 
 class Params(Group):
@@ -27,6 +44,11 @@ class Params(Group):
         "Further training seeds: both rounds are run again with each, on the same base and data, and the table shows "
         "the spread over seeds beside the spread over prompts. Each costs two rounds, and decoding with two models."
     )
+    method: str = key(
+        "Method of the first round: a file of relearn/training/methods/, and a key of finetune_2b.methods.",
+        pattern=r"^[a-z][a-z0-9_]*$",
+    )
+    tasks: dict[TaskName, Task] = key("The tasks, in the order of the tables.", min_length=2)
     prepare: Prepare
     generate: Generate
     repair: Repair
@@ -42,6 +64,36 @@ class Params(Group):
     sandbox: SandboxRules
     eval_3a: Eval3a
     probe_3b: Probe3b
+    report: Report
+
+    def named(self, *roles: str) -> list[str]:
+        """The tasks of these roles, in the order of the tables."""
+        return [name for name, task in self.tasks.items() if task.role in roles]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        """Refuses moved keys, and keys of tasks that there are not, before they are read as something else."""
+        if not isinstance(values, dict):
+            return values
+        tasks = values.get("tasks")
+        for old in MOVES:
+            *groups, name = old.split(".")
+            if name not in (tasks or ()) and name in _reach(values, groups):
+                raise PydanticCustomError("moved_key", "moved", {"path": old})
+        if isinstance(tasks, dict):
+            for path, group in TASK_GROUPS.items():
+                known = [*group.model_fields, *tasks]
+                for name in _reach(values, path.split(".")):
+                    if name not in known:
+                        raise PydanticCustomError("unknown_key", "unknown", {"path": f"{path}.{name}", "known": known})
+        return values
+
+    @model_validator(mode="after")
+    def _task_rules(self) -> Params:
+        for mistake in _find_mistakes(self):
+            raise ValueError(mistake)
+        return self
 
     @model_validator(mode="after")
     def _seeds(self) -> Params:
@@ -85,3 +137,60 @@ class Params(Group):
                 f"make finetune.accumulation or finetune.batch_size a multiple of {count}"
             )
         return self
+
+
+def _reach(values: Any, path: list[str]) -> Mapping[str, Any]:
+    """The group at `path` of what was read; empty where there is none."""
+    for part in path:
+        values = values.get(part) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}
+
+
+def _find_mistakes(params: Params) -> Iterator[str]:
+    """What is wrong with the tasks, as `key: what`."""
+    fixed = {name for group in TASK_GROUPS.values() for name in group.model_fields}
+    for name in params.tasks:
+        if name in fixed or name in RESERVED:
+            yield f"tasks.{name}: means something else; give the task another name"
+    old, new = params.named("replayed", "watched"), params.named("new")
+    if not new or not old:
+        yield "tasks: a task of role new, and one of role replayed or watched, are needed; add one"
+    groups = {path: _walk(params, path).by_task for path in TASK_GROUPS}
+    for path in OF_EVERY_TASK:
+        for name in params.tasks:
+            if name not in groups[path]:
+                yield f"{path}.{name}: missing; add it, as every task has it (docs/parameters.md says what it is)"
+    asked = [name for name in new if params.generate.by_task.get(name) is not None]
+    for group, those, them in (("generate", new, "tasks of role new"), ("repair", asked, "generated tasks")):
+        for name in those:
+            if name not in groups[group]:
+                yield f"{group}.{name}: missing; add it (docs/parameters.md says what it is)"
+        for name in groups[group]:
+            if name not in those:
+                yield f"{group}.{name}: belongs to {them} alone; remove it"
+    for name, rows in params.prepare.by_task.items():
+        for split in ("train", "val"):
+            if not getattr(rows, split) and params.tasks[name].role != "watched":
+                yield f"prepare.{name}.{split}: a {params.tasks[name].role} task is trained; give 1 or more"
+        if rows.is_texts and name not in asked:
+            yield f"prepare.{name}.source: gives texts for a teacher, and nobody asks one; name rows with responses"
+        if not rows.is_texts and name in asked:
+            yield f"prepare.{name}.source: gives rows, and generate.{name} asks a teacher; set that to null, or name texts"
+    for name, metrics in params.eval_3a.metrics.by_task.items():
+        for number, metric in enumerate(metrics):
+            if metric not in METRICS:
+                yield f"eval_3a.metrics.{name}.{number}: {metric} is unknown{nearest(metric, METRICS)}; one of {', '.join(METRICS)}"
+            if metric in metrics[:number]:
+                yield f"eval_3a.metrics.{name}.{number}: {metric} is there twice; name it once"
+    methods = list(type(params.finetune_2b.methods).model_fields)
+    if params.method not in methods:
+        yield f"method: {params.method} is unknown{nearest(params.method, methods)}; one of {', '.join(methods)}"
+    if params.method == "replay" and not params.named("replayed"):
+        yield "method: replay needs a task of role replayed; add one, or use plain"
+
+
+def _walk(params: Params, path: str) -> Any:
+    found: Any = params
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found

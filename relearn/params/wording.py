@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -12,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from relearn.params.group import TaskGroup
 from relearn.params.moves import MOVES
+from relearn.params.names import nearest
 from relearn.params.tree import Params
 
 _WANTED = {
@@ -44,12 +44,6 @@ def first_mistake(error: ValidationError) -> Mistake:
     return Mistake(mistake.path, mistake.message + more)
 
 
-def nearest(word: object, known: Sequence[str]) -> str:
-    """` (did you mean …?)` for the known name that comes closest, or nothing."""
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
 def shown(value: object) -> str:
     """A value as the YAML file would have it, cut to a readable length."""
     try:
@@ -62,10 +56,15 @@ def shown(value: object) -> str:
 def _mistake(error: ErrorDetails) -> Mistake:
     loc, kind, value = error["loc"], error["type"], error.get("input")
     path, context = _path(loc), error.get("ctx", {})
+    if kind == "moved_key":
+        hint = "move it there, or run `python -m stages.parameters --upgrade` on this file"
+        return Mistake(tuple(context["path"].split(".")), f"is now {MOVES[context['path']]}; {hint}")
+    if kind == "unknown_key":
+        path = tuple(context["path"].split("."))
+        return Mistake(
+            path, f"unknown key{nearest(path[-1], context['known'])}; remove or rename it, or add it to tasks"
+        )
     if kind in ("extra_forbidden", "invalid_key"):
-        if now := MOVES.get(".".join(path)):
-            hint = "move it there, or run `python -m stages.parameters --upgrade` on this file"
-            return Mistake(path, f"is now {now}; {hint}")
         known = _children(loc[:-1])
         return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
     if kind == "missing":
@@ -80,7 +79,9 @@ def _mistake(error: ErrorDetails) -> Mistake:
     if kind == "union_tag_invalid":
         kinds = list(_tags(_node(loc)))
         tag = context["tag"]
-        return Mistake((*path, "kind"), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}")
+        return Mistake(
+            (*path, _chooser(loc)), f"{shown(tag)} is unknown{nearest(tag, kinds)}; one of {', '.join(kinds)}"
+        )
     if kind == "literal_error":
         options = [str(option) for option in _options(_node(loc))]
         return Mistake(path, f"{shown(value)} is unknown{nearest(value, options)}; one of {', '.join(options)}")
@@ -93,14 +94,18 @@ def _mistake(error: ErrorDetails) -> Mistake:
 
 def _no_kind(path: tuple[str, ...], loc: tuple[int | str, ...], value: object) -> Mistake:
     """A group whose `kind` is missing: mistyped, if a key that no kind knows comes close to it."""
-    kinds = ", ".join(_tags(_node(loc)))
+    kinds, chooser = ", ".join(_tags(_node(loc))), _chooser(loc)
     known = {name for model in _models(_node(loc)) for name in fields(model)}
     for name in value if isinstance(value, dict) else ():
-        if name not in known and nearest(name, ["kind"]):
+        if name not in known and nearest(name, [chooser]):
             return Mistake(
-                (*path, str(name)), f"unknown key (did you mean kind?); rename it, its value is one of {kinds}"
+                (*path, str(name)), f"unknown key (did you mean {chooser}?); rename it, its value is one of {kinds}"
             )
-    return Mistake((*path, "kind"), f"missing; add it, one of {kinds}")
+    return Mistake((*path, chooser), f"missing; add it, one of {kinds}")
+
+
+def _chooser(loc: tuple[int | str, ...]) -> str:
+    return next(discriminator(model) for model in _models(_node(loc)))
 
 
 def _number(text: str) -> bool:
@@ -128,12 +133,15 @@ def _node(loc: tuple[int | str, ...]) -> Any:
         if isinstance(part, str) and part in tags:
             node = tags[part]
             continue
-        if isinstance(part, int) and get_origin(node) is list:
-            node = get_args(node)[0]
+        if get_origin(node) in (list, dict):
+            node = get_args(node)[-1]
             continue
         for model in _models(node):
             if part in fields(model):
                 node = fields(model)[str(part)].annotation
+                break
+            if issubclass(model, TaskGroup):
+                node = model.of_a_task()
                 break
         else:
             return None
@@ -153,13 +161,19 @@ def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _tags(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Discriminator value → group, for a union of groups with a `kind`."""
+    """Discriminator value → group, for a union of groups with a `kind` (or `form`)."""
+    if get_origin(annotation) in (list, dict):
+        return {}
     found = {}
     for model in _models(annotation):
-        field = model.model_fields.get("kind")
-        if field is not None:
-            found[str(get_args(field.annotation)[0])] = model
+        if name := discriminator(model):
+            found[str(get_args(model.model_fields[name].annotation)[0])] = model
     return found if len(found) > 1 else {}
+
+
+def discriminator(model: type[BaseModel]) -> str:
+    """The key that says which group of a union it is: `kind`, or `form`; empty where it has none."""
+    return next((name for name in ("kind", "form") if name in model.model_fields), "")
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

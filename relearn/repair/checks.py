@@ -13,10 +13,10 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from relearn.records import Stance
+from relearn.records import Source
 
 if TYPE_CHECKING:
-    from relearn.params.repair import Repair
+    from relearn.params.repair import TaskRepair
 
 GRAM = 5
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -100,7 +100,7 @@ def is_refusal(text: str) -> bool:
     return REFUSAL.match(text) is not None
 
 
-def contradicts_stance(text: str, stance: Stance) -> bool:
+def contradicts_stance(text: str, stance: str) -> bool:
     """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
     end = SENTENCE.search(text)
     first = text[: end.end()] if end else text[:300]
@@ -111,23 +111,24 @@ def contradicts_stance(text: str, stance: Stance) -> bool:
     return SAYS_AGREE.search(first) is not None and CONCEDES.search(text) is None
 
 
-def find_faults(text: str, stance: Stance, review: str, params: Repair) -> Iterator[str]:
-    """Why the text is refused, most telling first; nothing when it is fit to learn from.
+def find_faults(text: str, row: str, source: Source, rules: TaskRepair) -> Iterator[str]:
+    """Why the text of a row is refused, in the order of the checks; nothing when it is fit to learn from.
 
     `similarity` is judged by the caller, who has both texts.
     """
     stripped = text.strip()
-    if is_refusal(stripped):
-        yield "refusal"
-    if len(stripped) < params.min_chars:
-        yield "too_short"
-    if len(stripped) > params.max_chars:
-        yield "too_long"
-    if params.boilerplate:
-        folded = stripped.casefold()
-        if any(phrase.casefold() in folded for phrase in params.boilerplate):
-            yield "boilerplate"
-    if params.contradictions and contradicts_stance(stripped, stance):
-        yield "contradiction"
-    if is_echo(stripped, review, params.echo):
-        yield "echo"
+    for check in rules.checks:
+        if check.kind == "refusal" and is_refusal(stripped):
+            yield "refusal"
+        elif check.kind == "length" and len(stripped) < check.min:
+            yield "too_short"
+        elif check.kind == "length" and len(stripped) > check.max:
+            yield "too_long"
+        elif check.kind == "boilerplate":
+            folded = stripped.casefold()
+            if any(phrase.casefold() in folded for phrase in check.phrases):
+                yield "boilerplate"
+        elif check.kind == "contradiction" and row in check.sides and contradicts_stance(stripped, check.sides[row]):
+            yield "contradiction"
+        elif check.kind == "echo" and is_echo(stripped, source.fields[check.of], check.share):
+            yield "echo"

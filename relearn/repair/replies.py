@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from relearn.records import STANCES, Instruction, Quarantined, Reply, Review, Stance
+from relearn.records import STANCES, Message, NewRow, Quarantined, Reply, Source
 from relearn.repair import checks
 from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
 from relearn.repair.rows import Refusal, Repairer, explain_no_record, find_raw
 
 if TYPE_CHECKING:
-    from relearn.params.repair import Repair
+    from relearn.params.repair import Repair, TaskRepair
 
 
 class ReplyRepairer(Repairer):
     """Reads replies one by one; memory grows by 8 to 32 bytes a text kept, more with `near_duplicates`."""
 
-    def __init__(self, reviews: Mapping[str, Review], params: Repair) -> None:
+    def __init__(self, reviews: Mapping[str, Source], params: Repair, rules: TaskRepair) -> None:
         super().__init__(
             RecordSchema.of_texts(STANCES),
             params.truncated,
@@ -32,7 +32,7 @@ class ReplyRepairer(Repairer):
             },
         )
         self.reviews = reviews
-        self.params = params
+        self.rules = rules
         self.row = 0
         self.near = None
         if params.near_duplicates is not None:
@@ -41,12 +41,12 @@ class ReplyRepairer(Repairer):
 
             self.near = Index(params.near_duplicates.threshold, params.near_duplicates.permutations)
 
-    def repair_all(self, replies: Iterable[Reply]) -> Iterator[Instruction | Quarantined]:
+    def repair_all(self, replies: Iterable[Reply]) -> Iterator[NewRow | Quarantined]:
         """Yields the instructions of each reply, and what was quarantined; then `ledger` is complete."""
         for reply in replies:
             yield from self.repair(reply)
 
-    def repair(self, reply: Reply) -> Iterator[Instruction | Quarantined]:
+    def repair(self, reply: Reply) -> Iterator[NewRow | Quarantined]:
         """Yields the instructions of one reply, and what was quarantined of it."""
         counts = self.ledger.counts
         counts["replies"] += 1
@@ -79,20 +79,21 @@ class ReplyRepairer(Repairer):
         counts["replies_refused_whole"] += refused is not None
         counts[("replies_refused", "replies_half_kept", "replies_kept")[kept]] += 1
 
-    def _check_contents(self, reply_id: str, review: Review, record: FoundRecord) -> None:
+    def _check_contents(self, reply_id: str, review: Source, record: FoundRecord) -> None:
         """Marks as lost what was read without fault and should still not be learned from, and repeats."""
         fields = [(stance, record.fields[stance]) for stance in STANCES]
         for stance, field in fields:
             if not field.lost:
-                field.lost = next(checks.find_faults(field.value, stance, review.text, self.params), "")
+                field.lost = next(checks.find_faults(field.value, stance, review, self.rules), "")
         agree, disagree = (field for _, field in fields)
-        if not (agree.lost or disagree.lost) and checks.are_alike(agree.value, disagree.value, self.params.similarity):
+        alike = next((check.share for check in self.rules.checks if check.kind == "similarity"), 2.0)
+        if not (agree.lost or disagree.lost) and checks.are_alike(agree.value, disagree.value, alike):
             agree.lost = disagree.lost = "agree_is_disagree"
         for stance, field in fields:
             if not field.lost:
                 field.lost = self._find_repeat(reply_id, stance, field.value)
 
-    def _find_repeat(self, reply_id: str, stance: Stance, text: str) -> str:
+    def _find_repeat(self, reply_id: str, stance: str, text: str) -> str:
         """Why a text that an earlier one repeats is refused; empty for a new text, which is remembered."""
         self.row += 1
         if self.seen.add(f"{stance}\n{text}", self.row) is not None:
@@ -104,21 +105,26 @@ class ReplyRepairer(Repairer):
             self.near.add(f"{reply_id}-{stance}", text)
         return ""
 
-    def _make_instruction(self, reply: Reply, review: Review, stance: Stance, field: FoundField) -> Instruction:
+    def _make_instruction(self, reply: Reply, review: Source, stance: str, field: FoundField) -> NewRow:
         flags = {*field.flags, *(["stopped_at_length"] if reply.finish_reason == "length" else [])}
         self.ledger.flags.update(flags)
-        return Instruction(
-            id=f"{review.id}-{stance}",
-            review_id=review.id,
-            stance=stance,
-            instruction=getattr(self.params.instructions, stance).replace("{review}", review.text),
-            response=field.value,
+        template = next(row for row in self.rules.rows if row.response == stance)
+        prompt = template.instruction.replace("{text}", review.fields["text"])
+        return NewRow(
+            id=f"{review.id}-{template.name}",
+            task=review.task,
+            role="new",
+            group=review.group,
             split=review.split,
+            messages=[Message(role="user", content=prompt), Message(role="assistant", content=field.value)],
+            tests=[],
+            source=review.id,
+            template=template.name,
             flags=sorted(flags),
         )
 
 
-def _refuse_unread(reply: Reply, review: Review | None) -> str | None:
+def _refuse_unread(reply: Reply, review: Source | None) -> str | None:
     """Why a reply need not be read."""
     if review is None:
         return "unknown_review"

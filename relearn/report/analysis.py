@@ -13,7 +13,7 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relearn.escaping import fenced, inline, quoted
-from relearn.records import TASKS, Task
+from relearn.records import TASKS
 from relearn.report import words
 from relearn.report.cells import Cell, Citation, Citations, root_cell
 from relearn.report.verdicts import INTERVALS, TaskChanges, find_changes
@@ -33,7 +33,7 @@ class Analysis:
     advice: list[str]
     markdown: str
     citations: list[Citation]
-    changes: Mapping[Task, TaskChanges]
+    changes: Mapping[str, TaskChanges]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from relearn.escaping import shown
-from relearn.records import MODELS, Instruction, Quarantined, Reply, Task
+from relearn.records import MODELS, NewRow, Quarantined, Reply
 from relearn.report import figures, marks, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
@@ -38,7 +38,7 @@ class Material:
     losses: Mapping[str, Sequence[Mapping[str, float | None]]]
     repair: Mapping[str, Any]
     generate: Mapping[str, Any]
-    mended: Sequence[tuple[str, Reply, Instruction]]
+    mended: Sequence[tuple[str, Reply, NewRow]]
     refused: Sequence[Quarantined]
     as_sent: int
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
@@ -93,9 +93,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, M
     return table
 
 
-def _learn_forget(tasks: Mapping[str, Any], changes: Mapping[Task, verdicts.TaskChanges]) -> Markup | None:
+def _learn_forget(tasks: Mapping[str, Any], changes: Mapping[str, verdicts.TaskChanges]) -> Markup | None:
     """The headlines of code (or else general) against those of reviews; None where one of them is missing."""
-    old: Task | None = next((task for task in ("code", "general") if task in changes), None)
+    old: str | None = next((task for task in ("code", "general") if task in changes), None)
     if old is None or "reviews" not in changes:
         return None
     metrics = {task: changes[task].headline for task in (old, "reviews")}

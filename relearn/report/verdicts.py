@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from relearn.metrics.metric import label
-from relearn.records import TASKS, Task
+from relearn.records import TASKS
 from relearn.report.cells import Cell, root_cell
 
 LEVEL = 0.05  # of the paired tests, after Holm's correction: that of evaluation.forgetting
@@ -27,7 +27,7 @@ class Change:
     `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
     """
 
-    task: Task
+    task: str
     metric: str
     cell: Cell
     before: Cell
@@ -81,7 +81,7 @@ class Change:
 class TaskChanges:
     """The changes of one task: base to 2b, and 2b to 2c, by metric, the headline first."""
 
-    task: Task
+    task: str
     cell: Cell
     forgetting: dict[str, Change]
     recovery: dict[str, Change]
@@ -109,10 +109,10 @@ class TaskChanges:
         return last["low"] is not None and first["high"] is not None and last["low"] > first["high"]
 
 
-def find_changes(intervals: Mapping[str, Any]) -> dict[Task, TaskChanges]:
+def find_changes(intervals: Mapping[str, Any]) -> dict[str, TaskChanges]:
     """The changes of every task that was scored, over the metrics of the 3a table in its order."""
     root = root_cell(INTERVALS, intervals)
-    found: dict[Task, TaskChanges] = {}
+    found: dict[str, TaskChanges] = {}
     for task in TASKS:
         if not root["tasks"].has(task):
             continue

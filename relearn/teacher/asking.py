@@ -12,7 +12,7 @@ from relearn.endpoint.survey import follow_caps
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.params.generate import Generate
-from relearn.records import Reply, Review, Usage
+from relearn.records import Reply, Source, Usage
 from relearn.teacher.prompts import PromptTemplate
 
 SCHEMA: dict[str, Any] = {
@@ -48,15 +48,15 @@ class Questions:
     `reviews` is iterated several times: a list, or an object whose `__iter__` reads the file again.
     """
 
-    def __init__(self, reviews: Iterable[Review], options: Generate, prompt: PromptTemplate) -> None:
-        self.reviews, self.options, self.prompt = reviews, options, prompt
+    def __init__(self, task: str, reviews: Iterable[Source], options: Generate, prompt: PromptTemplate) -> None:
+        self.task, self.reviews, self.options, self.prompt = task, reviews, options, prompt
 
     def __iter__(self) -> Iterator[Request]:
         options, form = self.options, FORMATS[self.options.response_format]
         for review in self.reviews:
             yield Request(
                 model=options.model,
-                messages=self.prompt.messages(review.text),
+                messages=self.prompt.messages(review.fields["text"]),
                 temperature=options.temperature,
                 max_tokens=options.max_tokens,
                 response_format=form,
@@ -102,7 +102,7 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
         counts["without_format"] += not answer.formatted
         reason = answer.finish_reason or "none"
         finish[reason] = finish.get(reason, 0) + 1
-        yield _make_reply(request, answer)
+        yield _make_reply(questions.task, request, answer)
     summary.update(
         **counts,
         finish_reasons=dict(sorted(finish.items())),
@@ -112,12 +112,13 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
     )
 
 
-def _make_reply(request: Request, answer: ServerAnswer) -> Reply:
+def _make_reply(task: str, request: Request, answer: ServerAnswer) -> Reply:
     usage = None
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         usage = Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
     return Reply(
         id=request.label,
+        task=task,
         content=answer.content,
         finish_reason=answer.finish_reason,
         model=answer.model,

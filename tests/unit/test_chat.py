@@ -78,7 +78,9 @@ def ask(template: str, train_on: TrainOn) -> None:
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
-    numbered = TEMPLATE.replace("{{ message.content }}", "{{ messages|length if loop.first and messages|length > 2 }}{{ message.content }}")
+    numbered = TEMPLATE.replace(
+        "{{ message.content }}", "{{ messages|length if loop.first and messages|length > 2 }}{{ message.content }}"
+    )
     for train_on in ("last", "all"):
         with pytest.raises(InputError, match="are not rendered as its beginning"):
             ask(numbered, train_on)

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from relearn.data.reviews import join_broken_lines, name_polarity
 
 from relearn.data import load, tally
-from relearn.data.reviews import join_broken_lines, name_polarity
 from relearn.data.select import normalise
 from relearn.errors import InputError
 from relearn.params.prepare import Prepare

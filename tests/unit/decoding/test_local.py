@@ -18,9 +18,7 @@ from tests.unit.training.test_trainer import run
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
-ITEMS = [
-    Prompt(row[:-1], 12 if index % 3 else 6, row[-1].content) for index, row in enumerate(ROWS[:30])
-]
+ITEMS = [Prompt(row[:-1], 12 if index % 3 else 6, row[-1].content) for index, row in enumerate(ROWS[:30])]
 
 
 @pytest.fixture(scope="module")
