@@ -9,13 +9,12 @@ from pathlib import Path
 from relearn.files import atomic_write
 
 
-def write_curves(path: Path, history: list[dict[str, float]]) -> None:
+def write_curves(path: Path, history: list[dict[str, float]], tasks: list[str]) -> None:
     """A row a look and task: step, task (`train` for the training loss), held-out loss in nats a token."""
     with atomic_write(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("step", "task", "loss"))
         for look in history:
-            tasks = sorted(look.keys() - {"step", "train"})
             writer.writerows((look["step"], task, look[task]) for task in ("train", *tasks) if task in look)
 
 

@@ -25,6 +25,7 @@ from relearn.decoding.local import decode
 from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params import Params
+from relearn.records import make_turns
 from stages.paths import Paths
 from stages.roles import name_models
 from stages.run import main
@@ -54,7 +55,7 @@ class Playground:
     def answer(self, instruction: str) -> dict[str, Decoded]:
         """Each model's answer, as the predict stage would give it."""
         options = self.params.predict
-        item = Prompt(instruction, options.max_new_tokens.probe, None)
+        item = Prompt(make_turns(instruction), options.max_new_tokens.probe, None)
         found: dict[str, Decoded] = {}
         for name in self.names:
             with models.use_adapter(self.model, name):
