@@ -59,7 +59,7 @@ def test_a_good_reply_becomes_two_instructions() -> None:
         ("a-disagree", "disagree", GOOD["disagree"], "train", []),
     ]
     # The review is data: braces in it are no placeholders.
-    assert kept[0].instruction == f"Agree: {REVIEWS['a'].text}"
+    assert kept[0].instruction == f"Agree: {REVIEWS['a'].fields['text']}"
     assert refused == []
     assert summary["counts"]["fields"] == summary["counts"]["fields_kept"] == 2  # type: ignore[index]
 
@@ -109,7 +109,7 @@ def test_content_checks(agree: str, reason: str) -> None:
 
 def test_the_second_of_two_equal_texts_goes() -> None:
     kept, refused, summary = repaired(reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"))
-    assert {row.review_id for row in kept} == {"a"}
+    assert {row.source for row in kept} == {"a"}
     assert [row.reason for row in refused] == ["duplicate", "duplicate"]
     assert summary["reasons"] == {"duplicate": 2}
 
