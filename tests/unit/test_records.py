@@ -79,14 +79,17 @@ def test_files_are_readable_by_others(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (
-            b'{"id": "a", "text": "t", "label": "l", "split": "train"}\n{"id": 3}\n',
+            b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "train"}\n{"id": 3}\n',
             "line 2: id: Input should be a valid string",
         ),
         (b"{'id': 1}\n", "line 1: not JSON"),
         (b"\n\n[1, 2\n", "line 3: not JSON"),
         (b'{"id": "\xff"}\n', "line 1: not UTF-8"),
-        (b'{"id": "a", "text": "t", "label": "l", "split": "dev"}\n', "line 1: split"),
-        (b'{"id": "a", "text": "t", "label": "l", "split": "train", "x": 1}\n', "line 1: x: Extra inputs"),
+        (b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "dev"}\n', "line 1: split"),
+        (
+            b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "train", "x": 1}\n',
+            "line 1: x: Extra inputs",
+        ),
         (b"[" * 100_000, "line 1: not JSON"),
         (b"3\n", "line 1: the row"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,11 +110,11 @@ def test_an_id_is_never_a_path(tmp_path: Path, name: str) -> None:
 def test_a_name_in_the_parameters_is_no_path(tmp_path: Path, key: str, name: str) -> None:
     (tmp_path / "profiles").mkdir()
     profile = (ROOT / "profiles" / "mini.yaml").read_text(encoding="utf-8")
-    swept = {"profile": "mini", "lr": 0.01, "seed": 1}
+    swept = {"profile": "mini", "lr": 0.01, "seed": 1, "method": "plain"}
     if key == "profile":
         swept["profile"] = name
     else:
-        profile = profile.replace("prompt: agree_disagree", f"prompt: {name!r}", 1)
+        profile = profile.replace("{prompt: agree_disagree", f"{{prompt: {json.dumps(name)}", 1)
     (tmp_path / "profiles" / "mini.yaml").write_text(profile, encoding="utf-8")
     write_json(tmp_path / "params.yaml", swept)
     with pytest.raises(InputError, match=key):
