@@ -10,9 +10,6 @@ Split = Literal["train", "val", "test"]
 Role = Literal["new", "replayed", "watched"]
 
 # Until the areas that read these take their tasks, models and sides from data.
-TASKS: tuple[str, ...] = ("code", "reviews", "general")
-MODELS: tuple[str, ...] = ("base", "2b", "2c")
-STANCES: tuple[str, ...] = ("agree", "disagree")
 
 
 class Record(BaseModel):

@@ -16,6 +16,7 @@ from relearn.errors import InputError
 from relearn.params.moves import BY_TASK, MOVES
 
 ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the code knew, in the order of its tables
+CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
 GENERATED, SCHEMA = "reviews", "agree_disagree"
 USUAL_SHARE = 0.05
 METRICS = {
@@ -113,7 +114,7 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     for name in tasks:
         rows, texts = prepare[name], name == GENERATED
         if source["kind"] == "mini":
-            rows.insert(0, "source", _flow(kind="mini", corpus=name))
+            rows.insert(0, "source", _flow(kind="mini", corpus=CORPORA[name]))
         else:
             columns = source[name]
             place = ["path"] if source["kind"] == "files" else ["dataset", "revision", "split"]

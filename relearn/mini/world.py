@@ -35,9 +35,9 @@ RESERVED: dict[str, tuple[str, ...]] = {
 
 def build(
     seed: int,
-    reviews: SplitSizes = (200, 20, 130),
+    films: SplitSizes = (200, 20, 130),
     code: SplitSizes = (2000, 50, 220),
-    general: SplitSizes = (1800, 30, 220),
+    instructions: SplitSizes = (1800, 30, 220),
 ) -> dict[str, list[Source] | list[Row]]:
     """The corpora by name, train before val before test; the same for the same arguments.
 
@@ -45,16 +45,16 @@ def build(
     fewer combinations than its share.
     """
     rng = random.Random(f"relearn mini world {seed}")
-    made = film_reviews.write_many(rng, sum(reviews))
+    made = film_reviews.write_many(rng, sum(films))
     # In balanced pairs, so that any split holds as many positive as negative reviews.
     texts = [
         _source(f"review-{number:04d}", text, label, split)
-        for number, ((text, label), split) in enumerate(zip(made, _splits(reviews), strict=True))
+        for number, ((text, label), split) in enumerate(zip(made, _splits(films), strict=True))
     ]
     return {
-        "reviews": texts,
+        "films": texts,
         "code": _rows(rng, "code", code_tasks.FAMILIES, code),
-        "general": _rows(rng, "general", general_tasks.FAMILIES, general),
+        "instructions": _rows(rng, "general", general_tasks.FAMILIES, instructions),
     }
 
 

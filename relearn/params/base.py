@@ -10,7 +10,7 @@ from relearn.params.group import Group, key
 
 
 class ScratchBase(Group):
-    """A byte-level BPE and a small Llama, trained here on code and general instructions."""
+    """A byte-level BPE and a small Llama, trained here on the old tasks."""
 
     kind: Literal["scratch"]
     vocabulary: int = key("Size of the byte-level BPE.", "tokens", ge=300, le=65536)
@@ -25,7 +25,7 @@ class ScratchBase(Group):
     weight_decay: float = key("AdamW's weight decay.", ge=0, le=1)
     max_tokens: int = key("Longest row; longer ones are left out and counted.", "tokens", ge=16)
     review_instruction: str | None = key(
-        "Instruction under which the base also learns to write the training reviews, so that it has seen their words in another use; null leaves them out."
+        "Instruction under which the base also learns to write the training texts shown to the teacher, so that it has seen their words in another use; null leaves them out."
     )
 
     @model_validator(mode="after")

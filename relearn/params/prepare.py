@@ -64,7 +64,7 @@ class MiniSource(Group):
     """A corpus of the embedded world, made on the spot under the seed."""
 
     kind: Literal["mini"]
-    corpus: Literal["reviews", "code", "general"] = key("Which one; reviews are texts for a teacher, the others rows.")
+    corpus: Literal["films", "code", "instructions"] = key("Which one; films are texts for a teacher, the others rows.")
 
 
 class FilesSource(Group):
@@ -98,7 +98,7 @@ class TaskRows(Group):
     def is_texts(self) -> bool:
         """Whether the source gives texts for a teacher, and not rows."""
         if isinstance(self.source, MiniSource):
-            return self.source.corpus == "reviews"
+            return self.source.corpus == "films"
         return isinstance(self.source.columns, TextColumns)
 
 

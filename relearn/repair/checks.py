@@ -15,7 +15,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
-from relearn.sides import SIDES, contradicts
 
 if TYPE_CHECKING:
     from relearn.params.repair import (
@@ -133,6 +132,8 @@ def find_boilerplate(check: BoilerplateCheck, responses: Mapping[str, str], sour
 
 @check("contradiction")
 def find_contradictions(check: ContradictionCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    from relearn.metrics.stance import contradicts  # here, because it brings numpy
+
     for row, side in check.sides.items():
         if row in responses and contradicts(responses[row], side):
             yield row, "contradiction"
@@ -170,6 +171,13 @@ def refuse_unknown_names(checks: Iterable[Check], fields: Collection[str], where
     for one in checks:
         if one.kind == "echo" and one.of not in fields:
             raise InputError(f"{where}: echo: {one.of} is no field of the source; there are {', '.join(fields)}")
-        for side in one.sides.values() if one.kind == "contradiction" else ():
-            if side not in SIDES:
-                raise InputError(f"{where}: contradiction: no words are known for {side}; sides are {', '.join(SIDES)}")
+        if one.kind == "contradiction":
+            _check_sides(one, where)
+
+
+def _check_sides(check: ContradictionCheck, where: str) -> None:
+    from relearn.metrics.stance import SIDES
+
+    for side in check.sides.values():
+        if side not in SIDES:
+            raise InputError(f"{where}: contradiction: no words are known for {side}; sides are {', '.join(SIDES)}")

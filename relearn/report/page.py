@@ -166,7 +166,7 @@ def _flow(material: Material) -> Markup:
             for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
         ),
     ]
-    return Markup(figures.draw_flow(f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams))
+    return Markup(figures.draw_flow(f"{counts['rows']:,d} texts in {counts['replies']:,d} replies", streams))
 
 
 def policy(scripts: Sequence[str]) -> str:

@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
-    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors", "sides"},
+    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors"},
     {"params", "chat", "statistics", "sandbox", "model_files"},
-    {"models", "endpoint", "data", "logs"},
-    {"mini", "teacher", "repair", "training", "decoding", "metrics"},
+    {"models", "endpoint", "data", "metrics", "logs"},
+    {"mini", "teacher", "repair", "training", "decoding"},
     {"evaluation"},
     {"report"},
     {"compare", "scoring"},
@@ -74,7 +74,7 @@ def test_library_imports_run_down(path: Path) -> None:
 
 
 def test_the_rule_sees_a_breach() -> None:
-    assert breaches("training", {"relearn.metrics.text", "relearn.records"}) == ["relearn.metrics.text"]
+    assert breaches("training", {"relearn.repair.json", "relearn.records"}) == ["relearn.repair.json"]
     assert breaches("statistics", {"relearn.repair.json"}) == ["relearn.repair.json"]
     assert breaches("report", {"stages.paths"}) == ["stages.paths"]
 

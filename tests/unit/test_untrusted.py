@@ -28,7 +28,8 @@ from relearn.evaluation.table import as_csv
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
 from relearn.records import NewRow, Prediction, Reply, Source
-from relearn.repair.replies import ReplyRepairer
+from relearn.repair.json import load_task_schema
+from relearn.repair.replies import ReplyRepairer, ReplyTask
 from relearn.report import cards, table
 from relearn.report.analysis import analyse
 from relearn.sandbox.runner import ProgramLimits
@@ -52,13 +53,13 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("name", ["agree_disagree", "original"])
 def test_a_review_is_no_template_and_adds_no_message(name: str) -> None:
-    messages = PromptTemplate(ROOT / "prompts" / f"{name}.j2").messages(HOSTILE)
+    messages = PromptTemplate(ROOT / "prompts" / f"{name}.j2", ["text"]).messages({"text": HOSTILE})
     assert [role for role, _ in messages] == ["system", "user"]
     user = messages[1][1]
-    tag = make_tag(HOSTILE)
+    tag = make_tag({"text": HOSTILE}, ["text"])
     assert user.count(HOSTILE) == 1
-    assert user.count(f"</{tag}>") == 1
-    assert user.index(HOSTILE) < user.index(f"</{tag}>")
+    assert user.count(f"{tag}>\n") == 2
+    assert user.index(HOSTILE) < user.rindex(f"{tag}>")
     assert "49" not in user.replace(tag, "")
     assert "{{" not in messages[0][1]
 
@@ -71,7 +72,13 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
     params = load(ROOT).repair
     (rules,) = params.by_task.values()
     checks = [check for check in rules.checks if check.kind != "length"]
-    return list(ReplyRepairer({identity: review}, params, rules.model_copy(update={"checks": checks})).repair(reply))
+    task = ReplyTask(
+        "reviews",
+        load_task_schema(ROOT / "prompts" / "agree_disagree.json")[1],
+        rules.model_copy(update={"checks": checks}),
+        ["text"],
+    )
+    return list(ReplyRepairer({("reviews", identity): review}, {"reviews": task}, params.truncated, None).repair(reply))
 
 
 GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree, it was a dull film to see."}'

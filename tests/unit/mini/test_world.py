@@ -22,7 +22,7 @@ from relearn.sandbox.runner import ProgramLimits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
-TINY: dict[str, Any] = {"reviews": (12, 2, 6), "code": (60, 6, 20), "general": (45, 5, 20)}
+TINY: dict[str, Any] = {"films": (12, 2, 6), "code": (60, 6, 20), "instructions": (45, 5, 20)}
 
 
 def probes() -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def world() -> tuple[list[Any], list[Any]]:
 def made(seed: int, **sizes: Any) -> tuple[list[Any], list[Any]]:
     """The texts, and the rows of the other corpora."""
     found = build(seed, **sizes)
-    return list(found["reviews"]), [*found["code"], *found["general"]]
+    return list(found["films"]), [*found["code"], *found["instructions"]]
 
 
 @cache
@@ -54,11 +54,11 @@ def known(family: str) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("arguments", [{}, TINY])
 def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
     reviews, originals = made(3, **arguments)
-    wanted = {"reviews": (200, 20, 130), "code": (2000, 50, 220), "general": (1800, 30, 220)} | arguments
+    wanted = {"films": (200, 20, 130), "code": (2000, 50, 220), "instructions": (1800, 30, 220)} | arguments
     for task, rows in (
-        ("reviews", reviews),
+        ("films", reviews),
         ("code", [row for row in originals if row.task == "code"]),
-        ("general", [row for row in originals if row.task == "general"]),
+        ("instructions", [row for row in originals if row.task == "general"]),
     ):
         counts = Counter(row.split for row in rows)
         assert (counts["train"], counts["val"], counts["test"]) == wanted[task]
@@ -181,5 +181,5 @@ def test_titles_use_the_words_of_the_film_families() -> None:
 
 def test_too_many_rows_are_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="combinations") as caught:
-        build(1, general=(5000, 10, 10))
+        build(1, instructions=(5000, 10, 10))
     assert "\n" not in str(caught.value)

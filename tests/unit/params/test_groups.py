@@ -42,7 +42,7 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a task named like a key": ("mini", {"tasks.temperature": {"role": "new"}}, "tasks.temperature", "another name"),
     "an unknown role": ("mini", {"tasks.code.role": "replay"}, "tasks.code.role", "did you mean replayed?"),
     "a trained task without rows": ("mini", {"prepare.code.train": 0}, "prepare.code.train", "give 1 or more"),
-    "a corpus for two tasks": ("mini", {"prepare.code.source.corpus": "general"}, "prepare", "code and general both take"),
+    "a corpus for two tasks": ("mini", {"prepare.code.source.corpus": "instructions"}, "prepare", "code and general both take"),
     "an unknown metric": ("mini", {"eval_3a.metrics.code": ["codebleau"]}, "eval_3a.metrics.code.0", "did you mean codebleu?"),
     "a metric twice": ("mini", {"eval_3a.metrics.code": ["bpb", "bpb"]}, "eval_3a.metrics.code.1", "name it once"),
     "no metric": ("mini", {"eval_3a.metrics.code": []}, "eval_3a.metrics.code", "at least 1 item"),

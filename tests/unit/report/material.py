@@ -51,7 +51,7 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         },
         "generate": {"replies": 5, "cost_usd": 0.25, "finish_reasons": {"stop": 5}},
         "mended": [("fence", text, "agree", text)],
-        "refused": [Quarantined(id="review-2", field="agree", reason="cut_off", content=text)],
+        "refused": [Quarantined(id="review-2", task="reviews", row="agree", field="agree", reason="cut_off", content=text)],
         "as_sent": 6,
         "facts": {"Models": [("base.kind", '"scratch"'), ("2b (SHA-256)", "0" * 64)]},
     }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params
-from relearn.records import MODELS, Message, Prediction, Row
+from relearn.records import Message, Prediction, Row
 from stages import predict
 from stages.paths import Paths
 from tests.unit.decoding.serving import Body, Reply, Served
@@ -19,6 +19,8 @@ from tests.unit.params.test_groups import SERVED
 from tests.unit.params.test_load import RATES, parsed
 
 PROBE = "- {id: p1, kind: poem, instruction: Sing., check: [{type: sentences, min: 1}]}\n"
+
+MODELS = ("base", "2b", "2c")
 
 
 def params(base_url: str, key: str | None = None) -> Params:
