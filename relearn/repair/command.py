@@ -1,6 +1,6 @@
 """Repairs a dump of model replies: clean rows out, the rest in quarantine, and a report of both.
 
-    relearn repair INPUT [--fields agree,disagree] [--out rows.jsonl] [--quarantine bad.jsonl]
+    relearn repair INPUT [--fields NAMES] [--out rows.jsonl] [--quarantine bad.jsonl]
         [--report report.json] [--schema schema.json] [--truncated drop|trim|keep]
 
 INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
@@ -27,8 +27,10 @@ from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
 from relearn.repair.dump import read_dump
-from relearn.repair.json import RecordSchema, read_schema
+from relearn.repair.json import KNOWN_FIELDS, RecordSchema, read_schema
 from relearn.repair.rows import DumpRepairer
+
+DEFAULT = ",".join(KNOWN_FIELDS)
 
 
 def _repair(**given: Any) -> None:
@@ -64,7 +66,7 @@ command = click.Command(
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),
-        click.Option(["--fields"], metavar="NAMES", help="The text fields of a record (default: agree,disagree)."),
+        click.Option(["--fields"], metavar="NAMES", help=f"The text fields of a record (default: {DEFAULT})."),
         click.Option(["--out"], **FILE, help="Rows (default: standard output)."),
         click.Option(["--quarantine"], **FILE, help="What could not be used, with its reason."),
         click.Option(["--report"], **FILE, help="Counts by flag and by reason, as JSON."),
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _choose_schema(options: SimpleNamespace) -> RecordSchema:
     if options.schema is None:
-        names = [name.strip() for name in (options.fields or "agree,disagree").split(",")]
+        names = [name.strip() for name in (options.fields or DEFAULT).split(",")]
         if not all(names) or len(set(names)) < len(names):
             raise click.UsageError("--fields takes different names, separated by commas")
         return RecordSchema.of_texts(names)

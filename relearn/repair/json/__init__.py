@@ -5,6 +5,16 @@
 
 from relearn.repair.json.reader import RecordsInText, read_records
 from relearn.repair.json.records import FoundField, FoundRecord, lose_field
-from relearn.repair.json.schema import RecordSchema, read_schema
+from relearn.repair.json.schema import KNOWN_FIELDS, RecordSchema, load_task_schema, read_schema
 
-__all__ = ["FoundField", "FoundRecord", "RecordSchema", "RecordsInText", "lose_field", "read_records", "read_schema"]
+__all__ = [
+    "KNOWN_FIELDS",
+    "FoundField",
+    "FoundRecord",
+    "RecordSchema",
+    "RecordsInText",
+    "load_task_schema",
+    "lose_field",
+    "read_records",
+    "read_schema",
+]

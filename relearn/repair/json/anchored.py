@@ -1,6 +1,6 @@
 """The schema-anchored reading: the keys are known, so what stands between two of them is a value.
 
-The text between `"agree": "` and `", "disagree"` is the value however many bare quotes it holds. Where no known
+The text between `"question": "` and `", "answer"` is the value however many bare quotes it holds. Where no known
 key follows, `ends` tells the end of a value from a quote inside it, or refuses.
 """
 

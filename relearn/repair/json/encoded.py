@@ -1,6 +1,6 @@
 """Text encoded twice: an object inside a string, of JSON, of Python or of a CSV file, with its escapes.
 
-`"{\\"agree\\": ...}"`, a list of such strings as `json.dump` or `str` writes it, a CSV field with its quotes
+`"{\\"answer\\": ...}"`, a list of such strings as `json.dump` or `str` writes it, a CSV field with its quotes
 doubled, and the same without the outer quotes. The string is undone once, with the offset each character came
 from, and then read like any other text.
 """

@@ -241,6 +241,11 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
     if isinstance(value, str) and not (value.isascii() or is_encodable(value)):
         field.lost = "half_character"
         return
+    if name in schema.enums:
+        chosen = field.value if isinstance(field.value, list) else [field.value]
+        if any(one not in schema.enums[name] for one in chosen):
+            field.lost = "not_in_enum"
+            return
     if schema.fields[name] == "string":
         before, after = find_delimiters(text, field.start, field.end)
         if not before:

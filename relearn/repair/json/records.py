@@ -154,7 +154,7 @@ def _read_object(
 
 
 def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None:
-    """`{"stance": "agree", "text": "..."}`: an object that names the field in a value."""
+    """`{"name": "question", "text": "..."}`: an object that names the field in a value."""
     if not 2 <= len(node.value) <= 4:
         return None
     names = [
@@ -172,7 +172,7 @@ def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None
 
 
 def merge_single_fields(found: list[FoundRecord], schema: RecordSchema) -> list[FoundRecord]:
-    """Joins neighbouring objects that hold one field each (`[{"agree": ...}, {"disagree": ...}]`) into records."""
+    """Joins neighbouring objects that hold one field each (`[{"question": ...}, {"answer": ...}]`) into records."""
     if len(found) < 2 or len(schema.fields) < 2:
         return found
     merged: list[FoundRecord] = []

@@ -1,7 +1,7 @@
 """What a record looks like: named fields and their types, and which field a key means: the exact name or another.
 
 A renamed key is recognised by its words, not by likeness: what remains of the key after words such as
-"response" or "text" are taken away must be the field's own words, or a known synonym of a stance.
+"response" or "text" are taken away must be the field's own words, or a known synonym (`words.json`).
 
 The subset of JSON Schema (https://json-schema.org, draft 2020-12) that repair can read: an object whose
 properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required`
@@ -11,35 +11,25 @@ is honoured. Anything else is refused rather than half understood.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from relearn.errors import InputError
 
-FILLER = frozenset(
-    """
-    a an the i my our your with to of on in side one response responses reply replies answer text statement
-    comment comments opinion argument arguments view viewpoint point perspective position stance stmt
-    message msg content paragraph version output result value field if who someone person user reviewer
-    review reviews critic film movie resp
-    """.split()
+# Words that say nothing about which field a key means, and the other names of known fields.
+_KNOWN: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
+FILLER = frozenset(_KNOWN["filler"].split())
+SYNONYMS = {name: frozenset(words.split()) for name, words in _KNOWN["synonyms"].items()}
+KNOWN_FIELDS = tuple(SYNONYMS)
+# The keywords that a task's schema may hold; the first line is for people, and says nothing about a reply.
+KEYWORDS = (
+    *"$schema $id $comment title description default examples".split(),
+    *"type properties required additionalProperties enum items anyOf $ref $defs definitions".split(),
 )
-SYNONYMS = {
-    "agree": frozenset(
-        """
-        agree agrees agreed agreeing agreement agreeable pro pros support supports supporting supportive for
-        favor favour favorable favourable positive affirm affirmative affirming concur concurring
-        """.split()
-    ),
-    "disagree": frozenset(
-        """
-        disagree disagrees disagreed disagreeing disagreement disagreeable con cons against oppose opposes
-        opposing opposed opposition negative dissent dissenting counter counterargument refute
-        """.split()
-    ),
-}
 WORDS = re.compile(r"[^\W\d_]+|\d+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -99,12 +89,14 @@ class KeyMatcher:
 class RecordSchema:
     """The fields a record has, each with its kind (string, number, integer, boolean, strings).
 
-    A record without a `required` field is refused; `optional` says that others may be missing without a word.
+    A record without a `required` field is refused; `optional` says that others may be missing without a word. `enums`
+    are the values that a field, or each item of its list, chooses from.
     """
 
     fields: Mapping[str, str]
     required: frozenset[str] = frozenset()
     optional: bool = True
+    enums: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     keys: KeyMatcher = dataclasses.field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,13 +128,50 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
     if not isinstance(properties, dict) or not properties:
         raise InputError(f"{source}: needs `properties`: an object with named fields, or an array of such objects")
     fields: dict[str, str] = {}
+    enums: dict[str, tuple[Any, ...]] = {}
     for name, raw in properties.items():
         spec = _follow_reference(_as_dict(raw), definitions, source)
         fields[name] = _read_field_kind(name, spec, definitions, source)
+        choices = spec.get("enum", _follow_reference(_as_dict(spec.get("items")), definitions, source).get("enum"))
+        if isinstance(choices, list):
+            enums[name] = tuple(choices)
     required = schema.get("required", [])
     if not isinstance(required, list) or not set(map(str, required)) <= set(fields):
         raise InputError(f"{source}: `required` must list names that stand in `properties`")
-    return RecordSchema(fields, frozenset(map(str, required)))
+    return RecordSchema(fields, frozenset(map(str, required)), enums=enums)
+
+
+def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
+    """A task's schema: as it is sent to a server, and as its replies are read, each field by itself.
+
+    InputError, one line, when the file is missing or is not JSON, and when it says more than is understood: a reply
+    would be read as if it had not been said.
+    """
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        others = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "none"
+        raise InputError(f"{path}: no such schema (generate.<task>.schema); there are: {others}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    record = read_schema(schema, str(path))
+    if _as_dict(schema.get("properties")).keys() != record.fields.keys():
+        raise InputError(f"{path}: a task's schema is one object with named fields; it is a list of them, or wraps one")
+    _refuse_unknown_keywords(schema, str(path))
+    return schema, dataclasses.replace(record, required=frozenset(), optional=False)
+
+
+def _refuse_unknown_keywords(spec: Mapping[str, Any], source: str) -> None:
+    for keyword, value in spec.items():
+        if keyword not in KEYWORDS:
+            raise InputError(f"{source}: {keyword} is not understood; keywords are {', '.join(KEYWORDS)}")
+        parts: Iterable[Any] = ()
+        if keyword in ("properties", "$defs", "definitions"):
+            parts = _as_dict(value).values()
+        elif keyword in ("items", "anyOf"):
+            parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            _refuse_unknown_keywords(_as_dict(part), source)
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
