@@ -116,7 +116,7 @@ def _flow(material: Material) -> Markup:
     counts = material.repair["counts"]
     streams = [
         Stream("kept as sent", material.as_sent, "good"),
-        Stream("kept after repair", counts["fields_kept"] - material.as_sent, "mended"),
+        Stream("kept after repair", counts["rows_kept"] - material.as_sent, "mended"),
         *(
             Stream(f"quarantined: {reason.replace('_', ' ')}", count, "bad")
             for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
