@@ -22,6 +22,7 @@ from relearn.sandbox.runner import ProgramLimits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
+SIZES: dict[str, Any] = {"films": (200, 20, 130), "code": (2000, 50, 220), "instructions": (1800, 30, 220)}
 TINY: dict[str, Any] = {"films": (12, 2, 6), "code": (60, 6, 20), "instructions": (45, 5, 20)}
 
 
@@ -40,7 +41,7 @@ def world() -> tuple[list[Any], list[Any]]:
 
 def made(seed: int, **sizes: Any) -> tuple[list[Any], list[Any]]:
     """The texts, and the rows of the other corpora."""
-    found = build(seed, **sizes)
+    found = {corpus: build(corpus, seed, size) for corpus, size in (SIZES | sizes).items()}
     return list(found["films"]), [*found["code"], *found["instructions"]]
 
 
@@ -54,11 +55,11 @@ def known(family: str) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("arguments", [{}, TINY])
 def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
     reviews, originals = made(3, **arguments)
-    wanted = {"films": (200, 20, 130), "code": (2000, 50, 220), "instructions": (1800, 30, 220)} | arguments
+    wanted = SIZES | arguments
     for task, rows in (
         ("films", reviews),
         ("code", [row for row in originals if row.task == "code"]),
-        ("instructions", [row for row in originals if row.task == "general"]),
+        ("instructions", [row for row in originals if row.task == "instructions"]),
     ):
         counts = Counter(row.split for row in rows)
         assert (counts["train"], counts["val"], counts["test"]) == wanted[task]
@@ -68,8 +69,16 @@ def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    assert build(5, **TINY) == build(5, **TINY)
-    assert build(5, **TINY) != build(6, **TINY)
+    assert made(5, **TINY) == made(5, **TINY)
+    assert made(5, **TINY) != made(6, **TINY)
+
+
+@pytest.mark.parametrize("corpus", SIZES)
+def test_a_size_changes_no_split_before_its_own(corpus: str) -> None:
+    few = build(corpus, 5, (60, 6, 20))
+    more = {"val": build(corpus, 5, (60, 7, 20)), "test": build(corpus, 5, (60, 6, 31))}
+    assert [row for row in few if row.split == "train"] == [row for row in more["val"] if row.split == "train"]
+    assert [row for row in few if row.split != "test"] == [row for row in more["test"] if row.split != "test"]
 
 
 def test_families_and_labels_are_balanced(world: tuple[list[Any], list[Any]]) -> None:
@@ -77,7 +86,7 @@ def test_families_and_labels_are_balanced(world: tuple[list[Any], list[Any]]) ->
     for split in ("train", "val", "test"):
         labels = Counter(row.label for row in reviews if row.split == split)
         assert labels["positive"] == labels["negative"]
-    for task, families in (("code", code_tasks.FAMILIES), ("general", general_tasks.FAMILIES)):
+    for task, families in (("code", code_tasks.FAMILIES), ("instructions", general_tasks.FAMILIES)):
         for split in ("train", "test"):
             counts = Counter(row.group for row in originals if row.task == task and row.split == split)
             assert set(counts) == {family.name for family in families}
@@ -103,7 +112,7 @@ def test_held_out_rows_are_new_combinations_of_known_values(world: tuple[list[An
 def test_the_base_knows_the_words_of_reviews_and_replies(seed: int) -> None:
     """An adapter over frozen embeddings cannot say a word that the base has never seen."""
     reviews, originals = made(seed)
-    train = [row for row in originals if row.split == "train" and row.task == "general"]
+    train = [row for row in originals if row.split == "train" and row.task == "instructions"]
     answered = Counter(word for row in train for word in words(row.response))
     read = answered + Counter(word for row in train for word in words(row.instruction))
     for review in reviews:
@@ -181,5 +190,5 @@ def test_titles_use_the_words_of_the_film_families() -> None:
 
 def test_too_many_rows_are_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="combinations") as caught:
-        build(1, instructions=(5000, 10, 10))
+        build("general", 1, (5000, 10, 10))
     assert "\n" not in str(caught.value)

@@ -14,6 +14,7 @@ from relearn.repair.json import read_schema
 from relearn.repair.json.cuts import measure_whole_sentences
 from relearn.repair.json.schema import KeyMatcher, load_task_schema
 from relearn.repair.ledger import Ledger, SeenTexts
+from relearn.sides import contradicts
 
 
 @pytest.mark.parametrize(
