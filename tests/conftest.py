@@ -22,3 +22,12 @@ def shared_data() -> Path:
     if not real_data.DEFAULT.is_dir():
         pytest.skip(f"no real data at {real_data.DEFAULT}; set RELEARN_SHARED to the folder that holds it")
     return real_data.DEFAULT
+
+
+@pytest.fixture(scope="session")
+def shared_logs() -> Path:
+    """The folder of logs that evaluation tools wrote, which is not part of this repository either: beside the real data."""
+    folder = real_data.DEFAULT.parent / "logs"
+    if not folder.is_dir():
+        pytest.skip(f"no logs at {folder}; set RELEARN_SHARED to a folder that has them beside it")
+    return folder

@@ -2,10 +2,12 @@
 
     relearn compare --base MODEL --tuned MODEL_OR_ADAPTER [--replayed MODEL_OR_ADAPTER] \\
         --old old.jsonl --new new.jsonl [--probes probes.yaml] --out DIR [--fail-above METRIC=X]
+    relearn compare --logs BASE TUNED [--replayed LOGS] [--out DIR] [--require-within METRIC=X]
 
 A model is a folder, a hub name (`owner/name`, `owner/name@revision`), or an adapter of the base; with
 `--endpoint URL`, the name under which a server answers. `--old` are held-out rows of what the base could do,
-`--new` of what it was taught. Exit status: 0, 1 for a mistake, 3 when a guard (`--fail-above`) fails.
+`--new` of what it was taught. Exit status: 0, 1 for a mistake, 3 when a guard (`--fail-above`) fails. `--logs` runs no
+model: it compares evaluation logs that are at hand.
 docs/compare.md says more.
 """
 
@@ -18,9 +20,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
+from relearn.escaping import shown
 
 
 def option(name: str, help: str, least: int | None = None, choices: str = "", **more: Any) -> click.Option:
@@ -44,20 +48,37 @@ GUARD = (
     "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
     "given several times."
 )
+WITHIN = (
+    "Exit 0 only if proven to lose at most X, 3 if proven to lose more, 4 if undecided. X is 2% of base's score, or 1.5pt "
+    "(hundredths). *.METRIC names every task. May be given several times."
+)
+OF_LOGS = "Evaluation logs instead of models (docs/compare.md)"
 OPTIONS = {
     "What is compared": [
-        option("--base", "The model before: a folder or hub name.", required=True, metavar="MODEL"),
-        option("--tuned", f"The model after: {A_MODEL}.", required=True, metavar="MODEL"),
-        option("--replayed", f"A model that also replayed old data: {A_MODEL}.", metavar="MODEL"),
-        option("--old", "Held-out rows of old skills.", required=True, **FILE),
-        option("--new", "Held-out rows of the new one.", required=True, **FILE),
+        option("--base", "The model before: a folder or hub name.", metavar="MODEL"),
+        option("--tuned", f"The model after: {A_MODEL}.", metavar="MODEL"),
+        option("--replayed", f"A model that also replayed old data: {A_MODEL}; or its logs.", metavar="MODEL"),
+        option("--old", "Held-out rows of old skills.", **FILE),
+        option("--new", "Held-out rows of the new one.", **FILE),
         option("--probes", "Instructions with checks (docs/compare.md).", **FILE),
-        option("--out", "Where the results go.", required=True, **FILE | {"metavar": "DIR"}),
+        option("--out", "Where the results go.", **FILE | {"metavar": "DIR"}),
         option("--fail-above", GUARD, multiple=True, metavar="METRIC=X"),
         option("--rescore", "Score the answers in DIR again, decode nothing.", is_flag=True),
         option("--limit", "At most N rows of each file, drawn under --seed.", least=1),
         option("--seed", "Of the draw and the resampling (default: 1).", least=0, default=1),
         option("--max-new-tokens", "Longest answer (default: 256).", least=1, default=256),
+    ],
+    OF_LOGS: [
+        option("--logs", "A log, or a run's folder, of each; PATH#RUN where it holds several.", nargs=2, metavar="BASE TUNED"),
+        option("--cluster", "Field of document or metadata that says which samples belong together.", metavar="KEY"),
+        option("--metric", "The one of a task that Holm's correction runs over (default: its first).", multiple=True, metavar="[TASK.]METRIC"),
+        option("--lower-is-better", "Where the log does not say so.", multiple=True, metavar="[TASK.]METRIC"),
+        option("--require-within", WITHIN, multiple=True, metavar="[TASK.]METRIC=X"),
+        option("--gates", "YAML with require_within and fail_above, each METRIC: X.", **FILE),
+        option("--allow-unfinished", "Compare what there is of a run that did not end well.", is_flag=True),
+        option("--allow-other-prompts", "Judge gates though the prompts differ.", is_flag=True),
+        option("--markdown", "A summary for a pull request.", **FILE),
+        option("--junit", "The gates as JUnit XML.", **FILE),
     ],
     "Decoding here": [
         option("--device", "Default: cuda where there is one.", choices="cpu cuda"),
@@ -91,21 +112,46 @@ class CompareCommand(click.Command):
                 formatter.write_dl([record for one in options if (record := one.get_help_record(ctx))])
 
 
+NEEDED = ("base", "tuned", "old", "new", "out")  # without --logs
+OF_BOTH = ("replayed", "out", "seed", "fail_above")
+
+
+def refuse_mixed_options(context: click.Context) -> None:
+    """Raises UsageError for an option of models where logs are compared, and the reverse."""
+    of_logs = {one.name for one in OPTIONS[OF_LOGS]}
+    logs = bool(context.params["logs"])
+    for name in context.params:
+        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if given and name not in OF_BOTH and (name in of_logs) != logs:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go {'with' if logs else 'without'} --logs")
+
+
 def _run(**options: Any) -> None:
     status = 0
+    context = click.get_current_context()
+    refuse_mixed_options(context)
     try:
-        check_extra()
-        # here, because it brings numpy, torch and more, which --help does without
-        from relearn.compare.run import compare
+        if options["logs"]:
+            # no model is run, so that the light core is enough
+            from relearn.compare.logs_command import run_options
 
-        status = compare(SimpleNamespace(**options))
+            status = run_options(options)
+        else:
+            check_extra()
+            for name in NEEDED:
+                if options[name] is None:
+                    raise click.UsageError(f"Missing option '--{name}'.")
+            # here, because it brings numpy, torch and more, which --help does without
+            from relearn.compare.run import compare
+
+            status = compare(SimpleNamespace(**options))
     except InputError as error:
-        print(f"compare: {error}", file=sys.stderr)
+        print(f"compare: {' '.join(shown(str(error)).split())}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         print("compare: stopped", file=sys.stderr)
         status = 130
-    click.get_current_context().exit(status)
+    context.exit(status)
 
 
 def check_extra() -> None:

@@ -18,6 +18,7 @@ from relearn.endpoint.journal import Journal
 from tests.conftest import ROOT
 from tests.unit.compare_models import make, write_rows
 from tests.unit.decoding.serving import Served
+from tests.unit.logs import made as logs
 
 LINE = re.compile(
     r"^ {0,4}((?:python -m relearn\.\w+(?:\.\w+)?|relearn (?:repair|score|compare))\b.*?(?:\\\n.*?)*)$", re.M
@@ -63,6 +64,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "PREDICTIONS.jsonl").write_text(json.dumps(row) + "\n")
     with Journal(made / "journal.sqlite"):
         pass
+    for model in ("base", "tuned"):
+        rows = [logs.lm_eval_row(n, {"acc": 1.0}, doc={"question": f"Q{n}", "topic": f"t{n}"}) for n in range(300)]
+        logs.write_lm_eval(made / "logs" / model, {"arith": rows})
     return made
 
 
@@ -77,10 +81,10 @@ def test_a_documented_command_runs(folder: Path, document: str, command: str) ->
     words = [STAND_INS.get(word, word) for word in shlex.split(command)]
     start = [sys.executable, "-m", "relearn.cli"] if words[0] == "relearn" else [sys.executable, "-m"]
     words = [*start, *words[1 if words[0] == "relearn" else 2 :]]
-    if "compare" in command:
+    if "compare" in command and "--logs" not in words:
         words += ["--threads", "1", "--resamples", "100"]
         words += [] if "--max-new-tokens" in words else ["--max-new-tokens", "12"]
-        shutil.rmtree(folder / "compared", ignore_errors=True)
+    shutil.rmtree(folder / "compared", ignore_errors=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     says_one = {name: lambda body: ("one one", "stop") for name in ("base", "tuned")}
     with Served(says_one) as server:

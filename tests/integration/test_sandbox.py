@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -237,11 +238,12 @@ def test_the_supervisor_killed_takes_the_program_along() -> None:
 
 
 def _inside(pid: int) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(pid).children(recursive=True)
-        if "checker/__main__.pyc" in " ".join(child.cmdline()) and "bwrap" not in child.name()
-    ]
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it can end between the list and the look
+            if "checker/__main__.pyc" in " ".join(child.cmdline()) and "bwrap" not in child.name():
+                found.append(child)
+    return found
 
 
 @pytest.mark.slow

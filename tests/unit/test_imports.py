@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors"},
     {"params", "chat", "statistics", "sandbox", "model_files"},
-    {"models", "endpoint", "data"},
+    {"models", "endpoint", "data", "logs"},
     {"mini", "teacher", "repair", "training", "decoding", "metrics"},
     {"evaluation"},
     {"report"},

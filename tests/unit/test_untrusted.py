@@ -251,4 +251,5 @@ def test_no_code_opens_archives_or_pickles(folder: str) -> None:
                 if ast.unparse(node) in ("torch.load", "np.load", "numpy.load"):
                     names = [ast.unparse(node)]
             found += [f"{file.relative_to(ROOT)}: {name}" for name in names if name in OPENERS | CALLS or "." in name]
-    assert found == []
+    # Inspect's logs are zip archives: their members are read in memory, within bounds (tests/unit/logs/test_hostile.py).
+    assert found == (["relearn/logs/bounds.py: zipfile"] if folder == "relearn" else [])

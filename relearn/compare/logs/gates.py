@@ -1,0 +1,203 @@
+"""Gates: what a release must hold, as the command line or a file says it, and what the logs answer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from relearn.compare.logs.changes import pool, sum_losses
+from relearn.errors import InputError
+from relearn.logs.pairs import Series
+from relearn.statistics import gates
+from relearn.statistics.gates import Answer
+
+MARGIN = re.compile(r"(?P<amount>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?P<unit>%|pt|)")
+KINDS = {"require_within": "--require-within", "fail_above": "--fail-above"}
+LARGEST = 1 << 20  # bytes of a gate file
+EACH = "*."
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`require_within`: proven to lose no more than `margin`. `fail_above`: not proven to lose more."""
+
+    kind: str
+    target: str  # METRIC, TASK.METRIC, GROUP.METRIC or *.METRIC
+    margin: float
+    relative: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What became of a gate on one series; `answer` decides the exit status."""
+
+    gate: str
+    kind: str
+    task: str
+    metric: str
+    margin: float
+    relative: bool
+    samples: int
+    clusters: int
+    answer: Answer = "unjudged"
+    why: str = ""  # it cannot be judged
+    loss: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    samples_to_decide: int | None = None
+
+    @property
+    def reason(self) -> str:
+        """The answer in a sentence, with the figures behind it."""
+        if self.why:
+            return f"cannot be judged: {self.why}"
+        loss, low, high, limit = (
+            amount(value, self.relative) for value in (self.loss, self.low, self.high, self.margin)
+        )
+        clusters = f" in {self.clusters:,} clusters" if self.clusters < self.samples else ""
+        shown = f"{loss} lost, 95% interval {low} to {high}, {self.samples:,} samples{clusters}"
+        if self.kind == "fail_above":
+            return f"{'more than' if self.answer == 'worse' else 'not shown to be more than'} {limit}: {shown}"
+        if self.answer != "undecided":
+            return f"proven {'within' if self.answer == 'within' else 'worse than'} {limit}: {shown}"
+        if self.samples_to_decide is None:
+            return f"undecided about {limit}: {shown}; none would: no number of samples decides at this effect, which is the margin or too near it"
+        number = f"{self.samples_to_decide:,} samples"
+        if clusters:
+            number += f", in {math.ceil(self.samples_to_decide * self.clusters / self.samples):,} clusters,"
+        return f"undecided about {limit}: {shown}; about {number} would decide at this effect: draw a new sample of that size, do not top this one up"
+
+
+def read_gate(kind: str, text: str) -> Gate:
+    """From `TARGET=X%` or `TARGET=Xpt`; `--fail-above` also takes a bare share (0.05). InputError for anything else."""
+    target, _, amount = text.strip().rpartition("=")
+    match = MARGIN.fullmatch(amount.strip())
+    option = f"{KINDS[kind]} {text}"
+    if not target or match is None or not math.isfinite(float(match["amount"])):
+        raise InputError(f"{option}: METRIC=X is expected, such as acc=2% or acc=1.5pt")
+    value, unit = float(match["amount"]), match["unit"]
+    if kind == "fail_above":
+        if unit == "pt":
+            raise InputError(f"{option}: is relative to base (0.05 or 5%); absolute margins are for --require-within")
+        return Gate(kind, target.strip(), value / 100 if unit else value, True, option)
+    if not unit:
+        raise InputError(
+            f"{option}: {amount} of what? Write {amount}% (relative to base) or {amount}pt (hundredths of the score)"
+        )
+    if value <= 0:
+        raise InputError(f"{option}: a margin above 0 is expected; that nothing at all was lost cannot be proven")
+    return Gate(kind, target.strip(), value / 100, unit == "%", option)
+
+
+def read_file(path: Path) -> list[Gate]:
+    """YAML: `require_within` and `fail_above`, each a mapping from target to margin. InputError for anything else."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{path}: larger than a mebibyte; this is no gate file")
+        raw = path.read_text(encoding="utf-8")
+        if re.search(r"(^|[\s\[{,:-])[&*!][\w!]", re.sub(r"\*\.", "", raw)):
+            raise InputError(
+                f"{path}: anchors, aliases and tags are not read; write each gate out (and quote '*.METRIC')"
+            )
+        found = YAML(typ="safe", pure=True).load(raw)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(found, dict) or not found or set(found) - set(KINDS):
+        raise InputError(f"{path}: the keys require_within and fail_above are expected, each with METRIC: X")
+    read = []
+    for kind, targets in found.items():
+        if not isinstance(targets, dict) or not targets:
+            raise InputError(f"{path}: {kind}: a mapping from METRIC to X is expected, such as acc: 2%")
+        for target, amount in targets.items():
+            try:
+                read.append(read_gate(kind, f"{target}={amount}"))
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+    return read
+
+
+def judge_all(found: Sequence[Gate], series: Sequence[Series], other_prompts: bool) -> list[Ruling]:
+    """Every gate's ruling; one for each task where a gate names all. InputError for a target that the logs do not have."""
+    return [_judge(gate, one, other_prompts) for gate in found for one in _targets(gate, series)]
+
+
+def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
+    tasks = [one for one in series if not one.members]
+    if gate.target.startswith(EACH):
+        named = [one for one in tasks if one.metric == gate.target.removeprefix(EACH)]
+    else:
+        named = [one for one in series if f"{one.task}.{one.metric}" == gate.target]
+        if not named:
+            named = [one for one in tasks if one.metric == gate.target]
+            if len(named) > 1:
+                pooled = pool("all tasks", gate.target, named)
+                if pooled is None:
+                    raise InputError(
+                        f"{gate.text}: the tasks do not agree on which way is better; name one as TASK.{gate.target}"
+                    )
+                named = [pooled]
+    if not named:
+        known = sorted({one.metric for one in tasks})
+        raise InputError(
+            f"{gate.text}: is not in the logs as a number per sample; there are {', '.join(known)}, and TASK.METRIC for one task"
+        )
+    return named
+
+
+def _judge(gate: Gate, series: Series, other_prompts: bool) -> Ruling:
+    losses, margin, relative = sum_losses(series), gate.margin, gate.relative
+    found = Ruling(
+        gate.text, gate.kind, series.task, series.metric, margin, relative, len(series.before), len(losses.sizes)
+    )
+    if why := _obstacle(gate, series, losses, other_prompts):
+        return replace(found, why=why)
+    if series.exponential:  # the relative loss of a perplexity is that of its exponent
+        margin, relative = math.log1p(margin), False
+    answer = gates.judge(losses, margin, relative)
+    if gate.kind == "fail_above" and answer != "worse":
+        answer = "within"
+    ends = gates.loss_ends(losses, relative)
+    figures = [losses.loss / losses.base if relative else losses.loss, ends.low, ends.high]
+    if series.exponential:
+        figures = [math.expm1(figure) for figure in figures]
+    needed = gates.samples_to_decide(losses, margin, relative, found.samples) if answer == "undecided" else None
+    return replace(found, answer=answer, loss=figures[0], low=figures[1], high=figures[2], samples_to_decide=needed)
+
+
+def _obstacle(gate: Gate, series: Series, losses: gates.Losses, other_prompts: bool) -> str:
+    """Why a gate cannot be judged, if it cannot: that must not pass for a release that lost nothing."""
+    if series.prompts_differ and not other_prompts:
+        return f"the prompts of {series.prompts_differ} of {len(series.before)} pairs differ between the runs"
+    if losses.span <= 0:
+        return "all scores are the same number, so that their range is unknown"
+    if series.exponential:
+        return "" if gate.relative else "a margin in points says nothing of a perplexity; use X%"
+    if gate.relative and (losses.floor < 0 or losses.base <= 0):
+        return "base scores 0 or less, so that nothing relative can be said; use Xpt with --require-within, or another metric"
+    if gate.kind == "require_within" and gate.relative and gate.margin >= 1 and series.better == "higher":
+        return "no more than 100% of a score can be lost; use a smaller margin"
+    return ""
+
+
+def amount(value: float, relative: bool) -> str:
+    """2.5% of base, or 2.5pt."""
+    return "–" if math.isnan(value) else f"{100 * value:.3g}{'%' if relative else 'pt'}"
+
+
+def as_json(ruling: Ruling) -> dict[str, Any]:
+    """The ruling with its status; null for numbers that are none."""
+    figures = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in vars(ruling).items()
+    }
+    return {**figures, "reason": ruling.reason, "status": gates.STATUS[ruling.answer]}

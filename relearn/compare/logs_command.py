@@ -1,0 +1,140 @@
+"""`relearn compare --logs BASE TUNED`: a paired comparison of two evaluations whose logs are at hand; no model is run.
+
+Exit status: 0; 1 for a mistake or a gate that cannot be judged; 3 for a gate that fails; 4 for one that is undecided.
+docs/compare.md says more, docs/ci.md how to run it in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from relearn.compare.logs import changes, export, gates, page, text
+from relearn.compare.logs.result import Compared, Result
+from relearn.errors import InputError
+from relearn.escaping import shown
+from relearn.files import atomic_write, write_json
+from relearn.logs.find import find_runs
+from relearn.logs.pairs import pair
+from relearn.logs.table import Side, read_side
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options, as `relearn compare --help` tells of them."""
+
+    base: str
+    tuned: str
+    replayed: str | None = None
+    cluster: str | None = None
+    metric: Sequence[str] = ()
+    lower_is_better: Sequence[str] = ()
+    allow_unfinished: bool = False
+    allow_other_prompts: bool = False
+    require_within: Sequence[str] = ()
+    fail_above: Sequence[str] = ()
+    gates: Path | None = None
+    out: Path | None = None
+    markdown: Path | None = None
+    junit: Path | None = None
+    seed: int = 1
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+def run_options(options: Mapping[str, Any]) -> int:
+    """`run`, from the options of `relearn compare` by name."""
+    base, tuned = options["logs"]
+    names = [field.name for field in fields(Asked) if field.name in options and field.name not in ("base", "tuned")]
+    try:
+        return run(Asked(base, tuned, **{name: options[name] for name in names}))
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read or written ({error.strerror})") from None
+
+
+def run(asked: Asked) -> int:
+    """Reads, compares, judges, writes; the exit status. Raises InputError for what the user must mend."""
+    # What can be refused without a log is refused first.
+    rules = [gates.read_gate("require_within", one) for one in asked.require_within]
+    rules += [gates.read_gate("fail_above", one) for one in asked.fail_above]
+    rules += gates.read_file(asked.gates) if asked.gates is not None else []
+    result = compare(asked, rules)
+    for note in result.notes:
+        print(f"compare: {' '.join(shown(note).split())}", file=sys.stderr)
+    print(text.terminal(result))
+    for ruling in result.rulings:
+        print(f"compare: {shown(ruling.gate)} on {shown(ruling.task)}: {shown(ruling.reason)}", file=sys.stderr)
+    write(result, asked)
+    return result.status
+
+
+def compare(asked: Asked, rules: Sequence[gates.Gate]) -> Result:
+    """The comparison itself, with nothing written."""
+    named = {"base": asked.base, "tuned": asked.tuned} | ({"replayed": asked.replayed} if asked.replayed else {})
+    clusters: dict[str, int] = {}
+    sides: dict[str, Side] = {}
+    for role, path in named.items():
+        side = sides[role] = read_side(role, path, find_runs(path, asked.cluster), clusters)
+        _refuse_unfinished(side, asked.allow_unfinished)
+    steps = [("base", "tuned")] + ([("tuned", "replayed"), ("base", "replayed")] if asked.replayed else [])
+    found, notes = [], [note for side in sides.values() for note in side.notes]
+    for before, after in steps:
+        paired = pair(sides[before], sides[after], asked.cluster, asked.allow_other_prompts, asked.lower_is_better)
+        measured, series = changes.measure_all(paired, asked.metric, asked.seed)
+        found.append(Compared(before, after, measured, series, paired.one_sided, paired.skipped))
+        notes += paired.notes
+        for one in measured:
+            if one.rounding:
+                notes.append(
+                    f"{one.task} {one.metric}: {one.rounding} of the changes counted are no larger than rounding errors"
+                )
+    rulings = gates.judge_all(rules, found[0].series, asked.allow_other_prompts)
+    models = {
+        role: {
+            "logs": side.name,
+            "tool": side.runs[0].tool,
+            "model": ", ".join(dict.fromkeys(run.model for run in side.runs if run.model)),
+        }
+        for role, side in sides.items()
+    }
+    return Result(models, found, rulings, list(dict.fromkeys(notes)), asked.cluster)
+
+
+def _refuse_unfinished(side: Side, allowed: bool) -> None:
+    for run in side.runs:
+        if run.unfinished and not allowed:
+            facts = "".join(f"; {note.removeprefix(f'{run.source}: ')}" for note in run.notes)
+            raise InputError(f"{run.unfinished}{facts}. --allow-unfinished compares what there is")
+        if run.unfinished:
+            side.notes.insert(0, f"{side.role}: {run.unfinished}; what there is of it is compared")
+
+
+def write(result: Result, asked: Asked) -> None:
+    """Every file that was asked for, each whole or not at all."""
+    summary = text.markdown(result)
+    files = {asked.markdown: summary, asked.junit: text.junit(result)}
+    if asked.out is not None:
+        files |= {
+            asked.out / "compare.md": summary,
+            asked.out / "compare.html": page.render(result),
+            asked.out / "junit.xml": text.junit(result),
+        }
+    for path, content in files.items():
+        if path is not None:
+            with atomic_write(path) as file:
+                file.write(content)
+    if step := asked.environment.get(SUMMARY):
+        with open(step, "a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    if asked.out is None:
+        return
+    write_json(asked.out / "comparison.json", result.as_json())
+    write_json(asked.out / "metrics.json", export.few_figures(result))
+    export.write_every_eval_ever(result, asked.out / "every_eval_ever")
+    if not export.write_parquet(result, asked.out / "samples.parquet"):
+        print("compare: samples.parquet is not written: pip install pyarrow for it", file=sys.stderr)

@@ -1,0 +1,325 @@
+"""`relearn compare --logs`: gates and statuses, what is written, and that it is light and quick."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from markdown_it import MarkdownIt
+
+from relearn.compare.command import command
+from relearn.compare.logs.gates import read_file, read_gate
+from relearn.errors import InputError
+from tests.unit.logs import made
+
+
+def run(*arguments: object, environment: dict[str, str] | None = None) -> Result:
+    found = CliRunner().invoke(command, [str(one) for one in arguments], env=environment)
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    return found
+
+
+def logs(tmp_path: Path, lost: int, samples: int = 1000) -> list[object]:
+    """Options for a base that is right in 80% and a tuned that lost so many of them."""
+    right = samples * 8 // 10
+    base = [1] * right + [0] * (samples - right)
+    return ["--logs", made.binary(tmp_path / "base", base), made.binary(tmp_path / "tuned", [0] * lost + base[lost:])]
+
+
+@pytest.mark.parametrize(
+    ("lost", "gate", "status", "said"),
+    [
+        (0, "acc=1pt", 0, "proven within 1pt"),
+        (0, "acc=0.3pt", 4, "undecided about 0.3pt"),
+        (60, "acc=2pt", 3, "proven worse than 2pt: 6pt lost"),
+        (20, "acc=2pt", 4, "none would"),
+        (10, "arith.acc=3%", 0, "proven within 3%: 1.25% lost"),
+        (10, "*.acc=2%", 4, "draw a new sample of that size, do not top this one up"),
+    ],
+)
+def test_a_gate_has_three_answers(tmp_path: Path, lost: int, gate: str, status: int, said: str) -> None:
+    found = run(*logs(tmp_path, lost), "--require-within", gate)
+    assert found.exit_code == status
+    assert said in found.output
+
+
+def test_undecided_names_the_sample_that_would_decide(tmp_path: Path) -> None:
+    found = run(*logs(tmp_path, 0, 200), "--require-within", "acc=1pt", "--out", tmp_path / "out")
+    (ruling,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["gates"]
+    assert found.exit_code == ruling["status"] == 4
+    assert f"about {ruling['samples_to_decide']} samples would decide" in ruling["reason"]
+    enough = run(*logs(tmp_path, 0, ruling["samples_to_decide"] // 10 * 10 + 10), "--require-within", "acc=1pt")
+    assert enough.exit_code == 0
+
+
+def test_status_is_the_first_of_1_3_4_0(tmp_path: Path) -> None:
+    lossy, zero = (
+        logs(tmp_path, 60),
+        ["--logs", *[made.binary(tmp_path / name, [0] * 50) for name in ("zero", "none")]],
+    )
+    within, worse, undecided = "acc=20pt", "acc=2pt", "acc=6pt"
+    assert run(*lossy, "--require-within", within, "--require-within", undecided).exit_code == 4
+    assert run(*lossy, "--require-within", undecided, "--require-within", worse).exit_code == 3
+    assert run(*zero, "--require-within", "acc=50pt", "--require-within", "acc=5%").exit_code == 1, "base scores 0"
+
+
+def test_fail_above_keeps_its_meaning(tmp_path: Path) -> None:
+    assert run(*logs(tmp_path, 60), "--fail-above", "acc=5%").exit_code == 3
+    assert run(*logs(tmp_path, 60), "--fail-above", "acc=0.05").exit_code == 3
+    passed = run(*logs(tmp_path, 60), "--fail-above", "acc=7%")
+    assert passed.exit_code == 0
+    assert "not shown to be more than 7%" in passed.output
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("acc=2", "2% (relative to base) or 2pt"),
+        ("acc", "METRIC=X is expected"),
+        ("acc=-1%", "METRIC=X is expected"),
+        ("acc=0pt", "above 0"),
+        ("acc=nan%", "METRIC=X"),
+        ("acc=1e999%", "METRIC=X"),
+    ],
+)
+def test_a_margin_says_what_it_is_of(gate: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        read_gate("require_within", gate)
+    assert said in str(refused.value)
+
+
+def test_a_metric_that_is_not_in_the_logs_is_a_mistake(tmp_path: Path) -> None:
+    found = run(*logs(tmp_path, 0), "--require-within", "f1=2%")
+    assert found.exit_code == 1
+    assert "there are acc" in found.output
+
+
+def test_a_file_of_gates(tmp_path: Path) -> None:
+    file = tmp_path / "gates.yaml"
+    file.write_text("require_within:\n  acc: 20pt\n  '*.acc': 30%\nfail_above:\n  arith.acc: 0.05\n")
+    assert [(gate.kind, gate.target, gate.relative) for gate in read_file(file)] == [
+        ("require_within", "acc", False),
+        ("require_within", "*.acc", True),
+        ("fail_above", "arith.acc", True),
+    ]
+    assert run(*logs(tmp_path, 60), "--gates", file).exit_code == 3
+    for text in (
+        "acc: 2%",
+        "require_within: [acc]",
+        "require_within: {acc: 2}",
+        "a: &x [*x]",
+        "require_within: !!python/name:os.system x",
+        "{" * 2000,
+        "",
+    ):
+        file.write_text(text)
+        found = run(*logs(tmp_path, 0), "--gates", file)
+        assert found.exit_code == 1, text
+        assert "gates.yaml" in found.output
+
+
+def test_options_of_models_and_of_logs_do_not_mix(tmp_path: Path) -> None:
+    assert run(*logs(tmp_path, 0), "--base", "x").exit_code == 2
+    assert run("--base", "x", "--cluster", "topic").exit_code == 2
+
+
+def test_what_is_written(tmp_path: Path) -> None:
+    out, summary = tmp_path / "out", tmp_path / "summary.md"
+    summary.write_text("before\n")
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    found = run(
+        *logs(tmp_path, 60),
+        "--require-within",
+        "acc=2pt",
+        "--out",
+        out,
+        "--markdown",
+        tmp_path / "pr.md",
+        "--junit",
+        tmp_path / "j.xml",
+        environment={"GITHUB_STEP_SUMMARY": str(summary)},
+    )
+    assert found.exit_code == 3
+    text = (tmp_path / "pr.md").read_text()
+    assert text == (out / "compare.md").read_text()
+    assert summary.read_text() == "before\n" + text + "\n"
+    assert "A gate fails" in text
+    assert "| `arith` | `acc`" in text
+    suite = ElementTree.fromstring((tmp_path / "j.xml").read_text())
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "1")
+    change = json.loads((out / "comparison.json").read_text())["comparisons"][0]["changes"][0]
+    assert (change["before"], change["after"], change["worse"], change["words"]) == (0.8, 0.74, 60, "worse")
+    assert json.loads((out / "metrics.json").read_text())["arith"]["acc"]["difference"] == pytest.approx(-0.06)
+    rows = parquet.read_table(out / "samples.parquet").to_pylist()
+    assert len(rows) == 1000
+    assert rows[0] == {
+        "from": "base",
+        "to": "tuned",
+        "task": "arith",
+        "metric": "acc",
+        "better": "higher",
+        "id": "0",
+        "cluster": 0,
+        "weight": 1.0,
+        "before": 1.0,
+        "after": 0.0,
+    }
+    assert "What changed between these models" in (out / "compare.html").read_text()
+
+
+def test_every_eval_ever_reads_back_the_same(tmp_path: Path) -> None:
+    run(*logs(tmp_path, 60), "--out", tmp_path / "out")
+    folder = tmp_path / "out" / "every_eval_ever" / "data" / "relearn" / "logs"
+    (aggregate,) = (folder / "tuned").glob("*[0-9a-f].json")
+    details = json.loads(aggregate.read_text())["detailed_evaluation_results"]
+    assert details["total_rows"] == 1000
+    assert (tmp_path / "out" / "every_eval_ever" / details["file_path"]).is_file()
+    run("--logs", folder / "base", aggregate, "--out", tmp_path / "again")
+    first, again = (
+        json.loads((tmp_path / name / "comparison.json").read_text())["comparisons"][0]["changes"][0]
+        for name in ("out", "again")
+    )
+    for key in ("before", "after", "low", "high", "worse", "p", "better", "error_after"):
+        assert first[key] == again[key], key
+
+
+def test_three_models_are_three_comparisons(tmp_path: Path) -> None:
+    found = run(*logs(tmp_path, 60), "--replayed", made.binary(tmp_path / "replayed", [1] * 790 + [0] * 210))
+    for step in ("base to tuned", "tuned to replayed", "base to replayed"):
+        assert step in found.output
+
+
+def test_holm_runs_over_the_tasks_named_metrics_alone(tmp_path: Path) -> None:
+    generator = random.Random(1)
+
+    def log(name: str, shares: list[float]) -> Path:
+        return made.write_lm_eval(
+            tmp_path / name,
+            {
+                f"t{i}": [
+                    made.lm_eval_row(j, {"acc": float(generator.random() < share), "f1": generator.random()})
+                    for j in range(150)
+                ]
+                for i, share in enumerate(shares)
+            },
+        )
+
+    run("--logs", log("base", [0.8, 0.8, 0.8]), log("tuned", [0.8, 0.68, 0.5]), "--out", tmp_path / "out")
+    changes = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"][0]["changes"]
+    named = sorted((one["p"], one["p_holm"]) for one in changes if one["kind"] == "task" and one["primary"])
+    assert [one["metric"] for one in changes if one["primary"]] == ["acc"] * 4
+    assert [holm for _, holm in named] == pytest.approx(
+        [3 * named[0][0], 2 * named[1][0], max(named[2][0], 2 * named[1][0])]
+    )
+    assert all(one["p_holm"] is None for one in changes if not one["primary"] or one["kind"] == "total")
+    run("--logs", tmp_path / "base", tmp_path / "tuned", "--metric", "t1.f1", "--out", tmp_path / "out")
+    changes = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"][0]["changes"]
+    assert [(one["task"], one["metric"]) for one in changes if one["kind"] == "task" and one["primary"]] == [
+        ("t0", "acc"),
+        ("t1", "f1"),
+        ("t2", "acc"),
+    ]
+
+
+def test_clusters_make_it_less_sure(tmp_path: Path) -> None:
+    rows = {
+        name: [made.lm_eval_row(i, {"acc": float(name == "base" or i % 3 != 0)}) for i in range(300)]
+        for name in ("base", "tuned")
+    }
+    paths = [made.write_lm_eval(tmp_path / name, {"arith": rows[name]}) for name in rows]
+    assert "worse" in run("--logs", *paths).output
+    found = run("--logs", *paths, "--cluster", "topic", "--require-within", "acc=50pt")
+    assert "3 clusters are too few to show any difference" in found.output
+    assert found.exit_code == 4
+
+
+HOSTILE = "@org/team <script>alert(1)</script> [x](http://evil.example) | `a` https://evil.example #1 \x1b[31m \u202e \ud800 &lt; ]]> ```"
+
+
+def hostile_logs(tmp_path: Path) -> list[object]:
+    paths = []
+    for name, share in (("base", 1.0), ("tuned", 0.0)):
+        rows = [
+            row
+            for metric in ("acc", "odd" + HOSTILE)
+            for row in made.plain_rows([share] * 40, task=HOSTILE, metric=metric, model=HOSTILE, prompt=name)
+        ]
+        rows += [
+            {"task": HOSTILE, "id": HOSTILE + name, "metric": "acc", "score": 1, "model": HOSTILE},
+            {"task": HOSTILE, "id": "n", "metric": HOSTILE, "score": "none", "model": HOSTILE},
+        ]
+        paths.append(made.write_lines(tmp_path / f"{name}.jsonl", rows))
+    return ["--logs", *paths, "--require-within", "acc=5%"]
+
+
+def test_what_a_model_wrote_does_nothing_anywhere(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = run(*hostile_logs(tmp_path), "--out", out)
+    assert found.exit_code == 1, "the prompts differ"
+    for text in (found.output, *((out / name).read_text() for name in ("compare.md", "compare.html", "junit.xml"))):
+        for active in ("\x1b", "\u202e", "\ud800"):
+            assert active not in text
+    page = (out / "compare.html").read_text()
+    assert "<script" not in page
+    assert 'href="http' not in page
+    assert "default-src 'none'" in page
+    ElementTree.fromstring((out / "junit.xml").read_text())
+    html = MarkdownIt("gfm-like", {"linkify": False, "html": True}).render((out / "compare.md").read_text())
+    outside = re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)
+    for active in ("@", "<script", "<a ", "http", "#1"):
+        assert active not in outside, active
+    assert html.count("<td") == 11 * 2, "a name ends no cell"
+
+
+def test_the_summary_of_a_large_comparison_stays_small(tmp_path: Path) -> None:
+    paths = []
+    for name in ("base", "tuned"):
+        rows = [
+            {"task": f"{i:04d}" + "é" * 3000, "id": "1", "metric": f"m{j}", "score": int(name == "base")}
+            for i in range(500)
+            for j in range(3)
+        ]
+        paths.append(made.write_lines(tmp_path / f"{name}.jsonl", rows))
+    run("--logs", *paths, "--markdown", tmp_path / "pr.md")
+    assert len((tmp_path / "pr.md").read_bytes()) < 1 << 20
+    assert "more rows, in comparison.json" in (tmp_path / "pr.md").read_text()
+
+
+def test_it_is_light_and_quick(tmp_path: Path) -> None:
+    """2,000 samples in 20 tasks, in a process of its own that may import no model library, pandas or pyarrow."""
+    generator = random.Random(1)
+    for name, share in (("base", 0.8), ("tuned", 0.7)):
+        made.write_lm_eval(
+            tmp_path / name,
+            {
+                f"t{i}": [made.lm_eval_row(j, {"acc": float(generator.random() < share)}) for j in range(100)]
+                for i in range(20)
+            },
+        )
+    code = (
+        "import sys, importlib.abc\n"
+        "class No(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'transformers', 'pandas', 'pyarrow', 'datasets'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, No())\n"
+        "from relearn.cli import main\nmain()\n"
+    )
+    started = time.process_time(), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "--logs", "base", "tuned", "--require-within", "acc=20pt", "--out", "out"],
+        cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "pip install pyarrow" in done.stderr
+    assert (tmp_path / "out" / "compare.html").exists()
+    assert time.perf_counter() - started[1] < 10  # 3 s on a quiet machine
