@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.compare.sources import ALPACA, Source, template_beside
+from relearn.compare.sources import ALPACA, ModelSource, template_beside
 from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
@@ -52,7 +52,7 @@ def record_predictions(
 
 
 def decode_here(
-    sources: Mapping[str, Source], asked: Sequence[Prompt], how: LocalDecoding
+    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
 
@@ -70,7 +70,7 @@ def decode_here(
 
 
 def _decode_on(
-    weights: Path, sources: Mapping[str, Source], asked: Sequence[Prompt], how: LocalDecoding
+    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Everything that runs on one set of weights."""
     from relearn import models
@@ -92,7 +92,7 @@ def _decode_on(
         torch.cuda.empty_cache()
 
 
-def _load_adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, Source]) -> Any:
+def _load_adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, ModelSource]) -> Any:
     import torch
 
     from relearn import models

@@ -26,7 +26,7 @@ ALPACA = (
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """A model that was found. `weights` is None for an adapter, which goes on the base's weights.
 
     `commit` is that of a hub repository.
@@ -43,7 +43,7 @@ class Source:
         return {"given": self.given, "kind": kind, "commit": self.commit}
 
 
-def find(given: str, memory: Path) -> Source:
+def find(given: str, memory: Path) -> ModelSource:
     """The model of a folder, or of the hub (`owner/name`, `owner/name@revision`).
 
     A folder may be one that the base stage wrote (`base.json`). `memory` keeps which commit a branch stood for.
@@ -56,14 +56,14 @@ def find(given: str, memory: Path) -> Source:
         raise InputError(f"{given}: is a file; a model's folder or a hub name is expected")
     if (folder / ADAPTER_FILE).is_file():
         _check_adapter(folder, given)
-        return Source(given, None, folder, commit)
+        return ModelSource(given, None, folder, commit)
     weights, adapter = folder, None
     if (folder / model_files.BASE_FILE).is_file():
         weights = model_files.find_weights(folder, folder.resolve().parent.parent)
         if (folder / model_files.ADAPTER).is_dir():
             adapter = folder / model_files.ADAPTER
     model_files.check_model_folder(weights)
-    return Source(given, weights, adapter, commit)
+    return ModelSource(given, weights, adapter, commit)
 
 
 def _fetched(given: str, memory: Path) -> tuple[Path, str]:
@@ -84,7 +84,7 @@ def _check_adapter(folder: Path, given: str) -> None:
         raise InputError(f"{given}: {ADAPTER_WEIGHTS} is missing{pickled}; save the adapter with safetensors")
 
 
-def check(sources: Mapping[str, Source]) -> list[str]:
+def check(sources: Mapping[str, ModelSource]) -> list[str]:
     """Notes on what may not belong together; InputError when base is no whole model."""
     base = sources["base"]
     if base.weights is None:

@@ -16,6 +16,7 @@ from relearn.data.files import FileTable
 from relearn.data.hub_table import HubTable
 from relearn.data.reading import Chooser, count_rows, count_texts
 from relearn.data.rows import choose_rows
+from relearn.data.select import digest, normalise
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
 from relearn.data.texts import choose_texts
@@ -48,8 +49,9 @@ def load(
     mini made, which is taken as it is; `probes` are instructions that no row may equal or nearly equal; `memory` is the
     folder where hub commits are remembered. Rows are shuffled under `seed` within each split.
 
-    What is trained on is chosen first, for all tasks, watched ones last; then the test rows, which keep clear of it.
-    So neither a test size nor a watched task changes what is trained on.
+    A prompt that two tasks have belongs to the first, watched tasks last. What is trained on is chosen first, for all
+    tasks; then the test rows, which keep clear of it. So neither a test size nor a watched task that asks for test rows
+    alone changes what is trained on.
 
     Raises InputError when a file is missing or unreadable, a row of a user's file is bad (an empty text, not a
     string, not UTF-8), the labels are all alike, or there are fewer usable rows than asked for.
@@ -66,17 +68,22 @@ def load(
         if group.by_task[task].is_texts:
             found.texts[task] = _texts(task, tables.get(task), group, seed, guards[task], made.get(task, ()), found)
     probes = list(probes)
+    prompts: dict[str, set[int]] = {}  # of every usable row, chosen or not: which are chosen hangs on the sizes
     for number, task in enumerate(order):
         if task in tables:
             guards[task].forbid("probe", probes)
             for other in order[:number]:
+                guards[task].forbid_equal(other, prompts[other])
                 guards[task].forbid(other, (row.instruction for row in found.rows[other]))
             counts, columns = group.by_task[task], _columns(group, task)
             assert not isinstance(columns, TextColumns)
             choosers[task] = choose_rows(task, roles[task], tables[task], columns, counts, seed, guards[task])
             found.rows[task] = choosers[task].fill("train", "val")
+            prompts[task] = choosers[task].reading.prompts
         else:
-            found.rows[task] = [row for row in made[task] if isinstance(row, Row) and row.split != "test"]
+            given = [row for row in made[task] if isinstance(row, Row)]
+            found.rows[task] = [row for row in given if row.split != "test"]
+            prompts[task] = {digest(normalise(row.instruction)) for row in given}
     trained = {task: [row.instruction for row in rows] for task, rows in found.rows.items()}
     for number, task in enumerate(order):
         if task not in choosers:

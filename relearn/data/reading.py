@@ -19,11 +19,12 @@ T = TypeVar("T", Source, Row)
 
 @dataclass
 class TableReading:
-    """How many rows a table had, and how many were left out, by reason."""
+    """How many rows a table had, how many were left out, by reason, and the prompts of the usable ones, as digests."""
 
     table: Table
     rows: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+    prompts: set[int] = field(default_factory=set)
 
     def skip(self, reason: str) -> None:
         """Counts a row as left out."""
@@ -145,15 +146,15 @@ class Chooser(Generic[T]):
 
     def _check_enough(self) -> None:
         counts = self.counts
-        missing = sum(getattr(counts, split) - len(self._picker.splits[split]) for split in self._filled)
-        if not missing:
+        if all(len(self._picker.splits[split]) == getattr(counts, split) for split in self._filled):
             return
+        needed = counts.train + counts.val + counts.test
         why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(self._left_out().items()))
-        lowest = counts.train - missing
+        lowest = counts.train - (needed - self._picker.count())
         key = f"prepare.{self.task}.train to {lowest}" if lowest >= 1 else f"prepare.{self.task}.train, val and test"
         raise InputError(
             f"{self.reading.table.name}: {self._picker.count()} usable rows of {self.reading.rows} "
-            f"({why or 'none left out'}), {counts.train + counts.val + counts.test} are needed for {self.task} "
+            f"({why or 'none left out'}), {needed} are needed for {self.task} "
             f"(train {counts.train}, val {counts.val}, test {counts.test}); lower {key}, or add rows"
         )
 

@@ -71,6 +71,7 @@ def choose_rows(
             if reason is not None:
                 reading.skip(reason)
                 continue
+            reading.prompts.add(digest(normalise(prompt)))
             rank = digest(str(seed), str(problem)), digest(str(seed), str(identity))
             row = row.model_copy(update={"id": f"{task}-{identity:016x}"})
             pool.add(Candidate(rank, number, problem, row))

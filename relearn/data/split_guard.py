@@ -24,6 +24,7 @@ class SplitGuard:
     def __init__(self, near: NearDuplicates | None) -> None:
         self._near = near
         self._forbidden: dict[int, str] = {}
+        self._equal: dict[int, str] = {}
         self._texts: list[tuple[str, str]] = []
         self._index: Index | None = None
         if near is not None:
@@ -37,6 +38,10 @@ class SplitGuard:
         for text in texts:
             self._forbid(f"{_TEST_ONLY}{reason}" if test_only else reason, text)
 
+    def forbid_equal(self, reason: str, digests: Iterable[int]) -> None:
+        """No split may hold a text of which this is the digest."""
+        self._equal.update(dict.fromkeys(digests, reason))
+
     def _forbid(self, label: str, text: str) -> None:
         key = digest(normalise(text))
         if self._forbidden.get(key, _TEST_ONLY).startswith(_TEST_ONLY):  # a text for no split stays one
@@ -49,12 +54,14 @@ class SplitGuard:
         copy = SplitGuard(self._near)
         for label, text in self._texts:
             copy._forbid(label, text)
+        copy._equal = self._equal
         return copy
 
     def find_exact(self, text: str, split: Split = "train") -> str | None:
         """Why the text is forbidden as it stands, or None."""
-        label = self._forbidden.get(digest(normalise(text)))
-        return _reason(label, split) if label is not None else None
+        key = digest(normalise(text))
+        label = self._forbidden.get(key)
+        return (_reason(label, split) if label is not None else None) or self._equal.get(key)
 
     def find_near(self, text: str, split: Split) -> str | None:
         """Why the text may not go into `split`: what it is near to stands elsewhere; or None."""

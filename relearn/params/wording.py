@@ -22,6 +22,7 @@ _WANTED = {
     "bool_type": "true or false",
     "string_type": "text",
     "list_type": "a list",
+    "dict_type": "a group of keys",
     "model_type": "a group of keys",
     "model_attributes_type": "a group of keys",
     "finite_number": "finite numbers",

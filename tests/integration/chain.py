@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from relearn.params import Params, load
 from relearn.params.document import Chain, stages_of
-from relearn.params.group import Group
+from relearn.params.group import Group, TaskGroup
 from stages.paths import Paths
 
 
@@ -28,6 +28,9 @@ def keep_tracked(group: Group, stage: str, chain: Chain, path: tuple[str, ...] =
             kept[name] = value
         elif isinstance(value, Group) and (part := keep_tracked(value, stage, chain, at)).model_fields_set:
             kept[name] = part
+    for name, value in group.by_task.items() if isinstance(group, TaskGroup) else ():
+        if stage in stages_of((*path, name), chain):
+            kept[name] = value
     return type(group).model_construct(**kept)
 
 

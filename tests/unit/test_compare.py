@@ -136,7 +136,7 @@ def test_an_adapter_of_another_base_is_noted_and_is_no_base(tmp_path: Path) -> N
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/other"}))
     (adapter / "adapter_model.safetensors").write_text("")
-    base = sources.Source("org/model@main", tmp_path, None, "0" * 40)
+    base = sources.ModelSource("org/model@main", tmp_path, None, "0" * 40)
     tuned = find(str(adapter), tmp_path / "memory")
     assert "was trained on org/other" in sources.check({"base": base, "tuned": tuned})[0]
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "x/model"}))

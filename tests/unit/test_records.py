@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 
 from relearn.errors import InputError
 from relearn.files import atomic_write, dump_line, read_jsonl, write_jsonl
-from relearn.records import Review
+from relearn.records import Source
 
-ROW = Review(id="a", text="Good.", label="positive", split="train")
+ROW = Source(id="a", task="t", group="a", label=None, split="train", fields={"text": "Good."})
 
 
 @given(st.text())
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    row = ROW.model_copy(update={"text": text})
+    row = ROW.model_copy(update={"fields": {"text": text}})
     assert write_jsonl(file, [row, ROW]) == 2
-    assert list(read_jsonl(file, Review)) == [row, ROW]
+    assert list(read_jsonl(file, Source)) == [row, ROW]
 
 
 def test_a_lone_surrogate_survives(tmp_path: Path) -> None:
     # JSON allows it (RFC 8259, section 8.2), UTF-8 does not: such a row is written with escapes.
-    row = ROW.model_copy(update={"text": "cut \ud83d"})
+    row = ROW.model_copy(update={"fields": {"text": "cut \ud83d"}})
     write_jsonl(tmp_path / "rows.jsonl", [row])
-    assert [found.text for found in read_jsonl(tmp_path / "rows.jsonl", Review)] == ["cut \ud83d"]
+    assert [found.fields["text"] for found in read_jsonl(tmp_path / "rows.jsonl", Source)] == ["cut \ud83d"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -79,14 +79,17 @@ def test_files_are_readable_by_others(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (
-            b'{"id": "a", "text": "t", "label": "l", "split": "train"}\n{"id": 3}\n',
+            b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "train"}\n{"id": 3}\n',
             "line 2: id: Input should be a valid string",
         ),
         (b"{'id': 1}\n", "line 1: not JSON"),
         (b"\n\n[1, 2\n", "line 3: not JSON"),
         (b'{"id": "\xff"}\n', "line 1: not UTF-8"),
-        (b'{"id": "a", "text": "t", "label": "l", "split": "dev"}\n', "line 1: split"),
-        (b'{"id": "a", "text": "t", "label": "l", "split": "train", "x": 1}\n', "line 1: x: Extra inputs"),
+        (b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "dev"}\n', "line 1: split"),
+        (
+            b'{"id": "a", "task": "t", "group": "g", "label": "l", "fields": {}, "split": "train", "x": 1}\n',
+            "line 1: x: Extra inputs",
+        ),
         (b"[" * 100_000, "line 1: not JSON"),
         (b"3\n", "line 1: the row"),
     ],
@@ -95,21 +98,21 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, content: bytes, mes
     file = tmp_path / "rows.jsonl"
     file.write_bytes(content)
     with pytest.raises(InputError) as error:
-        list(read_jsonl(file, Review))
+        list(read_jsonl(file, Source))
     assert str(error.value).startswith(f"{file}, {message}")
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        list(read_jsonl(tmp_path / "none.jsonl", Review))
+        list(read_jsonl(tmp_path / "none.jsonl", Source))
     with pytest.raises(InputError, match="is a folder"):
-        list(read_jsonl(tmp_path, Review))
+        list(read_jsonl(tmp_path, Source))
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(dump_line(ROW), encoding="utf-8-sig")
-    assert list(read_jsonl(tmp_path / "rows.jsonl", Review)) == [ROW]
+    assert list(read_jsonl(tmp_path / "rows.jsonl", Source)) == [ROW]
 
 
 def test_rows_and_servers_need_no_model_library() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,7 @@ from relearn.evaluation.probes import Probe
 from relearn.evaluation.table import as_csv
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
-from relearn.params.repair import Repair
-from relearn.records import Instruction, Prediction, Reply, Review
+from relearn.records import NewRow, Prediction, Reply, Source
 from relearn.repair.replies import ReplyRepairer
 from relearn.report import cards, table
 from relearn.report.analysis import analyse
@@ -64,14 +64,14 @@ def test_a_review_is_no_template_and_adds_no_message(name: str) -> None:
 
 
 def repaired(identity: str, text: str, content: str) -> list[Any]:
-    review = Review(id=identity, text=text, label="positive", split="train")
-    reply = Reply(id=identity, content=content, finish_reason="stop", model="m", usage=None, request="0")
-    params = Repair.model_validate({**_repair_values(), "max_chars": 10_000})
-    return list(ReplyRepairer({identity: review}, params).repair(reply))
-
-
-def _repair_values() -> dict[str, Any]:
-    return load(ROOT).repair.model_dump()
+    review = Source(id=identity, task="reviews", group=identity, label=None, split="train", fields={"text": text})
+    reply = Reply(
+        id=identity, task="reviews", content=content, finish_reason="stop", model="m", usage=None, request="0"
+    )
+    params = load(ROOT).repair
+    (rules,) = params.by_task.values()
+    checks = [check for check in rules.checks if check.kind != "length"]
+    return list(ReplyRepairer({identity: review}, params, rules.model_copy(update={"checks": checks})).repair(reply))
 
 
 GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree, it was a dull film to see."}'
@@ -79,7 +79,7 @@ GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree
 
 def test_an_instruction_holds_the_review_as_it_is() -> None:
     rows = repaired("r1", HOSTILE, GOOD)
-    kept = [row for row in rows if isinstance(row, Instruction)]
+    kept = [row for row in rows if isinstance(row, NewRow)]
     assert len(kept) == 2
     for row in kept:
         assert row.instruction.endswith(HOSTILE)
@@ -89,7 +89,7 @@ def test_an_instruction_holds_the_review_as_it_is() -> None:
 def test_a_reply_is_text_whatever_it_says() -> None:
     attack = HOSTILE.replace("\\", "").replace('"', "'").replace("\n", "\\n")
     rows = repaired("r1", "A film.", GOOD.replace("I agree, it was a fine film to see.", f"I agree. {attack}"))
-    [agree] = [row for row in rows if isinstance(row, Instruction) and row.stance == "agree"]
+    [agree] = [row for row in rows if isinstance(row, NewRow) and row.template == "agree"]
     assert agree.response == f"I agree. {HOSTILE}"
 
 
@@ -101,7 +101,7 @@ def test_an_id_is_never_a_path(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "a" / "b" / "c"
     rows = repaired(name, "A film.", GOOD)
     write_jsonl(folder / "instructions.jsonl", rows)
-    assert [row.review_id for row in read_jsonl(folder / "instructions.jsonl", Instruction)] == [name] * 2
+    assert [row.source for row in read_jsonl(folder / "instructions.jsonl", NewRow)] == [name] * 2
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["instructions.jsonl"]
 
 
@@ -110,11 +110,11 @@ def test_an_id_is_never_a_path(tmp_path: Path, name: str) -> None:
 def test_a_name_in_the_parameters_is_no_path(tmp_path: Path, key: str, name: str) -> None:
     (tmp_path / "profiles").mkdir()
     profile = (ROOT / "profiles" / "mini.yaml").read_text(encoding="utf-8")
-    swept = {"profile": "mini", "lr": 0.01, "seed": 1}
+    swept = {"profile": "mini", "lr": 0.01, "seed": 1, "method": "plain"}
     if key == "profile":
         swept["profile"] = name
     else:
-        profile = profile.replace("prompt: agree_disagree", f"prompt: {name!r}", 1)
+        profile = profile.replace("{prompt: agree_disagree", f"{{prompt: {json.dumps(name)}", 1)
     (tmp_path / "profiles" / "mini.yaml").write_text(profile, encoding="utf-8")
     write_json(tmp_path / "params.yaml", swept)
     with pytest.raises(InputError, match=key):

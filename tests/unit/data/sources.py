@@ -9,32 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from relearn.params.prepare import Prepare
+from relearn.records import Role
 
 WORDS = ("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jewel", "kelp", "lotus")
 
 
-def prepare(**changes: Any) -> Prepare:
-    """Parameters for reviews.csv and code.jsonl, small enough for a test."""
-    group: dict[str, Any] = {
-        "source": {
-            "kind": "files",
-            "reviews": {"path": "reviews.csv", "text": "review", "label": "sentiment"},
-            "code": instructions("code.jsonl"),
-            "general": None,
-        },
-        "reviews": {"train": 6, "val": 2, "test": 4},
-        "code": {"train": 6, "val": 2, "test": 4},
-        "general": None,
-        "max_chars": {"review": 200, "instruction": 200, "response": 200},
-        "near_duplicates": None,
-    }
-    return Prepare.model_validate(group | changes)
+ROLES: dict[str, Role] = {"reviews": "new", "code": "replayed", "general": "watched"}
+COLUMNS: dict[str, dict[str, Any]] = {
+    "reviews": {"form": "texts", "text": "review", "label": "sentiment"},
+    "code": {
+        "form": "instructions",
+        "instruction": "instruction",
+        "input": "input",
+        "response": "output",
+        "tests": None,
+        "group": None,
+    },
+}
+PATHS = {"reviews": "reviews.csv", "code": "code.jsonl", "general": "general.jsonl"}
+SIZES = {"train": 6, "val": 2, "test": 4}
 
 
-def instructions(path: str, **changes: str | None) -> dict[str, str | None]:
-    """The columns of a file of instructions."""
-    columns = {"instruction": "instruction", "input": "input", "response": "output", "tests": None, "group": None}
-    return {"path": path, **columns, **changes}
+def prepare(near_duplicates: dict[str, Any] | None = None, **tasks: dict[str, Any]) -> Prepare:
+    """Parameters for reviews.csv and code.jsonl, small enough for a test; of a task what differs (`path` too)."""
+    group: dict[str, Any] = {"near_duplicates": near_duplicates}
+    for task in dict.fromkeys(("reviews", "code", *tasks)):
+        given = {**SIZES, **tasks.get(task, {})}
+        columns = COLUMNS.get(task, COLUMNS["code"]) | given.pop("columns", {})
+        source = {"kind": "files", "path": given.pop("path", PATHS.get(task)), "columns": columns}
+        group[task] = {"source": source, "max_chars": {"prompt": 200, "response": 200}, **given}
+    return Prepare.model_validate(group)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

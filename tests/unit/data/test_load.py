@@ -14,31 +14,32 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relearn.data.reviews import join_broken_lines, name_polarity
 
-from relearn.data import load, tally
+from relearn.data import load
 from relearn.data.select import normalise
+from relearn.data.texts import join_broken_lines, name_polarity
 from relearn.errors import InputError
 from relearn.params.prepare import Prepare
-from relearn.records import Original, Review
+from relearn.records import Row, Source
 from tests.unit.data import sources
 
-Loaded = tuple[list[Review], list[Original], dict[str, Any]]
+Loaded = tuple[list[Source], list[Row], dict[str, Any]]
 
 
 def run(path: Path, group: Prepare | None = None, seed: int = 1, probes: tuple[str, ...] = ()) -> Loaded:
-    loaded = load(group or sources.prepare(), path, seed, probes=probes, memory=path / "memory")
-    check_counts(*loaded)
-    return loaded
+    group = group or sources.prepare()
+    roles = {task: sources.ROLES.get(task, "watched") for task in group.by_task}
+    found = load(roles, group, path, seed, probes=probes, memory=path / "memory")
+    texts = [text for task in found.texts for text in found.texts[task]]
+    rows = [row for task in found.rows for row in found.rows[task]]
+    check_counts(texts, rows, found.counts)
+    return texts, rows, found.counts
 
 
-def check_counts(reviews: list[Review], originals: list[Original], counts: dict[str, Any]) -> None:
+def check_counts(reviews: list[Source], originals: list[Row], counts: dict[str, Any]) -> None:
     """Every row read is either kept or left out for a reason, and the table says how many of each."""
     for task, found in counts.items():
-        rows: list[Any] = [row for row in [*reviews, *originals] if getattr(row, "task", "reviews") == task]
-        if found is None:
-            assert not rows
-            continue
+        rows = [row for row in [*reviews, *originals] if row.task == task]
         assert found["rows"] == len(rows) + sum(found["left_out"].values())
         assert min(found["left_out"].values()) >= 0
         for split, kept in found["splits"].items():
@@ -92,15 +93,26 @@ def test_the_same_rows_in_another_order_give_the_same_choice(tmp_path: Path) -> 
     assert run(path) == first
 
 
-def test_more_training_rows_leave_the_held_out_ones_alone(tmp_path: Path) -> None:
+def test_more_test_rows_leave_what_is_trained_on_alone(tmp_path: Path) -> None:
     path = sources.folder(tmp_path, 60, 60)
-    few, many = (
-        run(path, sources.prepare(reviews=count, code=count))
-        for count in ({"train": 5, "val": 3, "test": 7}, {"train": 31, "val": 3, "test": 7})
-    )
-    for index in (0, 1):
-        held_out = [[row for row in loaded[index] if row.split != "train"] for loaded in (few, many)]  # type: ignore[attr-defined]
-        assert held_out[0] == held_out[1]
+    sources.write_jsonl(path / "general.jsonl", [*sources.problems(30), *sources.problems(40, "riddle")])
+    group = {"near_duplicates": NEAR, "reviews": {"test": 7}, "code": {"test": 7}, "general": {"test": 7}}
+    few = run(path, sources.prepare(**group))
+    for task in ("reviews", "code", "general"):
+        more = run(path, sources.prepare(**(group | {task: {"test": 20}})))
+        for index in (0, 1):
+            trained = [[row for row in loaded[index] if row.split != "test"] for loaded in (few, more)]  # type: ignore[attr-defined]
+            assert trained[0] == trained[1]
+        assert more[2][task]["splits"] != few[2][task]["splits"]
+
+
+def test_a_watched_task_leaves_what_is_trained_on_alone(tmp_path: Path) -> None:
+    path = sources.folder(tmp_path, 60, 14)
+    without = run(path)
+    sources.write_jsonl(path / "general.jsonl", [*sources.problems(14), *sources.problems(20, "riddle")])
+    texts, rows, _ = run(path, sources.prepare(general={"train": 0, "val": 0, "test": 9}))
+    assert texts == without[0]
+    assert [row for row in rows if row.task == "code"] == without[1]
 
 
 def test_texts_are_kept_but_for_html_breaks(tmp_path: Path) -> None:
@@ -108,7 +120,7 @@ def test_texts_are_kept_but_for_html_breaks(tmp_path: Path) -> None:
     rows = sources.reviews(12)
     rows[0]["review"] = "  Two <b>words</b>.<br /><br />And <BR>more &amp; \t <br/> end  "
     sources.write_csv(path / "reviews.csv", rows)
-    texts = [review.text for review in run(path)[0]]
+    texts = [review.fields["text"] for review in run(path)[0]]
     assert "  Two <b>words</b>.\nAnd\nmore &amp;\nend  " in texts
     assert {row["review"] for row in rows[1:]} <= set(texts)
 
@@ -156,13 +168,9 @@ def test_numeric_labels_and_parquet(tmp_path: Path) -> None:
     path = sources.folder(tmp_path)
     rows = [row | {"sentiment": n % 2} for n, row in enumerate(sources.reviews(20))]
     pq.write_table(pa.Table.from_pylist(rows), path / "reviews.parquet")
-    group = sources.prepare()
-    source = group.source.model_dump() | {
-        "reviews": {"path": "reviews.parquet", "text": "review", "label": "sentiment"}
-    }
-    reviews, _, _ = run(path, sources.prepare(source=source))
+    reviews, _, _ = run(path, sources.prepare(reviews={"path": "reviews.parquet"}))
     assert {review.label for review in reviews} == {"negative", "positive"}
-    assert all(("moved" in review.text) == (review.label == "positive") for review in reviews)
+    assert all(("moved" in review.fields["text"]) == (review.label == "positive") for review in reviews)
 
 
 def test_input_is_appended_to_the_instruction(tmp_path: Path) -> None:
@@ -198,9 +206,7 @@ def test_a_group_column_names_the_problem_and_tests_come_along(tmp_path: Path) -
     tests = [["assert a == 1", " "], "assert b == 2", '["assert c == 3", "assert d"]', None, ""]
     rows = [row | {"family": f"family {n % 8}", "tests": tests[n % 5]} for n, row in enumerate(sources.problems(40))]
     sources.write_jsonl(path / "code.jsonl", rows)
-    source = sources.prepare().source.model_dump()
-    source["code"] = sources.instructions("code.jsonl", group="family", tests="tests")
-    _, originals, _ = run(path, sources.prepare(source=source))
+    _, originals, _ = run(path, sources.prepare(code={"columns": {"group": "family", "tests": "tests"}}))
     split_of = {row.group: row.split for row in originals}
     assert all(split_of[row.group] == row.split for row in originals)
     assert set(split_of) <= {f"family {n}" for n in range(8)}
@@ -215,9 +221,7 @@ def test_the_same_prompt_under_two_group_names_is_a_duplicate(tmp_path: Path) ->
     rows = [row | {"family": n} for n, row in enumerate(sources.problems(20))]
     rows += [row | {"family": int(str(row["family"])) + 100, "output": "other"} for row in rows]
     sources.write_jsonl(path / "code.jsonl", rows)
-    source = sources.prepare().source.model_dump()
-    source["code"] = sources.instructions("code.jsonl", group="family")
-    _, originals, counts = run(path, sources.prepare(source=source))
+    _, originals, counts = run(path, sources.prepare(code={"columns": {"group": "family"}}))
     assert counts["code"]["left_out"]["duplicate"] == 20
     assert len({row.instruction for row in originals}) == len(originals)
 
@@ -231,7 +235,7 @@ def test_duplicates_are_dropped_and_counted(tmp_path: Path) -> None:
     reviews, originals, counts = run(path)
     assert counts["reviews"]["left_out"] == {"duplicate": 16, "not_needed": 4}
     assert counts["code"]["left_out"] == {"duplicate": 28, "not_needed": 2}
-    for texts in ([row.text for row in reviews], [row.instruction for row in originals]):
+    for texts in ([row.fields["text"] for row in reviews], [row.instruction for row in originals]):
         assert max(Counter(map(normalise, texts)).values()) == 1
 
 
@@ -262,23 +266,21 @@ def test_near_duplicates_never_stand_in_two_splits(tmp_path: Path) -> None:
     dropped = 0
     for seed in range(4):
         reviews, _, counts = run(path, sources.prepare(near_duplicates=NEAR, reviews=wanted), seed)
-        assert len({review.split for review in reviews if body in review.text}) <= 1
+        assert len({review.split for review in reviews if body in review.fields["text"]}) <= 1
         dropped += counts["reviews"]["left_out"].get("near_duplicate", 0)
     assert dropped > 0, "the method never had anything to do"
     splits = {
         review.split
         for seed in range(4)
         for review in run(path, sources.prepare(reviews=wanted), seed)[0]
-        if body in review.text
+        if body in review.fields["text"]
     }
     assert splits == {"train", "val", "test"}, "without the method they do"
 
 
-def with_general(path: Path, rows: list[dict[str, object]], **changes: Any) -> Prepare:
+def with_general(path: Path, rows: list[dict[str, object]]) -> Prepare:
     sources.write_jsonl(path / "general.jsonl", rows)
-    source = sources.prepare().source.model_dump()
-    source["general"] = sources.instructions("general.jsonl", input=None)
-    return sources.prepare(source=source, general={"train": 6, "val": 2, "test": 4}, **changes)
+    return sources.prepare(general={"columns": {"input": None}})
 
 
 def test_general_rows_that_are_code_rows_are_left_out(tmp_path: Path) -> None:
@@ -349,9 +351,8 @@ def test_bad_rows_are_named_by_line(tmp_path: Path, name: str) -> None:
 def test_tests_that_are_not_assertions_are_named(tmp_path: Path) -> None:
     path = sources.folder(tmp_path)
     sources.write_jsonl(path / "code.jsonl", [row | {"tests": [1]} for row in sources.problems(20)])
-    source = sources.prepare().source.model_dump()
-    source["code"] = sources.instructions("code.jsonl", tests="tests")
-    assert "line 1: column 'tests' does not hold Python assertions" in failure(path, sources.prepare(source=source))
+    group = sources.prepare(code={"columns": {"tests": "tests"}})
+    assert "line 1: column 'tests' does not hold Python assertions" in failure(path, group)
 
 
 def test_labels_that_are_all_alike_or_all_different_are_refused(tmp_path: Path) -> None:
@@ -378,14 +379,6 @@ def test_ids_are_safe_in_file_names_and_say_nothing_of_the_source(tmp_path: Path
     ids = [row.id for row in [*reviews, *originals]]
     assert len(set(ids)) == len(ids)
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in ids)
-
-
-def test_tally_of_rows_that_were_made(tmp_path: Path) -> None:
-    reviews, originals, counts = run(sources.folder(tmp_path))
-    made = tally(reviews, originals)
-    assert made["reviews"]["splits"] == counts["reviews"]["splits"]
-    assert made["code"] == {"splits": counts["code"]["splits"], "groups": counts["code"]["groups"]}
-    assert made["general"] is None
 
 
 TEXTS = st.lists(
@@ -416,6 +409,6 @@ def test_rows_are_kept_or_counted_whatever_they_are(
         assert "usable rows" in str(error) or "holds only" in str(error)  # noqa: PT017
         return
     owners: dict[str, str] = {}
-    assert all(owners.setdefault(normalise(row.text), row.split) == row.split for row in reviews)
+    assert all(owners.setdefault(normalise(row.fields["text"]), row.split) == row.split for row in reviews)
     assert all(owners.setdefault(row.group, row.split) == row.split for row in originals)
     assert [row.split for row in reviews] == ["train"] * 2 + ["val"] + ["test"] * 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relearn.data.select import Candidate, MoreNeeded, Pool, digest, normalise, pick, share_out
+from relearn.data.select import SPLITS, Candidate, MoreNeeded, Picker, Pool, digest, normalise, share_out
 from relearn.records import Split
 
 
@@ -76,6 +77,17 @@ def test_pools_put_together_are_one_pool(
     assert apart.size == whole.size
 
 
+def pick(
+    pools: Mapping[str, Pool[str]],
+    wanted: Mapping[Split, int],
+    find_fault: Callable[[Candidate[str], Split], str | None] = lambda row, split: None,
+) -> Picker[str]:
+    picker = Picker(pools, find_fault, lambda row, split: None)
+    for split in SPLITS:
+        picker.fill(split, wanted[split])
+    return picker
+
+
 WANTED: dict[Split, int] = {"train": 5, "val": 2, "test": 4}
 
 
@@ -91,7 +103,6 @@ def test_picking_from_a_cut_pool_is_picking_from_all(ranks: list[tuple[int, int]
             {"all": pool},
             WANTED,
             lambda row, split: "unlucky" if row.number % 4 < refuse and split == "train" else None,
-            lambda row, split: None,
         )
         owners: dict[int, str] = {}
         for split, rows in picked.splits.items():
@@ -115,13 +126,12 @@ def test_a_stratum_that_runs_out_is_made_up_for() -> None:
     picked = pick(
         {"few": few, "many": many},
         {"train": 12, "val": 3, "test": 6},
-        lambda row, split: "unlucky" if row.row == "few" and split == "train" else None,
-        lambda row, split: None,
+        lambda row, split: "unlucky" if row.row == "few" and split == "test" else None,
     )
     assert {split: len(rows) for split, rows in picked.splits.items()} == {"train": 12, "val": 3, "test": 6}
-    assert [row.row for row in picked.splits["test"]].count("few") == 2
-    assert all(row.row == "many" for row in picked.splits["train"])
-    assert picked.passed == {"unlucky": 7}
+    assert [row.row for row in picked.splits["train"]].count("few") == 4
+    assert all(row.row == "many" for row in picked.splits["test"])
+    assert picked.passed == {"unlucky": 5}
 
 
 def test_more_needed_is_raised_only_by_a_pool_that_let_rows_go() -> None:
@@ -130,6 +140,6 @@ def test_more_needed_is_raised_only_by_a_pool_that_let_rows_go() -> None:
         whole.add(row)
         cut.add(row)
     with pytest.raises(MoreNeeded):
-        pick({"all": cut}, {"train": 10, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None)
-    picked = pick({"all": whole}, {"train": 11, "val": 0, "test": 0}, lambda row, split: None, lambda row, split: None)
+        pick({"all": cut}, {"train": 10, "val": 0, "test": 0})
+    picked = pick({"all": whole}, {"train": 11, "val": 0, "test": 0})
     assert picked.count() == 10

@@ -18,7 +18,7 @@ from relearn.evaluation.table import as_csv
 from relearn.evaluation.tasks import TaskScores
 from relearn.metrics.metric import label
 from relearn.params.evaluate import Scoring
-from relearn.records import Prediction, Task
+from relearn.records import Prediction
 from relearn.report import table
 from relearn.statistics.scores import mean
 
@@ -39,7 +39,7 @@ def code(number: int) -> str:
     return f"def add_{number}(n):\n    total = n + {number}\n    return total"
 
 
-def rows(task: Task, answers: list[str], nats: float) -> list[Prediction]:
+def rows(task: str, answers: list[str], nats: float) -> list[Prediction]:
     references = [
         code(i) if task == "code" else f"I agree, film number {i} is a fine film to see." for i in range(ITEMS)
     ]
@@ -162,7 +162,7 @@ def test_significance_marks_need_enough_clusters() -> None:
     assert lost.p == pytest.approx(1 / 501)
     assert (lost.value, back.value, back.ratio) == (1, 1, 1)
     assert lost.low > 0.8
-    compared: list[tuple[Task, forgetting.Comparison]] = [("code", lost), ("code", back)]
+    compared: list[tuple[str, forgetting.Comparison]] = [("code", lost), ("code", back)]
     evaluation._correct(compared)
     assert lost.p_holm == pytest.approx(2 / 501)
     marked: list[dict[str, Any]] = [
@@ -270,7 +270,7 @@ def test_too_few_swaps_to_show_anything_are_warned_of() -> None:
 
 def test_pooled_intervals_keep_each_tasks_share() -> None:
     # Tasks that score 0 and 1 throughout: resampling over all clusters would move the mean, within tasks it cannot.
-    def scored(task: Task, value: float) -> TaskScores:
+    def scored(task: str, value: float) -> TaskScores:
         scores = {"rouge_l": mean("rouge_l", np.full(20, value), unit=False)}
         return TaskScores(task, [f"{i}" for i in range(20)], [f"{i}" for i in range(20)], scores, {}, {})
 

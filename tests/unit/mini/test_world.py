@@ -35,7 +35,13 @@ def words(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def world() -> tuple[list[Any], list[Any]]:
-    return build(1222)
+    return made(1222)
+
+
+def made(seed: int, **sizes: Any) -> tuple[list[Any], list[Any]]:
+    """The texts, and the rows of the other corpora."""
+    found = build(seed, **sizes)
+    return list(found["reviews"]), [*found["code"], *found["general"]]
 
 
 @cache
@@ -47,7 +53,7 @@ def known(family: str) -> dict[str, tuple[str, ...]]:
 
 @pytest.mark.parametrize("arguments", [{}, TINY])
 def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
-    reviews, originals = build(3, **arguments)
+    reviews, originals = made(3, **arguments)
     wanted = {"reviews": (200, 20, 130), "code": (2000, 50, 220), "general": (1800, 30, 220)} | arguments
     for task, rows in (
         ("reviews", reviews),
@@ -58,7 +64,7 @@ def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
         assert (counts["train"], counts["val"], counts["test"]) == wanted[task]
     assert len({row.id for row in (*reviews, *originals)}) == len(reviews) + len(originals)
     assert len({row.instruction for row in originals}) == len(originals)
-    assert len({row.text for row in reviews}) == len(reviews)
+    assert len({row.fields["text"] for row in reviews}) == len(reviews)
 
 
 def test_the_seed_alone_decides() -> None:
@@ -96,13 +102,13 @@ def test_held_out_rows_are_new_combinations_of_known_values(world: tuple[list[An
 @pytest.mark.parametrize("seed", [1, 1222])
 def test_the_base_knows_the_words_of_reviews_and_replies(seed: int) -> None:
     """An adapter over frozen embeddings cannot say a word that the base has never seen."""
-    reviews, originals = build(seed)
+    reviews, originals = made(seed)
     train = [row for row in originals if row.split == "train" and row.task == "general"]
     answered = Counter(word for row in train for word in words(row.response))
     read = answered + Counter(word for row in train for word in words(row.instruction))
     for review in reviews:
-        assert not [word for word in words(review.text) if read[word] < 2], review.text
-        for reply in replies.write(review.text, seed):
+        assert not [word for word in words(review.fields["text"]) if read[word] < 2], review.fields["text"]
+        for reply in replies.write(review.fields["text"], seed):
             assert not [word for word in words(reply) if answered[word] < 2], reply
 
 
@@ -110,7 +116,7 @@ def test_no_general_row_holds_a_sentence_of_a_reply(world: tuple[list[Any], list
     reviews, originals = world
     rows = "\n".join(row.instruction + "\n" + row.response for row in originals)
     for review in reviews:
-        for reply in replies.write(review.text, 1):
+        for reply in replies.write(review.fields["text"], 1):
             assert not [part for part in re.split(r"(?<=[.!?]) |, ", reply) if len(part) > 12 and part in rows]
     assert "eply to" not in rows
     assert not re.search(r"\bthis review\b", rows)
@@ -130,7 +136,7 @@ def test_the_probe_stands_in_no_split() -> None:
         reserved |= asked
     for seed in range(3):
         for arguments in ({}, TINY):
-            _, originals = build(seed, **arguments)
+            _, originals = made(seed, **arguments)
             assert not reserved & {row.instruction for row in originals}
 
 

@@ -17,15 +17,45 @@ SERVED: dict[str, Any] = {
     "kind": "endpoint", "base_url": "http://127.0.0.1:8000/v1", "api_key_env": None, "concurrency": 8, "timeout_s": 60.0,
     "attempts": 3, "models": {"base": "b", "2b": "c", "2c": "d"},
 }  # fmt: skip
+COLUMNS = {"form": "messages", "messages": "messages", "tests": None, "group": None}
 RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "shares of breakage": ("mini", {"generate.teacher.breakage.fence": 0.9}, "generate.teacher.breakage", "lower some"),
-    "no rows of a task that is there": ("files", {"prepare.general": None}, "prepare", "give train, val and test"),
-    "no rows of a task of mini": ("mini", {"prepare.general": None}, "prepare", "give train, val and test"),
-    "rows of a task that is not there": ("files", {"prepare.source.general": None}, "prepare", "set both to null, or neither"),
+    "no rows of a task that is there": ("files", {"prepare.general": None}, "prepare.general", "a group of keys only"),
+    "a task without a source": ("mini", {"prepare.general": ...}, "prepare.general", "missing; add it"),
+    "a task without a cap": ("mini", {"predict.max_new_tokens.code": ...}, "predict.max_new_tokens.code", "missing; add it"),
+    "a task without metrics": ("mini", {"eval_3a.metrics.code": ...}, "eval_3a.metrics.code", "missing; add it"),
+    "a new task that nobody generates": ("mini", {"generate.reviews": ...}, "generate.reviews", "missing; add it"),
+    "a generated task without rows": ("mini", {"repair.reviews": ...}, "repair.reviews", "missing; add it"),
+    "an old task that is generated": ("mini", {"generate.code": None}, "generate.code", "tasks of role new alone; remove it"),
+    "texts that nobody is shown": ("mini", {"generate.reviews": None, "repair.reviews": ...}, "prepare.reviews.source", "name rows"),
+    "rows that a teacher is shown": ("files", {"prepare.reviews.source.columns": COLUMNS}, "prepare.reviews.source", "set that to null"),
+    "a key of no task": ("mini", {"prepare.raviews": {}}, "prepare.raviews", "did you mean reviews?"),
+    "metrics of no task": ("mini", {"eval_3a.metrics.cod": []}, "eval_3a.metrics.cod", "did you mean code?"),
+    "words of no task": ("mini", {"report.tasks.chat": {}}, "report.tasks.chat", "unknown key"),
+    "a task that nobody knows": ("mini", {"tasks.chat": {"role": "watched"}}, "prepare.chat", "missing; add it"),
+    "a task forgotten": ("mini", {"tasks.general": ...}, "prepare.general", "unknown key"),
+    "no new task": ("mini", {"tasks.reviews.role": "watched"}, "tasks", "role new"),
+    "no old task": ("llama2-7b", {"tasks.code.role": "new"}, "tasks", "replayed or watched"),
+    "one task": ("mini", {"tasks": {"code": {"role": "new"}}}, "prepare.reviews", "unknown key"),
+    "a task's name in capitals": ("mini", {"tasks.Code": {"role": "new"}}, "tasks.Code", "should match pattern"),
+    "a task named like the mix of old ones": ("mini", {"tasks.old": {"role": "new"}}, "tasks.old", "another name"),
+    "a task named like a key": ("mini", {"tasks.temperature": {"role": "new"}}, "tasks.temperature", "another name"),
+    "an unknown role": ("mini", {"tasks.code.role": "replay"}, "tasks.code.role", "did you mean replayed?"),
+    "a trained task without rows": ("mini", {"prepare.code.train": 0}, "prepare.code.train", "give 1 or more"),
+    "a corpus for two tasks": ("mini", {"prepare.code.source.corpus": "general"}, "prepare", "code and general both take"),
+    "an unknown metric": ("mini", {"eval_3a.metrics.code": ["codebleau"]}, "eval_3a.metrics.code.0", "did you mean codebleu?"),
+    "a metric twice": ("mini", {"eval_3a.metrics.code": ["bpb", "bpb"]}, "eval_3a.metrics.code.1", "name it once"),
+    "no metric": ("mini", {"eval_3a.metrics.code": []}, "eval_3a.metrics.code", "at least 1 item"),
+    "a form without its name": ("files", {"prepare.code.source.columns.form": ...}, "prepare.code.source.columns.form", "missing; add it, one of texts"),
+    "an unknown form": ("files", {"prepare.code.source.columns.form": "instruction"}, "prepare.code.source.columns.form", "did you mean instructions?"),
+    "a key of another form": ("files", {"prepare.code.source.columns.text": "x"}, "prepare.code.source.columns.text", "unknown key"),
+    "an unknown check": ("mini", {"repair.reviews.checks": [{"kind": "ecco"}]}, "repair.reviews.checks.0.kind", "did you mean echo?"),
+    "a check of a row that is not there": ("mini", {"repair.reviews.checks": [{"kind": "similarity", "rows": ["agree", "no"], "share": 0.9}]}, "repair.reviews", "the rows are agree, disagree"),
+    "two rows of one name": ("mini", {"repair.reviews.rows": [{"name": "a", "instruction": "{text}", "response": "a"}] * 2}, "repair.reviews", "give each its own"),
+    "replay of nothing": ("mini", {"method": "replay", "tasks.code.role": "watched"}, "method", "add one, or use plain"),
+    "a moved key": ("mini", {"prepare.source": {"kind": "mini"}}, "prepare.source", "is now prepare.<task>.source"),
     "answer caps": ("mini", {"generate.max_tokens": 600}, "generate", "raise it to at least max_tokens"),
-    "reply lengths": ("files", {"repair.min_chars": 5000}, "repair", "raise max_chars or lower min_chars"),
-    "no review in the instruction": ("mini", {"repair.instructions.agree": "Agree."}, "repair.instructions", "{review} exactly once"),
-    "two reviews in it": ("mini", {"repair.instructions.disagree": "{review}{review}"}, "repair.instructions", "disagree must hold"),
+    "reply lengths": ("files", {"repair.reviews.checks": [{"kind": "length", "min": 9, "max": 8}]}, "repair.reviews.checks.0", "raise max or lower min"),
     "heads that do not divide": ("mini", {"base.model.heads": 5}, "base.model", "even multiple of heads (5)"),
     "heads of odd width": ("mini", {"base.model.hidden": 18, "base.model.heads": 6}, "base.model", "even multiple"),
     "a projection twice": ("mini", {"finetune.lora.targets": ["q_proj", "q_proj"]}, "finetune.lora", "name each once"),
@@ -38,16 +68,16 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "4bit in fp32": ("llama2-7b", {"compute.precision": "fp32"}, "compute.precision", "use bf16"),
     "packing": ("mini", {"finetune.packing": True}, "finetune", "packing is not offered"),
     "a rank of 0": ("mini", {"finetune.lora.rank": 0}, "finetune.lora.rank", "greater than or equal to 1"),
-    "replay of all": ("mini", {"finetune_2b.replay": 0.95}, "finetune_2b.replay", "less than or equal to 0.9"),
-    "replay below nothing": ("mini", {"finetune_2b.replay": -0.1}, "finetune_2b.replay", "greater than or equal to 0"),
+    "replay of all": ("mini", {"finetune_2b.methods.replay.share": 0.95}, "finetune_2b.methods.replay.share", "less than or equal to 0.9"),
+    "replay of none": ("mini", {"finetune_2b.methods.replay.share": 0}, "finetune_2b.methods.replay.share", "greater than 0"),
     "one process of many": ("mini", {"launch": {"kind": "torchrun", "processes": 1}}, "launch.processes", "greater than or equal to 2"),
     "updates that cannot be shared": ("mini", {"launch": {"kind": "torchrun", "processes": 3}}, "launch.processes", "a multiple of 3"),
     "8-bit AdamW on a CPU": ("files", {"finetune.optimizer": "adamw_8bit"}, "finetune.optimizer", "use adamw on cpu"),
     "the original on a CPU": ("llama2-7b", {"compute.device": "cpu"}, "compute.quantize", "compute.device cuda"),
     "no scheme in the address": ("llama2-7b", {"generate.teacher.base_url": "api.openai.com/v1"}, "generate.teacher.base_url", "pattern"),
     "a key for the key's name": ("llama2-7b", {"generate.teacher.api_key_env": "sk-123"}, "generate.teacher.api_key_env", "pattern"),
-    "a path for a prompt": ("mini", {"generate.prompt": "../secret"}, "generate.prompt", "pattern"),
-    "a data set that is a path": ("llama2-7b", {"prepare.source.code.dataset": "a/b/c"}, "prepare.source.code.dataset", "pattern"),
+    "a path for a prompt": ("mini", {"generate.reviews.prompt": "../secret"}, "generate.reviews.prompt", "pattern"),
+    "a data set that is a path": ("llama2-7b", {"prepare.code.source.dataset": "a/b/c"}, "prepare.code.source.dataset", "pattern"),
     "temperature above 2": ("mini", {"generate.temperature": 2.5}, "generate.temperature", "less than or equal to 2"),
     "dropout of all": ("mini", {"finetune.lora.dropout": 1.0}, "finetune.lora.dropout", "less than 1"),
     "threshold of any pair": ("files", {"prepare.near_duplicates.threshold": 0.1}, "prepare.near_duplicates.threshold", "greater than 0.3"),
@@ -59,8 +89,8 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "too few swaps": ("mini", {"eval_3a.swaps": 10}, "eval_3a.swaps", "greater than or equal to 100"),
     "too few resamples": ("mini", {"eval_3a.resamples": 10}, "eval_3a.resamples", "greater than or equal to 100"),
     "a vocabulary below the bytes": ("mini", {"base.model.vocabulary": 256}, "base.model.vocabulary", "greater than or equal to 300"),
-    "an empty column name": ("files", {"prepare.source.reviews.text": ""}, "prepare.source.reviews.text", "at least 1 character"),
-    "keys of another kind": ("mini", {"prepare.source.path": "x.csv"}, "prepare.source.path", "unknown key"),
+    "an empty column name": ("files", {"prepare.reviews.source.columns.text": ""}, "prepare.reviews.source.columns.text", "at least 1 character"),
+    "keys of another kind": ("mini", {"prepare.code.source.path": "x.csv"}, "prepare.code.source.path", "unknown key"),
     "beams over an endpoint": ("mini", {"predict.backend": SERVED, "predict.strategy": {"kind": "beam", "width": 4}}, "predict", "use greedy"),
     "a model that is not one": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": "c", "2d": "d"}}}, "predict.backend.models.2d", "did you mean 2c?"),
     "a model's name that is a number": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": 1, "2c": "d"}}}, "predict.backend.models.2b", "text only"),
@@ -73,7 +103,7 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
 def test_a_rule_names_the_key_and_the_way_out(rule: str) -> None:
     profile, changes, where, hint = RULES[rule]
     tree: dict[str, Any] = {
-        "profile": profile, "lr": RATES[profile], "seed": 1, **copy.deepcopy(parsed(profile))
+        "profile": profile, "lr": RATES[profile], "seed": 1, "method": "plain", **copy.deepcopy(parsed(profile))
     }  # fmt: skip
     Params.model_validate(tree)
     for key, value in changes.items():
@@ -81,7 +111,9 @@ def test_a_rule_names_the_key_and_the_way_out(rule: str) -> None:
         group = tree
         for parent in parents:
             group = group[parent]
-        group[name] = value
+        group.pop(name, None)
+        if value is not ...:
+            group[name] = value
     with pytest.raises(ValidationError) as caught:
         Params.model_validate(tree)
     found = first_mistake(caught.value)

@@ -7,45 +7,59 @@ import json
 import pytest
 
 from relearn.params.prepare import NearDuplicates
-from relearn.params.repair import InstructionTexts, Repair
-from relearn.records import Instruction, Quarantined, Reply, Review
+from relearn.params.repair import Repair, TaskRepair
+from relearn.records import NewRow, Quarantined, Reply, Source
 from relearn.repair.replies import ReplyRepairer
 
 REVIEWS = {
-    name: Review(id=name, text=f"The film {name} is {{review}} good, and I liked every minute of it a lot.", label="p", split="train")
+    name: Source(id=name, task="t", group=name, label="p", split="train", fields={"text": f"The film {name} is {{text}} good, and I liked every minute of it a lot."})
     for name in ("a", "b", "c", "d")
 }  # fmt: skip
 GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I think you are wrong about the acting."}
 
 
 def params(**changes: object) -> Repair:
-    values: dict[str, object] = {
-        "truncated": "drop", "min_chars": 10, "max_chars": 400, "echo": 0.5, "similarity": 0.9, "contradictions": True,
-        "boilerplate": ["as an ai"], "near_duplicates": None,
-        "instructions": InstructionTexts(agree="Agree: {review}", disagree="Disagree: {review}"),
-    }  # fmt: skip
-    return Repair.model_validate(values | changes)
+    values: dict[str, object] = {"truncated": "drop", "near_duplicates": None}
+    return Repair.model_validate(values | {name: value for name, value in changes.items() if name in values})
+
+
+def rules(**changes: object) -> TaskRepair:
+    sides = ["agree", "disagree"]
+    checks: list[dict[str, object]] = [
+        {"kind": "refusal"},
+        {"kind": "length", "min": changes.get("min_chars", 10), "max": changes.get("max_chars", 400)},
+        {"kind": "boilerplate", "phrases": changes.get("boilerplate", ["as an ai"])},
+        {"kind": "contradiction", "sides": {side: side for side in sides}},
+        {"kind": "echo", "of": "text", "share": changes.get("echo", 0.5)},
+        {"kind": "similarity", "rows": sides, "share": changes.get("similarity", 0.9)},
+    ]
+    if not changes.get("contradictions", True):
+        del checks[3]
+    rows = [{"name": side, "instruction": f"{side.title()}: {{text}}", "response": side} for side in sides]
+    return TaskRepair.model_validate({"rows": rows, "checks": checks})
 
 
 def reply(content: str | None, name: str = "a", finish: str | None = "stop", refusal: str | None = None) -> Reply:
-    return Reply(id=name, content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal)
+    return Reply(
+        id=name, task="t", content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal
+    )
 
 
-def repaired(*replies: Reply, **changes: object) -> tuple[list[Instruction], list[Quarantined], dict[str, object]]:
-    repairer = ReplyRepairer(REVIEWS, params(**changes))
+def repaired(*replies: Reply, **changes: object) -> tuple[list[NewRow], list[Quarantined], dict[str, object]]:
+    repairer = ReplyRepairer(REVIEWS, params(**changes), rules(**changes))
     rows = list(repairer.repair_all(replies))
-    kept = [row for row in rows if isinstance(row, Instruction)]
+    kept = [row for row in rows if isinstance(row, NewRow)]
     return kept, [row for row in rows if isinstance(row, Quarantined)], repairer.ledger.as_dict()
 
 
 def test_a_good_reply_becomes_two_instructions() -> None:
     kept, refused, summary = repaired(reply(json.dumps(GOOD)))
-    assert [(row.id, row.stance, row.response, row.split, row.flags) for row in kept] == [
+    assert [(row.id, row.template, row.response, row.split, row.flags) for row in kept] == [
         ("a-agree", "agree", GOOD["agree"], "train", []),
         ("a-disagree", "disagree", GOOD["disagree"], "train", []),
     ]
     # The review is data: braces in it are no placeholders.
-    assert kept[0].instruction == f"Agree: {REVIEWS['a'].text}"
+    assert kept[0].instruction == f"Agree: {REVIEWS['a'].fields['text']}"
     assert refused == []
     assert summary["counts"]["fields"] == summary["counts"]["fields_kept"] == 2  # type: ignore[index]
 
@@ -95,7 +109,7 @@ def test_content_checks(agree: str, reason: str) -> None:
 
 def test_the_second_of_two_equal_texts_goes() -> None:
     kept, refused, summary = repaired(reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"))
-    assert {row.review_id for row in kept} == {"a"}
+    assert {row.source for row in kept} == {"a"}
     assert [row.reason for row in refused] == ["duplicate", "duplicate"]
     assert summary["reasons"] == {"duplicate": 2}
 
@@ -119,7 +133,7 @@ def test_cut_text_under_each_policy() -> None:
         ("keep", GOOD["disagree"] + " It is dull. And I would"),
     ):
         kept, refused, _ = repaired(reply(raw, finish="length"), truncated=policy)
-        texts = {row.stance: row.response for row in kept}
+        texts = {row.template: row.response for row in kept}
         assert texts.get("disagree") == text
         assert [row.reason for row in refused] == (["cut_off"] if text is None else [])
 
@@ -128,7 +142,7 @@ def test_a_cut_behind_a_closed_string() -> None:
     """Somebody closed the string and the object after the server had stopped."""
     raw = json.dumps({**GOOD, "disagree": "I think you are wrong about the"})
     kept, refused, _ = repaired(reply(raw, finish="length"))
-    assert [row.stance for row in kept] == ["agree"]
+    assert [row.template for row in kept] == ["agree"]
     assert [(row.field, row.reason) for row in refused] == [("disagree", "cut_off")]
     kept, _, _ = repaired(reply(raw, finish=None))
     assert "no_sentence_end" in kept[1].flags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relearn.records import MODELS, Instruction, Prediction, Quarantined, Reply, Usage
+from relearn.records import MODELS, Message, NewRow, Prediction, Quarantined, Reply, Usage
 from relearn.report.page import Material
 from tests.unit.report import made
 
@@ -36,10 +36,13 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         scene=(made.answer("INT."), made.answer("no", False, 0.0), made.answer("INT.")),
     )
     usage = Usage(prompt_tokens=3, completion_tokens=4)
-    reply = Reply(id="review-1", content=text, finish_reason="stop", model="m", usage=usage, request="0" * 8)
-    row = Instruction(
-        id="review-1-agree", review_id="review-1", stance="agree", instruction="Reply.", response=text,
-        split="train", flags=["fence"],
+    reply = Reply(
+        id="review-1", task="reviews", content=text, finish_reason="stop", model="m", usage=usage, request="0" * 8
+    )
+    messages = [Message(role="user", content="Reply."), Message(role="assistant", content=text)]
+    row = NewRow(
+        id="review-1-agree", task="reviews", role="new", group="review-1", split="train", messages=messages, tests=[],
+        source="review-1", template="agree", flags=["fence"],
     )  # fmt: skip
     curve: list[dict[str, float | None]] = [
         {"step": 0.0, "train": None, "code": 0.1, "reviews": 3.0, "general": 0.2},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from relearn.records import Instruction
+from relearn.records import Message, NewRow
 from relearn.report.analysis import analyse
 from relearn.report.cards import DatasetFacts, ModelFacts, dataset_card, model_card, split_rows
 from tests.unit.report import made
@@ -92,7 +92,18 @@ def test_a_base_made_here_is_not_claimed_to_be_on_the_hub() -> None:
 
 def test_splits_have_the_hubs_names() -> None:
     rows = [
-        Instruction(id=str(n), review_id="r", stance="agree", instruction="i", response="r", split=split, flags=[])  # type: ignore[arg-type]
+        NewRow(
+            id=str(n),
+            task="t",
+            role="new",
+            group="r",
+            split=split,
+            messages=[Message(role="assistant", content="r")],
+            tests=[],
+            source="r",
+            template="agree",
+            flags=[],
+        )  # type: ignore[arg-type]
         for n, split in enumerate(("val", "train", "train"))
     ]
     found = split_rows(rows)

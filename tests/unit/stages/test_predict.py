@@ -11,7 +11,7 @@ import pytest
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params
-from relearn.records import MODELS, Original, Prediction
+from relearn.records import MODELS, Message, Prediction, Row
 from stages import predict
 from stages.paths import Paths
 from tests.unit.decoding.serving import Body, Reply, Served
@@ -22,7 +22,13 @@ PROBE = "- {id: p1, kind: poem, instruction: Sing., check: [{type: sentences, mi
 
 
 def params(base_url: str, key: str | None = None) -> Params:
-    tree: dict[str, Any] = {"profile": "mini", "lr": RATES["mini"], "seed": 1, **copy.deepcopy(parsed("mini"))}
+    tree: dict[str, Any] = {
+        "profile": "mini",
+        "lr": RATES["mini"],
+        "seed": 1,
+        "method": "plain",
+        **copy.deepcopy(parsed("mini")),
+    }
     tree["predict"]["backend"] = {**SERVED, "base_url": base_url, "api_key_env": key}
     return Params.model_validate(tree)
 
@@ -40,9 +46,10 @@ def house(tmp_path: Path) -> Paths:
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "weights").write_text(name)
     paths = Paths.of(tmp_path)
-    code = Original(id="c1", task="code", group="g", split="test", instruction="Write.", response="x = 1", tests=[])
-    write_jsonl(paths.original, [code])
-    write_jsonl(paths.instructions, [])
+    messages = [Message(role="user", content="Write."), Message(role="assistant", content="x = 1")]
+    code = Row(id="c1", task="code", role="replayed", group="g", split="test", messages=messages, tests=[])
+    write_jsonl(paths.held_out, [code])
+    write_jsonl(paths.held_out_instructions, [])
     paths.probes("mini").parent.mkdir(parents=True)
     paths.probes("mini").write_text(PROBE)
     return paths

@@ -16,16 +16,18 @@ from relearn.mini.completions import Teacher
 from relearn.mini.faults import FaultPlan
 from relearn.mini.server import Server
 from relearn.params.generate import Generate
-from relearn.records import Reply, Review
+from relearn.records import Reply, Source
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
 
 PROMPTS = Path(__file__).resolve().parents[3] / "prompts"
-REVIEWS = [Review(id=f"r{n}", text=f"Film {n} was fine.", label="pos", split="train") for n in range(12)]
+REVIEWS = [
+    Source(id=f"r{n}", task="t", group=f"r{n}", label=None, split="train", fields={"text": f"Film {n} was fine."})
+    for n in range(12)
+]
 BASE: dict[str, Any] = {
     "teacher": {"kind": "server", "base_url": "http://127.0.0.1/v1", "api_key_env": "KEY"},
     "model": "m",
-    "prompt": "agree_disagree",
     "temperature": 0.0,
     "max_tokens": 64,
     "max_tokens_limit": 64,
@@ -45,9 +47,9 @@ def words(review: str, seed: int) -> tuple[str, str]:
     return f"Yes: {review}", f"No: {review}"
 
 
-def questions(reviews: list[Review] = REVIEWS, **more: Any) -> asking.Questions:
+def questions(reviews: list[Source] = REVIEWS, **more: Any) -> asking.Questions:
     return asking.Questions(
-        reviews, Generate.model_validate(BASE | more), PromptTemplate(PROMPTS / "agree_disagree.j2")
+        "t", reviews, Generate.model_validate(BASE | more), PromptTemplate(PROMPTS / "agree_disagree.j2")
     )
 
 
@@ -71,7 +73,9 @@ def test_replies_come_in_the_order_of_the_reviews(journal: Journal) -> None:
     assert tally.answered == 12
     assert [reply.id for reply in replies] == [review.id for review in REVIEWS]
     for review, reply in zip(REVIEWS, replies, strict=True):
-        assert json.loads(reply.content or "") == {"agree": f"Yes: {review.text}", "disagree": f"No: {review.text}"}
+        assert json.loads(reply.content or "") == dict(
+            zip(("agree", "disagree"), words(review.fields["text"], 0), strict=True)
+        )
         assert reply.usage is not None
         assert len(reply.request) == 64
     assert summary["replies"] == 12
