@@ -51,17 +51,18 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 def _make_mini(params: Params) -> dict[str, Sequence[Source | Row]]:
     """What mini makes for the tasks that ask it for a corpus."""
-    given = {name: (rows, rows.source) for name, rows in params.prepare.by_task.items()}
-    asked = {name: (rows, source.corpus) for name, (rows, source) in given.items() if isinstance(source, MiniSource)}
+    asked = {
+        name: (rows.source.corpus, (rows.train, rows.val, rows.test))
+        for name, rows in params.prepare.by_task.items()
+        if isinstance(rows.source, MiniSource)
+    }
     if not asked:
         return {}
     from relearn.mini import world
 
-    sizes = {corpus: (rows.train, rows.val, rows.test) for rows, corpus in asked.values()}
-    made = world.build(params.seed, **sizes)
     return {
-        name: [_rename(row, name, params.tasks[name].role) for row in made[corpus]]
-        for name, (_, corpus) in asked.items()
+        name: [_rename(row, name, params.tasks[name].role) for row in world.build(corpus, params.seed, sizes)]
+        for name, (corpus, sizes) in asked.items()
     }
 
 

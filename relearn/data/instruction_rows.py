@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from relearn.data.conversations import BadTurns, read_turns
 from relearn.data.files import FileTable
 from relearn.data.select import normalise
 from relearn.data.table import TableRow
 from relearn.errors import InputError
+from relearn.records import Message, show_turns
 
 # What the fields are called in the wild; the first that a row holds is taken.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -27,7 +29,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "task_id"),
     "messages": ("messages", "conversations"),
 }
-ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 KNOWN = {name for names in ALIASES.values() for name in names}
 NO_INPUT = ("", "not applicable", "not applicable.")
 
@@ -39,9 +40,14 @@ class HeldOutRow:
     id: str
     task: Literal["old", "new"]
     group: str
-    instruction: str
+    prompt: tuple[Message, ...]
     reference: str | None
     tests: tuple[str, ...]
+
+    @property
+    def instruction(self) -> str:
+        """The prompt for people."""
+        return show_turns(list(self.prompt))
 
 
 def read_held_out(path: Path, task: Literal["old", "new"], limit: int | None = None, seed: int = 0) -> list[HeldOutRow]:
@@ -76,8 +82,12 @@ def read_held_out(path: Path, task: Literal["old", "new"], limit: int | None = N
 def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) -> HeldOutRow:
     messages = _cell(cells, "messages")
     if messages is not None:
-        instruction, reference = _turns(where, messages)
-        alone = instruction
+        try:
+            turns = read_turns(messages)
+        except BadTurns as fault:
+            raise InputError(f"{where}: {_name(cells, 'messages')}: {fault}") from None
+        reference = turns.pop().content if turns[-1].role == "assistant" else None
+        alone = next(turn.content for turn in turns if turn.role == "user")
     else:
         alone = _text(where, cells, "instruction") or ""
         if not alone.strip():
@@ -88,13 +98,14 @@ def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) 
             )
         reference = _text(where, cells, "response")
         extra = _text(where, cells, "input")
-        instruction = alone if extra is None or is_no_input(extra) else with_input(alone, extra)
+        asked = alone if extra is None or is_no_input(extra) else with_input(alone, extra)
+        turns = [Message(role="user", content=asked)]
     tests = _cell(cells, "tests")
     return HeldOutRow(
         id=f"{task}/{_scalar(where, cells, 'id') or number}",
         task=task,
         group=_scalar(where, cells, "group") or normalise(alone),
-        instruction=instruction,
+        prompt=tuple(turns),
         reference=reference if reference and reference.strip() else None,
         tests=tuple(assertions(tests, f"{where}: {_name(cells, 'tests')}")) if tests is not None else (),
     )
@@ -122,31 +133,6 @@ def _scalar(where: str, cells: TableRow, field: str) -> str:
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
     raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected")
-
-
-def _turns(where: str, messages: Any) -> tuple[str, str | None]:
-    """(instruction, response) of a conversation of one question, with or without its answer."""
-    if isinstance(messages, str):  # a CSV cell
-        try:
-            messages = json.loads(messages)
-        except ValueError:
-            messages = None
-    turns: list[tuple[str, str]] = []
-    for message in messages if isinstance(messages, list) else [None]:
-        role = message.get("role", message.get("from")) if isinstance(message, dict) else None
-        content = message.get("content", message.get("value")) if isinstance(message, dict) else None
-        if role not in ROLES or not isinstance(content, str):
-            raise InputError(
-                f"{where}: messages must be a list of {{role, content}} with role user or assistant; "
-                "put a system message into the instruction"
-            )
-        turns.append((ROLES[role], content))
-    if [role for role, _ in turns] not in (["user"], ["user", "assistant"]) or not turns[0][1].strip():
-        raise InputError(
-            f"{where}: {len(turns)} messages; one question and its answer are expected, so cut a longer "
-            "conversation to its first two"
-        )
-    return turns[0][1], turns[1][1] if len(turns) == 2 else None
 
 
 def is_no_input(value: object) -> bool:

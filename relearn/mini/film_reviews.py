@@ -86,9 +86,12 @@ def write(rng: random.Random, label: Label) -> str:
     )  # fmt: skip
 
 
-def write_many(rng: random.Random, count: int) -> list[tuple[str, Label]]:
-    """`count` distinct reviews with their labels, half of them positive (one more when the count is odd)."""
-    seen: set[str] = set()
+def write_many(rng: random.Random, count: int, seen: set[str] | None = None) -> list[tuple[str, Label]]:
+    """`count` distinct reviews with their labels, half of them positive (one more when the count is odd).
+
+    None is one of `seen`, to which they are added.
+    """
+    seen = set() if seen is None else seen
     reviews: list[tuple[str, Label]] = []
     while len(reviews) < count:
         label: Label = "positive" if len(reviews) % 2 == 0 else "negative"

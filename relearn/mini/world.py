@@ -1,6 +1,6 @@
 """The mini world: reviews of invented films, and the code and general tasks that its base model learns.
 
-Everything is made here from templates under one seed. Reviews are split by review; code and general tasks by
+Everything is made here from templates under one seed, with draws of its own for each corpus and split. Reviews are split by review; code and general tasks by
 combination of slot values, so that a held-out row is new while each of its words is known from training.
 """
 
@@ -33,46 +33,43 @@ RESERVED: dict[str, tuple[str, ...]] = {
 }
 
 
-def build(
-    seed: int,
-    reviews: SplitSizes = (200, 20, 130),
-    code: SplitSizes = (2000, 50, 220),
-    general: SplitSizes = (1800, 30, 220),
-) -> dict[str, list[Source] | list[Row]]:
-    """The corpora by name, train before val before test; the same for the same arguments.
+def build(corpus: str, seed: int, sizes: SplitSizes) -> list[Source] | list[Row]:
+    """The rows of a corpus (`reviews`, `code` or `general`), train before val before test.
 
-    Each count is (train, val, test). Rows are spread evenly over the families. Raises InputError when a family has
-    fewer combinations than its share.
+    Each split has draws of its own, under the seed, and keeps clear of the ones before it: a size changes its own split
+    and those after it, and no other corpus. Rows are spread evenly over the families. Raises InputError when a family
+    has fewer combinations than its share.
     """
-    rng = random.Random(f"relearn mini world {seed}")
-    made = film_reviews.write_many(rng, sum(reviews))
-    # In balanced pairs, so that any split holds as many positive as negative reviews.
-    texts = [
-        _source(f"review-{number:04d}", text, label, split)
-        for number, ((text, label), split) in enumerate(zip(made, _splits(reviews), strict=True))
-    ]
-    return {
-        "reviews": texts,
-        "code": _rows(rng, "code", code_tasks.FAMILIES, code),
-        "general": _rows(rng, "general", general_tasks.FAMILIES, general),
-    }
+    if corpus == "reviews":
+        return _texts(seed, sizes)
+    return _rows(corpus, {"code": code_tasks.FAMILIES, "general": general_tasks.FAMILIES}[corpus], seed, sizes)
 
 
-def _source(name: str, text: str, label: str, split: Split) -> Source:
-    return Source(id=name, task="reviews", group=name, label=label, split=split, fields={"text": text, "label": label})
+def _draw(*names: object) -> random.Random:
+    return random.Random(f"relearn mini world {'/'.join(map(str, names))}")
 
 
-def _splits(counts: SplitSizes) -> list[Split]:
-    return [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
+def _texts(seed: int, sizes: SplitSizes) -> list[Source]:
+    """Reviews, in each split as many positive as negative ones (one more when its size is odd)."""
+    seen: set[str] = set()
+    texts = []
+    for split, size in zip(SPLITS, sizes, strict=True):
+        made = film_reviews.write_many(_draw(seed, "reviews", split), size, seen)
+        for number, (text, label) in enumerate(made):
+            name = f"review-{split}-{number:04d}"
+            fields = {"text": text, "label": label}
+            texts.append(Source(id=name, task="reviews", group=name, label=label, split=split, fields=fields))
+    return texts
 
 
-def _rows(rng: random.Random, corpus: str, families: Sequence[Family], counts: SplitSizes) -> list[Row]:
+def _rows(corpus: str, families: Sequence[Family], seed: int, sizes: SplitSizes) -> list[Row]:
     """The rows of one corpus. Each split is shuffled, so that a prefix of it holds many families."""
-    shares = [_shares(rng, count, len(families)) for count in counts]
+    draws = {split: _draw(seed, corpus, split) for split in SPLITS}
+    shares = [_shares(draws[split], size, len(families)) for split, size in zip(SPLITS, sizes, strict=True)]
     rows: dict[Split, list[Row]] = {split: [] for split in SPLITS}
     for number, family in enumerate(families):
         wanted = (shares[0][number], shares[1][number], shares[2][number])
-        for split, combinations in zip(SPLITS, _divide(rng, family, wanted), strict=True):
+        for split, combinations in zip(SPLITS, _divide(_draw(seed, corpus, family.name), family, wanted), strict=True):
             for combination in combinations:
                 item = family.write(combination)
                 rows[split].append(
@@ -90,7 +87,7 @@ def _rows(rng: random.Random, corpus: str, families: Sequence[Family], counts: S
                     )
                 )
     for split in SPLITS:
-        rng.shuffle(rows[split])
+        draws[split].shuffle(rows[split])
     return [row for split in SPLITS for row in rows[split]]
 
 

@@ -51,6 +51,21 @@ def test_rows_of_the_usual_shapes_mean_the_same(tmp_path: Path, value: Any) -> N
     assert (row.instruction, row.reference, row.group, row.id) == ("Say hi.", "hi", "say hi.", "old/1")
 
 
+def test_a_conversation_of_several_turns_is_asked_whole(tmp_path: Path) -> None:
+    turns = [
+        ("system", "Be brief."),
+        ("user", "Say hi."),
+        ("assistant", "hi"),
+        ("user", "Again."),
+        ("assistant", "hi hi"),
+    ]
+    file = jsonl(tmp_path / "a.jsonl", {"messages": [{"role": role, "content": text} for role, text in turns]})
+    (row,) = read_held_out(file, "new")
+    assert [(turn.role, turn.content) for turn in row.prompt] == turns[:-1]
+    assert (row.reference, row.group) == ("hi hi", "say hi.")
+    assert row.instruction == "system: Be brief.\n\nuser: Say hi.\n\nassistant: hi\n\nuser: Again."
+
+
 def test_the_same_rows_as_csv_and_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame([{**QUESTION, "note": "x"}, {"instruction": "Say hi.", "input": None, "output": "hi"}])
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -94,8 +109,10 @@ def test_a_limit_draws_the_same_rows_under_a_seed(tmp_path: Path) -> None:
         ([{"instruction": "a", "response": None}, {"instruction": "b"}], "no row has a response"),
         ([{**QUESTION, "id": 1}, {**QUESTION, "id": "1"}], "line 2: id '1' stands in line 1 too"),
         ([{**QUESTION, "tests": [1]}], "line 1: tests does not hold Python assertions"),
-        ([{"messages": [{"role": "system", "content": "x"}]}], "line 1: messages must be a list"),
-        ([{"messages": [{"role": "user", "content": "x"}] * 2}], "line 1: 2 messages; one question and its answer"),
+        ([{"messages": [{"role": "system", "content": "x"}]}], "line 1: messages: no user message"),
+        ([{"messages": [{"role": "user", "content": "x"}] * 2}], "line 1: messages: message 2 is of role user where assistant's turn is"),
+        ([{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{}]}]}], "line 1: messages: message 2 holds a tool call"),
+        ([{"conversations": [{"from": "robot", "value": "x"}]}], "line 1: conversations: message 1 is of the unknown role 'robot'"),
         ([[1]], "line 1: list where an object is expected"),
         ([], "holds no rows"),
     ],

@@ -412,3 +412,86 @@ def test_rows_are_kept_or_counted_whatever_they_are(
     assert all(owners.setdefault(normalise(row.fields["text"]), row.split) == row.split for row in reviews)
     assert all(owners.setdefault(row.group, row.split) == row.split for row in originals)
     assert [row.split for row in reviews] == ["train"] * 2 + ["val"] + ["test"] * 2
+
+
+# --- conversations -----------------------------------------------------------------------------------------
+
+
+def talks(count: int, who: tuple[str, str] = ("user", "assistant"), keys: tuple[str, str] = ("role", "content")) -> Any:
+    """Conversations of two questions, each with an answer."""
+    role, content = keys
+    return [
+        {
+            "messages": [
+                {role: who[turn % 2], content: f"{('Ask', 'Say')[turn % 2]} {n}.{turn // 2} {sources.WORDS[n % 12]}"}
+                for turn in range(4)
+            ]
+        }
+        for n in range(count)
+    ]
+
+
+MESSAGES = {"form": "messages", "messages": "messages", "tests": None, "group": None}
+
+
+def talking(path: Path, rows: list[dict[str, object]]) -> Prepare:
+    sources.write_jsonl(path / "code.jsonl", rows)
+    group = sources.prepare().model_dump()
+    group["code"]["source"]["columns"] = MESSAGES
+    return Prepare.model_validate(group)
+
+
+def test_openai_and_sharegpt_conversations_are_the_same_rows(tmp_path: Path) -> None:
+    path = sources.folder(tmp_path)
+    _, rows, counts = run(path, talking(path, talks(12)))
+    again = run(path, talking(path, talks(12, ("human", "gpt"), ("from", "value"))))
+    assert again[1:] == (rows, counts)
+    row = next(row for row in rows if row.response == "Say 3.1 delta")
+    assert [(turn.role, turn.content) for turn in row.prompt] == [
+        ("user", "Ask 3.0 delta"),
+        ("assistant", "Say 3.0 delta"),
+        ("user", "Ask 3.1 delta"),
+    ]
+
+
+def test_conversations_that_open_alike_stay_together(tmp_path: Path) -> None:
+    path = sources.folder(tmp_path)
+    rows = talks(40)
+    for n, row in enumerate(rows):
+        row["messages"][0]["content"] = f"Hello {n // 4}"
+    _, found, _ = run(path, talking(path, rows))
+    owners: dict[str, set[str]] = {}
+    for row in found:
+        owners.setdefault(row.messages[0].content, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in owners.values())
+
+
+BAD_TALKS: dict[str, tuple[Any, str]] = {
+    "a tool call": ([{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "tool_calls": [{}]}], "message 2 holds a tool call"),
+    "a tool's answer": ([{"role": "user", "content": "x"}, {"role": "tool", "content": "y"}], "message 2 holds a tool call"),
+    "an unknown role": ([{"role": "narrator", "content": "x"}], "message 1 is of the unknown role 'narrator'"),
+    "no answer": ([{"role": "user", "content": "x"}], "the last message is the user's"),
+    "two questions": ([{"role": "user", "content": "x"}] * 2, "message 2 is of role user where assistant's turn is"),
+    "a late system message": ([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "message 2 is of role system"),
+    "an empty answer": ([{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}], "message 2 holds no text"),
+    "a picture": ([{"role": "user", "content": [{"type": "image_url"}]}], "message 1 holds no text"),
+    "a text": ("hello", "no list of messages"),
+    "nothing": ([], "no list of messages"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_TALKS)
+def test_a_bad_conversation_is_named_by_line(tmp_path: Path, name: str) -> None:
+    path = sources.folder(tmp_path)
+    messages, said = BAD_TALKS[name]
+    rows = talks(20)
+    rows[2] = {"messages": messages}
+    assert f"{path / 'code.jsonl'}, line 3: column 'messages': {said}" in failure(path, talking(path, rows))
+
+
+def test_texts_without_labels_make_one_stratum(tmp_path: Path) -> None:
+    path = sources.folder(tmp_path)
+    texts, _, counts = run(path, sources.prepare(reviews={"columns": {"label": None}}))
+    assert counts["reviews"]["splits"] == sources.SIZES
+    assert {text.label for text in texts} == {None}
+    assert {tuple(text.fields) for text in texts} == {("text",)}

@@ -22,6 +22,7 @@ from relearn.sandbox.runner import ProgramLimits
 
 PROBES = Path(__file__).parents[3] / "data" / "sources" / "mini" / "probes.yaml"
 FAMILIES = {family.name: family for family in (*code_tasks.FAMILIES, *general_tasks.FAMILIES)}
+SIZES: dict[str, Any] = {"reviews": (200, 20, 130), "code": (2000, 50, 220), "general": (1800, 30, 220)}
 TINY: dict[str, Any] = {"reviews": (12, 2, 6), "code": (60, 6, 20), "general": (45, 5, 20)}
 
 
@@ -40,7 +41,7 @@ def world() -> tuple[list[Any], list[Any]]:
 
 def made(seed: int, **sizes: Any) -> tuple[list[Any], list[Any]]:
     """The texts, and the rows of the other corpora."""
-    found = build(seed, **sizes)
+    found = {corpus: build(corpus, seed, size) for corpus, size in (SIZES | sizes).items()}
     return list(found["reviews"]), [*found["code"], *found["general"]]
 
 
@@ -54,7 +55,7 @@ def known(family: str) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("arguments", [{}, TINY])
 def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
     reviews, originals = made(3, **arguments)
-    wanted = {"reviews": (200, 20, 130), "code": (2000, 50, 220), "general": (1800, 30, 220)} | arguments
+    wanted = SIZES | arguments
     for task, rows in (
         ("reviews", reviews),
         ("code", [row for row in originals if row.task == "code"]),
@@ -68,8 +69,16 @@ def test_counts_ids_and_duplicates(arguments: dict[str, Any]) -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    assert build(5, **TINY) == build(5, **TINY)
-    assert build(5, **TINY) != build(6, **TINY)
+    assert made(5, **TINY) == made(5, **TINY)
+    assert made(5, **TINY) != made(6, **TINY)
+
+
+@pytest.mark.parametrize("corpus", SIZES)
+def test_a_size_changes_no_split_before_its_own(corpus: str) -> None:
+    few = build(corpus, 5, (60, 6, 20))
+    more = {"val": build(corpus, 5, (60, 7, 20)), "test": build(corpus, 5, (60, 6, 31))}
+    assert [row for row in few if row.split == "train"] == [row for row in more["val"] if row.split == "train"]
+    assert [row for row in few if row.split != "test"] == [row for row in more["test"] if row.split != "test"]
 
 
 def test_families_and_labels_are_balanced(world: tuple[list[Any], list[Any]]) -> None:
@@ -181,5 +190,5 @@ def test_titles_use_the_words_of_the_film_families() -> None:
 
 def test_too_many_rows_are_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="combinations") as caught:
-        build(1, general=(5000, 10, 10))
+        build("general", 1, (5000, 10, 10))
     assert "\n" not in str(caught.value)
