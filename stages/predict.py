@@ -106,6 +106,9 @@ def _decode_here(
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
+    for entry in entries:
+        if entry.adapter is not None:  # so that a missing one shows before anything is decoded
+            model_files.check_adapter(entry.adapter)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)

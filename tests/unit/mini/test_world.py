@@ -190,5 +190,5 @@ def test_titles_use_the_words_of_the_film_families() -> None:
 
 def test_too_many_rows_are_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="combinations") as caught:
-        build("general", 1, (5000, 10, 10))
+        build("instructions", 1, (5000, 10, 10))
     assert "\n" not in str(caught.value)
