@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from relearn.sides import contradicts
 
 from relearn.errors import InputError
 from relearn.metrics.stance import contradicts
@@ -14,7 +15,6 @@ from relearn.repair.json import read_schema
 from relearn.repair.json.cuts import measure_whole_sentences
 from relearn.repair.json.schema import KeyMatcher, load_task_schema
 from relearn.repair.ledger import Ledger, SeenTexts
-from relearn.sides import contradicts
 
 
 @pytest.mark.parametrize(
