@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-from relearn.sides import contradicts
 
 from relearn.errors import InputError
 from relearn.metrics.stance import contradicts
