@@ -24,7 +24,7 @@ def test_the_export_is_whole_and_loads(run_clone: Clone) -> None:
     assert sum(map(len, tables.values())) == len(rows)
     first = json.loads(rows[0])
     found = tables[first["split"]]
-    assert first["response"] in set(found["response"])
+    assert first["messages"] in [list(turns) for turns in found["messages"]]
 
     base = AutoModelForCausalLM.from_pretrained(export / "base").eval()
     prompt = torch.tensor([[5, 6, 7]])
