@@ -51,14 +51,13 @@ def _params(**changes: Any) -> Any:
 
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(ROOT / "profiles", Path(name) / "profiles")
-        (Path(name) / "params.yaml").write_text("profile: files\nlr: 0.001\nseed: 7\n")
+        (Path(name) / "params.yaml").write_text("profile: files\nlr: 0.001\nseed: 7\nmethod: plain\n")
         params = load(Path(name))
     return params.model_copy(update=changes)
 
 
 def prepare(rows: int, folder: Path) -> Callable[[], object]:
     """The stage over a file of so many reviews, nine tenths of them for training."""
-    from relearn.params.prepare import Counts
     from stages import prepare as stage
     from stages.paths import Paths
 
@@ -71,14 +70,13 @@ def prepare(rows: int, folder: Path) -> Callable[[], object]:
             row = {"review": text(rng, 55), "sentiment": ("positive", "negative")[number % 2]}
             file.write(json.dumps(row) + "\n")
     params = _params()
-    reviews = params.prepare.source.reviews.model_copy(update={"path": "reviews.jsonl"})
-    group = params.prepare.model_copy(
+    reviews = params.prepare.by_task["reviews"].model_copy(
         update={
-            "source": params.prepare.source.model_copy(update={"reviews": reviews}),
-            "reviews": Counts(train=rows * 9 // 10, val=rows // 100, test=rows * 9 // 100),
-            "near_duplicates": None,
+            "source": params.prepare.by_task["reviews"].source.model_copy(update={"path": "reviews.jsonl"}),
+            "train": rows * 9 // 10, "val": rows // 100, "test": rows * 9 // 100,
         }
-    )
+    )  # fmt: skip
+    group = params.prepare.model_copy(update={"reviews": reviews, "near_duplicates": None})
     return lambda: stage.work(params.model_copy(update={"prepare": group}), Paths.of(folder))
 
 
@@ -96,21 +94,33 @@ def _reply(rng: random.Random, number: int) -> str:
 def repair(rows: int, folder: Path) -> Callable[[], object]:
     """The stage over so many replies, each to a review of its own."""
     from relearn.files import write_jsonl
-    from relearn.records import Reply, Review
+    from relearn.records import Reply, Source
     from stages import repair as stage
     from stages.paths import Paths
 
     rng = random.Random(rows)
     paths = Paths.of(folder)
     write_jsonl(
-        paths.reviews,
-        (Review(id=f"r{number:07d}", text=text(rng, 55), label="positive", split="train") for number in range(rows)),
+        paths.source_rows,
+        (
+            Source(
+                id=f"r{number:07d}",
+                task="reviews",
+                group=f"r{number:07d}",
+                label=None,
+                split="train",
+                fields={"text": text(rng, 55)},
+            )
+            for number in range(rows)
+        ),
     )
+    for file in (paths.held_out_sources, paths.train):
+        write_jsonl(file, [])
     write_jsonl(
         paths.replies,
         (
             Reply(
-                id=f"r{number:07d}", content=_reply(rng, number), finish_reason="stop",
+                id=f"r{number:07d}", task="reviews", content=_reply(rng, number), finish_reason="stop",
                 model="bench", usage=None, request="0" * 64,
             )
             for number in range(rows)

@@ -17,6 +17,7 @@ class Paths:
     held_out_sources: Path
     train: Path
     held_out: Path
+    model_files: Path
     replies: Path
     instructions: Path
     held_out_instructions: Path
@@ -43,6 +44,7 @@ class Paths:
             held_out_sources=data / "held_out_sources.jsonl",
             train=data / "train.jsonl",
             held_out=data / "held_out.jsonl",
+            model_files=data / "model_files.json",
             replies=data / "replies.jsonl",
             instructions=data / "instructions.jsonl",
             held_out_instructions=data / "held_out_instructions.jsonl",

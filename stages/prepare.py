@@ -2,7 +2,7 @@
 
 Run by `dvc repro`, or `python -m stages.prepare`. What only predict and eval_3a read (the test rows) is apart from what
 is trained on, so that a change of it trains nothing: data/sources.jsonl and data/train.jsonl have train and val,
-data/held_out_sources.jsonl and data/held_out.jsonl have test. What was read, left out and kept is in
+data/held_out_sources.jsonl and data/held_out.jsonl have test; data/model_files.json has the hashes of a model folder. What was read, left out and kept is in
 metrics/prepare.json. A hub branch is resolved to a commit once, and remembered in .cache/hub.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from relearn import data as corpora
 from relearn.evaluation.probes import read as read_probes
-from relearn.files import write_json, write_jsonl
+from relearn.files import file_hash, write_json, write_jsonl
 from relearn.params import Params
 from relearn.params.prepare import MiniSource
 from relearn.progress import say
@@ -44,9 +44,19 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_jsonl(paths.held_out_sources, (text for text in texts if text.split == "test"))
     write_jsonl(paths.train, (row for row in rows if row.split != "test"))
     write_jsonl(paths.held_out, (row for row in rows if row.split == "test"))
+    write_json(paths.model_files, _hash_folders(folder))
     write_json(paths.metrics / "prepare.json", found.counts)
     _tell(found.counts)
     return {}
+
+
+def _hash_folders(folder: Path) -> dict[str, str]:
+    """The files of the folders beside the sources (a model, when the base is one), by SHA-256.
+
+    The base stage depends on them and not on the folder, so that a new source of rows trains nothing.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.parent != folder)
+    return {str(file.relative_to(folder)): file_hash(file) for file in files}
 
 
 def _make_mini(params: Params) -> dict[str, Sequence[Source | Row]]:

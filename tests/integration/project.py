@@ -15,10 +15,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from relearn.files import read_jsonl
-from relearn.records import Original, Review
+from relearn.records import Row, Source
 from tests.conftest import ROOT
 
-PREPARED = ("data/reviews.jsonl", "data/original.jsonl", "metrics/prepare.json")
+PREPARED = (
+    "data/train.jsonl", "data/held_out.jsonl", "data/sources.jsonl", "data/held_out_sources.jsonl", "data/model_files.json",
+    "metrics/prepare.json",
+)  # fmt: skip
 
 
 class Project:
@@ -69,8 +72,12 @@ class Project:
         files = {name: self.folder / name for name in PREPARED}
         return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.exists()}
 
-    def reviews(self) -> list[Review]:
-        return list(read_jsonl(self.folder / "data/reviews.jsonl", Review))
+    def texts(self) -> list[Source]:
+        return [
+            text
+            for name in ("sources", "held_out_sources")
+            for text in read_jsonl(self.folder / f"data/{name}.jsonl", Source)
+        ]
 
-    def originals(self) -> list[Original]:
-        return list(read_jsonl(self.folder / "data/original.jsonl", Original))
+    def rows(self) -> list[Row]:
+        return [row for name in ("train", "held_out") for row in read_jsonl(self.folder / f"data/{name}.jsonl", Row)]

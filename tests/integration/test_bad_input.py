@@ -117,19 +117,15 @@ def own(desk: Desk, reviews: str | bytes | None = None, name: str = "reviews.csv
         desk.write(f"{SOURCES}/{name}", "\n".join(lines) if reviews is None else reviews)
     rows = [{"instruction": f"Add {n}.", "response": f"x + {n}", "tests": []} for n in range(30)]
     desk.put(f"{SOURCES}/code.jsonl", rows)
-    columns = {"instruction": "instruction", "input": None, "response": "response", "tests": "tests", "group": None}
-    values: dict[str, Any] = {
-        "prepare__source": {
-            "kind": "files",
-            "reviews": {"path": name, "text": "text", "label": "label"},
-            "code": {"path": "code.jsonl", **columns},
-            "general": None,
-        },
-        "prepare__reviews": {"train": 6, "val": 2, "test": 2},
-        "prepare__code": {"train": 6, "val": 2, "test": 2},
-        "prepare__general": None,
-    }
-    desk.set(**values)
+    sizes = {"train": 6, "val": 2, "test": 2, "max_chars": {"prompt": None, "response": None}}
+    texts = {"form": "texts", "text": "text", "label": "label"}
+    columns = {
+        "form": "instructions", "instruction": "instruction", "input": None, "response": "response", "tests": "tests", "group": None,
+    }  # fmt: skip
+    desk.set(
+        prepare__reviews={"source": {"kind": "files", "path": name, "columns": texts}, **sizes},
+        prepare__code={"source": {"kind": "files", "path": "code.jsonl", "columns": columns}, **sizes},
+    )
     desk.set(**keys)
 
 
@@ -139,7 +135,7 @@ def csv(*lines: str) -> str:
 
 @case("prepare", f"{SOURCES}/review.csv: no such file; did you mean reviews.csv?")
 def no_such_file(desk: Desk) -> None:
-    own(desk, prepare__source__reviews__path="review.csv")
+    own(desk, prepare__reviews__source__path="review.csv")
 
 
 @case("prepare", f"{SOURCES}/code.jsonl: no such file", "holds reviews.csv")
@@ -237,14 +233,14 @@ def a_header_alone(desk: Desk) -> None:
     "lower prepare.reviews.train to 16",
 )
 def fewer_rows_than_the_splits_need(desk: Desk) -> None:
-    own(desk, csv(), prepare__reviews={"train": 30, "val": 2, "test": 2})
+    own(desk, csv(), prepare__reviews__train=30)
 
 
 @case(
     "prepare", f"{SOURCES}/code.jsonl: 30 usable rows of 30", "44 are needed for code", "lower prepare.code.train to 26"
 )
 def fewer_code_rows_than_the_splits_need(desk: Desk) -> None:
-    own(desk, prepare__code={"train": 40, "val": 2, "test": 2})
+    own(desk, prepare__code__train=40)
 
 
 @case("prepare", f"{SOURCES}/reviews.csv: 2 usable rows of 40", "38 duplicate")
@@ -252,7 +248,7 @@ def the_same_row_again_and_again(desk: Desk) -> None:
     own(desk, "text,label\n" + "Good film.,1\nBad film.,0\n" * 20)
 
 
-@case("prepare", f"{SOURCES}/reviews.csv: column 'label' holds only '1'", "two sentiments")
+@case("prepare", f"{SOURCES}/reviews.csv: column 'label' holds only '1'", "two labels")
 def labels_all_alike(desk: Desk) -> None:
     own(desk, "text,label\n" + "".join(f"Film {n} was good.,1\n" for n in range(20)))
 
@@ -329,7 +325,7 @@ def assertions_that_are_none(desk: Desk) -> None:
 
 @case("prepare", f"{SOURCES}/code.jsonl, line 1: no column 'problem'", "name one of them in the profile")
 def a_group_column_that_is_not_there(desk: Desk) -> None:
-    own(desk, prepare__source__code__group="problem")
+    own(desk, prepare__code__source__columns__group="problem")
 
 
 @case("prepare", f"{SOURCES}/probes.yaml: no such file")
@@ -340,7 +336,7 @@ def no_probes(desk: Desk) -> None:
 
 @case("prepare", "mini world: family", "lower the number of rows")
 def more_rows_than_the_mini_world_holds(desk: Desk) -> None:
-    desk.set(prepare__code={"train": 10**5, "val": 1, "test": 1})
+    desk.set(prepare__code__train=10**5)
 
 
 # --- probes ------------------------------------------------------------------------------------------------
@@ -484,14 +480,16 @@ def no_texts(desk: Desk) -> None:
 
 
 @case("generate", "data/sources.jsonl, line 3: ", "expected a Source")
-def a_text_without_fields(desk: Desk) -> None:
-    desk.line("data/sources.jsonl", 3, '{"id": "review-3", "task": "reviews", "split": "train"}')
+def a_text_without_a_label(desk: Desk) -> None:
+    desk.line(
+        "data/sources.jsonl", 3, '{"id": "r-3", "task": "reviews", "group": "r-3", "split": "train", "fields": {}}'
+    )
 
 
 @case("generate", "data/sources.jsonl, line 3: split: ", "expected a Source")
 def a_text_of_an_unknown_split(desk: Desk) -> None:
     rows = desk.rows("data/sources.jsonl")
-    desk.line("data/sources.jsonl", 3, json.dumps({**rows[2], "split": "dev"}))
+    desk.put("data/sources.jsonl", [*rows[:2], {**rows[2], "split": "dev"}, *rows[3:]])
 
 
 @case("generate", "data/sources.jsonl, line 2: not JSON")
@@ -640,15 +638,15 @@ def a_device_that_is_not_there_for_decoding(desk: Desk) -> None:
     desk.set(compute__device="cuda")
 
 
-@case("base", "data/original.jsonl: no such file")
+@case("base", "data/train.jsonl: no such file")
 def nothing_to_learn_from(desk: Desk) -> None:
-    desk.remove("data/original.jsonl")
+    desk.remove("data/train.jsonl")
 
 
-@case("base", "data/original.jsonl, line 1: ", "expected a Original")
-def a_task_that_is_unknown(desk: Desk) -> None:
-    rows = desk.rows("data/original.jsonl")
-    desk.put("data/original.jsonl", [{**rows[0], "task": "maths"}, *rows[1:]])
+@case("base", "data/train.jsonl, line 1: role: ", "expected a Row")
+def a_role_that_is_unknown(desk: Desk) -> None:
+    rows = desk.rows("data/train.jsonl")
+    desk.put("data/train.jsonl", [{**rows[0], "role": "old"}, *rows[1:]])
 
 
 @case("base", "chat.template: ")
@@ -689,10 +687,10 @@ def no_instructions(desk: Desk) -> None:
     desk.remove("data/instructions.jsonl")
 
 
-@case("finetune_2b", "data/instructions.jsonl, line 1: stance: ", "expected a Instruction")
-def an_unknown_stance(desk: Desk) -> None:
+@case("finetune_2b", "data/instructions.jsonl, line 1: template: ", "expected a NewRow")
+def a_row_of_no_template(desk: Desk) -> None:
     rows = desk.rows("data/instructions.jsonl")
-    desk.put("data/instructions.jsonl", [{**rows[0], "stance": "maybe"}, *rows[1:]])
+    desk.put("data/instructions.jsonl", [{**rows[0], "template": None}, *rows[1:]])
 
 
 @case("finetune_2b", "data/instructions.jsonl", "no row of split train")
@@ -711,10 +709,10 @@ def nothing_to_go_on_from(desk: Desk) -> None:
     desk.remove("models/2b")
 
 
-@case("finetune_2c", "data/original.jsonl", "no row of task code, split train")
+@case("finetune_2c", "data/train.jsonl", "no row of role replayed, split train")
 def nothing_to_replay(desk: Desk) -> None:
-    rows = desk.rows("data/original.jsonl")
-    desk.put("data/original.jsonl", [row for row in rows if row["task"] != "code"])
+    rows = desk.rows("data/train.jsonl")
+    desk.put("data/train.jsonl", [row for row in rows if row["role"] != "replayed"])
 
 
 @case("predict", "models/2c: no adapter")
@@ -805,7 +803,7 @@ def failing(desk: Desk, number: int) -> None:
     """Every write to a disk fails as the kernel would have it."""
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number), str(desk.folder / "data" / ".reviews.jsonl.tmp"))
+        raise OSError(number, os.strerror(number), str(desk.folder / "data" / ".train.jsonl.tmp"))
 
     desk.patch.setattr("os.fsync", fail)
 
@@ -830,10 +828,10 @@ def a_folder_that_is_somebody_else_s(desk: Desk) -> None:
     failing(desk, errno.EACCES)
 
 
-@case("prepare", "data/reviews.jsonl: is a directory; a file is expected there: move the folder away")
+@case("prepare", "data/train.jsonl: is a directory; a file is expected there: move the folder away")
 def a_folder_where_an_output_belongs(desk: Desk) -> None:
-    desk.remove("data/reviews.jsonl")
-    desk.write("data/reviews.jsonl/notes.txt", "mine")
+    desk.remove("data/train.jsonl")
+    desk.write("data/train.jsonl/notes.txt", "mine")
 
 
 @case("prepare", "data: file exists; a folder is expected there: move the file away")

@@ -35,7 +35,9 @@ def mini_is_tiny(clone: Clone) -> None:
     tiny = yaml.load(clone.folder / "profiles" / "tiny.yaml")
     files = yaml.load(clone.folder / "profiles" / "files.yaml")
     yaml.dump(tiny, clone.folder / "profiles" / "mini.yaml")
-    tiny["prepare"]["source"] = files["prepare"]["source"]
+    for task, rows in tiny["prepare"].items():
+        if task != "near_duplicates":
+            rows["source"] = files["prepare"][task]["source"]
     yaml.dump(tiny, clone.folder / "profiles" / "files.yaml")
     clone.edit("params.yaml", "profile: tiny", "profile: mini")
     clone.commit("mini at the size of tiny")
@@ -144,12 +146,12 @@ def test_another_profile_stays(user: Clone) -> None:
     assert swept(user)["profile"] == "files"
     assert ran(user.run("dvc", "repro").stdout) == []
     assert swept(user)["profile"] == "files"
-    code = (user.folder / "data" / "original.jsonl").read_text(encoding="utf-8")
+    code = (user.folder / "data" / "train.jsonl").read_text(encoding="utf-8")
     # back, and forth again: nothing is trained
     assert ran(user.run("dvc", "exp", "run", "-S", "profile=mini").stdout) == []
-    assert (user.folder / "data" / "original.jsonl").read_text(encoding="utf-8") != code
+    assert (user.folder / "data" / "train.jsonl").read_text(encoding="utf-8") != code
     assert ran(user.run("dvc", "exp", "run", "-S", "profile=files").stdout) == []
-    assert (user.folder / "data" / "original.jsonl").read_text(encoding="utf-8") == code
+    assert (user.folder / "data" / "train.jsonl").read_text(encoding="utf-8") == code
     assert ran(user.run("dvc", "exp", "run", "-S", "profile=mini").stdout) == []
 
 

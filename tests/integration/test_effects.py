@@ -11,17 +11,20 @@ import pytest
 from tests.integration.conftest import Clone
 from tests.integration.desk import Desk
 
+ROWS = [
+    {"name": side, "instruction": f"Please {side}.\n\n{{text}}", "response": side} for side in ("agree", "disagree")
+]
 # The key, another value, the stage, and the output that changes.
 EFFECTS: list[tuple[str, Any, str, str]] = [
-    ("prepare.reviews.test", 6, "prepare", "data/reviews.jsonl"),
-    ("prepare.code.train", 50, "prepare", "data/original.jsonl"),
+    ("prepare.reviews.test", 6, "prepare", "data/held_out_sources.jsonl"),
+    ("prepare.code.train", 50, "prepare", "data/train.jsonl"),
     ("generate.teacher.breakage.fence", 0.6, "generate", "data/replies.jsonl"),
     ("generate.temperature", 0.1, "generate", "data/replies.jsonl"),
-    ("generate.prompt", "original", "generate", "data/replies.jsonl"),
+    ("generate.reviews.prompt", "original", "generate", "data/replies.jsonl"),
     ("generate.price_output", 1.0, "generate", "metrics/generate.json"),
-    ("repair.min_chars", 163, "repair", "data/instructions.jsonl"),
-    ("repair.boilerplate", ["you are right"], "repair", "data/quarantine.jsonl"),
-    ("repair.instructions.agree", "Agree.\n\n{review}", "repair", "data/instructions.jsonl"),
+    ("repair.reviews.checks", [{"kind": "length", "min": 163, "max": 1200}], "repair", "data/instructions.jsonl"),
+    ("repair.reviews.checks", [{"kind": "boilerplate", "phrases": ["you are right"]}], "repair", "data/quarantine.jsonl"),
+    ("repair.reviews.rows", ROWS, "repair", "data/instructions.jsonl"),
     ("base.model.hidden", 16, "base", "models/base/model.safetensors"),
     ("base.model.review_instruction", None, "base", "models/base/model.safetensors"),
     ("chat.template", "{% for m in messages %}<|{{ m.role }}|> {{ m.content }}<|end|>{% endfor %}"
@@ -30,7 +33,6 @@ EFFECTS: list[tuple[str, Any, str, str]] = [
     ("finetune.lora.rank", 2, "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune.schedule", "constant", "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune.eval_every", 2, "finetune_2b", "metrics/losses/2b.csv"),
-    ("finetune_2b.replay", 0.5, "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("finetune_2c.share", 0.5, "finetune_2c", "models/2c/provenance.json"),
     ("finetune_2c.data", "combined", "finetune_2c", "models/2c/adapter_model.safetensors"),
     ("predict.max_new_tokens.code", 4, "predict", "data/predictions/2b.jsonl"),
@@ -83,13 +85,14 @@ def test_what_makes_a_loop_changes_the_probe(desk: Desk, key: str, value: float)
 
 @pytest.mark.parametrize(("name", "stage", "output"), [
     ("lr: 0.01", "finetune_2b", "models/2b/adapter_model.safetensors"),
+    ("method: plain", "finetune_2b", "models/2b/adapter_model.safetensors"),
     ("lr: 0.01", "finetune_2c", "models/2c/adapter_model.safetensors"),
-    ("seed: 1222", "prepare", "data/reviews.jsonl"),
+    ("seed: 1222", "prepare", "data/train.jsonl"),
     ("seed: 1222", "base", "models/base/model.safetensors"),
     ("seed: 1222", "finetune_2b", "models/2b/adapter_model.safetensors"),
 ])  # fmt: skip
 def test_what_is_swept_changes_the_output(desk: Desk, name: str, stage: str, output: str) -> None:
     before = digest(desk, output)
-    desk.replace("params.yaml", name, name.replace("0.01", "0.001").replace("1222", "5"))
+    desk.replace("params.yaml", name, name.replace("0.01", "0.001").replace("1222", "5").replace("plain", "replay"))
     assert desk.run(stage).status == 0
     assert digest(desk, output) != before

@@ -17,12 +17,14 @@ def test_the_export_is_whole_and_loads(run_clone: Clone) -> None:
     assert "two adapters in export/" in said
     export = run_clone.folder / "export"
 
-    rows = (run_clone.folder / "data" / "instructions.jsonl").read_text(encoding="utf-8").splitlines()
+    data = run_clone.folder / "data"
+    files = (data / "instructions.jsonl", data / "held_out_instructions.jsonl")
+    rows = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     tables = {file.stem: pd.read_parquet(file) for file in (export / "dataset" / "data").iterdir()}
     assert sum(map(len, tables.values())) == len(rows)
     first = json.loads(rows[0])
     found = tables[first["split"]]
-    assert first["response"] in set(found["response"])
+    assert first["messages"] in [list(turns) for turns in found["messages"]]
 
     base = AutoModelForCausalLM.from_pretrained(export / "base").eval()
     prompt = torch.tensor([[5, 6, 7]])

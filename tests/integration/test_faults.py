@@ -154,7 +154,7 @@ def test_a_spoiled_entry_that_dvc_does_not_see_stops_the_next_stage(run_clone: C
 
 
 @pytest.mark.parametrize(
-    "file", ["data/reviews.jsonl", "data/instructions.jsonl", "data/predictions/2b.jsonl", "models/base/model.safetensors"]
+    "file", ["data/sources.jsonl", "data/instructions.jsonl", "data/predictions/2b.jsonl", "models/base/model.safetensors"]
 )  # fmt: skip
 def test_a_truncated_input(run_clone: Clone, reproduced: Clone, file: str) -> None:
     """`dvc repro` finds an output that is not what it was, and makes it anew before anyone reads it."""

@@ -31,7 +31,7 @@ run.run("trial", work, Paths.of(Path(sys.argv[1])))
 @pytest.fixture(autouse=True)
 def parameters(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    (tmp_path / "params.yaml").write_text("profile: mini\nlr: 0.01\nseed: 1222\n")
+    (tmp_path / "params.yaml").write_text("profile: mini\nlr: 0.01\nseed: 1222\nmethod: plain\n")
 
 
 def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:

@@ -84,8 +84,8 @@ def project(tmp_path: Path) -> Project:
     mini = YAML(typ="safe").load(found.folder / "profiles/mini.yaml")
 
     def change(profile: Any) -> None:
-        profile["prepare"]["reviews"] = {"train": 12, "val": 4, "test": 6}
-        profile["prepare"]["code"] = {"train": 20, "val": 4, "test": 6}
+        profile["prepare"]["reviews"] |= {"train": 12, "val": 4, "test": 6}
+        profile["prepare"]["code"] |= {"train": 20, "val": 4, "test": 6}
         profile["prepare"]["near_duplicates"] = None
         profile["generate"] = mini["generate"]
         profile["compute"] = {"device": "cpu", "threads": 1}
@@ -93,7 +93,7 @@ def project(tmp_path: Path) -> Project:
         profile["finetune_2b"] |= {"epochs": 1}
         profile["compute"] |= {"precision": "fp32", "quantize": "none"}
         profile["finetune_2c"]["share"] = 1
-        profile["predict"]["max_new_tokens"] = {"code": 6, "reviews": 6, "general": 6, "probe": 6}
+        profile["predict"]["max_new_tokens"] = {"code": 6, "reviews": 6, "probe": 6}
 
     found.edit("profiles/llama2-7b.yaml", change)
     return found

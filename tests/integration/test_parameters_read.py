@@ -15,7 +15,10 @@ from tests.integration.conftest import Clone
 from tests.integration.test_hub import parquet
 
 NEAR = {"threshold": 0.9, "permutations": 32}
-COLUMNS = {"instruction": "instruction", "input": None, "response": "response", "tests": None, "group": None}
+TEXTS = {"form": "texts", "text": "text", "label": "label"}
+COLUMNS = {
+    "form": "instructions", "instruction": "instruction", "input": "input", "response": "response", "tests": "tests", "group": None,
+}  # fmt: skip
 
 
 def rows(clone: Clone, name: str) -> list[dict[str, Any]]:
@@ -35,28 +38,37 @@ def change(clone: Clone, **groups: Any) -> None:
     file.write_text(json.dumps(tree))  # JSON is YAML
 
 
+def asked(source: dict[str, Any], train: int, val: int, test: int) -> dict[str, Any]:
+    sizes = {"train": train, "val": val, "test": test}
+    return {"source": source, **sizes, "max_chars": {"prompt": 2000, "response": 2000}}
+
+
+def tables(clone: Clone) -> dict[str, list[dict[str, Any]]]:
+    """What the clone prepared, as the tables that its tasks could have come from."""
+    found = {
+        "reviews": [
+            row["fields"] for name in ("sources", "held_out_sources") for row in rows(clone, f"data/{name}.jsonl")
+        ]
+    }
+    for row in [*rows(clone, "data/train.jsonl"), *rows(clone, "data/held_out.jsonl")]:
+        asked, answered = (turn["content"] for turn in row["messages"])
+        table = found.setdefault(row["task"], [])
+        table.append({"instruction": asked, "response": answered, "input": "", "tests": row["tests"]})
+    return found
+
+
 def own_files(clone: Clone) -> None:
     """What the tiny chain wrote becomes a user's own files, and its base a model folder."""
     sources = clone.folder / "data" / "sources" / "tiny"
-    originals = rows(clone, "data/original.jsonl")
-    reviews = rows(clone, "data/reviews.jsonl")
-    for task in ("code", "general"):
-        lines = [json.dumps(row) for row in originals if row["task"] == task]
-        (sources / f"{task}.jsonl").write_text("\n".join(lines))
-    (sources / "reviews.jsonl").write_text("\n".join(json.dumps(row) for row in reviews))
+    for task, table in tables(clone).items():
+        (sources / f"{task}.jsonl").write_text("\n".join(json.dumps(row) for row in table))
     (clone.folder / "models" / "base").rename(sources / "model")
     change(
         clone,
-        prepare__source={
-            "kind": "files",
-            "reviews": {"path": "reviews.jsonl", "text": "text", "label": "label"},
-            "code": {"path": "code.jsonl", **COLUMNS, "tests": "tests"},
-            "general": {"path": "general.jsonl", **COLUMNS},
-        },
         prepare__near_duplicates=NEAR,
-        prepare__reviews={"train": 12, "val": 2, "test": 2},
-        prepare__code={"train": 20, "val": 2, "test": 4},
-        prepare__general={"train": 10, "val": 2, "test": 2},
+        prepare__reviews=asked({"kind": "files", "path": "reviews.jsonl", "columns": TEXTS}, 12, 2, 2),
+        prepare__code=asked({"kind": "files", "path": "code.jsonl", "columns": COLUMNS}, 20, 2, 4),
+        prepare__general=asked({"kind": "files", "path": "general.jsonl", "columns": COLUMNS | {"tests": None}}, 10, 2, 2),
         repair__near_duplicates=NEAR,
         base__model={
             "kind": "model", "path": "model", "revision": None, "adapt": {"epochs": 1, "lr": 0.001},
@@ -73,32 +85,16 @@ def test_runs_of_every_kind_read_only_what_is_tracked(run_clone: Clone) -> None:
     own_files(clone)
     clone.python("tests.integration.chain", "prepare", "generate", "repair", "base", "finetune_2b",
                  "finetune_2c", "predict")  # fmt: skip
-    originals = rows(clone, "data/original.jsonl")
-    reviews = rows(clone, "data/reviews.jsonl")
     with Hub() as hub, Server(Teacher(1, {})) as server:
-        for task in ("code", "general"):
-            table = [
-                {"instruction": row["instruction"], "response": row["response"], "input": ""}
-                for row in originals
-                if row["task"] == task
-            ]
+        for task, table in tables(clone).items():
             hub.add("dataset", f"example/{task}", {"train.parquet": parquet(table)})
-        table = [{"text": row["text"], "label": row["label"]} for row in reviews]
-        hub.add("dataset", "example/reviews", {"train.parquet": parquet(table)})
         hub.add("model", "example/model", clone.folder / "data" / "sources" / "tiny" / "model")
-        at = {"revision": "main", "split": "train"}
-        columns = {"instruction": "instruction", "input": "input", "response": "response"}
+        at = {"kind": "hub", "revision": "main", "split": "train"}
         change(
             clone,
-            prepare__source={
-                "kind": "hub",
-                "reviews": {"dataset": "example/reviews", **at, "text": "text", "label": "label"},
-                "code": {"dataset": "example/code", **at, **columns},
-                "general": {"dataset": "example/general", **at, **columns},
-            },
-            prepare__reviews={"train": 8, "val": 2, "test": 2},
-            prepare__code={"train": 10, "val": 2, "test": 2},
-            prepare__general={"train": 6, "val": 1, "test": 1},
+            prepare__reviews=asked({**at, "dataset": "example/reviews", "columns": TEXTS}, 8, 2, 2),
+            prepare__code=asked({**at, "dataset": "example/code", "columns": COLUMNS}, 10, 2, 2),
+            prepare__general=asked({**at, "dataset": "example/general", "columns": COLUMNS}, 6, 1, 1),
             generate__teacher={"kind": "server", "base_url": server.base_url, "api_key_env": "TINY_KEY"},
             base__model={"kind": "model", "path": "example/model", "revision": "main", "adapt": None},
             predict__strategy={"kind": "top_k", "k": 5, "temperature": 0.8},

@@ -26,9 +26,9 @@ def project(tmp_path: Path) -> Project:
 def check_apart(project: Project) -> None:
     """No text and no problem stands in two splits."""
     owners: dict[str, str] = {}
-    for review in project.reviews():
-        assert owners.setdefault(normalise(review.text), review.split) == review.split
-    for row in project.originals():
+    for text in project.texts():
+        assert owners.setdefault(normalise(text.fields["text"]), text.split) == text.split
+    for row in project.rows():
         for key in (f"{row.task} group {row.group}", normalise(row.instruction)):
             assert owners.setdefault(key, row.split) == row.split
 
@@ -39,9 +39,11 @@ def test_the_sample_runs_as_it_is_and_twice_the_same(project: Project, tmp_path:
     first = project.hashes()
     assert set(first) == set(PREPARED)
     wanted = YAML(typ="safe").load(project.folder / "profiles/files.yaml")["prepare"]
-    assert counts["code"]["splits"] == wanted["code"]
-    assert counts["general"]["splits"] == wanted["general"]
-    assert {split: sum(rows.values()) for split, rows in counts["reviews"]["splits"].items()} == wanted["reviews"]
+    for task, found in counts.items():
+        kept = {
+            split: sum(rows.values()) if isinstance(rows, dict) else rows for split, rows in found["splits"].items()
+        }
+        assert kept == {split: wanted[task][split] for split in ("train", "val", "test")}
     assert not [reason for found in counts.values() for reason in found["left_out"] if "probe" in reason]
     check_apart(project)
     other = Project(tmp_path / "another place")
@@ -50,7 +52,7 @@ def test_the_sample_runs_as_it_is_and_twice_the_same(project: Project, tmp_path:
     assert other.hashes() == first
     other.use("files", seed=5)
     other.prepared()
-    assert other.hashes()["data/reviews.jsonl"] != first["data/reviews.jsonl"]
+    assert other.hashes()["data/sources.jsonl"] != first["data/sources.jsonl"]
     assert str(tmp_path) not in "".join((other.folder / name).read_text() for name in PREPARED)
 
 
@@ -77,9 +79,16 @@ def test_mini(project: Project) -> None:
     counts = project.prepared()
     wanted = YAML(typ="safe").load(project.folder / "profiles/mini.yaml")["prepare"]
     for task in ("code", "general"):
-        assert counts[task]["splits"] == wanted[task]
+        assert counts[task]["splits"] == {split: wanted[task][split] for split in ("train", "val", "test")}
     assert sum(counts["reviews"]["splits"]["test"].values()) == wanted["reviews"]["test"]
     assert counts["reviews"]["splits"]["train"]["positive"] == wanted["reviews"]["train"] / 2
+
+
+def drop(profile: Any, task: str) -> None:
+    """Takes a task out of a profile."""
+    for group in (profile["tasks"], profile["prepare"], profile["predict"]["max_new_tokens"],
+                  profile["eval_3a"]["metrics"], profile["report"]["tasks"]):  # fmt: skip
+        group.pop(task, None)
 
 
 def test_real_reviews_and_real_instructions(project: Project, shared_data: Path) -> None:
@@ -90,14 +99,13 @@ def test_real_reviews_and_real_instructions(project: Project, shared_data: Path)
 
     def change(profile: Any) -> None:
         group = profile["prepare"]
-        group["source"]["general"] = group["general"] = None
-        group["max_chars"] = {"review": 2400, "instruction": 1200, "response": 2000}
-        group["reviews"] = {"train": 300, "val": 30, "test": 200}
-        group["code"] = {"train": 1400, "val": 40, "test": 200}
+        drop(profile, "general")
+        group["reviews"] |= {"train": 300, "val": 30, "test": 200, "max_chars": {"prompt": 2400, "response": None}}
+        group["code"] |= {"train": 1400, "val": 40, "test": 200, "max_chars": {"prompt": 1200, "response": 2000}}
 
     project.edit("profiles/files.yaml", change)
     counts = project.prepared()
-    assert counts["general"] is None
+    assert set(counts) == {"reviews", "code"}
     assert counts["reviews"]["rows"] == 1000
     assert counts["reviews"]["left_out"]["duplicate"] == 1  # SOURCE.txt of the data says so
     assert counts["code"]["rows"] == 2000
@@ -105,7 +113,7 @@ def test_real_reviews_and_real_instructions(project: Project, shared_data: Path)
         by_label = counts["reviews"]["splits"][split]
         assert set(by_label) == {"positive", "negative"}
         assert abs(by_label["positive"] - total / 2) <= total * 0.03
-    assert not any("<br" in review.text for review in project.reviews())
+    assert not any("<br" in text.fields["text"] for text in project.texts())
     check_apart(project)
 
 
@@ -145,11 +153,8 @@ def test_a_mistake_is_one_line_and_leaves_the_outputs_as_they_were(project: Proj
     assert expected in last
     assert "Traceback" not in result.stderr
     assert project.hashes() == before
-    assert sorted(path.name for path in (project.folder / "data").iterdir()) == [
-        "original.jsonl",
-        "reviews.jsonl",
-        "sources",
-    ]
+    names = {path.name for path in (project.folder / "data").iterdir()}
+    assert names == {"sources", *(Path(name).name for name in PREPARED if name.startswith("data/"))}
 
 
 def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) -> None:
@@ -173,8 +178,8 @@ def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) ->
     codes.append({"instruction": "Nothing comes of it", "input": "", "output": ""})
 
     def change(profile: Any) -> None:
-        profile["prepare"]["reviews"] = {"train": 40, "val": 4, "test": 20}
-        profile["prepare"]["code"] = {"train": 50, "val": 4, "test": 20}
+        profile["prepare"]["reviews"] |= {"train": 40, "val": 4, "test": 20}
+        profile["prepare"]["code"] |= {"train": 50, "val": 4, "test": 20}
 
     project.use("llama2-7b", lr=5e-5)
     project.edit("profiles/llama2-7b.yaml", change)
@@ -188,9 +193,8 @@ def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) ->
         assert [counts[task]["source"]["commit"] for task in ("reviews", "code")] == commits
         assert counts["reviews"]["splits"]["test"] == {"negative": 10, "positive": 10}
         assert counts["code"]["left_out"]["empty"] == 1
-        assert counts["general"] is None
-        assert all("guessing\nfor" in review.text for review in project.reviews())
-        assert all(row.instruction.startswith("Print") and "\n" not in row.instruction for row in project.originals())
+        assert all("guessing\nfor" in text.fields["text"] for text in project.texts())
+        assert all(row.instruction.startswith("Print") and "\n" not in row.instruction for row in project.rows())
         hub.move("dataset", "stanfordnlp/imdb", imdb("another film"))
         project.prepared(**hub.environment(tmp_path / "fresh home"))
         assert project.hashes() == first

@@ -6,9 +6,11 @@ docs/parameters.md holds the same table for people, made from dvc.yaml.
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.repo import Repo
@@ -40,9 +42,12 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "lr in another notation": ("params.yaml", "lr: 0.01", "lr: 1.0e-2", []),
     "seed": ("params.yaml", "1222", "7", ["prepare", "generate", "base", *TUNED, "predict", "eval_3a"]),
     "prepare.code.train": (TINY, "train: 60", "train: 61", ["prepare"]),
+    "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict"]),
+    "predict.max_new_tokens.code": (TINY, "code: 16", "code: 17", ["predict"]),
+    "report.tasks": (TINY, "writing code", "programming", []),
     "generate.temperature": (TINY, "temperature: 0.7", "temperature: 0.6", ["generate"]),
     "generate.teacher.breakage.fence": (TINY, "fence: 0.06", "fence: 0.07", ["generate"]),
-    "repair.min_chars": (TINY, "min_chars: 20", "min_chars: 21", ["repair"]),
+    "repair.reviews.checks": (TINY, "min: 20,", "min: 21,", ["repair"]),
     "chat.template": (TINY, "<|end|>\\n{% endfor %}", "<|end|>\\n\\n{% endfor %}", MODELS),
     "compute.threads": (TINY, "threads: 1", "threads: 2", MODELS),
     "base.model.epochs": (TINY, "    epochs: 2", "    epochs: 3", ["base"]),
@@ -51,7 +56,8 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "finetune.lora.rank": (TINY, "rank: 4", "rank: 8", ["base", *TUNED]),
     "finetune_2b.epochs": (TINY, "epochs: 2             # passes over the replies", "epochs: 3", ["finetune_2b"]),
     "finetune_2c.epochs": (TINY, "epochs: 1             # passes", "epochs: 2  # passes", ["finetune_2c"]),
-    "finetune_2b.replay": (TINY, "replay: 0 ", "replay: 0.1 ", ["finetune_2b"]),
+    "method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b"]),
+    "another method's parameters": (TINY, "share: 0.05", "share: 0.1", []),
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
     "eval_3a.resamples": (TINY, "resamples: 100", "resamples: 200", ["eval_3a"]),
@@ -59,10 +65,10 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "seeds": (TINY, "seeds: []", "seeds: [5]", [*TUNED, "predict", "eval_3a"]),
     "sandbox.execute": (TINY, "execute: best_effort", "execute: off", ["eval_3a", "probe_3b"]),
     "probe_3b.ngram": (TINY, "ngram: 4", "ngram: 5", ["probe_3b"]),
-    "a comment in the profile": (TINY, "# rows; each gives two replies", "# rows, two replies each", []),
+    "a comment in the profile": (TINY, "# texts; each gives two replies", "# texts, two replies each", []),
     "a comment in params.yaml": ("params.yaml", "seed: 1222", "seed: 1222  # drawn once", []),
     "another profile": ("profiles/mini.yaml", "ngram: 4", "ngram: 5", []),
-    "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "base", "predict", "probe_3b"]),
+    "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "predict", "probe_3b"]),
     "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ["generate"]),
     "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
     "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
@@ -103,6 +109,59 @@ def test_a_change_runs_only_what_reads_it(changed: Clone, monkeypatch: pytest.Mo
         and "notation" not in name
     )
     assert [stage for stage in ALL if stage in found] == [*expected, *(["report"] if shows else [])]
+
+
+# --- what is trained on --------------------------------------------------------------------------------------
+
+WATCHED = {
+    "tasks": {"riddles": {"role": "watched"}},
+    "prepare": {
+        "riddles": {
+            "source": {
+                "kind": "files", "path": "riddles.jsonl",
+                "columns": {"form": "messages", "messages": "messages", "tests": None, "group": None},
+            },
+            "train": 0, "val": 0, "test": 5, "max_chars": {"prompt": None, "response": None},
+        }
+    },
+    "predict": {"max_new_tokens": {"riddles": 12}},
+    "eval_3a": {"metrics": {"riddles": ["rouge_l", "bpb"]}},
+}  # fmt: skip
+NO_TRAINING: dict[str, dict[str, Any]] = {
+    "the test size of a replayed task": {"prepare": {"code": {"test": 15}}},
+    "the test size of a watched task": {"prepare": {"general": {"test": 13}}},
+    "the test size of a new task": {"prepare": {"reviews": {"test": 10}}},
+    "a further watched task": WATCHED,
+}
+
+
+def merge(tree: Any, changes: Any) -> None:
+    for name, value in changes.items():
+        if isinstance(value, dict) and name in tree:
+            merge(tree[name], value)
+        else:
+            tree[name] = value
+
+
+@pytest.mark.parametrize("name", NO_TRAINING)
+def test_what_only_the_scores_read_trains_nothing(run_clone: Clone, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    yaml = YAML()
+    tree = yaml.load(run_clone.folder / TINY)
+    merge(tree, NO_TRAINING[name])
+    yaml.dump(tree, run_clone.folder / TINY)
+    turns = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]
+    talks = [{"messages": [{**turns[0], "content": f"What is number {n}?"}, turns[1]]} for n in range(5)]
+    lines = "".join(json.dumps(talk) + "\n" for talk in talks)
+    held_out = [run_clone.folder / "data" / name for name in ("held_out.jsonl", "held_out_sources.jsonl")]
+    before = [file.read_bytes() for file in held_out]
+    (run_clone.folder / "data" / "sources" / "tiny" / "riddles.jsonl").write_text(lines)
+    run_clone.python("tests.integration.chain", "prepare", "generate", "repair")
+    assert [file.read_bytes() for file in held_out] != before
+    monkeypatch.chdir(run_clone.folder)
+    with Repo(str(run_clone.folder)) as repo:
+        found = list(repo.status())
+    assert "predict" in found
+    assert [stage for stage in found if stage in ("base", *TUNED)] == []
 
 
 # --- what the stages of dvc.yaml list ----------------------------------------------------------------------
@@ -199,7 +258,9 @@ def own_reviews(clone: Clone) -> None:
     file = clone.folder / TINY
     yaml = YAML()
     tiny, files = yaml.load(file), yaml.load(clone.folder / "profiles" / "files.yaml")
-    tiny["prepare"]["source"] = files["prepare"]["source"]
+    for task, rows in tiny["prepare"].items():
+        if task != "near_duplicates":
+            rows["source"] = files["prepare"][task]["source"]
     yaml.dump(tiny, file)
     for source in (clone.folder / "data" / "sources" / "files").iterdir():
         if source.name != "probes.yaml":
@@ -212,7 +273,7 @@ def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
     clone = run_clone
     assert ran(clone.run("dvc", "repro").stdout) == []
 
-    clone.edit(TINY, "# rows; each gives two replies", "# two replies each")
+    clone.edit(TINY, "# texts; each gives two replies", "# two replies each")
     assert ran(clone.run("dvc", "repro").stdout) == []
 
     clone.edit("params.yaml", "lr: 0.01", "lr: 0.002")
@@ -245,7 +306,7 @@ def test_one_review_runs_what_follows_it(run_clone: Clone) -> None:
     assert ran(clone.run("dvc", "repro").stdout)[:3] == ["prepare", "generate", "repair"]
     reviews = clone.folder / "data" / "sources" / "tiny" / "reviews.csv"
     text = reviews.read_text(encoding="utf-8")
-    chosen = (clone.folder / "data" / "reviews.jsonl").read_text(encoding="utf-8")
+    chosen = (clone.folder / "data" / "sources.jsonl").read_text(encoding="utf-8")
     word = re.search(r'"text": "(\w+ \w+ \w+)', chosen)
     assert word is not None
     changed = text.replace(word[1], f"Well. {word[1]}", 1)
