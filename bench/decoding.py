@@ -37,7 +37,7 @@ from typing import Any
 
 from relearn.decoding.items import Prompt
 from relearn.files import read_jsonl, write_json
-from relearn.records import MODELS, TASKS, Prediction
+from relearn.records import MODELS, TASKS, Prediction, make_turns
 
 WANTED = 15.0
 WAYS = ("ours", "ours_with_likelihood", "batch", "one_at_a_time", "reload")
@@ -110,9 +110,9 @@ def _options() -> argparse.Namespace:
 def _setting(options: argparse.Namespace) -> Setting:
     rows = list(read_jsonl(options.data / "base.jsonl", Prediction))
     prompts = {
-        task: [Prompt(row.prompt, options.max_new_tokens, row.reference) for row in rows if row.task == task][
-            : options.limit
-        ]
+        task: [
+            Prompt(make_turns(row.prompt), options.max_new_tokens, row.reference) for row in rows if row.task == task
+        ][: options.limit]
         for task in TASKS
     }
     prompts = {task: items for task, items in prompts.items() if items}
@@ -180,7 +180,7 @@ def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], T
     from relearn.decoding.local import decode
 
     asked = [
-        (task, index, item if likelihood else Prompt(item.instruction, item.limit, None))
+        (task, index, item if likelihood else Prompt(item.messages, item.limit, None))
         for task, items in setting.prompts.items()
         for index, item in enumerate(items)
     ]

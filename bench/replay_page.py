@@ -56,8 +56,8 @@ def text(found: dict[str, Any]) -> str:
     return f"""# Replay in the first round
 
 Does a little original code in the mix of round 2b prevent forgetting, and is it the data that does it, or only the
-extra updates? `finetune_2b.replay` is the share of the final mix that is original code; the pad control
-(`replay_control`) trains on as many extra rows of the new task instead. General instructions are replayed by neither.
+extra updates? `finetune_2b.methods.replay.share` is the share of the final mix that is original code; the pad control
+(`control: true`) trains on as many extra rows of the new task instead. General instructions are replayed by neither.
 
 The mini profile, one base for all; {len(seeds)} seeds of the round ({", ".join(map(str, seeds))}: which rows are replayed, the
 adapter's first weights, the order). Scores of 2b on {found["prompts"]} held-out prompts of each task, the same for every run: the mean

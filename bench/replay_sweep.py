@@ -28,6 +28,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench import replay_page
@@ -156,20 +157,21 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     from relearn.chat import Chat
     from relearn.decoding.items import Prompt
     from relearn.decoding.local import decode
+    from relearn.records import make_turns
     from relearn.training import rounds
-    from relearn.training.methods.replay import mix
+    from relearn.training.methods.replay import Replay
     from relearn.training.rows import encode
     from relearn.training.trainer import train
     from stages import corpus
     from stages.paths import HERE as paths
 
-    new, old = corpus.read_replies_to_learn(paths), corpus.read_code_to_learn(paths)
-    pairs = mix(new, old, point["share"], point["control"], params.seed)
+    new, old = corpus.read_new_to_learn(paths), corpus.read_old_to_learn(paths)
+    method = Replay(SimpleNamespace(share=point["share"], control=point["control"]), params.seed)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     weights = model_files.find_weights(paths.models / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
-    encoded = encode(pairs, chat, params.finetune.max_tokens)
+    encoded = encode(method.choose_rows(new, old), chat, params.finetune.max_tokens)
     model = models.load_base(weights, params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
@@ -178,7 +180,7 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     outcome = train(tuned, encoded, {}, tokenizer.pad_token_id, schedule, scratch, _file(point))
     tuned.eval()
     limits = params.predict.max_new_tokens
-    items = [Prompt(row.prompt, getattr(limits, row.task), row.reference) for row in rows]
+    items = [Prompt(make_turns(row.prompt), getattr(limits, row.task), row.reference) for row in rows]
     answers = decode(tuned, chat, items, params.predict.batch_size, _file(point), params.predict.strategy, params.seed)
     answered = [
         row.model_copy(update={"prediction": answer.text, "finish_reason": answer.finish_reason, "nll": answer.nll})

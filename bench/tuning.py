@@ -187,8 +187,7 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     weights = model_files.find_weights(paths.models / "base", ROOT)
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
-    pairs = corpus.as_pairs(corpus.read_instructions(paths, "train"))[: options.rows]
-    rows = encode(pairs, chat, params.finetune.max_tokens)
+    rows = encode(corpus.read_new_to_learn(paths)[: options.rows], chat, params.finetune.max_tokens)
     held_out = {
         task: encode(found, chat, params.finetune.max_tokens)
         for task, found in corpus.read_watched(paths, True).items()

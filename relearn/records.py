@@ -134,6 +134,12 @@ class SeedPrediction(Prediction):
     seed: int
 
 
+def make_turns(instruction: str, response: str | None = None) -> list[Message]:
+    """A conversation of one question, and its answer where one is given."""
+    asked = Message(role="user", content=instruction)
+    return [asked] if response is None else [asked, Message(role="assistant", content=response)]
+
+
 def show_turns(turns: list[Message]) -> str:
     """Turns for people: the text where there is one, else each below its role."""
     if len(turns) == 1:

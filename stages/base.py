@@ -13,6 +13,7 @@ from relearn.chat import Chat
 from relearn.files import file_hash, write_json
 from relearn.params import Params
 from relearn.params.base import ModelBase, ScratchBase
+from relearn.records import make_turns
 from relearn.training import rounds, scratch
 from relearn.training.rows import encode
 from relearn.training.trainer import Schedule, train
@@ -34,14 +35,16 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str, Any]:
     models.check_device(params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    pairs = corpus.as_pairs(corpus.read_old(paths, "train", "replayed", "watched"))
-    if shape.review_instruction is not None:
-        pairs += [(shape.review_instruction, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
-    tokenizer = scratch.train_tokenizer(pairs, shape.vocabulary, params.chat.template)
+    old = corpus.read_old(paths, "train", "replayed", "watched")
+    rows = corpus.require_rows(old, paths.train, "split train")
+    if (told := shape.review_instruction) is not None:
+        rows += [make_turns(told, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
+    texts = (turn.content for row in rows for turn in row)
+    tokenizer = scratch.train_tokenizer(texts, shape.vocabulary, params.chat.template)
     chat = Chat(tokenizer, params.chat.template)
-    rows = encode(pairs, chat, shape.max_tokens)
+    encoded = encode(rows, chat, shape.max_tokens, params.chat.train_on)
     held_out = {
-        task: encode(found, chat, shape.max_tokens)
+        task: encode(found, chat, shape.max_tokens, params.chat.train_on)
         for task, found in corpus.read_watched(paths, with_new=False).items()
     }
     models.set_seed_and_threads(params.compute.threads, params.seed)
@@ -66,16 +69,16 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.source_rows, paths.train]
     )
     outcome = train(
-        model, rows, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
+        model, encoded, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
     )
     with rounds.replace_folder(paths.models / "base") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_json(
             folder / model_files.BASE_FILE,
-            {"kind": "scratch", "rows": len(rows), "too_long": rows.too_long, "updates": outcome.steps},
+            {"kind": "scratch", "rows": len(encoded), "too_long": encoded.too_long, "updates": outcome.steps},
         )
-    write_curves(paths.losses("base"), outcome.history)
+    write_curves(paths.losses("base"), outcome.history, list(held_out))
     scratch_folder.clear(place)
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
@@ -94,14 +97,16 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
         with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     if source.adapt is None:
-        write_curves(paths.losses("base"), [])
+        write_curves(paths.losses("base"), [], [])
         return {}
     try:
         return launch.run_in_workers(params, paths, "base") or finetune_round(
             params,
             paths,
             name="base",
-            pairs=corpus.read_replayed_to_learn(paths),
+            rows=corpus.require_rows(
+                corpus.read_old(paths, "train", "replayed"), paths.train, "role replayed, split train"
+            ),
             start=None,
             lr=source.adapt.lr,
             epochs=source.adapt.epochs,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from relearn.errors import InputError
 from relearn.files import read_jsonl
-from relearn.records import NewRow, Role, Row, Source, Split
+from relearn.records import Message, NewRow, Role, Row, Source, Split
 from stages.paths import Paths
 
-Pair = tuple[str, str]
+Conversation = list[Message]
 
 
 def read_old(paths: Paths, split: Split, *roles: Role) -> list[Row]:
@@ -41,35 +41,38 @@ def read_texts(paths: Paths, split: Split) -> list[Source]:
     return [text for text in read_jsonl(paths.source_rows, Source) if text.split == split]
 
 
-def require_rows(rows: Sequence[Row], file: Path, what: str) -> list[Pair]:
-    """The rows as pairs, of which there must be one at least; InputError names the file and what it should hold."""
+def require_rows(rows: Sequence[Row], file: Path, what: str) -> list[Conversation]:
+    """The rows' turns, of one row at least; InputError names the file and what it should hold."""
     if not rows:
         raise InputError(
             f"{file}: no row of {what}, so there is nothing to learn; run the stage that writes it (dvc repro)"
         )
-    return as_pairs(rows)
+    return [row.messages for row in rows]
 
 
-def read_replayed_to_learn(paths: Paths) -> list[Pair]:
-    """The training pairs of the replayed tasks; InputError where there are none."""
-    return require_rows(read_old(paths, "train", "replayed"), paths.train, "role replayed, split train")
+def read_replayed_to_learn(paths: Paths) -> list[Conversation]:
+    """The training rows of the replayed tasks; none where no task is replayed."""
+    return [row.messages for row in read_old(paths, "train", "replayed")]
 
 
-def read_new_to_learn(paths: Paths) -> list[Pair]:
-    """The training pairs of the new tasks; InputError where there are none."""
+def read_new_to_learn(paths: Paths) -> list[Conversation]:
+    """The training rows of the new tasks; InputError where there are none."""
     return require_rows(read_new(paths, "train"), paths.instructions, "split train")
 
 
-def as_pairs(rows: Sequence[Row]) -> list[Pair]:
-    """(instruction, response) of each row."""
-    return [(row.instruction, row.response) for row in rows]
+def list_texts(conversation: Conversation) -> list[str]:
+    """The roles and texts of a conversation's turns."""
+    return [text for turn in conversation for text in (turn.role, turn.content)]
 
 
-def read_watched(paths: Paths, with_new: bool) -> dict[str, list[Pair]]:
-    """The held-out pairs whose loss is looked at while training, by task."""
-    rows: list[Row] = read_old(paths, "val", "replayed", "watched")
-    if with_new:
-        rows += read_new(paths, "val")
-    return {
-        task: as_pairs([row for row in rows if row.task == task]) for task in dict.fromkeys(row.task for row in rows)
-    }
+def read_watched(paths: Paths, with_new: bool) -> dict[str, list[Conversation]]:
+    """The held-out rows whose loss is looked at while training, by task: replayed tasks, new ones, watched ones."""
+    rows: list[Row] = [
+        *read_old(paths, "val", "replayed"),
+        *(read_new(paths, "val") if with_new else ()),
+        *read_old(paths, "val", "watched"),
+    ]
+    found: dict[str, list[Conversation]] = {}
+    for row in rows:
+        found.setdefault(row.task, []).append(row.messages)
+    return found

@@ -1,4 +1,4 @@
-"""2b: a LoRA fine-tune on the teacher's replies, which teaches the new task and damages older ones.
+"""2b: a LoRA fine-tune on the rows of the new tasks, which teaches them and damages older skills.
 
 Run by `dvc repro`, or `python -m stages.finetune_2b`.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from relearn.model_files import ADAPTER
 from relearn.params import Params
-from relearn.training.methods.replay import mix
+from relearn.training.method import load_method
 from stages import corpus
 from stages.paths import Paths
 from stages.rounds import finetune_round, run_each_seed
@@ -23,23 +23,21 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
-    pairs = corpus.read_new_to_learn(paths)
-    if params.method == "replay":
-        replay = params.finetune_2b.methods.replay
-        pairs = mix(pairs, corpus.read_replayed_to_learn(paths), replay.share, replay.control, params.seed)
+    method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
     adapted = paths.models / "base" / ADAPTER
     return finetune_round(
         params,
         paths,
         name="finetune_2b",
-        pairs=pairs,
+        rows=method.choose_rows(corpus.read_new_to_learn(paths), corpus.read_replayed_to_learn(paths)),
         start=adapted if adapted.is_dir() else None,
         lr=params.lr,
         epochs=params.finetune_2b.epochs,
         target=paths.adapter("2b", further),
-        inputs=[paths.instructions, paths.train, paths.models / "base"],
+        inputs=[paths.instructions, paths.train, paths.models / "base", paths.method(params.method)],
         further=further,
         finished=finished,
+        method=method,
     )
 
 

@@ -68,6 +68,10 @@ class Paths:
         """The folder of base, 2b or 2c; of a round trained with a further seed, where one is given."""
         return self.models / model if seed is None else self.models / model / "seeds" / str(seed)
 
+    def method(self, name: str) -> Path:
+        """The code of a method of the first round."""
+        return self.root / "relearn" / "training" / "methods" / f"{name}.py"
+
     def predicted(self, model: str) -> Path:
         """The predictions of base, 2b or 2c; `seeds`: those of the rounds of further seeds, empty without any."""
         return self.predictions / f"{model}.jsonl"

@@ -24,7 +24,7 @@ from relearn.decoding.local import decode
 from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params import Params
-from relearn.records import MODELS
+from relearn.records import MODELS, make_turns
 from stages.paths import Paths
 from stages.run import main
 
@@ -52,7 +52,7 @@ class Playground:
     def answer(self, instruction: str) -> dict[str, Decoded]:
         """Each model's answer, as the predict stage would give it."""
         options = self.params.predict
-        item = Prompt(instruction, options.max_new_tokens.probe, None)
+        item = Prompt(make_turns(instruction), options.max_new_tokens.probe, None)
         found: dict[str, Decoded] = {}
         for name in MODELS:
             with models.use_adapter(self.model, name):

@@ -23,7 +23,7 @@ from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
-from relearn.records import MODELS, Prediction, SeedPrediction
+from relearn.records import MODELS, Prediction, SeedPrediction, make_turns
 from stages import corpus
 from stages.paths import Paths
 from stages.run import main
@@ -134,13 +134,13 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
     limits = params.predict.max_new_tokens
     rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [
-        (row.id, task, row.group, Prompt(row.instruction, limits.by_task[task], row.response))
+        (row.id, task, row.group, Prompt(row.prompt, limits.by_task[task], row.response))
         for task in params.tasks
         for row in rows
         if row.task == task
     ]
     prompts += [
-        (probe.id, "probe", probe.kind, Prompt(probe.instruction, limits.probe, None))
+        (probe.id, "probe", probe.kind, Prompt(make_turns(probe.instruction), limits.probe, None))
         for probe in probes.read(paths.probes(params.profile))
     ]
     return prompts

@@ -11,6 +11,7 @@ from relearn.chat import Chat
 from relearn.params import Params
 from relearn.progress import say
 from relearn.training import rounds
+from relearn.training.method import Method
 from relearn.training.rows import encode
 from relearn.training.trainer import train
 from stages import corpus, launch
@@ -51,7 +52,7 @@ def finetune_round(
     params: Params,
     paths: Paths,
     name: str,
-    pairs: Sequence[corpus.Pair],
+    rows: Sequence[corpus.Conversation],
     start: Path | None,
     lr: float,
     epochs: float,
@@ -60,11 +61,14 @@ def finetune_round(
     with_new: bool = True,
     further: int | None = None,
     finished: list[Path] | None = None,
+    method: Method | None = None,
 ) -> dict[str, Any]:
-    """Trains an adapter on `pairs`, from `start` or from nothing, and writes it to `target` with the losses.
+    """Trains an adapter on `rows`, from `start` or from nothing, and writes it to `target` with the losses.
 
     `inputs` are the files and folders that decide the result besides the parameters. Returns the run's facts. Where
     the profile asks for several processes (`launch.run_in_workers`), each of them comes here.
+
+    `method` may change the loss; its rows are among `rows`.
 
     `further` is the seed of a round that is run again with another one; its losses go into `target`. The checkpoints
     are removed at the end, or, where `finished` is given, their folder is added to it.
@@ -76,41 +80,55 @@ def finetune_round(
     tokenizer = models.load_tokenizer(weights)
     chat = Chat(tokenizer, params.chat.template)
     limit = params.finetune.max_tokens
-    rows = encode(pairs, chat, limit)
+    train_on = params.chat.train_on
+    encoded = encode(rows, chat, limit, train_on)
     if params.compute.device == "cpu" and params.compute.precision == "bf16":
         say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
-    if rows.too_long and launch.is_rank_zero():
-        say(f"{name}: {rows.too_long} of {len(pairs)} rows are longer than {limit} tokens and are left out")
-    held_out = {task: encode(found, chat, limit) for task, found in corpus.read_watched(paths, with_new).items()}
+    if encoded.too_long and launch.is_rank_zero():
+        say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
+    watched = corpus.read_watched(paths, with_new)
+    held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
     model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
     place = scratch_folder.name_folder(
         paths,
         name,
-        [params.seed, lr, epochs, *map(list, pairs), params.finetune, params.compute, params.chat, params.launch],
+        [
+            params.seed,
+            lr,
+            epochs,
+            *map(corpus.list_texts, rows),
+            params.finetune,
+            params.compute,
+            params.chat,
+            params.launch,
+        ],
         inputs,
     )
     schedule = rounds.make_schedule(
         params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
     )
+    if method is not None:
+        method.begin(tuned, chat)
     outcome = train(
         tuned,
-        rows,
+        encoded,
         held_out,
         tokenizer.pad_token_id,
         schedule,
         place,
         label,
         paths.cache / name / ("live" if further is None else f"live-{further}"),
+        method,
     )
     if not launch.is_rank_zero():
         return {}
     provenance = {
         "base": rounds.BASE_PATH,
         "continues": None if start is None else str(start.relative_to(paths.root)),
-        "rows": len(rows),
-        "too_long": rows.too_long,
+        "rows": len(encoded),
+        "too_long": encoded.too_long,
         "updates": outcome.steps,
         "lr": lr,
         "epochs": epochs,
@@ -120,9 +138,9 @@ def finetune_round(
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)
     if further is None:
-        write_curves(paths.losses(name.removeprefix("finetune_")), outcome.history)
+        write_curves(paths.losses(name.removeprefix("finetune_")), outcome.history, list(held_out))
     else:
-        write_curves(target / "losses.csv", outcome.history)
+        write_curves(target / "losses.csv", outcome.history, list(held_out))
     if finished is None:
         scratch_folder.clear(place)
     else:

@@ -16,7 +16,7 @@ from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.predict import Greedy
 from relearn.progress import say
-from relearn.records import Prediction
+from relearn.records import Prediction, make_turns
 
 GREEDY = Greedy(kind="greedy")
 
@@ -35,8 +35,8 @@ class LocalDecoding:
 def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
     """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
     return [
-        *(Prompt(row.instruction, limit, row.reference) for row in rows),
-        *(Prompt(probe.instruction, limit, None) for probe in probes),
+        *(Prompt(row.prompt, limit, row.reference) for row in rows),
+        *(Prompt(make_turns(probe.instruction), limit, None) for probe in probes),
     ]
 
 

@@ -4,7 +4,7 @@ The target is vLLM with LoRA modules, which serves base and both adapters from o
 
     vllm serve models/base --enable-lora --lora-modules 2b=models/2b 2c=models/2c --generation-config vllm
 
-The prompt is sent as one user message, so the server's chat template must be the model's own. No likelihood comes
+The prompt is sent as messages, so the server's chat template must be the model's own. No likelihood comes
 back: chat completions give no log-probabilities of a text that the caller chose, so `nll` is None, and bits per
 byte are left out of the tables. Answers go through the journal: a rerun asks only for what is missing.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.endpoint.journal import Journal
@@ -62,21 +62,22 @@ def _make_requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed
             "predict.strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
             "or the local backend"
         )
-    asked: Counter[tuple[str, int]] = Counter()
+    asked: Counter[tuple[Any, ...]] = Counter()
     for number, item in enumerate(items, 1):
+        turns = tuple((message.role, message.content) for message in item.messages)
         temperature = 0.0
         extra: tuple[tuple[str, int | float], ...] = ()
         if not isinstance(strategy, Greedy):
             temperature = strategy.temperature
             # The same prompt twice is drawn twice, not read from the journal.
-            again = asked[(item.instruction, item.limit)]
+            again = asked[turns, item.limit]
             extra = (("seed", seed + again), ("top_p", 1.0))
             if isinstance(strategy, TopK):
                 extra += (("top_k", strategy.k),)
-        asked[(item.instruction, item.limit)] += 1
+        asked[turns, item.limit] += 1
         yield Request(
             model=model,
-            messages=(("user", item.instruction),),
+            messages=turns,
             temperature=temperature,
             max_tokens=item.limit,
             extra=extra,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
-from relearn.records import Prediction
+from relearn.records import Message, Prediction, show_turns
 
 Strategy = Greedy | Beam | Sampled | TopK
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt to answer: `instruction`, the most tokens an answer may have, and what it is measured against."""
+    """A prompt to answer: its turns, the most tokens an answer may have, and what it is measured against."""
 
-    instruction: str
+    messages: Sequence[Message]
     limit: int
     reference: str | None
+
+    @property
+    def instruction(self) -> str:
+        """The prompt for people."""
+        return show_turns(list(self.messages))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def decode(
     chosen = generate_options(strategy)
     own = isinstance(strategy, Greedy) and greedy.supports(model)
     torch.manual_seed(seed)
-    prompts = [chat.encode_prompt(item.instruction) for item in items]
+    prompts = [chat.encode_prompt(item.messages) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():

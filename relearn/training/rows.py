@@ -1,4 +1,4 @@
-"""Chat rows as tokens: the loss looks at the response and the end token, never at the prompt or the padding."""
+"""Chat rows as tokens: the loss looks at the assistant's turns and their end tokens, never at the rest or the padding."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from relearn.chat import Chat
+from relearn.chat import Chat, TrainOn
 from relearn.errors import InputError
+from relearn.records import Message, show_turns
 
 IGNORED = -100  # the label that torch's cross entropy skips
 
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """`ids` are prompt, response and end token; the first `prompt` of them carry no loss."""
+    """`ids` are prompt, response and end token; the first `prompt` of them carry no loss.
+
+    Nor do those in `masked`, (start, end) of each: turns between the assistant's, where all of its turns are learned.
+    """
 
     ids: tuple[int, ...]
     prompt: int
+    masked: tuple[tuple[int, int], ...] = ()
 
 
 NOTHING = EncodedRow((0, 0), 2)  # a row at which the loss does not look
@@ -39,22 +44,31 @@ class EncodedRows(Dataset[EncodedRow]):
         return self.rows[index] if index < len(self.rows) else NOTHING
 
 
-def encode(pairs: Iterable[tuple[str, str]], chat: Chat, max_tokens: int) -> EncodedRows:
-    """(instruction, response) pairs as rows of at most `max_tokens` tokens.
+def encode(
+    conversations: Iterable[Sequence[Message]], chat: Chat, max_tokens: int, train_on: TrainOn = "last"
+) -> EncodedRows:
+    """Conversations that end with the assistant's turn, as rows of at most `max_tokens` tokens.
 
-    A longer row is left out and counted, never cut: a cut response teaches the model to stop in mid-sentence.
-    Raises InputError when no row is left, or a response has no token.
+    `train_on` says which of its turns carry loss. A longer row is left out and counted, never cut: a cut response
+    teaches the model to stop in mid-sentence. Raises InputError when no row is left, a turn to learn has no token, or
+    the chat template cannot render the conversation (`Chat.encode_conversation`).
     """
     rows, too_long = [], 0
-    for instruction, response in pairs:
-        prompt = chat.encode_prompt(instruction)
-        answer = chat.encode_response(response)
-        if len(answer) < 2:
-            raise InputError(f"a training row has an empty response; its instruction begins {instruction[:60]!r}")
-        if len(prompt) + len(answer) > max_tokens:
+    for messages in conversations:
+        ids: list[int] = []
+        masked = []
+        for tokens, learned in chat.encode_conversation(messages, train_on):
+            if learned and len(tokens) < 2:
+                begin = show_turns(list(messages[:-1]))[:60]
+                raise InputError(f"a training row has an empty response; its instruction begins {begin!r}")
+            if not learned:
+                masked.append((len(ids), len(ids) + len(tokens)))
+            ids += tokens
+        if len(ids) > max_tokens:
             too_long += 1
             continue
-        rows.append(EncodedRow((*prompt, *answer), len(prompt)))
+        (_, prompt), *between = masked
+        rows.append(EncodedRow(tuple(ids), prompt, tuple(between)))
     if not rows:
         raise InputError(f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it")
     return EncodedRows(rows, too_long)
@@ -77,6 +91,8 @@ def collate(rows: Sequence[EncodedRow], pad: int) -> dict[str, torch.Tensor]:
         tokens = torch.tensor(row.ids, dtype=torch.long)
         ids[index, : len(tokens)] = tokens
         labels[index, row.prompt - 1 - first : len(tokens) - 1 - first] = tokens[row.prompt :]
+        for start, end in row.masked:
+            labels[index, start - 1 - first : end - 1 - first] = IGNORED
     return {
         "input_ids": ids,
         "logits_to_keep": torch.arange(first, length - 1),

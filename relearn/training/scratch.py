@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
@@ -16,7 +15,7 @@ END, PAD = "<|end|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 
 
-def train_tokenizer(pairs: Iterable[tuple[str, str]], vocabulary: int, template: str) -> PreTrainedTokenizerBase:
+def train_tokenizer(texts: Iterable[str], vocabulary: int, template: str) -> PreTrainedTokenizerBase:
     """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocabulary` tokens, from these texts.
 
     It covers any text, since every byte is a token, and carries the chat template. Raises InputError when the
@@ -38,7 +37,7 @@ def train_tokenizer(pairs: Iterable[tuple[str, str]], vocabulary: int, template:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(chain.from_iterable(pairs), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END,

@@ -24,6 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from relearn.errors import InputError
 from relearn.progress import Progress, say
 from relearn.training.checkpoints import find_checkpoint
+from relearn.training.method import Method
 from relearn.training.quick import speed_up
 from relearn.training.rows import IGNORED, EncodedRows, GroupedSampler, collate
 
@@ -78,8 +79,11 @@ def train(
     scratch: Path,
     label: str,
     live: Path | None = None,
+    method: Method | None = None,
 ) -> TrainingResult:
     """Trains `model` in place, going on from the last whole checkpoint in `scratch` if there is one.
+
+    `method` may change the loss.
 
     `live` is a folder for DVCLive's curves, to be watched while training; an earlier run's are replaced.
 
@@ -127,7 +131,7 @@ def train(
     if arguments.world_size != count:
         raise RuntimeError(f"{count} processes should train, {arguments.world_size} do")
     trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
-    trainer.pad, trainer.schedule = pad, schedule
+    trainer.pad, trainer.schedule, trainer.method = pad, schedule, method
     trainer.remove_callback(PrinterCallback)
     watch = _Watch(trainer, held_out, pad, schedule, label, live)
     trainer.add_callback(watch)
@@ -154,6 +158,7 @@ class _Trainer(Trainer):
 
     pad = 0
     schedule: Schedule
+    method: Method | None = None
     tokens_seen = 0
     loss_sum = 0.0
     looked_at = 0
@@ -168,6 +173,15 @@ class _Trainer(Trainer):
     def is_sharded(self) -> bool:
         """Each process holds a part of the weights only."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.method is not None:
+            share = inputs["shift_labels"].ne(IGNORED).sum() / num_items_in_batch * self.schedule.processes
+            loss = self.method.change_loss(model, inputs, outputs, loss, share)
+        return (loss, outputs) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())

@@ -23,7 +23,7 @@ from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
 from relearn.params.predict import Greedy
-from relearn.records import Prediction
+from relearn.records import Prediction, make_turns
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +147,7 @@ def test_transformers_serve_gives_the_answers_that_are_decoded_here(folder: Path
     # base has learned to end; the server calls an answer that ends on its last token cut off, so only these agree
     assert any(row.finish_reason == "stop" for row in answers(folder, "served", "base"))
     address = Address.of(serving, "none")
-    items = [Prompt(question, 12, None) for question, _ in OLD[:4]]
+    items = [Prompt(make_turns(question), 12, None) for question, _ in OLD[:4]]
     with Journal(folder / "journal.sqlite") as journal:
         how = endpoint.make_settings(1, 60.0, 2)
         greedy = Greedy(kind="greedy")

@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import set_seed
 
+from relearn.records import make_turns
 from relearn.training import scratch
 from relearn.training.rows import encode
 from tests.unit import tiny
@@ -23,7 +24,7 @@ def make(folder: Path) -> None:
     """`base`, an adapter `forgot` that ruins it, an adapter `same` that changes nothing, `merged`: forgot as a whole."""
     set_seed(0)
     untrained = scratch.new_model(WORDS, tiny.shape(hidden=32, intermediate=64))
-    rows = encode(OLD, CHAT, 64)
+    rows = encode([make_turns(*pair) for pair in OLD], CHAT, 64)
     often = {"epochs": 40, "lr": 0.02, "eval_every": 60, "checkpoint_every": 60}
     base: Any = run(folder / "scratch", untrained, rows, **often)[0].eval()
     base.save_pretrained(folder / "base")

@@ -164,11 +164,12 @@ def test_an_adapter_of_another_base_is_noted_and_is_no_base(tmp_path: Path) -> N
 
 def test_the_template_of_last_resort_opens_a_response() -> None:
     from relearn.chat import Chat
+    from relearn.records import make_turns
     from tests.unit.tiny import tokenizer
 
     words = tokenizer()
     words.chat_template = None  # type: ignore[assignment]
-    prompt = Chat(words, ALPACA).render_prompt("Say hi.")
+    prompt = Chat(words, ALPACA).render_prompt(make_turns("Say hi."))
     assert prompt.endswith("### Instruction:\nSay hi.\n\n### Response:\n")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from relearn.params.base import ScratchBase
+from relearn.records import make_turns
 from relearn.training import scratch
 
 TEMPLATE = (
@@ -14,11 +15,11 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-PAIRS = [(f"Say {a} then {b}.", f"{a} {b}") for a in WORDS for b in WORDS if a != b]
+ROWS = [make_turns(f"Say {a} then {b}.", f"{a} {b}") for a in WORDS for b in WORDS if a != b]
 
 
 def tokenizer() -> PreTrainedTokenizerBase:
-    return scratch.train_tokenizer(PAIRS, 320, TEMPLATE)
+    return scratch.train_tokenizer((turn.content for row in ROWS for turn in row), 320, TEMPLATE)
 
 
 def shape(**changes: Any) -> ScratchBase:

@@ -1,1 +1,1 @@
-"""What a round trains on besides the new task's rows: one remedy a file."""
+"""The remedies, one a file; `relearn.training.method` says what one is."""

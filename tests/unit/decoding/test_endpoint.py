@@ -15,9 +15,10 @@ from relearn.endpoint.request import Address
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
+from relearn.records import make_turns
 from tests.unit.decoding.serving import Body, Reply, Served
 
-ITEMS = [Prompt(f"Say {number}.", 8 if number % 2 else 5, f"{number}") for number in range(12)]
+ITEMS = [Prompt(make_turns(f"Say {number}."), 8 if number % 2 else 5, f"{number}") for number in range(12)]
 GREEDY = Greedy(kind="greedy")
 HOW = replace(endpoint.make_settings(4, 10.0, 4), backoff_s=0.01)
 

@@ -13,14 +13,12 @@ from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.local import Prompt, decode
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
-from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
+from tests.unit.tiny import ROWS, TEMPLATE, model, tokenizer
 from tests.unit.training.test_trainer import run
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
-ITEMS = [
-    Prompt(instruction, 12 if index % 3 else 6, response) for index, (instruction, response) in enumerate(PAIRS[:30])
-]
+ITEMS = [Prompt(row[:-1], 12 if index % 3 else 6, row[-1].content) for index, row in enumerate(ROWS[:30])]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +49,7 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
     with torch.no_grad():  # large weights, so that each prompt goes a way of its own
         for weights in loud.parameters():
             weights.mul_(16 if weights.dim() == 2 else 1)
-    prompts = [CHAT.encode_prompt(item.instruction) for item in ITEMS[:12]]
+    prompts = [CHAT.encode_prompt(item.messages) for item in ITEMS[:12]]
     sizes: list[int] = []
     real = type(loud).forward
 
@@ -100,7 +98,7 @@ def test_the_end_token_or_the_limit_ends_an_answer(trained: Any) -> None:
     answers = decode(trained, CHAT, ITEMS, 8, "batch")
     assert any(answer.finish_reason == "stop" for answer in answers)
     assert not any("<|" in answer.text for answer in answers)
-    short = decode(trained, CHAT, [Prompt(item.instruction, 1, None) for item in ITEMS], 8, "batch")
+    short = decode(trained, CHAT, [Prompt(item.messages, 1, None) for item in ITEMS], 8, "batch")
     assert all(answer.finish_reason == "length" for answer in short if answer.text)
 
 
@@ -110,12 +108,12 @@ def test_the_prompt_is_never_part_of_the_answer(trained: Any) -> None:
 
 def test_nll_is_that_of_the_reference_and_the_end_token(trained: Any) -> None:
     item = ITEMS[3]
-    prompt, response = CHAT.encode_prompt(item.instruction), CHAT.encode_response(item.reference or "")
+    prompt, response = CHAT.encode_prompt(item.messages), CHAT.encode_response(item.reference or "")
     with torch.no_grad():
         logits = trained(input_ids=torch.tensor([prompt + response])).logits[0].log_softmax(-1)
     expected = -sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(response))
     assert decode(trained, CHAT, ITEMS, 16, "batch")[3].nll == pytest.approx(expected, abs=1e-3)
-    assert decode(trained, CHAT, [Prompt(item.instruction, 4, None)], 1, "batch")[0].nll is None
+    assert decode(trained, CHAT, [Prompt(item.messages, 4, None)], 1, "batch")[0].nll is None
 
 
 def texts(trained: Any, strategy: Any, seed: int) -> list[str]:
@@ -139,7 +137,7 @@ def test_beams_find_answers_at_least_as_likely_as_greedy(trained: Any) -> None:
     beam = decode(trained, CHAT, ITEMS, 8, "beam", Beam(kind="beam", width=4))
 
     def cost(answers: list[Any]) -> list[float | None]:
-        items = [Prompt(item.instruction, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)]
+        items = [Prompt(item.messages, 2, answer.text) for item, answer in zip(ITEMS, answers, strict=True)]
         return [scored.nll for scored in decode(trained, CHAT, items, 8, "score")]
 
     pairs = list(zip(cost(greedy), cost(beam), greedy, beam, strict=True))

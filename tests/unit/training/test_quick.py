@@ -14,13 +14,15 @@ from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
 from relearn.training.rows import NOTHING, EncodedRow, collate, encode
 from relearn.training.scratch import new_model
-from tests.unit.tiny import PAIRS, TEMPLATE, shape, tokenizer
+from tests.unit.tiny import ROWS as CONVERSATIONS
+from tests.unit.tiny import TEMPLATE, shape, tokenizer
 
 WORDS = tokenizer()
 ROWS = [
-    *encode(PAIRS[:6], Chat(WORDS, TEMPLATE), 64).rows,
+    *encode(CONVERSATIONS[:6], Chat(WORDS, TEMPLATE), 64).rows,
     EncodedRow((5, 6, 7, 8, 9, 10, 11, 12), 3),
     EncodedRow((9, 8, 7), 1),
+    EncodedRow((5, 9, 8, 7, 6, 12, 11, 10), 2, ((4, 6),)),  # a turn between two that are learned
 ]
 BATCH = collate(ROWS, WORDS.pad_token_id)
 
@@ -76,7 +78,11 @@ def test_loss_and_gradients_are_those_of_the_libraries(kind: str) -> None:
 def test_logits_are_those_of_the_labelled_positions() -> None:
     model = tuned(ALL).eval()
     plain = model(input_ids=BATCH["input_ids"]).logits
-    expected = torch.cat([plain[i, row.prompt - 1 : len(row.ids) - 1] for i, row in enumerate(ROWS)])
+    unmasked = [
+        [at - 1 for at in range(row.prompt, len(row.ids)) if not any(start <= at < end for start, end in row.masked)]
+        for row in ROWS
+    ]
+    expected = torch.cat([plain[i, positions] for i, positions in enumerate(unmasked)])
     with speed_up(model):
         found = model(**BATCH).logits
         asked = model(input_ids=BATCH["input_ids"]).logits  # no labels: every position

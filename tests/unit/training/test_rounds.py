@@ -17,12 +17,13 @@ from relearn.models import load_adapters, use_adapter
 from relearn.params.finetune import Lora
 from relearn.training.rounds import continue_adapter, new_adapter, replace_folder, save_adapter
 from relearn.training.rows import encode
-from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
+from tests.unit.tiny import ROWS as CONVERSATIONS
+from tests.unit.tiny import TEMPLATE, model, tokenizer
 from tests.unit.training.test_trainer import run
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
-ROWS = encode(PAIRS[:40], CHAT, 64)
+ROWS = encode(CONVERSATIONS[:40], CHAT, 64)
 LORA = Lora(rank=4, alpha=8, dropout=0.0, targets=["v_proj", "q_proj", "down_proj"])
 IDS = torch.tensor([ROWS.rows[0].ids])
 
@@ -68,7 +69,7 @@ def test_a_continued_adapter_starts_where_the_last_ended_and_leaves_it(tmp_path:
     before = hashes(tmp_path / "2b")
     next_round = continue_adapter(model(WORDS), tmp_path / "2b")
     assert torch.equal(next_round.eval()(input_ids=IDS).logits, end)
-    run(tmp_path / "scratch2", small=next_round, rows=encode(PAIRS[40:], CHAT, 64))
+    run(tmp_path / "scratch2", small=next_round, rows=encode(CONVERSATIONS[40:], CHAT, 64))
     save_adapter(next_round, tmp_path / "2c", {}, "card\n")
     assert hashes(tmp_path / "2b") == before
     assert hashes(tmp_path / "2c")["adapter_model.safetensors"] != before["adapter_model.safetensors"]

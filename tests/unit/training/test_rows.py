@@ -7,11 +7,14 @@ import torch
 
 from relearn.chat import Chat
 from relearn.errors import InputError
+from relearn.records import Message, make_turns
 from relearn.training.rows import IGNORED, EncodedRow, EncodedRows, GroupedSampler, collate, encode
-from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
+from tests.unit.tiny import ROWS as CONVERSATIONS
+from tests.unit.tiny import TEMPLATE, model, tokenizer
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
+LONG = make_turns("Say one, two, three, four, five, six.", "one two three four five six")
 
 
 def looked_at(batch: dict[str, torch.Tensor]) -> list[str]:
@@ -20,20 +23,32 @@ def looked_at(batch: dict[str, torch.Tensor]) -> list[str]:
 
 
 def test_the_loss_sees_exactly_the_response_and_the_end_token() -> None:
-    rows = encode(PAIRS, CHAT, 64)
+    rows = encode(CONVERSATIONS, CHAT, 64)
     batch = collate(rows.rows[:16], WORDS.pad_token_id)
-    assert looked_at(batch) == [f"{response}<|end|>" for _, response in PAIRS[:16]]
+    assert looked_at(batch) == [f"{response.content}<|end|>" for *_, response in CONVERSATIONS[:16]]
+
+
+def test_of_several_turns_the_loss_sees_the_last_answer_or_all() -> None:
+    asked = Message(role="system", content="Count.")
+    turns = [asked, *make_turns("Say one.", "one"), *make_turns("Say two.", "two"), *make_turns("Say six.", "six")]
+    short = make_turns("Say ten.", "ten")
+    pad = WORDS.pad_token_id
+    assert looked_at(collate(encode([turns, short], CHAT, 99).rows, pad)) == ["six<|end|>", "ten<|end|>"]
+    every = encode([turns, short], CHAT, 99, "all").rows
+    assert looked_at(collate(every, pad)) == ["one<|end|>two<|end|>six<|end|>", "ten<|end|>"]
+    with pytest.raises(InputError, match="empty response"):
+        encode([[*make_turns("Say nothing.", ""), *make_turns("Say one.", "one")]], CHAT, 99, "all")
 
 
 def test_no_row_is_masked_altogether() -> None:
-    for row in encode(PAIRS, CHAT, 64).rows:
+    for row in encode(CONVERSATIONS, CHAT, 64).rows:
         labels = collate([row], WORDS.pad_token_id)["shift_labels"]
         assert (labels != IGNORED).any()
         assert labels[0, -1] == CHAT.end
 
 
 def test_each_label_is_the_token_after_its_position() -> None:
-    batch = collate(encode(PAIRS, CHAT, 64).rows[:5], WORDS.pad_token_id)
+    batch = collate(encode(CONVERSATIONS, CHAT, 64).rows[:5], WORDS.pad_token_id)
     ids, labels = batch["input_ids"], batch["shift_labels"]
     for column, position in enumerate(batch["logits_to_keep"].tolist()):
         kept = labels[:, column] != IGNORED
@@ -43,7 +58,7 @@ def test_each_label_is_the_token_after_its_position() -> None:
 def test_a_batch_gives_the_loss_of_its_rows_alone() -> None:
     # Padding on the right and shared positions must not change what a row costs.
     small = model(WORDS)
-    rows = encode([PAIRS[0], ("Say one, two, three, four, five, six.", "one two three four five six")], CHAT, 64).rows
+    rows = encode([CONVERSATIONS[0], LONG], CHAT, 64).rows
     together = small(**collate(rows, WORDS.pad_token_id), num_items_in_batch=1).loss
     alone = sum(small(**collate([row], WORDS.pad_token_id), num_items_in_batch=1).loss for row in rows)
     assert torch.allclose(together, alone, atol=1e-4)
@@ -52,8 +67,7 @@ def test_a_batch_gives_the_loss_of_its_rows_alone() -> None:
 def test_no_row_of_a_batch_sees_another() -> None:
     """A batch gives each row the logits it has alone, and another text beside it changes none of them."""
     small = model(WORDS)
-    long = ("Say one, two, three, four, five, six.", "one two three four five six")
-    rows = encode([PAIRS[0], PAIRS[1], long], CHAT, 64).rows
+    rows = encode([CONVERSATIONS[0], CONVERSATIONS[1], LONG], CHAT, 64).rows
     ids = collate(rows, WORDS.pad_token_id)["input_ids"]
     together = small(input_ids=ids).logits
     for row, logits in zip(rows, together, strict=True):
@@ -65,15 +79,15 @@ def test_no_row_of_a_batch_sees_another() -> None:
 
 
 def test_long_rows_are_left_out_whole_and_counted() -> None:
-    rows = encode([*PAIRS[:3], ("Say it.", "one " * 100)], CHAT, 64)
+    rows = encode([*CONVERSATIONS[:3], make_turns("Say it.", "one " * 100)], CHAT, 64)
     assert (len(rows), rows.too_long) == (3, 1)
     with pytest.raises(InputError, match="all 1 training rows are longer than 64 tokens"):
-        encode([("Say it.", "one " * 100)], CHAT, 64)
+        encode([make_turns("Say it.", "one " * 100)], CHAT, 64)
 
 
 def test_an_empty_response_is_refused() -> None:
     with pytest.raises(InputError, match="empty response"):
-        encode([("Say nothing.", "")], CHAT, 64)
+        encode([make_turns("Say nothing.", "")], CHAT, 64)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:

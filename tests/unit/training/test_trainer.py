@@ -16,12 +16,13 @@ from relearn.errors import InputError
 from relearn.training.checkpoints import find_checkpoint
 from relearn.training.rows import EncodedRows, encode
 from relearn.training.trainer import Schedule, measure_loss, train
-from tests.unit.tiny import PAIRS, TEMPLATE, model, tokenizer
+from tests.unit.tiny import ROWS as CONVERSATIONS
+from tests.unit.tiny import TEMPLATE, model, tokenizer
 
 WORDS = tokenizer()
 CHAT = Chat(WORDS, TEMPLATE)
-ROWS = encode(PAIRS[:40], CHAT, 64)
-HELD_OUT = {"code": encode(PAIRS[40:50], CHAT, 64)}
+ROWS = encode(CONVERSATIONS[:40], CHAT, 64)
+HELD_OUT = {"code": encode(CONVERSATIONS[40:50], CHAT, 64)}
 
 
 def schedule(**changes: Any) -> Schedule:
