@@ -148,6 +148,18 @@ def add_adapter(model: PeftModel, name: str, folder: Path) -> None:
     model.requires_grad_(False)
 
 
+def put_adapter(model: Any, name: str, folder: Path) -> PeftModel:
+    """The model with this adapter active and no other, not trainable: on a bare model, or in place of those it has."""
+    earlier = list(getattr(model, "peft_config", ()))
+    if not earlier:
+        return load_adapters(model, {name: folder})
+    add_adapter(model, name, folder)
+    model.set_adapter(name, inference_mode=True)  # first: PEFT warns where the active one is deleted
+    for other in earlier:
+        model.delete_adapter(other)
+    return cast("PeftModel", model)
+
+
 @contextmanager
 def use_adapter(model: PeftModel, name: str) -> Iterator[None]:
     """The model answers as adapter `name`, or as the bare base when it has no adapter of that name."""

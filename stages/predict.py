@@ -7,8 +7,11 @@ and switches adapters, or asks a server that serves the three models by name (`p
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +26,69 @@ from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
-from relearn.records import MODELS, Prediction, SeedPrediction, make_turns
-from stages import corpus
+from relearn.records import Prediction, SeedPrediction, make_turns
+from stages import corpus, scratch
 from stages.paths import Paths
 from stages.run import main
 
 HeldOut = tuple[str, str, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
+DECODING = ("relearn/decoding/*.py", "relearn/chat.py", "relearn/models.py")  # the code that decides an answer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to decode: its name, its training seed where it is a further one, and its adapter, None for none."""
+
+    name: str
+    seed: int | None
+    adapter: Path | None
+
+    @property
+    def label(self) -> str:
+        return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
 
 
 def work(params: Params, paths: Paths) -> Facts:
-    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds."""
+    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds.
+
+    Without a replayed task 2c is 2b: it is left out, and 2c.jsonl is not there.
+    """
     prompts = list_prompts(params, paths)
-    items = [item for *_, item in prompts]
+    entries = list_models(params, paths)
     backend = params.predict.backend
     facts: Facts = {"prompts": len(prompts)}
     if isinstance(backend, EndpointBackend):
-        answered = _ask_server(params, paths, backend, items, facts)
+        answered = _ask_server(params, paths, backend, entries, prompts, facts)
     else:
-        answered = _decode_here(params, paths, items)
+        answered = _decode_here(params, paths, entries, prompts)
     further: list[SeedPrediction] = []
-    for name, seed, answers in answered:
-        if seed is None:
-            write_jsonl(paths.predicted(name), _rows(prompts, answers))
+    for entry, answers in answered:
+        if entry.seed is None:
+            write_jsonl(paths.predicted(entry.name), _rows(prompts, answers))
         else:
-            further += [SeedPrediction(**row.model_dump(), model=name, seed=seed) for row in _rows(prompts, answers)]
+            more = {"model": entry.name, "seed": entry.seed}
+            further += [SeedPrediction.model_validate(row.model_dump() | more) for row in _rows(prompts, answers)]
     write_jsonl(paths.predicted("seeds"), further)
+    if not any(entry.name == "2c" for entry in entries):
+        paths.predicted("2c").unlink(missing_ok=True)  # of an earlier run
     return facts
+
+
+def list_models(params: Params, paths: Paths) -> list[Entry]:
+    """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed."""
+    adapted = paths.models / "base" / model_files.ADAPTER
+    tuned = ["2b"] if _is_copy(paths.adapter("2c")) else ["2b", "2c"]
+    return [
+        Entry("base", None, adapted if adapted.is_dir() else None),
+        *(Entry(name, seed, paths.adapter(name, seed)) for seed in (None, *params.seeds) for name in tuned),
+    ]
+
+
+def _is_copy(adapter: Path) -> bool:
+    """Whether the second round had nothing to replay (`stages.finetune_2c`)."""
+    file = adapter / "provenance.json"
+    return file.is_file() and "copied" in json.loads(file.read_text(encoding="utf-8"))
 
 
 def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction]:
@@ -57,44 +96,43 @@ def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction
         yield answer.to_prediction(identity, task, group, item.instruction, item.reference)
 
 
-def _decode_here(params: Params, paths: Paths, items: list[Prompt]) -> Iterator[tuple[str, int | None, list[Decoded]]]:
-    """One load of the frozen weights; base is the weights alone, or with the adapter that the profile tuned.
+def _decode_here(
+    params: Params, paths: Paths, entries: list[Entry], prompts: list[HeldOut]
+) -> Iterator[tuple[Entry, list[Decoded]]]:
+    """One load of the frozen weights, one adapter on them at a time; base comes before any adapter touches them.
 
-    After the three models come 2b and 2c of each further seed, which is named with them.
+    A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks.
     """
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
+    for entry in entries:
+        if entry.adapter is not None:  # so that a missing one shows before anything is decoded
+            model_files.check_adapter(entry.adapter)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
     chat = Chat(models.load_tokenizer(weights), params.chat.template)
     frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
-    folders = {name: paths.adapter(name) for name in ("2b", "2c")}
-    adapted = base / model_files.ADAPTER
-    if adapted.is_dir():
-        folders["base"] = adapted
-    model = models.load_adapters(frozen, folders)
+    described = [base, *sorted(weights.glob("*.json"))]  # base.json has a hub model's commit, or a folder's hashes
     options = params.predict
-
-    def answers(adapter: str, label: str) -> list[Decoded]:
-        with models.use_adapter(model, adapter):
-            return decode(model, chat, items, options.batch_size, label, options.strategy, params.seed)
-
-    for name in MODELS:
-        yield name, None, answers(name, f"predict {name}")
-    for seed in params.seeds:
-        for name in MODELS[1:]:
-            adapter = f"{name}-{seed}"
-            models.add_adapter(model, adapter, paths.adapter(name, seed))
-            yield name, seed, answers(adapter, f"predict {name}, seed {seed}")
-            model.set_adapter("2b", inference_mode=True)  # PEFT warns where the active one is deleted
-            model.delete_adapter(adapter)
+    model: Any = frozen
+    for number, entry in enumerate(entries):
+        inputs = described if entry.adapter is None else [*described, *sorted(entry.adapter.glob("adapter_*"))]
+        kept = scratch.name_folder(paths, "predict", [params.compute], inputs, DECODING)
+        if entry.adapter is not None:
+            model = models.put_adapter(model, str(number), entry.adapter)
+        answers: list[Decoded] = []
+        for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
+            items = [item for *_, item in held_out]
+            label = f"predict {entry.label}, {task}"
+            answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
+        yield entry, answers
 
 
 def _ask_server(
-    params: Params, paths: Paths, backend: EndpointBackend, items: list[Prompt], facts: Facts
-) -> Iterator[tuple[str, int | None, list[Decoded]]]:
+    params: Params, paths: Paths, backend: EndpointBackend, entries: list[Entry], prompts: list[HeldOut], facts: Facts
+) -> Iterator[tuple[Entry, list[Decoded]]]:
     """The same prompts sent to a server. References get no likelihood, so that bits per byte are missing."""
     key = "none"
     if backend.api_key_env is not None:
@@ -105,10 +143,12 @@ def _ask_server(
                 "export it, or set the parameter to null where the server wants no key"
             )
     how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
-    names: dict[str, str] = {"base": backend.models.base, "2b": backend.models.m2b, "2c": backend.models.m2c}
+    items = [item for *_, item in prompts]
+    names = {"base": backend.models.base, "2b": backend.models.m2b, "2c": backend.models.m2c}
     say("predict: a server gives no likelihood of the references, so the tables will have no bits per byte")
     with Journal(paths.cache / "predict" / "journal.sqlite") as journal:
-        for name in MODELS:
+        for entry in entries:
+            name = entry.name
             folders = [paths.models / "base", *([paths.adapter(name)] if name != "base" else [])]
             # A name says nothing of the weights behind it: an answer of other weights must not be found again.
             url = Address.of(backend.base_url, key).base_url
@@ -117,7 +157,7 @@ def _ask_server(
             strategy = params.predict.strategy
             answers, tally = endpoint.decode(address, names[name], items, journal, how, label, strategy, params.seed)
             facts[name] = tally.facts(how)
-            yield name, None, answers
+            yield entry, answers
 
 
 def _digest(folders: list[Path]) -> str:

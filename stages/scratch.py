@@ -15,23 +15,30 @@ from relearn.files import file_hash
 from stages.paths import Paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
-CODE = ("relearn/training", "relearn/chat.py", "relearn/models.py")  # what computes, besides the libraries
+# What computes besides the libraries; a method's file is an input of the round that uses it.
+CODE = ("relearn/training/*.py", "relearn/chat.py", "relearn/models.py")
 
 
 def name_folder(
-    paths: Paths, stage: str, parameters: Iterable[BaseModel | str | float | int | list[str]], inputs: Iterable[Path]
+    paths: Paths,
+    stage: str,
+    parameters: Iterable[BaseModel | str | float | int | list[str]],
+    inputs: Iterable[Path],
+    code: Iterable[str] = CODE,
 ) -> Path:
-    """`.cache/<stage>/<hash>` over the resolved parameters, the inputs' bytes, the training code and the library versions."""
+    """`.cache/<stage>/<hash>` over the resolved parameters, the bytes of inputs and code, and the library versions."""
     digest = hashlib.sha256()
     for value in parameters:
         text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value)
         digest.update(text.encode() + b"\n")
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    for path in [*inputs, *(paths.root / name for name in CODE)]:
+    for path in [*inputs, *(file for pattern in code for file in sorted(paths.root.glob(pattern)))]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
-                digest.update(f"{file.relative_to(paths.root)} {file_hash(file)}\n".encode())
+                # weights of the hub are elsewhere
+                name = file.relative_to(paths.root) if file.is_relative_to(paths.root) else file.name
+                digest.update(f"{name} {file_hash(file)}\n".encode())
     return paths.cache / stage / digest.hexdigest()[:16]
 
 

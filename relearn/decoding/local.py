@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -10,6 +13,7 @@ import torch
 from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
+from relearn.decoding.keeping import find_or_compute, name_batch
 from relearn.params.predict import Beam, Greedy, TopK
 from relearn.progress import Progress
 
@@ -40,31 +44,41 @@ def decode(
     label: str,
     strategy: Strategy | None = None,
     seed: int = 0,
+    kept: Path | None = None,
 ) -> list[Decoded]:
     """Answers in the order of `items`; greedy unless a strategy is given. A batch holds prompts of one limit and like length.
 
-    Sampling draws from torch's generator, seeded here, so that the same items in the same batches answer the same.
+    Sampling draws from torch's generator, seeded for each batch, so that the same batch answers the same, whatever came
+    before it; the second of two equal batches draws anew. `kept` is a folder of this model's answers (`keeping`): what
+    is there is not computed again.
     """
     strategy = strategy or Greedy(kind="greedy")
     chosen = generate_options(strategy)
     own = isinstance(strategy, Greedy) and greedy.supports(model)
-    torch.manual_seed(seed)
     prompts = [chat.encode_prompt(item.messages) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
-    texts: dict[int, tuple[str, Literal["stop", "length"]]] = {}
+    found: dict[int, tuple[str, Literal["stop", "length"]]] = {}
+    seen: Counter[str] = Counter()
+
+    def answer(asked: Sequence[Sequence[int]], limit: int) -> list[tuple[str, Literal["stop", "length"]]]:
+        rows = (
+            greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
+            if own
+            else _generate(model, chat, asked, limit, chosen)
+        )
+        return [_read_text(row, chat) for row in rows]
+
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
             asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
-            rows = (
-                greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
-                if own
-                else _generate(model, chat, asked, limit, chosen)
-            )
-            for index, row in zip(batch, rows, strict=True):
-                texts[index] = _read_text(row, chat)
+            name = name_batch(["answers", asked, limit, chosen, seed])
+            seen[name] += 1
+            name = name_batch([name, seen[name]])
+            torch.manual_seed(int(name[:15], 16))
+            found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit)), strict=True)
             bar.update(len(batch))
-    nlls = score_references(model, chat, items, prompts, batch_size)
-    return [Decoded(*texts[index], nlls[index]) for index in range(len(items))]
+    nlls = score_references(model, chat, items, prompts, batch_size, kept)
+    return [Decoded(*found[index], nlls[index]) for index in range(len(items))]
 
 
 def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:
@@ -102,9 +116,17 @@ def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "le
 
 
 def score_references(
-    model: Any, chat: Chat, items: Sequence[Prompt], prompts: Sequence[Sequence[int]], batch_size: int
+    model: Any,
+    chat: Chat,
+    items: Sequence[Prompt],
+    prompts: Sequence[Sequence[int]],
+    batch_size: int,
+    kept: Path | None = None,
 ) -> list[float | None]:
-    """The summed negative log-likelihood, in nats, of each reference and its end token given its prompt."""
+    """The summed negative log-likelihood, in nats, of each reference and its end token given its prompt.
+
+    `kept` as `decode` has it.
+    """
     rows = {
         index: (list(prompts[index]), chat.encode_response(item.reference))
         for index, item in enumerate(items)
@@ -115,19 +137,29 @@ def score_references(
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            width = max(len(rows[index][0]) + len(rows[index][1]) for index in batch)
-            ids = torch.full((len(batch), width), chat.tokenizer.pad_token_id, dtype=torch.long)
-            for line, index in enumerate(batch):
-                tokens = rows[index][0] + rows[index][1]
-                ids[line, : len(tokens)] = torch.tensor(tokens)
-            first = min(len(rows[index][0]) for index in batch) - 1
-            # Only positions that predict a response need logits; padding on the right is never attended to.
-            logits = model(
-                input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
-            ).logits.float()
-            for line, index in enumerate(batch):
-                prompt, answer = rows[index]
-                part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)]
-                target = torch.tensor(answer, device=part.device)
-                found[index] = float(torch.nn.functional.cross_entropy(part, target, reduction="sum"))
+            asked = [rows[index] for index in batch]
+            score = partial(_score_batch, model, asked, chat.tokenizer.pad_token_id)
+            scores = find_or_compute(kept, name_batch(["likelihoods", asked]), score)
+            for index, nll in zip(batch, scores, strict=True):
+                found[index] = nll
+    return found
+
+
+def _score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:
+    """The negative log-likelihoods of (prompt, answer) rows."""
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.full((len(rows), width), pad, dtype=torch.long)
+    for line, (prompt, answer) in enumerate(rows):
+        tokens = prompt + answer
+        ids[line, : len(tokens)] = torch.tensor(tokens)
+    first = min(len(prompt) for prompt, _ in rows) - 1
+    # Only positions that predict a response need logits; padding on the right is never attended to.
+    logits = model(
+        input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
+    ).logits.float()
+    found = []
+    for line, (prompt, answer) in enumerate(rows):
+        part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)]
+        target = torch.tensor(answer, device=part.device)
+        found.append(float(torch.nn.functional.cross_entropy(part, target, reduction="sum")))
     return found

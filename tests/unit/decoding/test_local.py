@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from relearn.chat import Chat
-from relearn.decoding import greedy
+from relearn.decoding import greedy, local
 from relearn.decoding.local import Prompt, decode
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import ROWS, TEMPLATE, model, tokenizer
@@ -114,6 +114,33 @@ def test_nll_is_that_of_the_reference_and_the_end_token(trained: Any) -> None:
     expected = -sum(float(logits[len(prompt) - 1 + at, token]) for at, token in enumerate(response))
     assert decode(trained, CHAT, ITEMS, 16, "batch")[3].nll == pytest.approx(expected, abs=1e-3)
     assert decode(trained, CHAT, [Prompt(item.messages, 4, None)], 1, "batch")[0].nll is None
+
+
+@pytest.mark.parametrize("strategy", [Greedy(kind="greedy"), Sampled(kind="temperature", temperature=2.0)])
+def test_a_killed_run_goes_on_with_what_is_kept(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: Any
+) -> None:
+    items = [*ITEMS, *ITEMS[:8]]  # the second of two equal batches draws anew, and is kept apart
+    whole = decode(trained, CHAT, items, 8, "whole", strategy, 3)
+    real, calls = local._read_text, []
+
+    def dying(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(local, "_read_text", dying)
+    with pytest.raises(KeyboardInterrupt):
+        decode(trained, CHAT, items, 8, "killed", strategy, 3, tmp_path)
+    left = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert left
+    (tmp_path / next(iter(left))).write_text("[[")  # half a file is none
+    assert decode(trained, CHAT, items, 8, "again", strategy, 3, tmp_path) == whole
+    assert {name: (tmp_path / name).read_text() for name in left} == left
+    for name in ("_read_text", "_score_batch"):  # nothing is computed again
+        monkeypatch.setattr(local, name, lambda *_: pytest.fail("computed again"))
+    assert decode(trained, CHAT, items, 8, "kept", strategy, 3, tmp_path) == whole
 
 
 def texts(trained: Any, strategy: Any, seed: int) -> list[str]:

@@ -1,0 +1,76 @@
+"""Predict computes only what is missing, and writes the bytes of a run that computed everything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relearn.decoding import local
+from tests.integration.conftest import Clone
+from tests.integration.desk import Desk
+
+
+@pytest.fixture
+def desk(
+    reproduced: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Desk:
+    desk = Desk(reproduced, tmp_path / "desk", monkeypatch, capsys)
+    desk.set(predict__batch_size=4)
+    return desk
+
+
+class Batches:
+    """Counts the batches that are computed, and stops the run at one of them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, desk: Desk) -> None:
+        self.count, self.last, self.desk = 0, 0, desk
+        for name in ("_read_text", "_score_batch"):
+            real = getattr(local, name)
+            patch.setattr(local, name, lambda *given, real=real: self._counted(real, *given))
+
+    def _counted(self, real: Any, *given: Any) -> Any:
+        self.count += 1
+        if self.count == self.last:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    def predict(self, last: int = 0) -> tuple[int, dict[str, bytes]]:
+        """(answers and batches of likelihoods computed, what is written) of a run that ends at number `last`."""
+        self.count, self.last = 0, last
+        shutil.rmtree(self.desk.paths.predictions, ignore_errors=True)  # as dvc does before a stage
+        ended = self.desk.run("predict")
+        assert ended.status == (130 if last else 0), ended.errors
+        found = self.desk.paths.predictions
+        written = {file.name: file.read_bytes() for file in sorted(found.iterdir())} if found.is_dir() else {}
+        return self.count, written
+
+
+def test_a_killed_run_ends_in_the_bytes_of_a_whole_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(monkeypatch, desk)
+    every, whole = batches.predict()
+    assert set(whole) == {"2b.jsonl", "2c.jsonl", "base.jsonl", "seeds.jsonl"}
+    assert batches.predict() == (0, whole)
+    shutil.rmtree(desk.paths.cache / "predict")
+    for last in (every // 6, every // 2, every // 3):
+        batches.predict(last)
+    left, again = batches.predict()
+    assert again == whole
+    assert 0 < left < every // 2
+
+
+def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(monkeypatch, desk)
+    batches.predict()
+    desk.set(predict__max_new_tokens__code=15)
+    code = sum(row["task"] == "code" for row in desk.rows("data/predictions/base.jsonl"))
+    assert batches.predict()[0] == 3 * code  # likelihoods have no limit
+    model = desk.folder / "models/2b/adapter_model.safetensors"
+    model.write_bytes((desk.folder / "models/2c/adapter_model.safetensors").read_bytes())
+    count, written = batches.predict()
+    assert count > code
+    assert written["2b.jsonl"] == written["2c.jsonl"]
+    desk.replace("relearn/decoding/local.py", '"""', '"""\n')
+    assert batches.predict()[0] >= 3 * count  # another program is not believed

@@ -1,0 +1,81 @@
+"""A method is one file and one entry of the profile: another one's re-run nothing. Without old rows 2c is 2b."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from tests.integration.conftest import Clone, copy
+from tests.integration.desk import Desk
+
+TINY = "profiles/tiny.yaml"
+METHODS = "relearn/training/methods"
+# file, old text, new text; the stages that track it
+CHANGES = {
+    "another method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b", "report"]),
+    "its code": (f"{METHODS}/plain.py", '"""', '"""\n', ["finetune_2b"]),
+    "the core": ("relearn/training/method.py", '"""', '"""\n', ["base", "finetune_2b", "finetune_2c"]),
+    "another's code": (f"{METHODS}/replay.py", '"""', '"""\n', []),
+    "another's parameters": (TINY, "share: 0.05", "share: 0.5", ["report"]),  # the report shows every key
+    "a new one's parameters": (TINY, "    plain: {}", "    later: {beta: 1}\n    plain: {}", ["report"]),
+}
+
+
+@pytest.fixture(scope="module")
+def changed(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return copy(reproduced, tmp_path_factory.mktemp("changed"))
+
+
+@pytest.fixture
+def desk(
+    reproduced: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Desk:
+    return Desk(reproduced, tmp_path / "desk", monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_method_runs_only_the_round_that_uses_it(changed: Clone, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    file, old, new, expected = CHANGES[name]
+    before = (changed.folder / file).read_text(encoding="utf-8")
+    monkeypatch.chdir(changed.folder)
+    changed.edit(file, old, new)
+    (changed.folder / METHODS / "later.py").write_text("")
+    try:
+        with Repo(str(changed.folder)) as repo:
+            assert sorted(repo.status()) == expected
+    finally:
+        (changed.folder / file).write_text(before, encoding="utf-8")
+
+
+def test_the_method_chosen_is_the_one_that_trains(desk: Desk) -> None:
+    plain = json.loads((desk.folder / "models/2b/provenance.json").read_text())["rows"]
+    desk.set(finetune_2b__methods__replay={"share": 0.5, "control": False})
+    desk.replace("params.yaml", "method: plain", "method: replay")
+    ended = desk.run("finetune_2b")
+    assert ended.status == 0, ended.errors
+    assert json.loads((desk.folder / "models/2b/provenance.json").read_text())["rows"] == 2 * plain
+
+
+def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None:
+    desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+    ended = desk.run("finetune_2c")
+    assert (ended.status, ended.errors.count("no task is replayed, so 2c is a copy of 2b")) == (0, 1)
+    tuned, copied = desk.folder / "models/2b", desk.folder / "models/2c"
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (copied / file).read_bytes() == (tuned / file).read_bytes()
+    assert json.loads((copied / "provenance.json").read_text())["copied"] == "models/2b"
+    assert (desk.folder / "metrics/losses/2c.csv").read_text() == "step,task,loss\n"
+    ended = desk.run("predict")
+    assert ended.status == 0, ended.errors
+    assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl", "seeds.jsonl"]
+
+
+def test_replay_with_nothing_to_replay_is_one_line(desk: Desk) -> None:
+    desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+    desk.replace("params.yaml", "method: plain", "method: replay")
+    ended = desk.run("finetune_2b")
+    assert ended.status == 1
+    assert ended.errors.strip().endswith("method: replay needs rows of a task of role replayed; add one, or use plain")
