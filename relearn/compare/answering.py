@@ -35,7 +35,7 @@ class LocalDecoding:
 def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
     """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
     return [
-        *(Prompt(make_turns(row.instruction), limit, row.reference) for row in rows),
+        *(Prompt(row.prompt, limit, row.reference) for row in rows),
         *(Prompt(make_turns(probe.instruction), limit, None) for probe in probes),
     ]
 

@@ -709,12 +709,6 @@ def nothing_to_go_on_from(desk: Desk) -> None:
     desk.remove("models/2b")
 
 
-@case("finetune_2c", "data/train.jsonl", "no row of role replayed, split train")
-def nothing_to_replay(desk: Desk) -> None:
-    rows = desk.rows("data/train.jsonl")
-    desk.put("data/train.jsonl", [row for row in rows if row["role"] != "replayed"])
-
-
 @case("predict", "models/2c: no adapter")
 def no_adapter_to_decode_with(desk: Desk) -> None:
     desk.remove("models/2c")

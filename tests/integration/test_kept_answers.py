@@ -40,7 +40,7 @@ class Batches:
     def predict(self, last: int = 0) -> tuple[int, dict[str, bytes]]:
         """(answers and batches of likelihoods computed, what is written) of a run that ends at number `last`."""
         self.count, self.last = 0, last
-        shutil.rmtree(self.desk.paths.predictions)  # as dvc does before a stage
+        shutil.rmtree(self.desk.paths.predictions, ignore_errors=True)  # as dvc does before a stage
         ended = self.desk.run("predict")
         assert ended.status == (130 if last else 0), ended.errors
         found = self.desk.paths.predictions

@@ -240,7 +240,7 @@ def test_what_a_stage_lists_is_there(stage: str) -> None:
         for out in block.get(section, ())
     }
     for dep in STAGES[stage]["deps"]:
-        shown = dep.replace("${profile}", "mini")
+        shown = dep.replace("${profile}", "mini").replace("${method}", "plain")
         assert (ROOT / shown).exists() or dep in made, f"{stage}: {dep} does not exist"
     assert STAGES[stage]["desc"]
 
