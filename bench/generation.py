@@ -37,17 +37,17 @@ def text(number: int) -> str:
     return f"Review {number}. " + " ".join(WORDS[(number * 7 + i * i) % len(WORDS)] for i in range(120))
 
 
-class Reviews:
-    """`count` reviews, made one by one."""
+class Texts:
+    """`count` texts, made one by one."""
 
     def __init__(self, count: int) -> None:
         self.count = count
 
     def __iter__(self) -> Iterator[Any]:
-        from relearn.records import Review
+        from bench.scratch import make_source
 
         for number in range(self.count):
-            yield Review(id=f"r{number:06d}", text=text(number), label="positive", split="train")
+            yield make_source(f"r{number:06d}", text(number))
 
 
 def options(concurrency: int) -> Any:
@@ -58,7 +58,6 @@ def options(concurrency: int) -> Any:
         {
             "teacher": {"kind": "server", "base_url": "http://127.0.0.1/v1", "api_key_env": "BENCH_KEY"},
             "model": "bench",
-            "prompt": "agree_disagree",
             "temperature": 0.7,
             "max_tokens": 256,
             "max_tokens_limit": 512,
@@ -77,6 +76,7 @@ def options(concurrency: int) -> Any:
 
 def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]:
     """The project's own way; returns the times at which answers were in the journal."""
+    from bench.scratch import ask_pairs
     from relearn.endpoint.journal import Journal
     from relearn.endpoint.request import Address
     from relearn.endpoint.run import fetch
@@ -84,11 +84,9 @@ def relearn(url: str, count: int, concurrency: int, folder: Path) -> list[float]
     from relearn.endpoint.tally import Tally
     from relearn.files import write_jsonl
     from relearn.teacher import asking
-    from relearn.teacher.prompts import PromptTemplate
 
     times: list[float] = []
-    prompt = PromptTemplate(Path(__file__).resolve().parent.parent / "prompts" / "agree_disagree.j2")
-    questions = asking.Questions(Reviews(count), options(concurrency), prompt)
+    questions = ask_pairs(Texts(count), options(concurrency))
     address = Address.of(url, "bench-key", "bench")
     with Journal(folder / "journal.sqlite") as journal:
         settings, tally = asking.make_settings(questions.options), Tally()

@@ -52,7 +52,7 @@ def main() -> None:
                 print(done.stderr.strip().splitlines()[-1], flush=True)
                 if done.returncode == 0:
                     break
-                if "reviews got no answer" not in done.stderr or runs == 20:
+                if "requests got no answer" not in done.stderr or runs == 20:
                     raise SystemExit("it needed help")
         finally:
             server.terminate()

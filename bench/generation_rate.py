@@ -16,14 +16,13 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from bench.generation import Reviews, options
-from bench.scratch import ROOT
+from bench.generation import Texts, options
+from bench.scratch import ROOT, ask_pairs
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.teacher import asking
-from relearn.teacher.prompts import PromptTemplate
 
 WINDOW = 60.0
 
@@ -61,11 +60,11 @@ def main() -> None:
         # More than fit into the time, so that the last window is a full one.
         count = int(chosen.per_minute * chosen.seconds / 60) + chosen.concurrency
         group = options(chosen.concurrency).model_copy(update={"requests_per_minute": chosen.per_minute})
-        questions = asking.Questions(Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2"))
+        questions = ask_pairs(Texts(count), group)
         address = Address.of(url, "bench-key", "bench")
 
         with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.sqlite") as journal:
-            ask(questions, address, asking.make_settings(group), journal, Tally(), "rate", "reviews")
+            ask(questions, address, asking.make_settings(group), journal, Tally(), "rate", "requests")
         with urllib.request.urlopen(url.replace("/v1", "/arrivals")) as response:
             times: list[float] = json.load(response)
     finally:

@@ -1,4 +1,4 @@
-"""A copy of the project in a folder of its own, with reviews made up on the spot, to run `generate` in."""
+"""A copy of the project in a folder of its own, with texts made up on the spot, to run `generate` in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from ruamel.yaml import YAML
 from relearn.endpoint.journal import Journal
 from relearn.files import read_jsonl, write_jsonl
 from relearn.params import Params, load
-from relearn.records import Reply, Review
-from relearn.teacher.asking import Questions
+from relearn.params.generate import Generate
+from relearn.records import Reply, Source
+from relearn.repair.json import load_task_schema
+from relearn.teacher.asking import Question, Questions
 from relearn.teacher.prompts import PromptTemplate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +29,7 @@ KEY_ENV = "SCRATCH_TEACHER_KEY"
 
 
 class Scratch:
-    """The project's code, profiles and prompts under `folder`, and `count` reviews."""
+    """The project's code, profiles and prompts under `folder`, and `count` texts."""
 
     def __init__(self, folder: Path, count: int, generate: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -36,17 +38,15 @@ class Scratch:
         shutil.copy(ROOT / "params.yaml", folder)
         self.configure(generate)
         write_jsonl(
-            folder / "data" / "reviews.jsonl",
+            folder / "data" / "sources.jsonl",
             (
-                Review(
-                    id=f"r{number:04d}",
-                    text=f"Film {number}: I loved the {THINGS[number % len(THINGS)]}, it was wonderful.",
-                    label="positive",
-                    split="train",
+                make_source(
+                    f"r{number:04d}", f"Film {number}: I loved the {THINGS[number % len(THINGS)]}, it was wonderful."
                 )
                 for number in range(count)
             ),
         )
+        write_jsonl(folder / "data" / "held_out_sources.jsonl", [])
 
     def configure(self, generate: Mapping[str, Any]) -> None:
         """Changes keys of the mini profile's group `generate`."""
@@ -98,17 +98,26 @@ class Scratch:
         """The hash of its messages, as the embedded server logs it, for each key of the journal."""
         from relearn.mini.server import digest
 
-        options = self.params.generate
-        reviews = list(read_jsonl(self.folder / "data" / "reviews.jsonl", Review))
-        prompt = PromptTemplate(self.folder / "prompts" / f"{options.prompt}.j2")
-        return {
-            request.key(identity): digest(request.body()["messages"]) for request in Questions(reviews, options, prompt)
-        }
+        asked = ask_pairs(read_jsonl(self.folder / "data" / "sources.jsonl", Source), self.params.generate)
+        return {request.key(identity): digest(request.body()["messages"]) for request in asked}
 
     def answered(self) -> set[str]:
         """The keys that the journal holds answers for."""
         with Journal(self.journal) as journal:
             return {row["key"] for row in journal.rows()}
+
+
+def make_source(name: str, text: str) -> Source:
+    """A text of the shipped task."""
+    return Source(id=name, task="reviews", group=name, label=None, split="train", fields={"text": text})
+
+
+def ask_pairs(sources: Iterable[Source], options: Generate) -> Questions:
+    """The shipped task's requests for the sources."""
+    prompts = ROOT / "prompts"
+    schema, _ = load_task_schema(prompts / "agree_disagree.json")
+    question = Question(PromptTemplate(prompts / "agree_disagree.j2", ["text"]), schema)
+    return Questions(sources, options, {"reviews": question})
 
 
 def server_teacher(base_url: str) -> dict[str, Any]:

@@ -100,9 +100,14 @@ class Reply(Record):
 
 
 class Quarantined(Record):
-    """What repair could not use: the raw text, and why. `field` is None when the whole reply was refused."""
+    """What repair could not use of a reply: the raw text, and why.
+
+    `row` is the row template that gave no row for it, `field` the record's field; both None for the whole reply.
+    """
 
     id: str
+    task: str
+    row: str | None
     field: str | None
     reason: str
     content: str

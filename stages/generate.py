@@ -1,4 +1,4 @@
-"""Asks the teacher to reply to every review: one reply that agrees, one that disagrees, as one JSON object.
+"""Asks the teacher for a record of every source of a new task, each by its task's prompt, as one JSON object.
 
 Run by `dvc repro`, or `python -m stages.generate`. `python -m stages.generate --estimate` sends nothing and prints
 what a run would send and cost.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from relearn.params import Params, load
 from relearn.params.generate import EmbeddedTeacher
 from relearn.progress import say
 from relearn.records import Source
+from relearn.repair.json import load_task_schema
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
 from stages.paths import HERE, Paths
@@ -32,15 +33,15 @@ def _journal(paths: Paths) -> Journal:
     return Journal(paths.cache / "teacher" / "journal.sqlite")
 
 
-class _Texts:
-    """What the teacher is shown for a task, test texts last, read anew at each iteration: the files may be larger than memory."""
+class _Sources:
+    """What the teacher is shown, those to train on first, read anew at each iteration: it may be larger than memory."""
 
-    def __init__(self, paths: Paths, task: str) -> None:
-        self.files, self.task = (paths.source_rows, paths.held_out_sources), task
+    def __init__(self, paths: Paths) -> None:
+        self.files = (paths.source_rows, paths.held_out_sources)
 
     def __iter__(self) -> Iterator[Source]:
         for file in self.files:
-            yield from (text for text in read_jsonl(file, Source) if text.task == self.task)
+            yield from read_jsonl(file, Source)
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     tally = Tally()
     with _journal(paths) as journal, _teacher(params) as address:
         try:
-            ask(questions, address, settings, journal, tally, "generate", "reviews")
+            ask(questions, address, settings, journal, tally, "generate", "requests")
             asking.refuse_unanswered(tally, str(log.relative_to(paths.cache.parent)))
         except InputError:
             # A run that stops has sent and paid as well: what it did goes where a good run's facts go.
@@ -68,10 +69,34 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _questions(params: Params, paths: Paths) -> asking.Questions:
-    (task, asked), *_ = params.generate.by_task.items()
-    assert asked is not None
-    prompt = PromptTemplate(paths.prompts / f"{asked.prompt}.j2")
-    return asking.Questions(task, _Texts(paths, task), params.generate, prompt)
+    sources = _Sources(paths)
+    fields: dict[str, Mapping[str, str]] = {}
+    for source in sources:
+        fields.setdefault(source.task, source.fields)
+    by_task = {}
+    for task, asked in params.generate.by_task.items():
+        if asked is not None:
+            schema, record = load_task_schema(paths.prompts / f"{asked.record_schema}.json")
+            if isinstance(params.generate.teacher, EmbeddedTeacher):
+                _refuse_unknown_task(task, record.fields)
+            prompt = PromptTemplate(paths.prompts / f"{asked.prompt}.j2", fields.get(task, ()))
+            by_task[task] = asking.Question(prompt, schema)
+    for task in fields:
+        if task not in by_task:
+            name = paths.source_rows.relative_to(paths.root)
+            raise InputError(f"{name}: a text of the task {task}, which generate does not ask for; run prepare again")
+    return asking.Questions(sources, params.generate, by_task)
+
+
+def _refuse_unknown_task(task: str, fields: Collection[str]) -> None:
+    """InputError for a task that the embedded teacher has no words for."""
+    from relearn.mini.completions import FIELDS
+
+    if not set(FIELDS) <= set(fields):
+        raise InputError(
+            f"generate.{task}.schema: the embedded teacher writes {' and '.join(FIELDS)} only; "
+            "set generate.teacher to kind server"
+        )
 
 
 @contextmanager

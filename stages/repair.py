@@ -1,10 +1,13 @@
-"""From the teacher's raw replies to clean rows of the new task; what cannot be used is quarantined with its reason.
+"""From the teacher's raw replies to clean rows of the new tasks; what cannot be used is quarantined with its reason.
 
 Run by `dvc repro`, or `python -m stages.repair`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 from relearn.errors import InputError
@@ -12,31 +15,30 @@ from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import NewRow, Quarantined, Reply, Row, Source
-from relearn.repair.replies import ReplyRepairer
+from relearn.repair.json import load_task_schema
+from relearn.repair.replies import ReplyRepairer, ReplyTask
 from stages.paths import Paths
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes data/instructions.jsonl, data/held_out_instructions.jsonl, data/quarantine.jsonl, metrics/repair.json."""
-    files = (paths.source_rows, paths.held_out_sources)
-    texts = {text.id: text for file in files for text in read_jsonl(file, Source)}
-    (rules,) = params.repair.by_task.values()
-    repairer = ReplyRepairer(texts, params.repair, rules)
-    with (
-        atomic_write(paths.instructions) as kept,
-        atomic_write(paths.held_out_instructions) as held_out,
-        atomic_write(paths.quarantine) as refused,
-    ):
-        for row in read_jsonl(paths.train, Row):
-            if row.role == "new":  # from a file: there is nothing to mend
-                kept.write(dump_line(NewRow(**dict(row), source=row.id, template="", flags=[])) + "\n")
-        for found in repairer.repair_all(read_jsonl(paths.replies, Reply)):
-            target = refused if isinstance(found, Quarantined) else held_out if found.split == "test" else kept
-            target.write(dump_line(found) + "\n")
+    """Writes the rows of the new tasks, data/quarantine.jsonl and metrics/repair.json.
+
+    Rows to train on go to data/instructions.jsonl, with those that came from a file, test rows to
+    data/held_out_instructions.jsonl.
+    """
+    repairer = _make_repairer(params, paths)
+    with ExitStack() as stack:
+        kept, held_out, refused = (
+            stack.enter_context(atomic_write(path))
+            for path in (paths.instructions, paths.held_out_instructions, paths.quarantine)
+        )
+        for row in chain(_read_finished(paths), repairer.repair_all(read_jsonl(paths.replies, Reply))):
+            file = refused if isinstance(row, Quarantined) else held_out if row.split == "test" else kept
+            file.write(dump_line(row) + "\n")
         summary = repairer.ledger.as_dict()
         counts = summary["counts"]
-        if not counts["fields_kept"]:
+        if repairer.tasks and not counts["rows_kept"]:
             raise InputError(
                 f"{paths.replies.relative_to(paths.root)}: none of {counts['replies']} replies could be used "
                 f"({', '.join(summary['reasons']) or 'the file is empty'}); look at the replies, then run generate again"
@@ -44,10 +46,35 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_json(paths.metrics / "repair.json", summary)
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items())
     say(
-        f"repair: {counts['fields_kept']} of {counts['fields']} texts kept, "
-        f"{counts['fields_quarantined']} quarantined{f' ({reasons})' if reasons else ''}"
+        f"repair: {counts['rows_kept']} of {counts['rows']} rows kept, "
+        f"{counts['rows_quarantined']} quarantined{f' ({reasons})' if reasons else ''}"
     )
     return {}
+
+
+def _make_repairer(params: Params, paths: Paths) -> ReplyRepairer:
+    sources = {
+        (source.task, source.id): source
+        for file in (paths.source_rows, paths.held_out_sources)
+        for source in read_jsonl(file, Source)
+    }
+    fields: dict[str, Mapping[str, str]] = {}
+    for source in sources.values():
+        fields.setdefault(source.task, source.fields)
+    tasks = {}
+    for name, rules in params.repair.by_task.items():
+        asked = params.generate.by_task[name]
+        assert asked is not None  # Params refuses it
+        schema = load_task_schema(paths.prompts / f"{asked.record_schema}.json")[1]
+        tasks[name] = ReplyTask(name, schema, rules, fields.get(name, {}))
+    return ReplyRepairer(sources, tasks, params.repair.truncated, params.repair.near_duplicates)
+
+
+def _read_finished(paths: Paths) -> Iterator[NewRow]:
+    """The rows of new tasks that came from a file, train and val; predict reads their test rows where they are."""
+    for row in read_jsonl(paths.train, Row):
+        if row.role == "new":
+            yield NewRow(**dict(row), source=row.id, template="", flags=[])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from relearn.mini import breakage as breaking
 
 Write = Callable[[str, int], tuple[str, str]]
 
+FIELDS = ("agree", "disagree")  # of the records that this teacher knows how to write
 # A prompt fences the review with a tag that the review cannot hold; see docs/generation.md.
 FENCED = re.compile(r"<review-([0-9a-f]{8,64})>\n(.*)\n</review-\1>", re.DOTALL)
 TOKEN = re.compile(r"\w{1,6}|[^\w\s]")

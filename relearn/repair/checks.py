@@ -1,22 +1,32 @@
 """Content checks: why a reply that was read without fault should still not be learned from.
 
-Each has its own reason in the ledger and its own threshold in the profile. They judge whole texts and change
-nothing.
+A task declares its checks (`repair.<task>.checks`), each a kind with its values; each has its own reason in the ledger.
+They judge whole texts and change nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
-from relearn.records import Source
+from relearn.errors import InputError
+from relearn.sides import SIDES, contradicts
 
 if TYPE_CHECKING:
-    from relearn.params.repair import TaskRepair
+    from relearn.params.repair import (
+        BoilerplateCheck,
+        Check,
+        ContradictionCheck,
+        EchoCheck,
+        LengthCheck,
+        RefusalCheck,
+        SimilarityCheck,
+    )
 
 GRAM = 5
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -29,27 +39,6 @@ REFUSAL = re.compile(
     |as\ an?\ (?:ai|artificial\ intelligence|large\ language|language)\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ADVERB = (
-    r"(?:\w+ly\ |so\ |quite\ |also\ |have\ to\ |must\ |would\ |do\ |just\ |simply\ |really\ |utterly\ |beg\ to\ )*"
-)
-SAYS_DISAGREE = re.compile(
-    rf"""\bi\ {_ADVERB}(?:disagree|dissent)\b(?!\ (?:with\ )?(?:anyone|those|people|critics|the\ (?:critics|people|haters|naysayers)|any\ ))
-    |\bi\ (?:do\ not|don['’]?t|can\ ?not|can['’]?t|could\ not|couldn['’]?t)\ {_ADVERB}agree\b(?!\ more)
-    |\bcould(?:n['’]?t|\ not)\ disagree\ more\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-SAYS_AGREE = re.compile(
-    rf"""\bi\ {_ADVERB}agree\b(?!\ to\ disagree)
-    |\bcould(?:n['’]?t|\ not)\ agree\ more\b
-    |\bi\ (?:can['’]?t|can\ ?not|do\ not|don['’]?t)\ disagree\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-CONCEDES = re.compile(
-    r"\b(?:but|however|though|although|yet|still|while|whereas|nevertheless|nonetheless|disagree|except|until|despite|"
-    r"otherwise|only|unlike)\b",
-    re.IGNORECASE,
-)
-SENTENCE = re.compile(r"[.!?](?:\s|$)")
 
 
 def _split_words(text: str) -> list[str]:
@@ -58,31 +47,31 @@ def _split_words(text: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _list_grams(text: str) -> frozenset[tuple[str, ...]]:
-    """The word 5-grams of a review, kept for both of its replies."""
+    """The word 5-grams of a source, kept for all of its replies."""
     words = _split_words(text)
     return frozenset(zip(*(words[at:] for at in range(GRAM)), strict=False))
 
 
-def measure_echo(reply: str, review: str) -> float:
-    """The share of the reply's word 5-grams that stand in the review; 0 for a reply of fewer than five words."""
+def measure_echo(reply: str, source: str) -> float:
+    """The share of the reply's word 5-grams that stand in the source; 0 for a reply of fewer than five words."""
     words = _split_words(reply)
     if len(words) < GRAM:
         return 0.0
-    seen = _list_grams(review)
+    seen = _list_grams(source)
     grams = list(zip(*(words[at:] for at in range(GRAM)), strict=False))
     return sum(gram in seen for gram in grams) / len(grams)
 
 
-def is_echo(reply: str, review: str, threshold: float) -> bool:
-    """Whether `measure_echo` reaches the threshold; told cheaply where too few of the reply's words stand in the review."""
+def is_echo(reply: str, source: str, threshold: float) -> bool:
+    """Whether `measure_echo` reaches the threshold; told cheaply where too few of the reply's words stand in the source."""
     words = _split_words(reply)
-    folded = review.casefold()
+    folded = source.casefold()
     run = possible = 0
     for word in words:
         run = run + 1 if word in folded else 0
         possible += run >= GRAM
     total = len(words) - GRAM + 1
-    return total > 0 and possible >= threshold * total and measure_echo(reply, review) >= threshold
+    return total > 0 and possible >= threshold * total and measure_echo(reply, source) >= threshold
 
 
 def are_alike(first: str, second: str, threshold: float) -> bool:
@@ -100,35 +89,87 @@ def is_refusal(text: str) -> bool:
     return REFUSAL.match(text) is not None
 
 
-def contradicts_stance(text: str, stance: str) -> bool:
-    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
-    end = SENTENCE.search(text)
-    first = text[: end.end()] if end else text[:300]
-    if stance == "agree":
-        return SAYS_DISAGREE.search(first) is not None
-    if SAYS_DISAGREE.search(first) is not None:
-        return False
-    return SAYS_AGREE.search(first) is not None and CONCEDES.search(text) is None
+# What each kind of check finds: from its values, the responses by row and the fields of the source, each row that is
+# refused and why.
+Faults = Iterator[tuple[str, str]]
+Find = Callable[[Any, Mapping[str, str], Mapping[str, str]], Faults]
+KINDS: dict[str, Find] = {}
 
 
-def find_faults(text: str, row: str, source: Source, rules: TaskRepair) -> Iterator[str]:
-    """Why the text of a row is refused, in the order of the checks; nothing when it is fit to learn from.
+def check(kind: str) -> Callable[[Find], Find]:
+    """Registers what finds the faults of one kind (`repair.<task>.checks`)."""
 
-    `similarity` is judged by the caller, who has both texts.
+    def register(find: Find) -> Find:
+        KINDS[kind] = find
+        return find
+
+    return register
+
+
+@check("refusal")
+def find_refusals(check: RefusalCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    for row, text in responses.items():
+        if is_refusal(text):
+            yield row, "refusal"
+
+
+@check("length")
+def find_wrong_lengths(check: LengthCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    for row, text in responses.items():
+        if len(text) < check.min:
+            yield row, "too_short"
+        elif len(text) > check.max:
+            yield row, "too_long"
+
+
+@check("boilerplate")
+def find_boilerplate(check: BoilerplateCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    phrases = [phrase.casefold() for phrase in check.phrases]
+    for row, text in responses.items():
+        folded = text.casefold()
+        if any(phrase in folded for phrase in phrases):
+            yield row, "boilerplate"
+
+
+@check("contradiction")
+def find_contradictions(check: ContradictionCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    for row, side in check.sides.items():
+        if row in responses and contradicts(responses[row], side):
+            yield row, "contradiction"
+
+
+@check("echo")
+def find_echoes(check: EchoCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    for row, text in responses.items():
+        if is_echo(text, source[check.of], check.share):
+            yield row, "echo"
+
+
+@check("similarity")
+def find_alike(check: SimilarityCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
+    for one, other in combinations([row for row in check.rows if row in responses], 2):
+        if are_alike(responses[one], responses[other], check.share):
+            yield from ((row, f"{one}_is_{other}") for row in (one, other))
+
+
+def find_faults(checks: Iterable[Check], responses: Mapping[str, str], source: Mapping[str, str]) -> dict[str, str]:
+    """Why rows are refused, by row: the first check that finds a fault decides, and later ones do not see the row.
+
+    `responses` are the texts to learn by row, without space around them; `source` the fields the teacher was shown.
     """
-    stripped = text.strip()
-    for check in rules.checks:
-        if check.kind == "refusal" and is_refusal(stripped):
-            yield "refusal"
-        elif check.kind == "length" and len(stripped) < check.min:
-            yield "too_short"
-        elif check.kind == "length" and len(stripped) > check.max:
-            yield "too_long"
-        elif check.kind == "boilerplate":
-            folded = stripped.casefold()
-            if any(phrase.casefold() in folded for phrase in check.phrases):
-                yield "boilerplate"
-        elif check.kind == "contradiction" and row in check.sides and contradicts_stance(stripped, check.sides[row]):
-            yield "contradiction"
-        elif check.kind == "echo" and is_echo(stripped, source.fields[check.of], check.share):
-            yield "echo"
+    faults: dict[str, str] = {}
+    for one in checks:
+        standing = {row: text for row, text in responses.items() if row not in faults}
+        for row, reason in KINDS[one.kind](one, standing, source):
+            faults.setdefault(row, reason)
+    return faults
+
+
+def refuse_unknown_names(checks: Iterable[Check], fields: Collection[str], where: str) -> None:
+    """InputError when a check names a field that the source does not have, or a side nobody knows the words of."""
+    for one in checks:
+        if one.kind == "echo" and one.of not in fields:
+            raise InputError(f"{where}: echo: {one.of} is no field of the source; there are {', '.join(fields)}")
+        for side in one.sides.values() if one.kind == "contradiction" else ():
+            if side not in SIDES:
+                raise InputError(f"{where}: contradiction: no words are known for {side}; sides are {', '.join(SIDES)}")

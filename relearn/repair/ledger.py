@@ -5,23 +5,19 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 
 class Ledger:
     """Counts of what came in and what became of it; `as_dict` checks them before it gives them out."""
 
-    def __init__(self, **sizes: int) -> None:
-        self.counts: Counter[str] = Counter(sizes)
+    def __init__(self, sums: Mapping[str, str]) -> None:
+        """`sums` declares that a count is the sum of others: its name, and theirs with spaces between."""
+        self._sums = {whole: parts.split() for whole, parts in sums.items()}
+        self.counts: Counter[str] = Counter({name: 0 for whole in sums for name in (whole, *self._sums[whole])})
         self.flags: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self._sums: list[tuple[str, tuple[str, ...]]] = []
-
-    def must_add_up(self, whole: str, *parts: str) -> None:
-        """Declares that one count is the sum of others."""
-        self._sums.append((whole, parts))
-        for name in (whole, *parts):
-            self.counts[name] += 0
 
     def refuse(self, reason: str, count: int = 1) -> None:
         """Counts a row of quarantine, and its reason; what stands after " of " names a neighbour and is left out."""
@@ -30,13 +26,13 @@ class Ledger:
 
     def as_dict(self) -> dict[str, Any]:
         """Counts, flags and reasons, sorted by name. Raises AssertionError when something was lost on the way."""
-        for whole, parts in self._sums:
+        for whole, parts in self._sums.items():
             total = sum(self.counts[part] for part in parts)
             if self.counts[whole] != total:
                 raise AssertionError(f"ledger: {whole} is {self.counts[whole]}, {' + '.join(parts)} is {total}")
         return {
             "counts": dict(sorted(self.counts.items())),
-            "sums": [f"{whole} = {' + '.join(parts)}" for whole, parts in self._sums],
+            "sums": [f"{whole} = {' + '.join(parts)}" for whole, parts in self._sums.items()],
             "flags": dict(sorted(self.flags.items())),
             "reasons": dict(sorted(self.reasons.items())),
         }

@@ -1,133 +1,197 @@
-"""The pipeline's end of repair: the teacher's replies to reviews become instructions, and the rest is quarantined.
+"""The pipeline's end of repair: the teacher's replies become rows of the new tasks, and the rest is quarantined.
 
-A reply has two fields, `agree` and `disagree`. Each ends kept or quarantined; a reply refused as a whole counts
-for both.
+A reply is to give as many rows as its task has row templates. Each ends kept or quarantined; a reply refused as a whole
+counts for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from relearn.records import STANCES, Message, NewRow, Quarantined, Reply, Source
-from relearn.repair import checks
-from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
-from relearn.repair.rows import Refusal, Repairer, explain_no_record, find_raw
+from relearn.errors import InputError
+from relearn.records import Message, NewRow, Quarantined, Reply, Source
+from relearn.repair.checks import find_faults, refuse_unknown_names
+from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
+from relearn.repair.ledger import Ledger, SeenTexts
+from relearn.repair.rows import Refusal, explain_no_record, find_raw
+from relearn.repair.templates import RowWriter, show_value
 
 if TYPE_CHECKING:
-    from relearn.params.repair import Repair, TaskRepair
+    from relearn.data.near_duplicates import Index
+    from relearn.params.prepare import NearDuplicates
+    from relearn.params.repair import TaskRepair
 
 
-class ReplyRepairer(Repairer):
-    """Reads replies one by one; memory grows by 8 to 32 bytes a text kept, more with `near_duplicates`."""
+class ReplyTask:
+    """What the replies of one task are to hold: their schema, the rows they become, and the checks on these."""
 
-    def __init__(self, reviews: Mapping[str, Source], params: Repair, rules: TaskRepair) -> None:
-        super().__init__(
-            RecordSchema.of_texts(STANCES),
-            params.truncated,
+    def __init__(self, name: str, schema: RecordSchema, params: TaskRepair, shown: Collection[str]) -> None:
+        """`shown` are the fields of the task's sources. InputError when a row or a check names a field there is not."""
+        where = f"repair.{name}"
+        self.schema = schema
+        self.checks = params.checks
+        refuse_unknown_names(params.checks, shown, f"{where}.checks")
+        self.rows = [
+            RowWriter(row.name, row.instruction, row.response, shown, schema.fields, f"{where}.rows")
+            for row in params.rows
+        ]
+        used = [field for field in schema.fields if any(field in row.needs for row in self.rows)]
+        # Fields that meet in a row are taken from one record; without any such row each stands for itself.
+        self.groups = [used] if any(len(row.needs) > 1 for row in self.rows) else [[field] for field in used]
+
+    def is_free(self, row: RowWriter) -> bool:
+        """Whether the response is free text. A choice, a number or a boolean may well be the same for two sources."""
+        return self.schema.fields[row.response] in ("string", "strings") and row.response not in self.schema.enums
+
+
+class ReplyRepairer:
+    """Reads replies one by one; memory grows by 8 to 32 bytes a row kept, more with `near_duplicates`."""
+
+    def __init__(
+        self,
+        sources: Mapping[tuple[str, str], Source],
+        tasks: Mapping[str, ReplyTask],
+        truncated: str,
+        near_duplicates: NearDuplicates | None,
+    ) -> None:
+        """`sources` by task and id, `tasks` by name."""
+        self.sources, self.tasks, self.truncated = sources, tasks, truncated
+        self.seen = SeenTexts()
+        self.ledger = Ledger(
             {
                 "replies": "replies_kept replies_half_kept replies_refused",
-                "fields": "fields_kept fields_quarantined",
-                "quarantine_rows": "fields_quarantined_alone replies_refused_whole extra_texts",
-            },
+                "rows": "rows_kept rows_quarantined",
+                "quarantine_rows": "rows_quarantined_alone replies_refused_whole extra_texts",
+            }
         )
-        self.reviews = reviews
-        self.rules = rules
         self.row = 0
-        self.near = None
-        if params.near_duplicates is not None:
+        self.near: dict[str, Index] = {}
+        if near_duplicates is not None:
             # Here, because it brings numpy and scipy, which exact duplicates do without.
             from relearn.data.near_duplicates import Index
 
-            self.near = Index(params.near_duplicates.threshold, params.near_duplicates.permutations)
+            self.near = {name: Index(near_duplicates.threshold, near_duplicates.permutations) for name in tasks}
 
     def repair_all(self, replies: Iterable[Reply]) -> Iterator[NewRow | Quarantined]:
-        """Yields the instructions of each reply, and what was quarantined; then `ledger` is complete."""
+        """Yields the rows of each reply, and what was quarantined; then `ledger` is complete."""
         for reply in replies:
             yield from self.repair(reply)
 
     def repair(self, reply: Reply) -> Iterator[NewRow | Quarantined]:
-        """Yields the instructions of one reply, and what was quarantined of it."""
+        """Yields the rows of one reply, and what was quarantined of it. InputError for a reply of no task of ours."""
+        if reply.task not in self.tasks:
+            raise InputError(
+                f"reply {reply.id}: a reply of the task {reply.task}, which repair does not describe; run generate again"
+            )
         counts = self.ledger.counts
-        counts["replies"] += 1
+        task, source = self.tasks[reply.task], self.sources.get((reply.task, reply.id))
         content = reply.content or ""
-        review = self.reviews.get(reply.id)
-        record, extra = _choose_texts([], len(content))
-        reason = _refuse_unread(reply, review)
+        counts["replies"] += 1
+        counts["rows"] += len(task.rows)
+        record = FoundRecord(0, len(content))
+        extra: list[Refusal] = []
+        reason = _refuse_unread(reply, source)
         if reason is None:
-            found = read_records(content, self.schema, reply.finish_reason, self.truncated)
-            record, extra = _choose_texts(found.records, len(content))
+            found = read_records(content, task.schema, reply.finish_reason, self.truncated)
+            extra = _choose_fields(record, found.records, task.groups)
             if all(field.lost for field in record.fields.values()):
-                reason = _explain_loss(found.records) or explain_no_record(content, reply.finish_reason)
-        refused = None
-        if reason is not None or review is None:
-            refused, extra = Refusal(reason or "unknown_review", 0, len(content)), []
-        else:
-            self._check_contents(reply.id, review, record)
-        refusals = self.count_fields(record, refused)
-        kept = 0
-        for stance in STANCES:
-            field = record.fields[stance]
-            if review is not None and not (refused or field.lost):
-                kept += 1
-                yield self._make_instruction(reply, review, stance, field)
-        for refusal in refusals + extra:
-            self.ledger.refuse(refusal.reason, len(STANCES) if refusal is refused else 1)
-            raw = content[refusal.start : refusal.end] or reply.refusal or ""
-            yield Quarantined(id=reply.id, field=refusal.field, reason=refusal.reason, content=raw)
+                reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
+        if reason is not None or source is None:
+            counts["replies_refused"] += 1
+            counts["replies_refused_whole"] += 1
+            counts["rows_quarantined"] += len(task.rows)
+            yield self._refuse(reply, Refusal(reason or "unknown_source", 0, len(content)), None, len(task.rows))
+            return
+        lost = self._find_losses(task, source, record)
+        for row in task.rows:
+            if row.name not in lost:
+                yield self._make_row(reply, source, row, record)
+        for name, refusal in lost.items():
+            yield self._refuse(reply, refusal, name)
+        for refusal in extra:
+            yield self._refuse(reply, refusal, None)
+        kept = len(task.rows) - len(lost)
+        counts["rows_kept"] += kept
+        counts["rows_quarantined"] += len(lost)
+        counts["rows_quarantined_alone"] += len(lost)
         counts["extra_texts"] += len(extra)
-        counts["replies_refused_whole"] += refused is not None
-        counts[("replies_refused", "replies_half_kept", "replies_kept")[kept]] += 1
+        counts["replies_kept" if not lost else "replies_half_kept" if kept else "replies_refused"] += 1
 
-    def _check_contents(self, reply_id: str, review: Source, record: FoundRecord) -> None:
-        """Marks as lost what was read without fault and should still not be learned from, and repeats."""
-        fields = [(stance, record.fields[stance]) for stance in STANCES]
-        for stance, field in fields:
-            if not field.lost:
-                field.lost = next(checks.find_faults(field.value, stance, review, self.rules), "")
-        agree, disagree = (field for _, field in fields)
-        alike = next((check.share for check in self.rules.checks if check.kind == "similarity"), 2.0)
-        if not (agree.lost or disagree.lost) and checks.are_alike(agree.value, disagree.value, alike):
-            agree.lost = disagree.lost = "agree_is_disagree"
-        for stance, field in fields:
-            if not field.lost:
-                field.lost = self._find_repeat(reply_id, stance, field.value)
+    def _find_losses(self, task: ReplyTask, source: Source, record: FoundRecord) -> dict[str, Refusal]:
+        """The rows that cannot be made or should not be learned from, by name: for a field lost, a fault, a repeat."""
+        lost: dict[str, Refusal] = {}
 
-    def _find_repeat(self, reply_id: str, stance: str, text: str) -> str:
-        """Why a text that an earlier one repeats is refused; empty for a new text, which is remembered."""
+        def lose(row: RowWriter, field: str, reason: str) -> None:
+            lost[row.name] = Refusal(reason, *find_raw(record.fields[field], record), field)
+
+        for row in task.rows:
+            missing = next((field for field in row.needs if record.fields[field].lost), None)
+            if missing is not None:
+                lose(row, missing, record.fields[missing].lost)
+        whole = {row.name: row for row in task.rows if row.name not in lost}
+        texts = {name: show_value(record.fields[row.response].value).strip() for name, row in whole.items()}
+        faults = find_faults(task.checks, texts, source.fields)
+        for name, row in whole.items():
+            empty = "" if texts[name] else "empty"
+            reason = faults.get(name) or empty or self._find_repeat(task, source, row, record)
+            if reason:
+                lose(row, row.response, reason)
+        return {row.name: lost[row.name] for row in task.rows if row.name in lost}
+
+    def _find_repeat(self, task: ReplyTask, source: Source, row: RowWriter, record: FoundRecord) -> str:
+        """Why a row that an earlier one repeats is refused; empty for a new one, which is remembered."""
         self.row += 1
-        if self.seen.add(f"{stance}\n{text}", self.row) is not None:
+        instruction, response = _write(row, source, record)
+        free = task.is_free(row)
+        signature = [source.task, row.name, response, *([] if free else [instruction])]
+        if self.seen.add("\n".join(signature), self.row) is not None:
             return "duplicate"
-        if self.near is not None:
-            neighbours = self.near.near(text)
+        if self.near and free:
+            index = self.near[source.task]
+            neighbours = index.near(response)
             if neighbours:
                 return f"near_duplicate of {neighbours[0]}"
-            self.near.add(f"{reply_id}-{stance}", text)
+            index.add(f"{source.id}-{row.name}", response)
         return ""
 
-    def _make_instruction(self, reply: Reply, review: Source, stance: str, field: FoundField) -> NewRow:
-        flags = {*field.flags, *(["stopped_at_length"] if reply.finish_reason == "length" else [])}
+    def _make_row(self, reply: Reply, source: Source, row: RowWriter, record: FoundRecord) -> NewRow:
+        flags = {flag for field in row.needs for flag in record.fields[field].flags}
+        if reply.finish_reason == "length":
+            flags.add("stopped_at_length")
         self.ledger.flags.update(flags)
-        template = next(row for row in self.rules.rows if row.response == stance)
-        prompt = template.instruction.replace("{text}", review.fields["text"])
+        instruction, response = _write(row, source, record)
         return NewRow(
-            id=f"{review.id}-{template.name}",
-            task=review.task,
+            id=f"{source.id}-{row.name}",
+            task=source.task,
             role="new",
-            group=review.group,
-            split=review.split,
-            messages=[Message(role="user", content=prompt), Message(role="assistant", content=field.value)],
+            group=source.group,
+            split=source.split,
+            messages=[Message(role="user", content=instruction), Message(role="assistant", content=response)],
             tests=[],
-            source=review.id,
-            template=template.name,
+            source=source.id,
+            template=row.name,
             flags=sorted(flags),
         )
 
+    def _refuse(self, reply: Reply, refusal: Refusal, row: str | None, count: int = 1) -> Quarantined:
+        """A row of quarantine, counted `count` times under its reason."""
+        self.ledger.refuse(refusal.reason, count)
+        raw = (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
+        return Quarantined(
+            id=reply.id, task=reply.task, row=row, field=refusal.field, reason=refusal.reason, content=raw
+        )
 
-def _refuse_unread(reply: Reply, review: Source | None) -> str | None:
+
+def _write(row: RowWriter, source: Source, record: FoundRecord) -> tuple[str, str]:
+    """The instruction and the response."""
+    return row.write(source.fields, {field: record.fields[field].value for field in row.needs})
+
+
+def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
     """Why a reply need not be read."""
-    if review is None:
-        return "unknown_review"
+    if source is None:
+        return "unknown_source"
     if reply.refusal:
         return "refusal"
     if not (reply.content or "").strip():
@@ -135,29 +199,36 @@ def _refuse_unread(reply: Reply, review: Source | None) -> str | None:
     return None
 
 
-def _choose_texts(records: list[FoundRecord], size: int) -> tuple[FoundRecord, list[Refusal]]:
-    """One record with the text of each stance (the first whole one), and the other texts, repeats of it left out."""
-    chosen, extra = FoundRecord(0, size), []
-    for stance in STANCES:
-        found = [(record.fields[stance], record.flags) for record in records if record.fields[stance].lost != "missing"]
-        if not found:
-            chosen.fields[stance] = lose_field("missing")
-            continue
-        field, flags = next((pair for pair in found if not pair[0].lost), found[0])
-        others = [other for other, _ in found if other is not field]
-        different = [other for other in others if other.lost or other.value != field.value]
-        if len(different) < len(others):
-            flags = flags | {"repeated"}
-        if different:
-            flags = flags | {"several_texts"}
-        field.flags = (*field.flags, *flags)
-        chosen.fields[stance] = field
-        extra += [Refusal("extra_text", *find_raw(other, chosen), stance) for other in different]
-    return chosen, extra
+def _choose_fields(chosen: FoundRecord, records: list[FoundRecord], groups: list[list[str]]) -> list[Refusal]:
+    """Gives `chosen` the fields of each group from one record, the first of those with most of them whole.
+
+    Returns what the other records hold, repeats of the chosen fields left out.
+    """
+    extra = []
+    for group in groups:
+        holding = [record for record in records if any(record.fields[name].lost != "missing" for name in group)]
+        best = max(
+            holding,
+            key=lambda record: sum(not record.fields[name].lost for name in group),
+            default=FoundRecord(0, 0, {name: lose_field("missing") for name in group}),
+        )
+        for name in group:
+            field, flags = best.fields[name], set(best.flags)
+            others = [record.fields[name] for record in holding if record is not best]
+            others = [other for other in others if other.lost != "missing"]
+            different = [other for other in others if other.lost or other.value != field.value]
+            if len(different) < len(others):
+                flags.add("repeated")
+            if different:
+                flags.add("several_texts")
+            field.flags = (*field.flags, *flags)
+            chosen.fields[name] = field
+            extra += [Refusal("extra_text", *find_raw(other, chosen), name) for other in different]
+    return extra
 
 
-def _explain_loss(records: list[FoundRecord]) -> str | None:
-    """Why all fields of a reply were lost, most telling first; None where there was no field."""
-    lost = {field.lost for record in records for field in record.fields.values()} - {"missing"}
+def _explain_loss(records: list[FoundRecord], names: Collection[str]) -> str | None:
+    """Why all of the named fields were lost, most telling first; None where there was none of them."""
+    lost = {record.fields[name].lost for record in records for name in names} - {"missing", ""}
     telling = ("ambiguous_end", "not_verbatim", "cut_off", "wrong_type", "null", "no_quotes")
     return next((reason for reason in (*telling, *sorted(lost)) if reason in lost), None)

@@ -1,7 +1,6 @@
-"""From the records that were read to rows: kept, or quarantined with a reason, and the ledger of both.
+"""From the records that were read in a dump to rows: kept, or quarantined with a reason, and the ledger of both.
 
-`Repairer` is the path that every record takes. A dump (`DumpRepairer`) and the pipeline (`relearn.repair.replies`)
-differ in what they refuse and in how a row is written.
+The pipeline's own end of repair is `relearn.repair.replies`.
 """
 
 from __future__ import annotations
@@ -29,33 +28,6 @@ class Refusal:
     field: str | None = None
 
 
-class Repairer:
-    """Reads under one schema and policy, and counts what is kept and what is refused; `ledger` checks the sums."""
-
-    def __init__(self, schema: RecordSchema, truncated: str, sums: dict[str, str]) -> None:
-        self.schema = schema
-        self.truncated = truncated
-        self.seen = SeenTexts()
-        self.ledger = Ledger()
-        for whole, parts in sums.items():
-            self.ledger.must_add_up(whole, *parts.split())
-
-    def count_fields(self, record: FoundRecord, refused: Refusal | None) -> list[Refusal]:
-        """The refusals of a record: that of the whole, where there is one, or of each field that is lost."""
-        refusals = [
-            Refusal(field.lost, *find_raw(field, record), name) for name, field in record.fields.items() if field.lost
-        ]
-        counts = self.ledger.counts
-        quarantined = len(record.fields if refused else refusals)
-        counts["fields"] += len(record.fields)
-        counts["fields_quarantined"] += quarantined
-        counts["fields_kept"] += len(record.fields) - quarantined
-        if refused:
-            return [refused]
-        counts["fields_quarantined_alone"] += quarantined
-        return refusals
-
-
 def explain_no_record(content: str, finish_reason: str | None) -> str:
     """Why a text holds no record."""
     stripped = content.strip()
@@ -71,19 +43,23 @@ def find_raw(field: FoundField, record: FoundRecord) -> tuple[int, int]:
     return (field.start, field.end) if field.end > field.start else (record.start, record.end)
 
 
-class DumpRepairer(Repairer):
-    """The command's end: each record of each text becomes one row with the fields kept and their offsets."""
+class DumpRepairer:
+    """The command's end: each record of each text becomes one row with the fields kept and their offsets.
+
+    Reads under one schema and policy, and counts what is kept and what is refused; `ledger` checks the sums.
+    """
 
     def __init__(self, schema: RecordSchema, truncated: str = "drop") -> None:
-        super().__init__(
-            schema,
-            truncated,
+        self.schema = schema
+        self.truncated = truncated
+        self.seen = SeenTexts()
+        self.ledger = Ledger(
             {
                 "records": "records_kept records_quarantined",
                 "fields": "fields_kept fields_quarantined",
                 "quarantine_rows": "records_quarantined fields_quarantined_alone texts_without_record pieces_outside",
                 "texts": "texts_with_record texts_without_record texts_blank",
-            },
+            }
         )
         self.row = 0
 
@@ -130,7 +106,7 @@ class DumpRepairer(Repairer):
         refused = None
         if reason is not None:
             refused = Refusal(reason, record.start, max(record.end, record.start))
-        refusals = self.count_fields(record, refused)
+        refusals = self._count_fields(record, refused)
         self.ledger.counts["records"] += 1
         self.ledger.counts["records_quarantined" if refused else "records_kept"] += 1
         if refused is None:
@@ -140,6 +116,21 @@ class DumpRepairer(Repairer):
             if neighbour is not None:
                 row["row"] = neighbour
             yield False, row
+
+    def _count_fields(self, record: FoundRecord, refused: Refusal | None) -> list[Refusal]:
+        """The refusals of a record: that of the whole, where there is one, or of each field that is lost."""
+        refusals = [
+            Refusal(field.lost, *find_raw(field, record), name) for name, field in record.fields.items() if field.lost
+        ]
+        counts = self.ledger.counts
+        quarantined = len(record.fields if refused else refusals)
+        counts["fields"] += len(record.fields)
+        counts["fields_quarantined"] += quarantined
+        counts["fields_kept"] += len(record.fields) - quarantined
+        if refused:
+            return [refused]
+        counts["fields_quarantined_alone"] += quarantined
+        return refusals
 
     def _judge_record(
         self, record: FoundRecord, kept: dict[str, FoundField], whole: set[str]

@@ -116,13 +116,13 @@ def _flow(material: Material) -> Markup:
     counts = material.repair["counts"]
     streams = [
         Stream("kept as sent", material.as_sent, "good"),
-        Stream("kept after repair", counts["fields_kept"] - material.as_sent, "mended"),
+        Stream("kept after repair", counts["rows_kept"] - material.as_sent, "mended"),
         *(
             Stream(f"quarantined: {reason.replace('_', ' ')}", count, "bad")
             for reason, count in sorted(material.repair["reasons"].items(), key=lambda item: -item[1])
         ),
     ]
-    return Markup(figures.draw_flow(f"{counts['fields']:,d} texts in {counts['replies']:,d} replies", streams))
+    return Markup(figures.draw_flow(f"{counts['rows']:,d} rows in {counts['replies']:,d} replies", streams))
 
 
 def policy(scripts: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
-"""Reviews to replies: the requests of a profile, answered through the journal, and read back in order."""
+"""Sources to replies: the requests of a profile, answered through the journal, and read back in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from relearn.endpoint.budget import Prices
@@ -15,17 +16,20 @@ from relearn.params.generate import Generate
 from relearn.records import Reply, Source, Usage
 from relearn.teacher.prompts import PromptTemplate
 
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"agree": {"type": "string"}, "disagree": {"type": "string"}},
-    "required": ["agree", "disagree"],
-    "additionalProperties": False,
-}
-FORMATS: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "json_object": {"type": "json_object"},
-    "json_schema": {"type": "json_schema", "json_schema": {"name": "replies", "strict": True, "schema": SCHEMA}},
-}
+
+@dataclass(frozen=True)
+class Question:
+    """How a task's sources are asked about: the prompt, and the JSON Schema that an answer follows."""
+
+    prompt: PromptTemplate
+    schema: Mapping[str, Any]
+
+    def make_format(self, kind: str) -> dict[str, Any] | None:
+        """OpenAI's `response_format` of the kind none, json_object or json_schema."""
+        if kind == "json_schema":
+            named = {"name": "replies", "strict": True, "schema": dict(self.schema)}
+            return {"type": "json_schema", "json_schema": named}
+        return None if kind == "none" else {"type": kind}
 
 
 def make_settings(options: Generate) -> AskSettings:
@@ -43,39 +47,41 @@ def make_settings(options: Generate) -> AskSettings:
 
 
 class Questions:
-    """The requests for some reviews, made anew at each iteration, so that they are never all in memory.
+    """The requests for some sources, made anew at each iteration, so that they are never all in memory.
 
-    `reviews` is iterated several times: a list, or an object whose `__iter__` reads the file again.
+    `sources` is iterated several times: a list, or an object whose `__iter__` reads the file again. `by_task` has the
+    question of each of their tasks.
     """
 
-    def __init__(self, task: str, reviews: Iterable[Source], options: Generate, prompt: PromptTemplate) -> None:
-        self.task, self.reviews, self.options, self.prompt = task, reviews, options, prompt
+    def __init__(self, sources: Iterable[Source], options: Generate, by_task: Mapping[str, Question]) -> None:
+        self.sources, self.options, self.by_task = sources, options, by_task
 
     def __iter__(self) -> Iterator[Request]:
-        options, form = self.options, FORMATS[self.options.response_format]
-        for review in self.reviews:
+        options = self.options
+        forms = {task: question.make_format(options.response_format) for task, question in self.by_task.items()}
+        for source in self.sources:
             yield Request(
                 model=options.model,
-                messages=self.prompt.messages(review.fields["text"]),
+                messages=self.by_task[source.task].prompt.messages(source.fields),
                 temperature=options.temperature,
                 max_tokens=options.max_tokens,
-                response_format=form,
-                label=review.id,
+                response_format=forms[source.task],
+                label=source.id,
             )
 
 
 def refuse_unanswered(tally: Tally, listed: str) -> None:
-    """InputError, in one line, when reviews are left without an answer; `listed` is the file that names them all."""
+    """InputError, in one line, when requests are left without an answer; `listed` is the file that names them all."""
     if not tally.failed:
         return
     raise InputError(
-        f"{len(tally.failed)} of {tally.total} reviews got no answer ({tally.count_failed()}), listed in {listed}; "
+        f"{len(tally.failed)} of {tally.total} requests got no answer ({tally.count_failed()}), listed in {listed}; "
         "run again: only these are asked, all other answers are kept"
     )
 
 
 def read_replies(questions: Questions, address: Address, journal: Journal, summary: dict[str, Any]) -> Iterator[Reply]:
-    """The replies in the order of the reviews, from the journal.
+    """The replies in the order of the sources, from the journal.
 
     Fills `summary` with what follows from the replies: counts, tokens and cost (USD). Tokens and cost count the
     answers that were cut and asked again, too. Raises InputError when an answer is missing.
@@ -84,13 +90,13 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
     finish: dict[str, int] = {}
     counts = dict.fromkeys(("replies", "refusals", "empty", "asked_longer", "without_format", "uncounted"), 0)
     prompt = completion = 0
-    for first in questions:
+    for source, first in zip(questions.sources, questions, strict=True):
         answer: ServerAnswer | None = None
         request = first
         for step, pair in enumerate(follow_caps(first, journal, address.identity, options.max_tokens_limit)):
             request, answer = pair
             if answer is None:
-                raise InputError(f"review {first.label}: no answer in {journal.path}; run generate again")
+                raise InputError(f"{source.task} {source.id}: no answer in {journal.path}; run generate again")
             counts["asked_longer"] += step > 0
             counts["uncounted"] += answer.prompt_tokens is None or answer.completion_tokens is None
             prompt += answer.prompt_tokens or 0
@@ -102,7 +108,7 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
         counts["without_format"] += not answer.formatted
         reason = answer.finish_reason or "none"
         finish[reason] = finish.get(reason, 0) + 1
-        yield _make_reply(questions.task, request, answer)
+        yield _make_reply(source, request, answer)
     summary.update(
         **counts,
         finish_reasons=dict(sorted(finish.items())),
@@ -112,13 +118,13 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
     )
 
 
-def _make_reply(task: str, request: Request, answer: ServerAnswer) -> Reply:
+def _make_reply(source: Source, request: Request, answer: ServerAnswer) -> Reply:
     usage = None
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         usage = Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
     return Reply(
-        id=request.label,
-        task=task,
+        id=source.id,
+        task=source.task,
         content=answer.content,
         finish_reason=answer.finish_reason,
         model=answer.model,

@@ -1,13 +1,14 @@
 """Prompts: Jinja2 files whose blocks are the messages, rendered in a sandbox.
 
-A file holds the blocks `user` and, if wanted, `system` and others named for their role. It sees two variables:
-`review`, the text, and `tag`, the name of a fence for it. The tag is made from the text and never stands in it, so
-a review that writes a closing tag, or orders of its own, stays inside the fence.
+A file holds the blocks `user` and, if wanted, `system` and others named for their role. It sees the fields of the
+source by name, and `tag`, which makes a fence no text can close: hex digits of a hash of the fields that it shows, found
+in no field. Between `<text-{{ tag }}>` and `</text-{{ tag }}>`, whatever a text writes or orders stays a text.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
@@ -20,30 +21,33 @@ ROLES = ("system", "developer", "user", "assistant")
 CANARY = "Canary 5417 went home before the credits."
 
 
-def make_tag(review: str) -> str:
-    """`review-` and at least eight hex digits of the text's hash: as many as it takes not to stand in the text."""
-    digest = hashlib.sha256(review.encode("utf-8", "surrogatepass")).hexdigest()
+def make_tag(fields: Mapping[str, str], shown: Iterable[str]) -> str:
+    """At least eight hex digits of the hash of the fields shown: as many as it takes not to be in any field."""
+    digest = hashlib.sha256(
+        "\n".join(fields[name] for name in shown if name in fields).encode("utf-8", "surrogatepass")
+    ).hexdigest()
     for length in range(8, len(digest) + 1):
-        tag = f"review-{digest[:length]}"
-        if tag not in review:
+        tag = digest[:length]
+        if not any(tag in text for text in fields.values()):
             return tag
     raise AssertionError("a text that holds its own SHA-256")
 
 
 class PromptTemplate:
-    """A prompt file, checked when it is read.
+    """A prompt file for sources with the given fields, checked when it is read.
 
     Raises InputError when it is missing, is no valid template, has no `user` block, uses an unknown variable, or
-    leaves the review out.
+    shows no field of the source.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fields: Iterable[str]) -> None:
         self.path = path
+        self.shown = tuple(fields)
         try:
             source = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             others = ", ".join(sorted(other.stem for other in path.parent.glob("*.j2"))) or "none"
-            raise InputError(f"{path}: no such prompt (generate.prompt); there are: {others}") from None
+            raise InputError(f"{path}: no such prompt (generate.<task>.prompt); there are: {others}") from None
         except UnicodeDecodeError:
             raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
         environment = ImmutableSandboxedEnvironment(
@@ -59,19 +63,25 @@ class PromptTemplate:
             raise InputError(f"{path}: block {unknown[0]!r} is no role of a message; one of {', '.join(ROLES)}")
         if "user" not in roles:
             raise InputError(f"{path}: no block `user`; put the question into {{% block user %}}…{{% endblock %}}")
-        shown = "\n".join(content for role, content in self.messages(CANARY) if role == "user")
-        if CANARY not in shown:
-            raise InputError(f"{path}: the block `user` never shows {{{{ review }}}}; the teacher would answer blindly")
+        canaries = {name: f"{CANARY} ({name})" for name in self.shown}
+        messages = self.messages(canaries)
+        if not any(canary in content for role, content in messages if role == "user" for canary in canaries.values()):
+            names = " or ".join(f"{{{{ {name} }}}}" for name in self.shown)
+            raise InputError(f"{path}: the block `user` never shows {names}; the teacher would answer blindly")
+        self.shown = tuple(
+            name for name, canary in canaries.items() if any(canary in content for _, content in messages)
+        )
 
-    def messages(self, review: str) -> tuple[Message, ...]:
-        """The messages for a review, in the order of the file's blocks."""
-        values = {"review": review, "tag": make_tag(review)}
+    def messages(self, fields: Mapping[str, str]) -> tuple[Message, ...]:
+        """The messages for a source, in the order of the file's blocks."""
+        values = {**fields, "tag": make_tag(fields, self.shown)}
         try:
             return tuple(
                 (role, "".join(block(self._template.new_context(values))).strip("\n"))
                 for role, block in self._template.blocks.items()
             )
         except TemplateError as error:
-            raise InputError(f"{self.path}: {error.message}; it knows `review` and `tag`") from None
+            known = ", ".join(f"`{name}`" for name in values)
+            raise InputError(f"{self.path}: {error.message}; it knows {known}") from None
         except (TypeError, ValueError, ArithmeticError, LookupError, OverflowError) as error:
             raise InputError(f"{self.path}: {error}; the template cannot be rendered") from None

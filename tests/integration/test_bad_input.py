@@ -438,54 +438,71 @@ def nobody_at_the_address(desk: Desk) -> None:
     server(desk, "http://127.0.0.1:9/v1")
 
 
-@case("generate", "prompts/agree_disagre.j2: no such prompt (generate.prompt); there are: agree_disagree")
+@case("generate", "prompts/agree_disagre.j2: no such prompt (generate.<task>.prompt); there are: agree_disagree")
 def no_such_prompt(desk: Desk) -> None:
-    desk.set(generate__prompt="agree_disagre")
+    desk.set(generate__reviews__prompt="agree_disagre")
 
 
-@case("generate", "prompts/agree_disagree.j2: the block `user` never shows {{ review }}")
-def a_prompt_without_the_review(desk: Desk) -> None:
+@case("generate", "prompts/agree.json: no such schema (generate.<task>.schema); there are: agree_disagree")
+def no_such_schema(desk: Desk) -> None:
+    desk.set(generate__reviews__schema="agree")
+
+
+@case("generate", "prompts/agree_disagree.json: pattern is not understood; keywords are ")
+def a_schema_that_says_more_than_is_understood(desk: Desk) -> None:
+    desk.replace("prompts/agree_disagree.json", '{"type": "string"}', '{"type": "string", "pattern": "^I"}')
+
+
+@case("generate", "prompts/agree_disagree.j2: the block `user` never shows {{ text }} or {{ label }}")
+def a_prompt_without_the_text(desk: Desk) -> None:
     desk.write("prompts/agree_disagree.j2", "{% block user %}Write two replies.{% endblock %}")
 
 
 @case("generate", "prompts/agree_disagree.j2: no block `user`")
 def a_prompt_without_blocks(desk: Desk) -> None:
-    desk.write("prompts/agree_disagree.j2", "Reply to {{ review }}")
+    desk.write("prompts/agree_disagree.j2", "Reply to {{ text }}")
 
 
 @case("generate", "prompts/agree_disagree.j2: block 'usr' is no role of a message")
 def a_prompt_with_a_misspelt_role(desk: Desk) -> None:
-    desk.write("prompts/agree_disagree.j2", "{% block usr %}{{ review }}{% endblock %}")
+    desk.write("prompts/agree_disagree.j2", "{% block usr %}{{ text }}{% endblock %}")
 
 
 @case("generate", "prompts/agree_disagree.j2, line 1: ")
 def a_prompt_that_is_no_template(desk: Desk) -> None:
-    desk.write("prompts/agree_disagree.j2", "{% block user %}{{ review }")
+    desk.write("prompts/agree_disagree.j2", "{% block user %}{{ text }")
 
 
-@case("generate", "prompts/agree_disagree.j2: ", "film", "it knows `review` and `tag`")
+@case("generate", "prompts/agree_disagree.j2: ", "film", "it knows `text`, `label`, `tag`")
 def a_prompt_with_an_unknown_variable(desk: Desk) -> None:
-    desk.write("prompts/agree_disagree.j2", "{% block user %}{{ review }} {{ film }}{% endblock %}")
+    desk.write("prompts/agree_disagree.j2", "{% block user %}{{ text }} {{ film }}{% endblock %}")
 
 
-@case("generate", "data/reviews.jsonl: no such file")
-def no_reviews(desk: Desk) -> None:
-    desk.remove("data/reviews.jsonl")
+@case("generate", "data/sources.jsonl: no such file")
+def no_texts(desk: Desk) -> None:
+    desk.remove("data/sources.jsonl")
 
 
-@case("generate", "data/reviews.jsonl, line 3: ", "expected a Review")
-def a_review_without_a_label(desk: Desk) -> None:
-    desk.line("data/reviews.jsonl", 3, '{"id": "review-3", "text": "Good.", "split": "train"}')
+@case("generate", "data/sources.jsonl, line 3: ", "expected a Source")
+def a_text_without_fields(desk: Desk) -> None:
+    desk.line("data/sources.jsonl", 3, '{"id": "review-3", "task": "reviews", "split": "train"}')
 
 
-@case("generate", "data/reviews.jsonl, line 3: split: ", "expected a Review")
-def a_review_of_an_unknown_split(desk: Desk) -> None:
-    desk.line("data/reviews.jsonl", 3, '{"id": "review-3", "text": "Good.", "label": "1", "split": "dev"}')
+@case("generate", "data/sources.jsonl, line 3: split: ", "expected a Source")
+def a_text_of_an_unknown_split(desk: Desk) -> None:
+    rows = desk.rows("data/sources.jsonl")
+    desk.line("data/sources.jsonl", 3, json.dumps({**rows[2], "split": "dev"}))
 
 
-@case("generate", "data/reviews.jsonl, line 2: not JSON")
-def a_review_cut_in_half(desk: Desk) -> None:
-    desk.line("data/reviews.jsonl", 2, '{"id": "review-2", "te')
+@case("generate", "data/sources.jsonl, line 2: not JSON")
+def a_text_cut_in_half(desk: Desk) -> None:
+    desk.line("data/sources.jsonl", 2, '{"id": "review-2", "te')
+
+
+@case("generate", "data/sources.jsonl: a text of the task letters, which generate does not ask for; run prepare again")
+def a_text_of_an_unknown_task(desk: Desk) -> None:
+    rows = desk.rows("data/sources.jsonl")
+    desk.put("data/sources.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
 
 
 # --- repair ------------------------------------------------------------------------------------------------
@@ -516,6 +533,18 @@ def replies_of_which_none_is_usable(desk: Desk) -> None:
 @case("repair", "data/replies.jsonl: none of 0 replies could be used (the file is empty)")
 def no_reply_at_all(desk: Desk) -> None:
     desk.write("data/replies.jsonl", "")
+
+
+@case("repair", "a reply of the task letters, which repair does not describe; run generate again")
+def a_reply_of_an_unknown_task(desk: Desk) -> None:
+    rows = desk.rows("data/replies.jsonl")
+    desk.put("data/replies.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
+
+
+@case("repair", "repair.reviews.rows: instruction of the row agree: {review} is no field; there are text, label, agree")
+def a_row_template_with_an_unknown_field(desk: Desk) -> None:
+    rows = [{"name": "agree", "instruction": "Agree: {review}", "response": "agree"}]
+    desk.set(repair__reviews={"rows": rows, "checks": []})
 
 
 # --- the base model ----------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_reviews_without_an_answer_are_listed_and_asked_by_the_next_run(tmp_path
         project = scratch(tmp_path, 20, running, concurrency=1, attempts=2)
         done = project.run()
         assert done.returncode == 1
-        assert "2 of 20 reviews got no answer (2 http_500" in done.stderr
+        assert "2 of 20 requests got no answer (2 http_500" in done.stderr
         assert "run again" in done.stderr
         facts = project.facts()
         assert "listed in .cache/runs/generate.json" in done.stderr
@@ -150,7 +150,7 @@ def test_faults_of_every_kind(tmp_path: Path) -> None:
             arrived, done = running.arrived, project.run()
             if done.returncode == 0:
                 break
-            assert "reviews got no answer" in done.stderr
+            assert "requests got no answer" in done.stderr
         assert done.returncode == 0
         facts = project.facts()
         assert facts["sent"] == running.arrived - arrived

@@ -28,7 +28,8 @@ from relearn.evaluation.table import as_csv
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
 from relearn.records import NewRow, Prediction, Reply, Source
-from relearn.repair.replies import ReplyRepairer
+from relearn.repair.json import load_task_schema
+from relearn.repair.replies import ReplyRepairer, ReplyTask
 from relearn.report import cards, table
 from relearn.report.analysis import analyse
 from relearn.sandbox.runner import ProgramLimits
@@ -52,10 +53,10 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("name", ["agree_disagree", "original"])
 def test_a_review_is_no_template_and_adds_no_message(name: str) -> None:
-    messages = PromptTemplate(ROOT / "prompts" / f"{name}.j2").messages(HOSTILE)
+    messages = PromptTemplate(ROOT / "prompts" / f"{name}.j2", ["text"]).messages({"text": HOSTILE})
     assert [role for role, _ in messages] == ["system", "user"]
     user = messages[1][1]
-    tag = make_tag(HOSTILE)
+    tag = "review-" + make_tag({"text": HOSTILE}, ["text"])
     assert user.count(HOSTILE) == 1
     assert user.count(f"</{tag}>") == 1
     assert user.index(HOSTILE) < user.index(f"</{tag}>")
@@ -68,10 +69,11 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
     reply = Reply(
         id=identity, task="reviews", content=content, finish_reason="stop", model="m", usage=None, request="0"
     )
-    params = load(ROOT).repair
-    (rules,) = params.by_task.values()
+    (rules,) = load(ROOT).repair.by_task.values()
     checks = [check for check in rules.checks if check.kind != "length"]
-    return list(ReplyRepairer({identity: review}, params, rules.model_copy(update={"checks": checks})).repair(reply))
+    _, schema = load_task_schema(ROOT / "prompts" / "agree_disagree.json")
+    task = ReplyTask("reviews", schema, rules.model_copy(update={"checks": checks}), ["text"])
+    return list(ReplyRepairer({("reviews", identity): review}, {"reviews": task}, "drop", None).repair(reply))
 
 
 GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree, it was a dull film to see."}'
@@ -187,7 +189,7 @@ def test_a_failing_programs_message_reaches_the_table_as_text() -> None:
 def test_cards_keep_a_hostile_prompt_in_its_block() -> None:
     facts = cards.DatasetFacts(
         splits={"train": 1}, stances={"agree": 1}, teacher="t", embedded=False, source="s", prompt=HOSTILE,
-        temperature=0.0, repair={"counts": {"fields": 1, "fields_kept": 1, "fields_quarantined": 0}, "reasons": {}, "flags": {}},
+        temperature=0.0, repair={"counts": {"rows": 1, "rows_kept": 1, "rows_quarantined": 0}, "reasons": {}, "flags": {}},
         generate={"replies": 1, "prompt_tokens": 1, "completion_tokens": 1},
     )  # fmt: skip
     html = rendered(cards.dataset_card(facts).split("---\n", 2)[2])

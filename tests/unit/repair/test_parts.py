@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,9 @@ from relearn.errors import InputError
 from relearn.repair import checks
 from relearn.repair.json import read_schema
 from relearn.repair.json.cuts import measure_whole_sentences
-from relearn.repair.json.schema import KeyMatcher
+from relearn.repair.json.schema import KeyMatcher, load_task_schema
 from relearn.repair.ledger import Ledger, SeenTexts
+from relearn.sides import contradicts
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_schema_forms() -> None:
         "items": {"type": "object", "properties": {"b": {"type": "boolean"}, "c": {"enum": ["x"]}}},
     }
     assert dict(read_schema(array).fields) == {"b": "boolean", "c": "string"}
+    assert read_schema(array).enums == {"c": ("x",)}
     wrapped = {"type": "object", "properties": {"list": array}}
     assert dict(read_schema(wrapped).fields) == {"b": "boolean", "c": "string"}
 
@@ -70,7 +73,28 @@ def test_a_schema_outside_the_subset_is_refused(schema: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "stance", "answer"),
+    ("content", "said"),
+    [
+        ("{", "not JSON"),
+        ('{"properties": {"a": {"type": "string", "minLength": 3}}}', "minLength is not understood; keywords are "),
+        ('{"properties": {"a": {"type": "array", "items": {"type": "string", "pattern": "x"}}}}', "pattern is not"),
+        ('{"type": "array", "items": {"properties": {"a": {"type": "string"}}}}', "one object with named fields"),
+        ('{"properties": {"a": {"type": "object"}}}', "property 'a' is object; "),
+    ],
+)
+def test_a_tasks_schema_that_is_not_understood_is_told_in_one_line(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(InputError) as caught:
+        load_task_schema(tmp_path / "own.json")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'own.json'}: ")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="there are: own"):
+        load_task_schema(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "answer"),
     [
         ("I completely disagree with you.", "agree", True),
         ("I don't agree with this at all.", "agree", True),
@@ -84,8 +108,8 @@ def test_a_schema_outside_the_subset_is_refused(schema: object) -> None:
         ("The acting was poor.", "disagree", False),
     ],
 )
-def test_contradictions(text: str, stance: str, answer: bool) -> None:
-    assert checks.contradicts_stance(text, stance) is answer  # type: ignore[arg-type]
+def test_contradictions(text: str, side: str, answer: bool) -> None:
+    assert contradicts(text, side) is answer
 
 
 @pytest.mark.parametrize(
@@ -132,8 +156,7 @@ def test_the_last_whole_sentence(text: str, kept: str) -> None:
 
 
 def test_the_ledger_checks_its_sums() -> None:
-    ledger = Ledger()
-    ledger.must_add_up("in", "kept", "refused")
+    ledger = Ledger({"in": "kept refused"})
     ledger.counts["in"] += 3
     ledger.counts["kept"] += 2
     with pytest.raises(AssertionError, match="in is 3"):

@@ -3,65 +3,105 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from relearn.errors import InputError
 from relearn.params.prepare import NearDuplicates
-from relearn.params.repair import Repair, TaskRepair
+from relearn.params.repair import TaskRepair
 from relearn.records import NewRow, Quarantined, Reply, Source
-from relearn.repair.replies import ReplyRepairer
+from relearn.repair.json import load_task_schema
+from relearn.repair.replies import ReplyRepairer, ReplyTask
 
-REVIEWS = {
-    name: Source(id=name, task="t", group=name, label="p", split="train", fields={"text": f"The film {name} is {{text}} good, and I liked every minute of it a lot."})
+SOURCES = {
+    ("film", name): Source(
+        id=name, task="film", group=name, label=None, split="train",
+        fields={"text": f"The film {name} is {{agree}} good, and I liked every minute of it a lot."},
+    )
     for name in ("a", "b", "c", "d")
 }  # fmt: skip
 GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I think you are wrong about the acting."}
-
-
-def params(**changes: object) -> Repair:
-    values: dict[str, object] = {"truncated": "drop", "near_duplicates": None}
-    return Repair.model_validate(values | {name: value for name, value in changes.items() if name in values})
-
-
-def rules(**changes: object) -> TaskRepair:
-    sides = ["agree", "disagree"]
-    checks: list[dict[str, object]] = [
+PAIR = {
+    "rows": [
+        {"name": "agree", "instruction": "Agree: {text}", "response": "agree"},
+        {"name": "disagree", "instruction": "Disagree: {text}", "response": "disagree"},
+    ],
+    "checks": [
         {"kind": "refusal"},
-        {"kind": "length", "min": changes.get("min_chars", 10), "max": changes.get("max_chars", 400)},
-        {"kind": "boilerplate", "phrases": changes.get("boilerplate", ["as an ai"])},
-        {"kind": "contradiction", "sides": {side: side for side in sides}},
-        {"kind": "echo", "of": "text", "share": changes.get("echo", 0.5)},
-        {"kind": "similarity", "rows": sides, "share": changes.get("similarity", 0.9)},
-    ]
-    if not changes.get("contradictions", True):
-        del checks[3]
-    rows = [{"name": side, "instruction": f"{side.title()}: {{text}}", "response": side} for side in sides]
-    return TaskRepair.model_validate({"rows": rows, "checks": checks})
+        {"kind": "length", "min": 10, "max": 400},
+        {"kind": "boilerplate", "phrases": ["as an ai"]},
+        {"kind": "contradiction", "sides": {"agree": "agree", "disagree": "disagree"}},
+        {"kind": "echo", "of": "text", "share": 0.5},
+        {"kind": "similarity", "rows": ["agree", "disagree"], "share": 0.9},
+    ],
+}
+TICKET = {
+    "type": "object",
+    "properties": {
+        "mood": {"enum": ["calm", "cross"]},
+        "steps": {"type": "array", "items": {"type": "string"}},
+        "answer": {"type": "string"},
+    },
+    "required": ["mood", "steps", "answer"],
+}
+SUPPORT = {
+    "rows": [
+        {"name": "mood", "instruction": "Is this calm or cross?\n\n{text}", "response": "mood"},
+        {"name": "steps", "instruction": "What is to be done?\n\n{text}", "response": "steps"},
+        {"name": "answer", "instruction": "Do this:\n{steps}\nand answer the {mood} writer of:\n{text}", "response": "answer"},
+    ],
+    "checks": [{"kind": "length", "min": 4, "max": 400}],
+}  # fmt: skip
+RECORD = {"mood": "cross", "steps": ["Say sorry.", "Send a {text}."], "answer": "We are sorry, and send another."}
+
+
+def task(tmp_path: Path, params: dict[str, Any], schema: dict[str, Any] | None = None) -> ReplyTask:
+    pair = {"type": "object", "properties": {name: {"type": "string"} for name in GOOD}}
+    (tmp_path / "own.json").write_text(json.dumps(schema or pair))
+    return ReplyTask("film", load_task_schema(tmp_path / "own.json")[1], TaskRepair.model_validate(params), ["text"])
 
 
 def reply(content: str | None, name: str = "a", finish: str | None = "stop", refusal: str | None = None) -> Reply:
     return Reply(
-        id=name, task="t", content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal
+        id=name, task="film", content=content, finish_reason=finish, model="m", usage=None, request="x", refusal=refusal
     )
 
 
-def repaired(*replies: Reply, **changes: object) -> tuple[list[NewRow], list[Quarantined], dict[str, object]]:
-    repairer = ReplyRepairer(REVIEWS, params(**changes), rules(**changes))
-    rows = list(repairer.repair_all(replies))
-    kept = [row for row in rows if isinstance(row, NewRow)]
-    return kept, [row for row in rows if isinstance(row, Quarantined)], repairer.ledger.as_dict()
+class Repaired:
+    """What became of some replies."""
+
+    def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None) -> None:
+        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, near)
+        rows = list(repairer.repair_all(replies))
+        self.kept = [row for row in rows if isinstance(row, NewRow)]
+        self.refused = [row for row in rows if isinstance(row, Quarantined)]
+        self.summary: Any = repairer.ledger.as_dict()
 
 
-def test_a_good_reply_becomes_two_instructions() -> None:
-    kept, refused, summary = repaired(reply(json.dumps(GOOD)))
+@pytest.fixture
+def film(tmp_path: Path) -> ReplyTask:
+    return task(tmp_path, PAIR)
+
+
+@pytest.fixture
+def support(tmp_path: Path) -> ReplyTask:
+    return task(tmp_path, SUPPORT, TICKET)
+
+
+def test_a_good_reply_becomes_two_rows(film: ReplyTask) -> None:
+    found = Repaired(film, reply(json.dumps(GOOD)))
+    kept, summary = found.kept, found.summary
     assert [(row.id, row.template, row.response, row.split, row.flags) for row in kept] == [
         ("a-agree", "agree", GOOD["agree"], "train", []),
         ("a-disagree", "disagree", GOOD["disagree"], "train", []),
     ]
-    # The review is data: braces in it are no placeholders.
-    assert kept[0].instruction == f"Agree: {REVIEWS['a'].fields['text']}"
-    assert refused == []
-    assert summary["counts"]["fields"] == summary["counts"]["fields_kept"] == 2  # type: ignore[index]
+    # The source is data: braces in it are no placeholders.
+    assert kept[0].instruction == f"Agree: {SOURCES['film', 'a'].fields['text']}"
+    assert (kept[0].source, kept[0].group, kept[0].role, kept[0].task) == ("a", "a", "new", "film")
+    assert found.refused == []
+    assert summary["counts"]["rows"] == summary["counts"]["rows_kept"] == 2
 
 
 @pytest.mark.parametrize(
@@ -77,14 +117,15 @@ def test_a_good_reply_becomes_two_instructions() -> None:
         ('{"agree": 1, "disagree": 2}', "stop", None, "wrong_type"),
     ],
 )
-def test_a_reply_refused_as_a_whole(content: str | None, finish: str, refusal: str | None, reason: str) -> None:
-    kept, refused, summary = repaired(reply(content, finish=finish, refusal=refusal))
-    assert kept == []
-    (row,) = refused
-    assert (row.field, row.reason, row.content) == (None, reason, content or refusal or "")
-    counts = summary["counts"]
-    assert counts["fields_quarantined"] == 2  # type: ignore[index]
-    assert summary["reasons"] == {reason: 2}
+def test_a_reply_refused_as_a_whole(
+    film: ReplyTask, content: str | None, finish: str, refusal: str | None, reason: str
+) -> None:
+    found = Repaired(film, reply(content, finish=finish, refusal=refusal))
+    assert found.kept == []
+    (row,) = found.refused
+    assert (row.row, row.field, row.reason, row.content) == (None, None, reason, content or refusal or "")
+    assert found.summary["counts"]["rows_quarantined"] == 2
+    assert found.summary["reasons"] == {reason: 2}
 
 
 @pytest.mark.parametrize(
@@ -99,74 +140,146 @@ def test_a_reply_refused_as_a_whole(content: str | None, finish: str, refusal: s
         (GOOD["disagree"], "agree_is_disagree"),
     ],
 )
-def test_content_checks(agree: str, reason: str) -> None:
-    kept, refused, _ = repaired(reply(json.dumps({**GOOD, "agree": agree})))
-    assert refused[0].field == "agree"
-    assert refused[0].reason == reason
-    assert refused[0].content == json.dumps(agree)[1:-1]
-    assert len(kept) == (0 if reason == "agree_is_disagree" else 1)
+def test_content_checks(film: ReplyTask, agree: str, reason: str) -> None:
+    found = Repaired(film, reply(json.dumps({**GOOD, "agree": agree})))
+    refused = found.refused[0]
+    assert (refused.row, refused.field, refused.reason) == ("agree", "agree", reason)
+    assert refused.content == json.dumps(agree)[1:-1]
+    assert len(found.kept) == (0 if reason == "agree_is_disagree" else 1)
 
 
-def test_the_second_of_two_equal_texts_goes() -> None:
-    kept, refused, summary = repaired(reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"))
-    assert {row.source for row in kept} == {"a"}
-    assert [row.reason for row in refused] == ["duplicate", "duplicate"]
-    assert summary["reasons"] == {"duplicate": 2}
+def test_the_second_of_two_equal_texts_goes(film: ReplyTask) -> None:
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"))
+    assert {row.source for row in found.kept} == {"a"}
+    assert [row.reason for row in found.refused] == ["duplicate", "duplicate"]
+    assert found.summary["reasons"] == {"duplicate": 2}
 
 
-def test_near_duplicates_name_their_neighbour() -> None:
+def test_near_duplicates_name_their_neighbour(film: ReplyTask) -> None:
     other = {key: value + " Indeed." for key, value in GOOD.items()}
     near = NearDuplicates(threshold=0.6, permutations=128)
-    kept, refused, summary = repaired(
-        reply(json.dumps(GOOD)), reply(json.dumps(other), "b"), near_duplicates=near.model_dump()
-    )
-    assert len(kept) == 2
-    assert [row.reason for row in refused] == ["near_duplicate of a-agree", "near_duplicate of a-disagree"]
-    assert summary["reasons"] == {"near_duplicate": 2}
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(other), "b"), near=near)
+    assert len(found.kept) == 2
+    assert [row.reason for row in found.refused] == ["near_duplicate of a-agree", "near_duplicate of a-disagree"]
+    assert found.summary["reasons"] == {"near_duplicate": 2}
 
 
-def test_cut_text_under_each_policy() -> None:
+def test_cut_text_under_each_policy(film: ReplyTask) -> None:
     raw = json.dumps(GOOD)[:-2] + " It is dull. And I would"
     for policy, text in (
         ("drop", None),
         ("trim", GOOD["disagree"] + " It is dull."),
         ("keep", GOOD["disagree"] + " It is dull. And I would"),
     ):
-        kept, refused, _ = repaired(reply(raw, finish="length"), truncated=policy)
-        texts = {row.template: row.response for row in kept}
+        found = Repaired(film, reply(raw, finish="length"), truncated=policy)
+        texts = {row.template: row.response for row in found.kept}
         assert texts.get("disagree") == text
-        assert [row.reason for row in refused] == (["cut_off"] if text is None else [])
+        assert [row.reason for row in found.refused] == (["cut_off"] if text is None else [])
 
 
-def test_a_cut_behind_a_closed_string() -> None:
+def test_a_cut_behind_a_closed_string(film: ReplyTask) -> None:
     """Somebody closed the string and the object after the server had stopped."""
     raw = json.dumps({**GOOD, "disagree": "I think you are wrong about the"})
-    kept, refused, _ = repaired(reply(raw, finish="length"))
-    assert [row.template for row in kept] == ["agree"]
-    assert [(row.field, row.reason) for row in refused] == [("disagree", "cut_off")]
-    kept, _, _ = repaired(reply(raw, finish=None))
-    assert "no_sentence_end" in kept[1].flags
+    found = Repaired(film, reply(raw, finish="length"))
+    assert [row.template for row in found.kept] == ["agree"]
+    assert [(row.field, row.reason) for row in found.refused] == [("disagree", "cut_off")]
+    assert "no_sentence_end" in Repaired(film, reply(raw, finish=None)).kept[1].flags
 
 
-def test_two_records_in_one_reply() -> None:
+def test_two_records_in_one_reply(film: ReplyTask) -> None:
     other = {"agree": "A second thought about the same film.", "disagree": GOOD["disagree"]}
-    kept, refused, summary = repaired(reply(json.dumps(GOOD) + "\n" + json.dumps(other)))
-    assert [row.response for row in kept] == list(GOOD.values())
-    assert "several_texts" in kept[0].flags
-    assert "repeated" in kept[1].flags
-    assert [(row.field, row.reason, row.content) for row in refused] == [("agree", "extra_text", other["agree"])]
-    assert summary["counts"]["extra_texts"] == 1  # type: ignore[index]
+    found = Repaired(film, reply(json.dumps(GOOD) + "\n" + json.dumps(other)))
+    assert [row.response for row in found.kept] == list(GOOD.values())
+    assert "several_texts" in found.kept[0].flags
+    assert "repeated" in found.kept[1].flags
+    assert [(row.field, row.reason, row.content) for row in found.refused] == [("agree", "extra_text", other["agree"])]
+    assert found.summary["counts"]["extra_texts"] == 1
 
 
-def test_the_sums_hold_over_many_replies() -> None:
+def test_the_sums_hold_over_many_replies(film: ReplyTask) -> None:
     contents = [
         json.dumps(GOOD), "", "no", json.dumps({"agree": "I feel the same about it."}), "{'agree': 'I feel",
         json.dumps(GOOD).replace('"}', ""), "[]", json.dumps([{"agree": "Such a film it was."}]),
     ]  # fmt: skip
     replies = [reply(content, name) for content in contents for name in ("a", "b", "c", "d", "unknown")]
-    kept, refused, summary = repaired(*replies)
-    counts = summary["counts"]
-    assert counts["replies"] == len(replies)  # type: ignore[index]
-    assert counts["fields"] == 2 * len(replies) == len(kept) + counts["fields_quarantined"]  # type: ignore[index]
-    assert len(refused) == counts["quarantine_rows"]  # type: ignore[index]
-    assert summary["reasons"]["unknown_review"] == 2 * len(contents)  # type: ignore[index]
+    found = Repaired(film, *replies)
+    counts = found.summary["counts"]
+    assert counts["replies"] == len(replies)
+    assert counts["rows"] == 2 * len(replies) == len(found.kept) + counts["rows_quarantined"]
+    assert len(found.refused) == counts["quarantine_rows"]
+    assert found.summary["reasons"]["unknown_source"] == 2 * len(contents)
+
+
+def test_a_record_of_a_choice_a_list_and_a_text_becomes_three_rows(support: ReplyTask) -> None:
+    found = Repaired(support, reply(json.dumps(RECORD)))
+    text = SOURCES["film", "a"].fields["text"]
+    assert [(row.id, row.instruction, row.response) for row in found.kept] == [
+        ("a-mood", f"Is this calm or cross?\n\n{text}", "cross"),
+        ("a-steps", f"What is to be done?\n\n{text}", "Say sorry.\nSend a {text}."),
+        ("a-answer", f"Do this:\nSay sorry.\nSend a {{text}}.\nand answer the cross writer of:\n{text}", RECORD["answer"]),
+    ]  # fmt: skip
+    assert found.refused == []
+
+
+def test_a_lost_field_takes_every_row_that_needs_it(support: ReplyTask) -> None:
+    found = Repaired(support, reply(json.dumps({**RECORD, "mood": "angry"})))
+    assert [row.template for row in found.kept] == ["steps"]
+    assert [(row.row, row.field, row.reason, row.content) for row in found.refused] == [
+        ("mood", "mood", "not_in_enum", "angry"),
+        ("answer", "mood", "not_in_enum", "angry"),
+    ]
+    assert found.summary["counts"]["rows_quarantined_alone"] == 2
+
+
+def test_a_choice_may_be_the_same_for_two_sources_a_text_may_not(support: ReplyTask) -> None:
+    found = Repaired(support, reply(json.dumps(RECORD)), reply(json.dumps(RECORD), "b"), reply(json.dumps(RECORD)))
+    assert [row.id for row in found.kept] == ["a-mood", "a-steps", "a-answer", "b-mood"]
+    assert {row.reason for row in found.refused} == {"duplicate"}
+
+
+def test_fields_that_meet_in_a_row_come_from_one_record(support: ReplyTask) -> None:
+    half = {"mood": "calm", "answer": "That is well."}
+    found = Repaired(support, reply(json.dumps([half, RECORD])))
+    assert [row.response for row in found.kept] == ["cross", "Say sorry.\nSend a {text}.", RECORD["answer"]]
+    assert [(row.field, row.reason, row.content) for row in found.refused] == [
+        ("mood", "extra_text", "calm"),
+        ("answer", "extra_text", "That is well."),
+    ]
+
+
+def test_an_empty_response_is_never_learned(tmp_path: Path) -> None:
+    found = Repaired(task(tmp_path, {**SUPPORT, "checks": []}, TICKET), reply(json.dumps({**RECORD, "steps": []})))
+    assert [(row.row, row.reason) for row in found.refused] == [("steps", "empty")]
+
+
+def test_numbers_and_booleans_are_written_as_json(tmp_path: Path) -> None:
+    kinds = {"rating": "integer", "share": "number", "sure": "boolean"}
+    schema = {"type": "object", "properties": {name: {"type": kind} for name, kind in kinds.items()}}
+    rows = [{"name": name, "instruction": "{{text}} {text} {", "response": name} for name in kinds]
+    found = Repaired(
+        task(tmp_path, {"rows": rows, "checks": []}, schema), reply('{"rating": 4, "share": 0.5, "sure": true}')
+    )
+    assert [row.response for row in found.kept] == ["4", "0.5", "true"]
+    assert found.kept[0].instruction == f"{{text}} {SOURCES['film', 'a'].fields['text']} {{"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rows": [{"name": "x", "instruction": "{txt}", "response": "mood"}]}, "repair.film.rows: instruction of the row x: {txt} is no field; there are text, mood, steps, answer"),
+        ({"rows": [{"name": "x", "instruction": "{text}", "response": "text"}]}, "repair.film.rows: response of the row x: text is no field of the record; there are mood, steps, answer"),
+        ({"checks": [{"kind": "echo", "of": "review", "share": 0.5}]}, "repair.film.checks: echo: review is no field of the source; there are text"),
+        ({"checks": [{"kind": "contradiction", "sides": {"mood": "left"}}]}, "repair.film.checks: contradiction: no words are known for left; sides are agree, disagree"),
+    ],
+)  # fmt: skip
+def test_a_name_that_there_is_not_is_told_in_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        task(tmp_path, {**SUPPORT, **change}, TICKET)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_field_of_both_is_told(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+    with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of the source and of the record"):
+        task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)

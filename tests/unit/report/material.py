@@ -55,11 +55,13 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         "ngram": 4,
         "losses": {"2b": curve, "2c": curve},
         "repair": {
-            "counts": {"fields": 10, "fields_kept": 8, "replies": 5}, "flags": {"fence": 2}, "reasons": {"cut_off": 2},
+            "counts": {"rows": 10, "rows_kept": 8, "replies": 5}, "flags": {"fence": 2}, "reasons": {"cut_off": 2},
         },
         "generate": {"replies": 5, "cost_usd": 0.25, "finish_reasons": {"stop": 5}},
         "mended": [("fence", reply, row)],
-        "refused": [Quarantined(id="review-2", field="agree", reason="cut_off", content=text)],
+        "refused": [
+            Quarantined(id="review-2", task="reviews", row="agree", field="agree", reason="cut_off", content=text)
+        ],
         "as_sent": 6,
         "facts": {"Models": [("base.kind", '"scratch"'), ("2b (SHA-256)", "0" * 64)]},
     }  # fmt: skip

@@ -22,7 +22,7 @@ DATASET = DatasetFacts(
     prompt="Write ```two``` replies to {{ review }}",
     temperature=0.7,
     repair={
-        "counts": {"fields": 1600, "fields_kept": 1500, "fields_quarantined": 100},
+        "counts": {"rows": 1600, "rows_kept": 1500, "rows_quarantined": 100},
         "reasons": {"cut_off": 100},
         "flags": {"fence": 9},
     },

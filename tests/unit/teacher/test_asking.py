@@ -21,10 +21,11 @@ from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
 
 PROMPTS = Path(__file__).resolve().parents[3] / "prompts"
-REVIEWS = [
-    Source(id=f"r{n}", task="t", group=f"r{n}", label=None, split="train", fields={"text": f"Film {n} was fine."})
+SOURCES = [
+    Source(id=f"r{n}", task="film", group=f"r{n}", label=None, split="train", fields={"text": f"Film {n} was fine."})
     for n in range(12)
 ]
+SCHEMA = {"type": "object", "properties": {"agree": {"type": "string"}, "disagree": {"type": "string"}}}
 BASE: dict[str, Any] = {
     "teacher": {"kind": "server", "base_url": "http://127.0.0.1/v1", "api_key_env": "KEY"},
     "model": "m",
@@ -47,10 +48,9 @@ def words(review: str, seed: int) -> tuple[str, str]:
     return f"Yes: {review}", f"No: {review}"
 
 
-def questions(reviews: list[Source] = REVIEWS, **more: Any) -> asking.Questions:
-    return asking.Questions(
-        "t", reviews, Generate.model_validate(BASE | more), PromptTemplate(PROMPTS / "agree_disagree.j2")
-    )
+def questions(sources: list[Source] = SOURCES, **more: Any) -> asking.Questions:
+    film = asking.Question(PromptTemplate(PROMPTS / "agree_disagree.j2", ["text"]), SCHEMA)
+    return asking.Questions(sources, Generate.model_validate(BASE | more), {"film": film})
 
 
 @pytest.fixture
@@ -63,19 +63,19 @@ def run(asked: asking.Questions, journal: Journal, *script: str) -> tuple[Tally,
     with Server(Teacher(0, {}, words), faults=FaultPlan(script=script)) as server:
         address = Address.of(server.base_url, "key", "test")
         tally = Tally()
-        ask(asked, address, asking.make_settings(asked.options), journal, tally, "test", "reviews")
+        ask(asked, address, asking.make_settings(asked.options), journal, tally, "test", "requests")
         summary: dict[str, Any] = {}
         return tally, list(asking.read_replies(asked, address, journal, summary)), summary
 
 
-def test_replies_come_in_the_order_of_the_reviews(journal: Journal) -> None:
+def test_replies_come_in_the_order_of_the_sources(journal: Journal) -> None:
     tally, replies, summary = run(questions(), journal)
     assert tally.answered == 12
-    assert [reply.id for reply in replies] == [review.id for review in REVIEWS]
-    for review, reply in zip(REVIEWS, replies, strict=True):
-        assert json.loads(reply.content or "") == dict(
-            zip(("agree", "disagree"), words(review.fields["text"], 0), strict=True)
-        )
+    assert [reply.id for reply in replies] == [source.id for source in SOURCES]
+    for source, reply in zip(SOURCES, replies, strict=True):
+        text = source.fields["text"]
+        assert json.loads(reply.content or "") == {"agree": f"Yes: {text}", "disagree": f"No: {text}"}
+        assert reply.task == "film"
         assert reply.usage is not None
         assert len(reply.request) == 64
     assert summary["replies"] == 12
@@ -94,7 +94,7 @@ def test_replies_are_the_same_from_the_journal(journal: Journal) -> None:
 
 
 def test_cut_answers_count_in_tokens_and_cost(journal: Journal) -> None:
-    tally, replies, summary = run(questions(REVIEWS[:1], max_tokens=8), journal)
+    tally, replies, summary = run(questions(SOURCES[:1], max_tokens=8), journal)
     assert tally.sent == 3  # 8, 16, 32
     assert summary["asked_longer"] == 2
     assert summary["finish_reasons"] == {"stop": 1}
@@ -117,15 +117,28 @@ def test_poor_answers_are_rows_that_say_what_they_are(journal: Journal) -> None:
 def test_a_schema_is_asked_for(journal: Journal) -> None:
     request = next(iter(questions(response_format="json_schema")))
     assert request.response_format is not None
-    schema = request.response_format["json_schema"]["schema"]
-    assert schema["required"] == ["agree", "disagree"] == list(schema["properties"])
+    assert request.response_format["json_schema"]["schema"] == SCHEMA
     tally, _, summary = run(questions(response_format="json_schema", concurrency=1), journal, "format_refused")
     assert tally.without_format == summary["without_format"] == 12
 
 
+def test_two_tasks_are_asked_in_one_run_each_in_its_own_way(tmp_path: Path, journal: Journal) -> None:
+    (tmp_path / "own.j2").write_text("{% block user %}Name {{ thing }}.{% endblock %}")
+    other = {"type": "object", "properties": {"name": {"type": "string"}}}
+    asked = questions(response_format="json_schema")
+    asked.by_task = {**asked.by_task, "names": asking.Question(PromptTemplate(tmp_path / "own.j2", ["thing"]), other)}
+    thing = Source(id="t0", task="names", group="t0", label=None, split="train", fields={"thing": "a ship"})
+    asked.sources = [SOURCES[0], thing]
+    one, two = asked
+    assert two.messages == (("user", "Name a ship."),)
+    assert [request.response_format["json_schema"]["schema"] for request in (one, two)] == [SCHEMA, other]  # type: ignore[index]
+    _, replies, _ = run(asked, journal)
+    assert [(reply.task, reply.id) for reply in replies] == [("film", "r0"), ("names", "t0")]
+
+
 def test_a_missing_answer_is_an_error_not_an_empty_row(journal: Journal) -> None:
     asked = questions()
-    with pytest.raises(InputError, match="r0: no answer"):
+    with pytest.raises(InputError, match="film r0: no answer"):
         list(asking.read_replies(asked, Address.of("http://x/v1", "key"), journal, {}))
 
 
@@ -135,7 +148,7 @@ def test_complaining() -> None:
     with pytest.raises(InputError) as caught:
         asking.refuse_unanswered(tally, "runs.json")
     text = str(caught.value)
-    assert text.startswith("3 of 5 reviews got no answer (1 http_500, 2 timeout), listed in runs.json; ")
+    assert text.startswith("3 of 5 requests got no answer (1 http_500, 2 timeout), listed in runs.json; ")
     assert "run again" in text
     assert "\n" not in text
 
@@ -146,7 +159,7 @@ def test_an_estimate_before_and_after(journal: Journal) -> None:
     assert (first.requests, first.journalled) == (12, 0)
     assert first.completion_most == 12 * 64
     assert 0 < first.cost < first.cost_most
-    run(questions(REVIEWS[:6]), journal)
+    run(questions(SOURCES[:6]), journal)
     second = cost.estimate(asked, address, journal)
     assert (second.requests, second.journalled) == (12, 6)
     assert "6 that this model has given" in second.basis

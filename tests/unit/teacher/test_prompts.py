@@ -26,76 +26,89 @@ REVIEWS = st.one_of(
 )
 
 
+def shipped(name: str) -> PromptTemplate:
+    return PromptTemplate(PROMPTS / f"{name}.j2", ["text"])
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROMPTS.glob("*.j2")))
 def test_every_prompt_that_comes_with_the_project_is_sound(name: str) -> None:
-    messages = PromptTemplate(PROMPTS / f"{name}.j2").messages("A film.")
+    messages = shipped(name).messages({"text": "A film."})
     assert [role for role, _ in messages] == ["system", "user"]
-    tag = make_tag("A film.")
-    assert f"<{tag}>\nA film.\n</{tag}>" in messages[1][1]
+    tag = make_tag({"text": "A film."}, ["text"])
+    assert f"<review-{tag}>\nA film.\n</review-{tag}>" in messages[1][1]
     assert "agree" in messages[1][1]
     assert "{%" not in "".join(content for _, content in messages)
 
 
 def test_the_default_asks_for_no_echo() -> None:
-    system, user = (content for _, content in PromptTemplate(PROMPTS / "agree_disagree.j2").messages("A film."))
+    system, user = (content for _, content in shipped("agree_disagree").messages({"text": "A film."}))
     assert '"review"' not in system + user
-    assert '"review"' in PromptTemplate(PROMPTS / "original.j2").messages("A film.")[1][1]
+    assert '"review"' in shipped("original").messages({"text": "A film."})[1][1]
 
 
 @given(REVIEWS)
 def test_any_review_is_read_back_from_the_prompt(review: str) -> None:
-    messages = PromptTemplate(PROMPTS / "agree_disagree.j2").messages(review)
+    messages = shipped("agree_disagree").messages({"text": review})
     sent = [{"role": role, "content": content} for role, content in messages]
     assert find_review(sent) == review.strip()
 
 
 @given(REVIEWS)
 def test_the_tag_is_never_in_the_text(review: str) -> None:
-    tag = make_tag(review)
+    tag = make_tag({"text": review}, ["text"])
     assert tag not in review
-    assert tag == make_tag(review)
+    assert tag == make_tag({"text": review}, ["text"])
 
 
 def test_a_text_that_guesses_its_tag_gets_a_longer_one() -> None:
     class Guessing(str):
         def __contains__(self, part: object) -> bool:
-            return len(str(part)) < len("review-") + 12
+            return len(str(part)) < 12
 
-    assert len(make_tag(Guessing("x"))) == len("review-") + 12
-    assert make_tag("x") == "review-" + hashlib.sha256(b"x").hexdigest()[:8]
+    assert len(make_tag({"text": Guessing("x")}, ["text"])) == 12
+    assert make_tag({"text": "x", "label": "y"}, ["text"]) == hashlib.sha256(b"x").hexdigest()[:8]
 
 
-def prompt(tmp_path: Path, text: str) -> PromptTemplate:
+def prompt(tmp_path: Path, text: str, *fields: str) -> PromptTemplate:
     path = tmp_path / "mine.j2"
     path.write_text(text)
-    return PromptTemplate(path)
+    return PromptTemplate(path, fields or ["text"])
 
 
 def test_a_prompt_of_ones_own_may_have_other_roles_in_its_own_order(tmp_path: Path) -> None:
     own = prompt(
         tmp_path,
         "{% block developer %}Be brief.{% endblock %}{% block assistant %}Go on.{% endblock %}"
-        "{% block user %}{{ review | upper if false else review }}{% endblock %}",
+        "{% block user %}{{ text | upper if false else text }}{% endblock %}",
     )
-    assert own.messages("A {{ film }}.") == (
+    assert own.messages({"text": "A {{ film }}."}) == (
         ("developer", "Be brief."),
         ("assistant", "Go on."),
         ("user", "A {{ film }}."),
     )
 
 
+def test_a_prompt_sees_the_fields_of_its_source(tmp_path: Path) -> None:
+    template = "{% block user %}{{ tag }} {{ question }} {{ page }}{% endblock %}"
+    own = prompt(tmp_path, template, "question", "page", "label")
+    fields = {"question": "Why?", "page": "Because.", "label": "easy"}
+    tag = make_tag(fields, ["question", "page"])
+    assert own.messages(fields) == (("user", f"{tag} Why? Because."),)
+    assert own.messages({**fields, "label": "hard"}) == own.messages(fields)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("{% block user %}{{ review }", "line 1"),
-        ("{% block user %}\n{{ revue }} {{ review }}{% endblock %}", "revue"),
-        ("Reply to {{ review }}", "no block `user`"),
-        ("{% block user %}Say something.{% endblock %}", "never shows"),
-        ("{% block usr %}{{ review }}{% endblock %}", "'usr' is no role"),
-        ("{% block user %}{{ review }}{{ review.__class__.__mro__ }}{% endblock %}", "unsafe"),
-        ("{% block user %}{{ review }}{% for i in range(9999999) %}x{% endfor %}{% endblock %}", "Range too big"),
-        ("{% block user %}{{ review + 1 }}{% endblock %}", "cannot be rendered"),
-        ("{% include '/etc/hostname' %}{% block user %}{{ review }}{% include 'x' %}{% endblock %}", "mine.j2"),
+        ("{% block user %}{{ text }", "line 1"),
+        ("{% block user %}\n{{ revue }} {{ text }}{% endblock %}", "revue"),
+        ("Reply to {{ text }}", "no block `user`"),
+        ("{% block user %}Say something.{% endblock %}", "never shows {{ text }}"),
+        ("{% block usr %}{{ text }}{% endblock %}", "'usr' is no role"),
+        ("{% block user %}{{ text }}{{ text.__class__.__mro__ }}{% endblock %}", "unsafe"),
+        ("{% block user %}{{ text }}{% for i in range(9999999) %}x{% endfor %}{% endblock %}", "Range too big"),
+        ("{% block user %}{{ text + 1 }}{% endblock %}", "cannot be rendered"),
+        ("{% include '/etc/hostname' %}{% block user %}{{ text }}{% include 'x' %}{% endblock %}", "mine.j2"),
     ],
 )
 def test_a_bad_prompt_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
@@ -108,11 +121,11 @@ def test_a_bad_prompt_is_named_in_one_line(tmp_path: Path, text: str, named: str
 
 def test_a_missing_prompt_names_the_others() -> None:
     with pytest.raises(InputError, match="agree_disagree, original"):
-        PromptTemplate(PROMPTS / "none.j2")
+        shipped("none")
 
 
 def test_a_prompt_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "mine.j2"
-    path.write_bytes("{% block user %}é{{ review }}{% endblock %}".encode("latin-1"))
+    path.write_bytes("{% block user %}é{{ text }}{% endblock %}".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
-        PromptTemplate(path)
+        PromptTemplate(path, ["text"])
