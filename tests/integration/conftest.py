@@ -86,7 +86,7 @@ def make(folder: Path, home: Path) -> Clone:
     shutil.copytree(folder / "data" / "sources" / "mini", folder / "data" / "sources" / "tiny")
     home.mkdir(parents=True, exist_ok=True)
     clone = Clone(folder, home)
-    (folder / "params.yaml").write_text("profile: tiny\nlr: 0.01\nseed: 1222\n")
+    (folder / "params.yaml").write_text("profile: tiny\nlr: 0.01\nseed: 1222\nmethod: plain\n")
     clone.run("git", "init", "-q", "-b", "main")
     clone.commit("The working tree")
     return clone
