@@ -8,14 +8,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import glob
+import gzip
 import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -43,7 +45,7 @@ def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
 def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
     """Yields (line number from 1, value) for each line that is not blank; InputError as in `read_jsonl`."""
     try:
-        with open(path, "rb") as file:
+        with open_bytes(path) as file:
             for number, raw in enumerate(file, 1):
                 try:
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -64,6 +66,20 @@ def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
         raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, a file is expected") from None
+
+
+@contextmanager
+def open_bytes(path: Path | str) -> Iterator[BinaryIO]:
+    """Opens a file to be read, unpacked where its name ends in .gz; InputError where what is read is not gzip."""
+    if not str(path).endswith(".gz"):
+        with open(path, "rb") as file:
+            yield file
+        return
+    try:
+        with gzip.open(path) as packed:
+            yield cast(BinaryIO, packed)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not whole gzip ({error}); get the file again") from None
 
 
 def file_hash(path: Path | str) -> str:

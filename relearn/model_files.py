@@ -1,6 +1,6 @@
 """The files of a model: which folder holds a base's weights, and what is refused before anything is loaded.
 
-`base.json` says where the weights are: in the same folder (`scratch`), in a folder of the profile's sources
+`base.json` says where the weights are: in the same folder (`scratch`, `gguf`), in a folder of the profile's sources
 (`folder`), or on the hub at a commit (`hub`); hub weights are never copied. Only safetensors are read.
 """
 
@@ -14,6 +14,7 @@ from relearn.errors import InputError
 
 BASE_FILE = "base.json"
 ADAPTER = "adapter"
+OWN = ("scratch", "gguf")  # the kinds of base whose weights are beside base.json
 WEIGHTS = ("*.safetensors",)
 # Of a hub repository: never pickles or code.
 FETCHED = ("*.json", *WEIGHTS, "*.model", "*.txt", "*.jinja")
@@ -31,7 +32,7 @@ def find_weights(folder: Path, root: Path) -> Path:
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         kind = facts["kind"]
-        if kind == "scratch":
+        if kind in OWN:
             return folder
         if kind == "folder":
             return root / str(facts["path"])

@@ -1,4 +1,4 @@
-"""Makes the base model: trained from scratch on code and general instructions, or a hub model or folder described.
+"""Makes the base model: trained from scratch on the old tasks, converted from GGUF, or a hub model or folder described.
 
 Run by `dvc repro`, or `python -m stages.base`.
 """
@@ -11,8 +11,11 @@ from typing import Any
 from relearn import hub, model_files, models
 from relearn.chat import Chat
 from relearn.files import file_hash, write_json
+from relearn.gguf.convert import convert
+from relearn.gguf.header import read_header
+from relearn.packages import check_hash, find_file
 from relearn.params import Params
-from relearn.params.base import ModelBase, ScratchBase
+from relearn.params.base import Adapt, GgufBase, ModelBase, ScratchBase
 from relearn.records import make_turns
 from relearn.training import rounds, scratch
 from relearn.training.rows import encode
@@ -29,6 +32,8 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/base/ and returns the run's facts."""
     if isinstance(params.base.model, ScratchBase):
         return _from_scratch(params, paths, params.base.model)
+    if isinstance(params.base.model, GgufBase):
+        return _from_gguf(params, paths, params.base.model)
     return _described(params, paths, params.base.model)
 
 
@@ -96,7 +101,43 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     if not launch.is_worker():  # the workers find it written
         with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
-    if source.adapt is None:
+    return _adapt(params, paths, source.adapt)
+
+
+def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]:
+    """The file's weights as safetensors, and a LoRA round on the original data, merged, when the profile asks for one."""
+    base = paths.models / "base"
+    if not launch.is_worker():  # the workers find it written
+        if source.package is None:
+            file = paths.sources / params.profile / source.path
+            read_header(file)  # first, so that a file of another kind is called that
+            check_hash(file, source.sha256)
+        else:
+            file = find_file(source.package, source.path, source.sha256)
+        models.set_seed_and_threads(params.compute.threads, params.seed)
+        with rounds.replace_folder(base) as target:
+            header = convert(file, target)
+            Chat(models.load_tokenizer(target), params.chat.template)  # so that a mistake shows before any training
+            facts = {
+                "kind": "gguf",
+                "package": source.package,
+                "path": source.path,
+                "sha256": source.sha256,
+                "architecture": header.architecture,
+                "weights": header.elements,
+                "adapted": source.adapt is not None,
+            }
+            write_json(target / model_files.BASE_FILE, facts)
+    run = _adapt(params, paths, source.adapt)
+    if source.adapt is not None and not launch.is_worker():
+        with rounds.replace_folder(base) as target:
+            rounds.merge_adapter(base, base / model_files.ADAPTER, target)
+    return run
+
+
+def _adapt(params: Params, paths: Paths, adapt: Adapt | None) -> dict[str, Any]:
+    """A LoRA round on the original data, its adapter beside the description; without one, empty curves."""
+    if adapt is None:
         write_curves(paths.losses("base"), [], [])
         return {}
     try:
@@ -108,10 +149,10 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
                 corpus.read_old(paths, "train", "replayed"), paths.train, "role replayed, split train"
             ),
             start=None,
-            lr=source.adapt.lr,
-            epochs=source.adapt.epochs,
+            lr=adapt.lr,
+            epochs=adapt.epochs,
             target=paths.models / "base" / model_files.ADAPTER,
-            inputs=[paths.train, paths.models / "base" / model_files.BASE_FILE],
+            inputs=[paths.train, paths.models / "base"],
             with_new=False,
         )
     except BaseException:

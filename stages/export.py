@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from relearn.files import write_json, write_text
+from relearn.model_files import OWN
 from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
-from relearn.params.prepare import HubSource, MiniSource
+from relearn.params.prepare import HubSource, MiniSource, PackageSource
 from relearn.progress import say
 from relearn.records import NewRow
 from relearn.report import cards
@@ -94,6 +95,8 @@ def _source(params: Params, task: str) -> str:
         return "this project's embedded world, invented films under a seed"
     if isinstance(source, HubSource):
         return f"the hub's data set {source.dataset}"
+    if isinstance(source, PackageSource):
+        return f"{source.path} of the Python package {source.package}"
     return f"your own file {source.path}"
 
 
@@ -109,7 +112,7 @@ def _adapter(params: Params, paths: Paths, words: Words, name: str) -> None:
         folder / "adapter_config.json", config | {"base_model_name_or_path": base, "revision": described.get("commit")}
     )
     if not hub:
-        own = paths.models / "base" if described["kind"] == "scratch" else paths.root / described["path"]
+        own = paths.models / "base" if described["kind"] in OWN else paths.root / described["path"]
         shutil.copytree(own, _fresh(paths, "base"), dirs_exist_ok=True)
     facts = cards.ModelFacts(
         model=name,

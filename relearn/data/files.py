@@ -1,5 +1,7 @@
 """Rows of a CSV, JSON Lines or Parquet file, read as a stream, with every bad row named by its line.
 
+CSV and JSON Lines may be packed (.csv.gz, .jsonl.gz).
+
 CSV goes through the standard library's reader (RFC 4180, strict), which keeps the line number that pandas loses.
 """
 
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from relearn.data.table import TableRow, no_column
 from relearn.errors import InputError
-from relearn.files import read_json_lines
+from relearn.files import open_bytes, read_json_lines
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _LONGEST_CELL = 64 << 20  # bytes; a quote that is never closed would otherwise take in the rest of the file
@@ -29,6 +31,8 @@ class FileTable:
         self.name = str(path)
         self.origin = {"file": path.name}
         self._format = path.suffix.lower()
+        if self._format == ".gz" and path.with_suffix("").suffix.lower() != ".parquet":
+            self._format = path.with_suffix("").suffix.lower()
         if self._format not in FORMATS:
             hint = (
                 "; a .json file holds one document: save it as JSON Lines, one object a line"
@@ -59,7 +63,7 @@ class FileTable:
     def _csv(self, columns: Sequence[str], optional: Container[str], delimiter: str) -> Iterator[tuple[int, TableRow]]:
         # the limit is the csv module's only setting for all readers; it is never lowered, so two tables get on
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-        with open(self.path, "rb") as file:
+        with open_bytes(self.path) as file:
             reader = csv.reader(self._decoded(file), delimiter=delimiter, strict=True)
             header: list[str] | None = None
             places: dict[str, int] = {}

@@ -19,8 +19,10 @@ from relearn.data.rows import choose_rows
 from relearn.data.select import digest, normalise
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table
+from relearn.data.template_table import TemplateTable
 from relearn.data.texts import choose_texts
-from relearn.params.prepare import FilesSource, HubSource, MiniSource, Prepare, TextColumns
+from relearn.packages import find_file
+from relearn.params.prepare import HubSource, MiniSource, PackageSource, Prepare, TemplateColumns, TextColumns
 from relearn.records import Role, Row, Source
 
 
@@ -75,9 +77,9 @@ def load(
             for other in order[:number]:
                 guards[task].forbid_equal(other, prompts[other])
                 guards[task].forbid(other, (row.instruction for row in found.rows[other]))
-            counts, columns = group.by_task[task], _columns(group, task)
-            assert not isinstance(columns, TextColumns)
-            choosers[task] = choose_rows(task, roles[task], tables[task], columns, counts, seed, guards[task])
+            table, counts = tables[task], group.by_task[task]
+            columns = table.columns if isinstance(table, TemplateTable) else _columns(group, task)
+            choosers[task] = choose_rows(task, roles[task], table, columns, counts, seed, guards[task])
             found.rows[task] = choosers[task].fill("train", "val")
             prompts[task] = choosers[task].reading.prompts
         else:
@@ -126,7 +128,7 @@ def _texts(
 
 def _columns(group: Prepare, task: str) -> Any:
     source = group.by_task[task].source
-    assert isinstance(source, FilesSource | HubSource)
+    assert not isinstance(source, MiniSource)
     return source.columns
 
 
@@ -134,6 +136,12 @@ def _open(group: Prepare, task: str, folder: Path, memory: Path) -> Table | None
     source = group.by_task[task].source
     if isinstance(source, MiniSource):
         return None
+    table: Table
     if isinstance(source, HubSource):
-        return HubTable(source.dataset, source.revision, source.split, memory)
-    return FileTable(folder / source.path)
+        table = HubTable(source.dataset, source.revision, source.split, memory)
+    elif isinstance(source, PackageSource):
+        table = FileTable(find_file(source.package, source.path, source.sha256))
+        table.origin |= {"package": source.package}
+    else:
+        table = FileTable(folder / source.path)
+    return TemplateTable(table, source.columns) if isinstance(source.columns, TemplateColumns) else table

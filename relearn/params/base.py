@@ -38,9 +38,9 @@ class ScratchBase(Group):
 
 
 class Adapt(Group):
-    """A LoRA round on the original data before the experiment."""
+    """A LoRA round on the rows of the replayed tasks before the experiment, so that base has a skill to lose."""
 
-    epochs: float = key("Passes over the original code data.", "epochs", gt=0)
+    epochs: float = key("Passes over the rows of the replayed tasks.", "epochs", gt=0)
     lr: float = key("Learning rate of this round.", gt=0, le=0.1)
 
 
@@ -55,7 +55,21 @@ class ModelBase(Group):
     adapt: Adapt | None = key("LoRA round on the original data first; null takes the model as it is.")
 
 
+class GgufBase(Group):
+    """A model in llama.cpp's file format, converted once into safetensors."""
+
+    kind: Literal["gguf"]
+    package: str | None = key(
+        "Installed Python package that holds the file; null: a folder.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
+    )
+    path: str = key("The file, inside the package, or with package null under data/sources/<profile>/.", min_length=1)
+    sha256: str = key("The file's SHA-256, which is checked; another file is another model.", pattern=r"^[0-9a-f]{64}$")
+    adapt: Adapt | None = key(
+        "LoRA round on the original data first, merged into the weights; null takes the model as it is."
+    )
+
+
 class Base(Group):
     """How the base model is made."""
 
-    model: Annotated[ScratchBase | ModelBase, Field(discriminator="kind")]
+    model: Annotated[ScratchBase | ModelBase | GgufBase, Field(discriminator="kind")]

@@ -57,7 +57,20 @@ class MessageColumns(Group):
     group: str | None = key("Column that names the problem a row belongs to; null: the opening question itself.")
 
 
-Columns = Annotated[TextColumns | InstructionColumns | MessageColumns, Field(discriminator="form")]
+class TemplateColumns(Group):
+    """Instructions with responses, each put together from columns.
+
+    {name} is replaced by the text of that column, {{name}} is written as {name}, and any other brace is itself.
+    """
+
+    form: Literal["templates"]
+    instruction: str = key("The instruction, with {name} for the text of a column.", min_length=1)
+    response: str = key("The response, likewise.", min_length=1)
+    tests: str | None = key("A Python program of assertions, likewise; null for none.")
+    group: str | None = key("Column that names the problem a row belongs to; null: the instruction itself.")
+
+
+Columns = Annotated[TextColumns | InstructionColumns | MessageColumns | TemplateColumns, Field(discriminator="form")]
 
 
 class MiniSource(Group):
@@ -75,6 +88,16 @@ class FilesSource(Group):
     columns: Columns
 
 
+class PackageSource(Group):
+    """A file inside an installed Python package."""
+
+    kind: Literal["package"]
+    package: str = key("The package, as it is imported.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    path: str = key("The file inside it: .csv, .jsonl or .parquet; .csv.gz and .jsonl.gz too.", min_length=1)
+    sha256: str = key("The file's SHA-256, which is checked.", pattern=r"^[0-9a-f]{64}$")
+    columns: Columns
+
+
 class HubSource(Group):
     """A data set of the Hugging Face hub, pinned to a commit."""
 
@@ -88,7 +111,7 @@ class HubSource(Group):
 class TaskRows(Group):
     """The rows of a task."""
 
-    source: Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="kind")]
+    source: Annotated[MiniSource | FilesSource | PackageSource | HubSource, Field(discriminator="kind")]
     train: int = key("Rows to train on.", "rows", ge=0)
     val: int = key("Rows whose loss is watched during training.", "rows", ge=0)
     test: int = key("Held-out rows; 200 or more make the intervals worth reading.", "rows", ge=1)

@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
+from relearn.placeholders import show_value
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
 from relearn.repair.ledger import Ledger, SeenTexts
 from relearn.repair.rows import Refusal, explain_no_record, find_raw
-from relearn.repair.templates import RowWriter, show_value
+from relearn.repair.templates import RowWriter
 
 if TYPE_CHECKING:
     from relearn.data.near_duplicates import Index

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from relearn.errors import InputError
-
-# {name} is filled in, {{name}} is written as {name}, and any other brace is itself.
-PLACE = re.compile(r"\{\{(\w+)\}\}|\{([^\W\d]\w*)\}")
-
-
-def show_value(value: Any) -> str:
-    """A field's value as text: strings as they are, lists one item a line, numbers and booleans as JSON."""
-    if isinstance(value, str):
-        return value
-    return "\n".join(value) if isinstance(value, list) else json.dumps(value)
+from relearn.placeholders import fill, list_names, show_value
 
 
 class RowWriter:
@@ -36,7 +25,7 @@ class RowWriter:
                 f"{where}: response of the row {name}: {response} is no field of the record; "
                 f"there are {', '.join(asked)}"
             )
-        named = [match.group(2) for match in PLACE.finditer(instruction) if match.group(2)]
+        named = list_names(instruction)
         for field in named:
             if field in shown and field in asked:
                 raise InputError(
@@ -53,10 +42,7 @@ class RowWriter:
     def write(self, source: Mapping[str, str], record: Mapping[str, Any]) -> tuple[str, str]:
         """The instruction and the response; what is filled in is not looked at again."""
 
-        def fill(match: re.Match[str]) -> str:
-            if match.group(1):
-                return match.group()[1:-1]
-            field = match.group(2)
+        def show(field: str) -> str:
             return show_value(record[field]) if field in self.needs else source[field]
 
-        return PLACE.sub(fill, self.instruction), show_value(record[self.response])
+        return fill(self.instruction, show), show_value(record[self.response])

@@ -102,6 +102,24 @@ def save_adapter(
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
+def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
+    """Writes the model in `base` with the adapter added to its weights (fp32), and the other files beside it.
+
+    The adapter's `provenance.json` comes along, the adapter does not.
+    """
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    check_adapter(adapter)
+    for file in base.iterdir():
+        if file.is_file() and file.suffix != ".safetensors":
+            shutil.copy(file, target)
+    shutil.copy(adapter / "provenance.json", target)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32", local_files_only=True, use_safetensors=True)
+    merged: Any = PeftModel.from_pretrained(plain, str(adapter)).merge_and_unload()
+    merged.save_pretrained(target)
+
+
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder that becomes `folder` when all went well; leftovers of a killed run are removed.

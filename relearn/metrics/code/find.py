@@ -176,12 +176,16 @@ def _does_something(tree: ast.Module) -> bool:
 
 
 def _without_repl(text: str) -> str:
-    """An interactive session as the lines that were typed; other text unchanged."""
-    lines = text.split("\n")
-    if not any(re.match(r"\s*>>> ", line) for line in lines):
-        return text
-    typed = [re.sub(r"^\s*(>>>|\.\.\.) ?", "", line) for line in lines if re.match(r"\s*(>>>|\.\.\.)( |$)", line)]
-    return "\n".join(typed)
+    """An interactive session as the lines that were typed; other text unchanged, examples in a docstring included."""
+    quoted, session, typed = False, False, []
+    for line in text.split("\n"):
+        prompt = None if quoted else re.match(r"\s*(>>>|\.\.\.)( |$)", line)
+        if prompt:
+            session |= prompt[1] == ">>>"
+            typed.append(line[prompt.end() :])
+        else:
+            quoted ^= (line.count('"""') + line.count("'''")) % 2 == 1
+    return "\n".join(typed) if session else text
 
 
 def _gather(lines: list[str], marks: list[Evidence]) -> str:

@@ -137,6 +137,14 @@ def test_prose_between_two_pieces() -> None:
     assert "follows" not in found
 
 
+def test_examples_in_a_docstring_are_no_session() -> None:
+    code = 'def twice(x):\n    """Doubles.\n    >>> twice(2)\n    4\n    """\n    return 2 * x'
+    assert find_code(code) == code
+    assert find_code(f"Here it is:\n```python\n{code}\n```\nDone.") == code
+    assert find_code(code.replace("return 2 * x", "...")) == code.replace("return 2 * x", "...")
+    assert find_code(code.removesuffix(" * x") + " * (") == code.removesuffix(" * x") + " * ("
+
+
 def test_a_session_is_what_was_typed() -> None:
     assert find_code(">>> x = 3\n>>> for i in range(x):\n...     print(i)\n0\n1\n2") == (
         "x = 3\nfor i in range(x):\n    print(i)"
