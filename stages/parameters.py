@@ -1,6 +1,7 @@
 """Looks at the parameters without running anything.
 
-python -m stages.parameters                 # are params.yaml and the profile it names sound?
+python -m stages.parameters                 # are params.yaml and the profile it names sound? which precision is faster?
+python -m stages.parameters --here profile=smollm2 lr=1e-3  # these as arguments of `dvc exp run`, and the faster precision
 python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
@@ -15,7 +16,8 @@ from ruamel.yaml.error import YAMLError
 
 from relearn.errors import InputError
 from relearn.files import write_text
-from relearn.params import load
+from relearn.params import Params, load
+from relearn.params.base import ScratchBase
 from relearn.params.document import page
 from relearn.params.load import names
 from relearn.params.moves import MOVES
@@ -23,7 +25,7 @@ from stages.paths import ROOT
 from stages.upgrade import upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
-SHIPPED = ("mini", "files", "llama2-7b")
+SHIPPED = ("mini", "files", "smollm2", "llama2-7b")
 
 
 def text() -> str:
@@ -39,6 +41,45 @@ def _check() -> None:
     print(f"profile {params.profile}, lr {params.lr:g}, seed {params.seed}: all parameters are sound")
     others = [name for name in names(ROOT) if name != params.profile]
     print(f"other profiles: {', '.join(others) or 'none'}")
+    if (told := _compare_precisions(params)) is not None:
+        print(told[0])
+
+
+def _compare_precisions(params: Params) -> tuple[str, str | None] | None:
+    """What to say of the precisions of a profile with a real model on a CPU, and the `-S` argument for the faster one.
+
+    The argument is None where the profile has that one, and all is None for another profile: a model as small as those
+    trained from scratch gains nothing.
+    """
+    if params.compute.device != "cpu" or isinstance(params.base.model, ScratchBase):
+        return None
+    from relearn.precision import compare_precisions
+
+    chosen = params.compute.precision
+    rates = compare_precisions(params.compute.threads)
+    faster = max(rates, key=lambda name: rates[name])
+    told = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items())
+    line = f"products here: {told}; the profile computes in {chosen}"
+    if faster == chosen:
+        return f"{line}, the faster one", None
+    argument = f"profiles/{params.profile}.yaml:compute.precision={faster}"
+    return f"{line}; {faster} is faster: add -S {argument}", argument
+
+
+def _suit(settings: list[str]) -> None:
+    """Prints the settings as `-S` arguments, with the precision that is faster here; on standard error why."""
+    swept = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            swept[name] = YAML(typ="safe").load(value)
+        except YAMLError:
+            raise InputError(f"{setting}: the value is not YAML; write NAME=VALUE, as for dvc exp run -S") from None
+    told = _compare_precisions(load(ROOT, swept))
+    if told is not None:
+        print(told[0], file=sys.stderr)
+        settings = [*settings, told[1]] if told[1] else settings
+    print(*(f"-S {setting}" for setting in settings))
 
 
 def _upgrade(file: Path) -> None:
@@ -65,10 +106,15 @@ def main(arguments: list[str]) -> None:
                 _check()
             case ["--write"]:
                 write_text(PAGE, text())
+            case ["--here", *settings] if settings and all("=" in setting for setting in settings):
+                _suit(settings)
             case ["--upgrade", file]:
                 _upgrade(Path(file))
             case _:
-                print("usage: python -m stages.parameters [--write | --upgrade FILE]", file=sys.stderr)
+                print(
+                    "usage: python -m stages.parameters [--write | --upgrade FILE | --here NAME=VALUE ...]",
+                    file=sys.stderr,
+                )
                 sys.exit(2)
     except InputError as error:
         print(f"parameters: {error}", file=sys.stderr)

@@ -36,7 +36,10 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     material = _material(params, paths, words)
     analysis = analyse(material.intervals, material.probes, words)
     write_text(paths.report / "analysis.md", analysis.markdown)
-    write_text(paths.report / "table_3a.md", table.markdown(material.rows, material.intervals, words.roles.others))
+    write_text(
+        paths.report / "table_3a.md",
+        table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption),
+    )
     write_text(paths.report / "index.html", render(material, analysis))
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in words.roles.names
@@ -90,6 +93,8 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
 
 def _describe_setting(params: Params) -> Iterator[str]:
     """What a reader who was only mailed the page must know before believing it."""
+    if params.report.caption is not None:
+        yield params.report.caption
     model = params.base.model
     rate = f"tuned by LoRA (rank {params.finetune.lora.rank}, learning rate {params.lr:g})"
     if isinstance(model, ScratchBase):

@@ -82,8 +82,6 @@ def finetune_round(
     limit = params.finetune.max_tokens
     train_on = params.chat.train_on
     encoded = encode(rows, chat, limit, train_on)
-    if params.compute.device == "cpu" and params.compute.precision == "bf16":
-        say(f"{name}: compute.precision: bf16 is slower than fp32 on most CPUs, small models above all")
     if encoded.too_long and launch.is_rank_zero():
         say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
     watched = corpus.read_watched(paths, with_new)

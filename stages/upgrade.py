@@ -134,9 +134,10 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     tree["chat"]["train_on"] = "last"
     tree["eval_3a"].insert(0, "metrics", CommentedMap({name: _flow_list(METRICS[name]) for name in tasks}))
     tree["report"] = CommentedMap(
+        caption=None,
         tasks=CommentedMap(
             {name: _flow(label=label, about=about) for name, (label, about) in WORDS.items() if name in tasks}
-        )
+        ),
     )
 
 

@@ -107,8 +107,6 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
     precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")
     if device == "cpu" and options.quantize == "4bit":
         raise InputError("--quantize 4bit: needs --device cuda")
-    if device == "cpu" and precision == "bf16":
-        raise InputError("--precision bf16: needs --device cuda; on cpu use fp32")
     template = None
     if options.template is not None:
         try:

@@ -21,7 +21,9 @@ class Compute(Group):
 
     device: Literal["cpu", "cuda"] = key("Where models run.")
     threads: int = key("CPU threads of torch; part of the result, so fixed.", "threads", ge=1, le=256)
-    precision: Literal["fp32", "bf16"] = key("Arithmetic of the forward and backward pass.")
+    precision: Literal["fp32", "bf16"] = key(
+        "Precision of the frozen weights, and of what is computed with them; adapters and optimizer are fp32. `python -m stages.parameters` says which is faster on this CPU."
+    )
     quantize: Literal["none", "4bit"] = key("4bit is QLoRA (Dettmers et al. 2023); needs CUDA and bitsandbytes.")
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from relearn.params.wording import Mistake, first_mistake, shown
 SWEPT = ("profile", "lr", "seed", "method")
 
 
-def load(root: Path) -> Params:
-    """The validated parameters of the repository at `root`.
+def load(root: Path, changes: Mapping[str, Any] | None = None) -> Params:
+    """The validated parameters of the repository at `root`; `changes` replace keys of params.yaml.
 
     Raises InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or
     out of bounds; unknown keys and names come with the nearest known one.
     """
     swept = _File(root, "params.yaml")
+    swept.values |= changes or {}
     for name in swept.values:
         if name not in SWEPT:
             raise swept.wrong(

@@ -36,4 +36,5 @@ class TasksInWords(TaskGroup[TaskWords]):
 class Report(Group):
     """Words for people; no other stage reads them."""
 
+    caption: str | None = key("Under the table: what of this is real and what is invented, say; null for nothing.")
     tasks: TasksInWords

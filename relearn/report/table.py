@@ -11,11 +11,16 @@ from relearn.escaping import inline
 from relearn.metrics.metric import label
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any], others: Sequence[str] = ()) -> str:
+def markdown(
+    rows: Sequence[Mapping[str, Any]],
+    intervals: Mapping[str, Any],
+    others: Sequence[str] = (),
+    caption: str | None = None,
+) -> str:
     """A table a task: one row a model, each cell the value, its interval, and its mark.
 
     `rows` are those of the CSV, empty cells as None; `intervals` is what metrics/intervals.json holds. `others` are
-    models that are held against base, not the model above.
+    models that are held against base, not the model above. `caption` is the first note below the tables.
     """
     parts = []
     seeds = intervals.get("seeds") or {}
@@ -41,9 +46,11 @@ def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any], ot
         f"there ◆ marks a change as sure. The claim is about {intervals['claim']}.",
         *(f"Warning: {warning}." for warning in intervals["warnings"]),
     ]
+    if caption is not None:
+        notes.insert(0, inline(caption))
     if seeds:
         notes.insert(
-            1,
+            len(notes) - len(intervals["warnings"]),
             "Rows over seeds: mean ± standard deviation (least to most) over the training seeds "
             f"{', '.join(map(str, seeds['seeds']))}, on the same base, data and prompts. The rows above them, their "
             "intervals and marks are of the first.",

@@ -37,7 +37,8 @@ def make_schedule(
         optimizer=finetune.optimizer,
         seed=seed,
         device=compute.device,
-        bf16=compute.precision == "bf16",
+        # On a CPU the frozen weights are in bf16 and the rest is fp32: no autocast is needed, which would cast at each use.
+        bf16=compute.precision == "bf16" and compute.device == "cuda",
         gradient_checkpointing=finetune.gradient_checkpointing,
         eval_every=finetune.eval_every,
         checkpoint_every=finetune.checkpoint_every,

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from relearn.data import load
 from relearn.errors import InputError
 from relearn.files import file_hash
+from relearn.metrics.code.find import find_code
 from relearn.params.prepare import Prepare
 from relearn.records import Row
+from relearn.sandbox.runner import Job, ProgramLimits, run_all
+from tests.conftest import ROOT
 from tests.unit.data import sources
 
 COLUMNS: dict[str, Any] = {
@@ -110,3 +114,21 @@ def test_rows_of_a_package_that_is_not_imported(package: Path, tmp_path: Path) -
 def test_what_a_package_must_hold(package: Path, tmp_path: Path, changes: dict[str, str], told: str) -> None:
     with pytest.raises(InputError, match=told):
         rows_of(tmp_path, inside(package, **changes), sources.SIZES)
+
+
+@pytest.mark.slow
+def test_humaneval_has_164_problems_that_their_references_pass(tmp_path: Path) -> None:
+    tree = YAML(typ="safe").load(ROOT / "profiles" / "smollm2.yaml")["prepare"]["humaneval"]
+    try:
+        rows = rows_of(tmp_path, tree["source"], {"train": 0, "val": 0, "test": 164})
+    except InputError as error:
+        if "is not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert len({row.group for row in rows}) == 164
+    codes = [find_code(row.response, row.instruction) for row in rows]
+    jobs = [Job(code or "", row.tests) for code, row in zip(codes, rows, strict=True)]
+    verdicts = run_all(jobs, ProgramLimits(10, 512), "best_effort")
+    assert [row.group for row, verdict in zip(rows, verdicts, strict=True) if not verdict.passed] == []
+    empty = run_all([Job("def nothing(): pass", row.tests) for row in rows[:5]], ProgramLimits(10, 512), "best_effort")
+    assert not any(verdict.passed for verdict in empty)

@@ -72,7 +72,13 @@ def test_every_key_re_runs_something_but_for_those_that_only_bound_another() -> 
     chain = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
     del chain["report"]
     idle = [key.name for key in keys() if not stages_of(key.path, chain)]
-    assert idle == ["lr_range.min", "lr_range.max", "report.tasks.<task>.label", "report.tasks.<task>.about"]
+    assert idle == [
+        "lr_range.min",
+        "lr_range.max",
+        "report.caption",
+        "report.tasks.<task>.label",
+        "report.tasks.<task>.about",
+    ]
 
 
 def test_what_follows_a_stage_reads_what_it_writes() -> None:
