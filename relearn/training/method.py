@@ -18,6 +18,8 @@ T = TypeVar("T")
 class Method:
     """Plain fine-tuning; a remedy overrides what it does otherwise. `options` are its parameters."""
 
+    reads_logits = False  # whether `change_loss` does; they take memory and time
+
     def __init__(self, options: Any, seed: int) -> None:
         self.options, self.seed = options, seed
 
@@ -38,7 +40,7 @@ class Method:
         """The loss of one forward pass, called in each.
 
         `batch` is that of `rows.collate`; `outputs.logits` are those of its `logits_to_keep`, or, where `quick`
-        computes, of the labelled positions alone; `loss` is the summed cross entropy of the pass over the labelled
+        computes, of the labelled positions alone, and None there unless `reads_logits`; `loss` is the summed cross entropy of the pass over the labelled
         tokens of the whole update, and `share` this pass's part of those tokens: a mean is added as share times it.
         """
         return loss

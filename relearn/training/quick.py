@@ -1,12 +1,15 @@
-"""The same Llama, computed with less work: for training in fp32 on a CPU.
+"""The same Llama, computed with less work: for training on a CPU, in fp32, or over frozen weights in bf16.
 
-Four things that change no result beyond rounding:
+What changes no result beyond rounding:
+- products run over the tokens that the loss can feel: none of the padding, and nothing after a row's last label;
 - the last block works only where the loss looks: keys and values everywhere, queries and all that follows at the
-  labelled positions alone, and the logits there too;
+  labelled positions alone;
 - a LoRA projection multiplies once, by W + (alpha / rank) B A, instead of three times; its gradient needs only
   products as thin as the rank, and the input's gradient only one more;
-- q, k and v are one product;
-- RMSNorm and the rotary embedding have hand-written gradients, with a few passes over memory for a dozen.
+- q, k and v are one product, and so are gate and up;
+- the loss is taken from a few positions' logits at a time, which are not kept, where the vocabulary's weights are frozen;
+- RMSNorm, the rotary embedding, SwiGLU and, in bf16, attention have hand-written gradients, with a few passes over
+  memory for a dozen.
 
 No compiler is needed. Where the model, the adapter or the device is another, `quick` changes nothing and training
 runs as the libraries have it.
@@ -25,30 +28,37 @@ from torch.nn import functional
 
 from relearn.training.rows import IGNORED
 
+POSITIONS = 64  # whose logits are in memory at a time: 64 of 49,152 tokens are 6 MB in bf16
+
 
 @contextmanager
-def speed_up(model: Any) -> Iterator[bool]:
+def speed_up(model: Any, keep_logits: bool = True) -> Iterator[bool]:
     """Inside, `model` computes its training loss with less work, if it can; yields whether it does.
 
     A forward pass with `logits_to_keep` and `shift_labels`, as `rows.collate` gives them, returns the same loss as
-    outside; its `logits` are those of the labelled positions, in order, with shape (1, labelled, vocabulary). A pass
-    without them is as outside.
+    outside; its `logits` are those of the labelled positions, in order, with shape (1, labelled, vocabulary), or None
+    where they are not to be kept. A pass without those two is as outside.
     """
     causal = _llama(model)
     if causal is None:
         yield False
         return
-    layers = causal.model.layers
-    forwards = [(causal, _causal(causal))]
-    forwards += [(layer, _Block(layer, last=layer is layers[-1]).forward) for layer in layers]
-    forwards += [(norm, _norm(norm)) for norm in causal.modules() if type(norm).__name__ == "LlamaRMSNorm"]
+    plain = causal.forward
+
+    @wraps(plain)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        targets, kept = kwargs.get("shift_labels"), kwargs.get("logits_to_keep")
+        if targets is None or not isinstance(kept, Tensor):
+            return plain(*args, **kwargs)
+        return _forward(
+            causal, kwargs["input_ids"], int(kept[0]), targets, kwargs.get("num_items_in_batch"), keep_logits
+        )
+
+    causal.forward = forward
     try:
-        for module, forward in forwards:
-            module.forward = forward
         yield True
     finally:
-        for module, _ in forwards:
-            module.__dict__.pop("forward", None)
+        del causal.forward
 
 
 def _llama(model: Any) -> Any | None:
@@ -59,102 +69,133 @@ def _llama(model: Any) -> Any | None:
     if type(causal) is not LlamaForCausalLM or causal.is_gradient_checkpointing:
         return None
     config = causal.config
-    plain = config._attn_implementation == "sdpa" and not config.attention_dropout and not config.attention_bias
-    kinds = {(weight.dtype, weight.device.type) for weight in causal.parameters()}
-    return causal if plain and kinds == {(torch.float32, "cpu")} else None
+    plain = config._attn_implementation == "sdpa" and config.hidden_act == "silu"
+    plain &= not (config.attention_dropout or config.attention_bias or config.mlp_bias)
+    kinds: dict[bool, set[tuple[torch.dtype, str]]] = {True: set(), False: set()}
+    for weight in causal.parameters():
+        kinds[weight.requires_grad].add((weight.dtype, weight.device.type))
+    single, half = (torch.float32, "cpu"), (torch.bfloat16, "cpu")
+    return causal if plain and kinds[True] <= {single} and kinds[False] in (set(), {single}, {half}) else None
 
 
-def _causal(causal: Any) -> Any:
-    plain = causal.forward
+def _forward(causal: Any, ids: Tensor, first: int, targets: Tensor, count: Any, keep_logits: bool) -> Any:
+    """The model's output for `ids` (rows, tokens); `targets` (rows, width) follow the positions from `first` on.
 
-    @wraps(plain)
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        targets, kept = kwargs.get("shift_labels"), kwargs.get("logits_to_keep")
-        if targets is None or not isinstance(kept, Tensor):
-            return plain(*args, **kwargs)
-        looked = targets.ne(IGNORED)
-        short = targets[looked][None]
-        kwargs |= {"logits_to_keep": 0, "labels": short, "shift_labels": short, "use_cache": False}
-        return plain(*args, **kwargs, looked=(int(kept[0]), looked))
+    Hidden states are (tokens, width), of all rows one after the other, without those after a row's last label.
+    """
+    from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    return forward
-
-
-class _Block:
-    """One decoder block. `looked` is (first position, (rows, width) mask of the labelled positions from there on)."""
-
-    def __init__(self, layer: Any, last: bool) -> None:
-        self.layer, self.last, self.plain = layer, last, layer.forward
-
-    def forward(
-        self,
-        hidden_states: Tensor,
-        attention_mask: Tensor | None = None,
-        position_embeddings: tuple[Tensor, Tensor] | None = None,
-        past_key_values: Any = None,
-        looked: tuple[int, Tensor] | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        if attention_mask is not None or past_key_values is not None or looked is None:
-            return self.plain(  # type: ignore[no-any-return]
-                hidden_states,
-                attention_mask=attention_mask,
-                position_embeddings=position_embeddings,
-                past_key_values=past_key_values,
-                **kwargs,
-            )
-        assert position_embeddings is not None
-        attention, mlp = self.layer.self_attn, self.layer.mlp
-        rows, length, _ = hidden_states.shape
-        shape = (rows, length, -1, attention.head_dim)
-        normed = self.layer.input_layernorm(hidden_states)
-        projected = project(normed, [attention.q_proj, attention.k_proj, attention.v_proj])
-        query, key, value = (part.view(shape).transpose(1, 2) for part in projected)
-        cos, sin = position_embeddings
-        key = _rotary(key, cos, sin)
-        mask = None
-        if self.last:
-            first, labelled = looked
-            query = _rotary(query[:, :, first:-1], cos[:, first:-1], sin[:, first:-1])
-            width = labelled.shape[1]
-            mask = torch.ones(width, length, dtype=torch.bool).tril(first)
-        else:
-            query = _rotary(query, cos, sin)
-        mixed = functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=attention.scaling,
-            enable_gqa=attention.num_key_value_groups > 1,
-        ).transpose(1, 2)
-        mixed = mixed.reshape(*mixed.shape[:2], -1)
-        if self.last:
-            mixed, hidden_states = mixed[labelled][None], hidden_states[:, first:-1][labelled][None]
-        hidden_states = hidden_states + project(mixed, [attention.o_proj])[0]
-        normed = self.layer.post_attention_layernorm(hidden_states)
-        gate, up = project(normed, [mlp.gate_proj])[0], project(normed, [mlp.up_proj])[0]
-        return hidden_states + project(mlp.act_fn(gate) * up, [mlp.down_proj])[0]
+    model = causal.model
+    rows, width = targets.shape
+    length = first + width
+    labelled = targets.ne(IGNORED)
+    # Of a row without a label the first token stays, so that every weight has a gradient.
+    ends = first + (labelled * torch.arange(1, width + 1)).amax(1)
+    used = torch.arange(length)[None] < ends.where(labelled.any(1), 1)[:, None]
+    places = _Places(rows, length, used.flatten().nonzero()[:, 0], first, labelled)
+    positions = torch.arange(length).expand(rows, -1)[used]
+    hidden = model.embed_tokens(ids[:, :length][used])
+    cos, sin = (part[0, positions][:, None] for part in model.rotary_emb(hidden, torch.arange(length)[None]))
+    for layer in model.layers:
+        hidden = _block(layer, hidden, cos, sin, places, last=layer is model.layers[-1])
+    hidden = _norm(model.norm, hidden)
+    wanted = targets[labelled]
+    count = len(wanted) if count is None else count
+    head = causal.lm_head.weight
+    if keep_logits or head.requires_grad:
+        logits = causal.lm_head(hidden)
+        loss = functional.cross_entropy(logits.float(), wanted, reduction="sum") / count
+        return CausalLMOutputWithPast(loss=loss, logits=logits[None])
+    return CausalLMOutputWithPast(loss=_head_loss(hidden, head, wanted) / count)
 
 
-def project(inputs: Tensor, modules: Sequence[Any]) -> list[Tensor]:
-    """What each linear module makes of `inputs` (rows, length, width), in one product where all carry plain LoRA."""
+class _Places:
+    """Where the tokens that are computed with belong in a grid of (rows, length), and where the loss looks."""
+
+    def __init__(self, rows: int, length: int, at: Tensor, first: int, labelled: Tensor) -> None:
+        self.rows, self.length, self.at, self.first, self.labelled = rows, length, at, first, labelled
+        self.whole = len(at) == rows * length
+        position = (labelled.nonzero() * torch.tensor([length, 1])).sum(1) + first  # in the grid
+        self.looked = torch.searchsorted(at, position)  # among the tokens
+        self.masks: dict[tuple[int, torch.dtype], Tensor] = {}
+
+    def spread(self, tokens: Tensor) -> Tensor:
+        """(tokens, heads, width) as (rows, heads, length, width), zero where there is no token."""
+        if not self.whole:
+            grid = tokens.new_zeros(self.rows * self.length, *tokens.shape[1:])
+            tokens = grid.index_copy(0, self.at, tokens)
+        return tokens.view(self.rows, self.length, *tokens.shape[1:]).transpose(1, 2)
+
+    def gather(self, grid: Tensor) -> Tensor:
+        """What `spread` spread, heads side by side: (tokens, heads × width)."""
+        flat = grid.transpose(1, 2).reshape(self.rows * self.length, -1)
+        return flat if self.whole else flat.index_select(0, self.at)
+
+    def mask(self, groups: int, dtype: torch.dtype) -> Tensor:
+        """What is added to scores, (groups × length, length): minus infinity for later tokens."""
+        if (groups, dtype) not in self.masks:
+            hidden = torch.full((self.length, self.length), float("-inf"), dtype=dtype).triu(1)
+            self.masks[groups, dtype] = hidden.repeat(groups, 1)
+        return self.masks[groups, dtype]
+
+
+def _block(layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor, places: _Places, last: bool) -> Tensor:
+    """One decoder block; the last one returns the labelled positions alone."""
+    attention, mlp = layer.self_attn, layer.mlp
+    heads = attention.config.num_attention_heads
+    groups = attention.num_key_value_groups
+    projected = project(
+        _norm(layer.input_layernorm, hidden), [attention.q_proj, attention.k_proj, attention.v_proj]
+    ).view(len(hidden), -1, attention.head_dim)
+    turned = _rotary(projected[:, : heads + heads // groups], cos, sin)
+    query, key = places.spread(turned[:, :heads]), places.spread(turned[:, heads:])
+    value = places.spread(projected[:, heads + heads // groups :])
+    if last:
+        mixed = _attend_last(query, key, value, attention.scaling, places)
+        hidden = hidden[places.looked]
+    else:
+        mixed = places.gather(_attend(query, key, value, attention.scaling, groups, places))
+    hidden = hidden + project(mixed, [attention.o_proj])
+    normed = _norm(layer.post_attention_layernorm, hidden)
+    return hidden + project(_swiglu(project(normed, [mlp.gate_proj, mlp.up_proj])), [mlp.down_proj])
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float, groups: int, places: _Places) -> Tensor:
+    if query.dtype == torch.float32:
+        return functional.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scale, enable_gqa=groups > 1
+        )
+    return _attention(query, key, value, scale, places.mask(groups, query.dtype))
+
+
+def _attend_last(query: Tensor, key: Tensor, value: Tensor, scale: float, places: _Places) -> Tensor:
+    """Attention of the labelled positions alone: (labelled, heads × width)."""
+    width = places.labelled.shape[1]
+    mask = torch.ones(width, places.length, dtype=torch.bool).tril(places.first)
+    mixed = functional.scaled_dot_product_attention(
+        query[:, :, places.first :], key, value, attn_mask=mask, scale=scale, enable_gqa=query.shape[1] > key.shape[1]
+    ).transpose(1, 2)
+    return mixed[places.labelled].flatten(1)
+
+
+def project(inputs: Tensor, modules: Sequence[Any]) -> Tensor:
+    """What the linear modules make of `inputs` (tokens, width), side by side; in one product where all are plain."""
     parts = [_lora(module) for module in modules]
     found = [part for part in parts if part is not None]
     if len(found) < len(modules):
-        return [module(inputs) for module in modules]
+        return torch.cat([module(inputs) for module in modules], -1)
     weights, scales = [part[0] for part in found], [part[1] for part in found]
-    pairs = [weight for part in found for weight in part[2:]]
-    flat = _projection(inputs.reshape(-1, inputs.shape[-1]), weights, scales, *pairs)
-    sizes = [len(weight) for weight in weights]
-    return list(flat.view(*inputs.shape[:-1], sum(sizes)).split(sizes, dim=-1))
+    if any(weight.requires_grad for weight in weights):
+        return functional.linear(inputs, torch.cat(weights))
+    return _projection(inputs, weights, scales, *(weight for part in found for weight in part[2:]))
 
 
-def _lora(module: Any) -> tuple[Tensor, float, Tensor, Tensor] | None:
-    """(W, alpha / rank, A, B) of a plain LoRA layer with one active adapter, else None."""
+def _lora(module: Any) -> tuple[Tensor, float, Tensor | None, Tensor | None] | None:
+    """(W, alpha / rank, A, B) of a plain LoRA layer with one active adapter, A and B None for a linear one; else None."""
     from peft.tuners.lora.layer import Linear
 
+    if type(module) is torch.nn.Linear:
+        return (module.weight, 0.0, None, None) if module.bias is None else None
     if type(module) is not Linear or module.disable_adapters or module.merged or module.lora_variant:
         return None
     names = [name for name in module.active_adapters if name in module.lora_A]
@@ -167,17 +208,25 @@ def _lora(module: Any) -> tuple[Tensor, float, Tensor, Tensor] | None:
 
 
 class _Projection(torch.autograd.Function):
-    """x (n, in) by the rows of W_i + s_i B_i A_i, side by side: (n, sum of out_i). W_i is frozen."""
+    """x (n, in) by the rows of W_i + s_i B_i A_i, side by side: (n, sum of out_i). W_i is frozen.
+
+    Products are in W's precision; A, B and their gradients stay in their own.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: list[Tensor], scales: list[float], *pairs: Tensor) -> Tensor:
-        merged = [
-            torch.addmm(weight, b, a, alpha=scale)
-            for weight, scale, a, b in zip(weights, scales, pairs[::2], pairs[1::2], strict=True)
-        ]
+    def forward(ctx: Any, x: Tensor, weights: list[Tensor], scales: list[float], *pairs: Tensor | None) -> Tensor:
+        merged, halves = [], []
+        for weight, scale, a, b in zip(weights, scales, pairs[::2], pairs[1::2], strict=True):
+            if a is None or b is None:
+                merged.append(weight)
+                halves += [None, None]
+                continue
+            thin = a.to(weight.dtype), b.to(weight.dtype)
+            merged.append(torch.addmm(weight, thin[1], thin[0], alpha=scale))
+            halves += thin
         whole = merged[0] if len(merged) == 1 else torch.cat(merged)
-        ctx.save_for_backward(x, whole, *pairs)
-        ctx.scales = scales
+        ctx.save_for_backward(x, whole, *halves)
+        ctx.scales, ctx.sizes = scales, [len(weight) for weight in weights]
         return x @ whole.t()
 
     @staticmethod
@@ -185,26 +234,55 @@ class _Projection(torch.autograd.Function):
         x, whole, *pairs = ctx.saved_tensors
         (dy,) = gradients
         found: list[Tensor | None] = []
-        start = 0
-        for scale, a, b in zip(ctx.scales, pairs[::2], pairs[1::2], strict=True):
-            part = dy[:, start : start + len(b)]
-            start += len(b)
-            found += [(part @ b).t() @ x * scale, part.t() @ (x @ a.t()) * scale]
+        for scale, part, a, b in zip(ctx.scales, dy.split(ctx.sizes, 1), pairs[::2], pairs[1::2], strict=True):
+            if a is None:
+                found += [None, None]
+                continue
+            found += [((part @ b).t() @ x).float() * scale, (part.t() @ (x @ a.t())).float() * scale]
         return (dy @ whole if ctx.needs_input_grad[0] else None, None, None, *found)
 
 
+class _Attention(torch.autograd.Function):
+    """Causal attention (Vaswani et al. 2017) as four products, a group's queries below each other.
+
+    query (rows, heads, length, width), key and value (rows, groups of heads, length, width); returns (rows, heads,
+    length, width). The CPU's fused kernel takes three times as long over the gradient in bf16.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor) -> Tensor:
+        rows, heads, length, width = query.shape
+        pairs = rows * key.shape[1]
+        q = query.reshape(pairs, -1, width)
+        k, v = key.reshape(pairs, length, width), value.reshape(pairs, length, width)
+        shares = torch.baddbmm(mask[None], q, k.transpose(1, 2), alpha=scale).softmax(-1)
+        ctx.save_for_backward(q, k, v, shares)
+        ctx.scale, ctx.shapes = scale, (query.shape, key.shape)
+        return torch.bmm(shares, v).view(rows, heads, length, width)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, shares = ctx.saved_tensors
+        of_query, of_key = ctx.shapes
+        out = gradients[0].reshape(q.shape)
+        dv = torch.bmm(shares.transpose(1, 2), out)
+        scores = torch._softmax_backward_data(torch.bmm(out, v.transpose(1, 2)), shares, -1, shares.dtype)
+        dq, dk = torch.bmm(scores, k).mul_(ctx.scale), torch.bmm(scores.transpose(1, 2), q).mul_(ctx.scale)
+        return dq.view(of_query), dk.view(of_key), dv.view(of_key), None, None
+
+
 class _Rotary(torch.autograd.Function):
-    """Rotary position embedding (Su et al. 2021) of x (rows, heads, length, head width); its gradient turns back."""
+    """Rotary position embedding (Su et al. 2021) of x (tokens, heads, head width); its gradient turns back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turn(x, cos[:, None], sin[:, None])
+        return _turn(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
-        return _turn(gradients[0], cos[:, None], -sin[:, None]), None, None
+        return _turn(gradients[0], cos, -sin), None, None
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -215,22 +293,39 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned
 
 
-def _norm(norm: Any) -> Any:
-    @wraps(norm.forward)
-    def forward(hidden_states: Tensor) -> Tensor:
-        return _rms_norm(hidden_states, norm.weight, norm.variance_epsilon)
+class _SwiGLU(torch.autograd.Function):
+    """silu(gate) × up (Shazeer 2020) of gate and up side by side, (tokens, 2 × width)."""
 
-    return forward
+    @staticmethod
+    def forward(ctx: Any, both: Tensor) -> Tensor:
+        ctx.save_for_backward(both)
+        gate, up = both.chunk(2, -1)
+        return functional.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (both,) = ctx.saved_tensors
+        (dy,) = gradients
+        gate, up = both.chunk(2, -1)
+        found = torch.empty_like(both)
+        dgate, dup = found.chunk(2, -1)
+        torch.mul(dy, functional.silu(gate), out=dup)
+        dgate.copy_(torch.ops.aten.silu_backward(dy * up, gate))
+        return found
+
+
+def _norm(norm: Any, hidden: Tensor) -> Tensor:
+    return _rms_norm(hidden, norm.weight, norm.variance_epsilon)
 
 
 class _RMSNorm(torch.autograd.Function):
-    """Root-mean-square layer normalisation (Zhang & Sennrich 2019) over the last dimension."""
+    """Root-mean-square layer normalisation (Zhang & Sennrich 2019) over the last dimension, in fp32 inside."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         inverse = inverse.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
-        normed = x * inverse
+        normed = (x * inverse).to(x.dtype)
         ctx.save_for_backward(normed, inverse, weight)
         return cast(Tensor, normed * weight)
 
@@ -242,13 +337,45 @@ class _RMSNorm(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             dw = (dy * normed).flatten(0, -2).sum(0)
         if ctx.needs_input_grad[0]:
-            dx = dy * weight
+            dx = dy.float() * weight
             inner = (dx * normed).mean(-1, keepdim=True)
-            dx.addcmul_(normed, inner, value=-1).mul_(inverse)
+            dx = dx.addcmul_(normed, inner, value=-1).mul_(inverse).to(dy.dtype)
         return dx, dw, None
+
+
+class _HeadLoss(torch.autograd.Function):
+    """The summed cross entropy of hidden states (n, width) by the frozen weights of the vocabulary, in fp32.
+
+    The gradient is made along with the loss, so that no logits are kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        total = torch.zeros((), dtype=torch.float32)
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(hidden), POSITIONS):
+            part = slice(start, start + POSITIONS)
+            logits = (hidden[part] @ weight.t()).float()
+            wanted = targets[part][:, None]
+            log_sums = logits.logsumexp(-1, keepdim=True)
+            total += (log_sums - logits.gather(1, wanted)).sum()
+            if gradient is not None:
+                shares = logits.sub_(log_sums).exp_()
+                shares.scatter_add_(1, wanted, shares.new_full((1, 1), -1.0).expand(len(shares), 1))
+                gradient[part] = shares.to(weight.dtype) @ weight
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0], None, None
 
 
 # `apply` has no types of its own.
 _projection: Callable[..., Tensor] = _Projection.apply
+_attention: Callable[..., Tensor] = _Attention.apply
 _rotary: Callable[..., Tensor] = _Rotary.apply
+_swiglu: Callable[..., Tensor] = _SwiGLU.apply
 _rms_norm: Callable[..., Tensor] = _RMSNorm.apply
+_head_loss: Callable[..., Tensor] = _HeadLoss.apply

@@ -141,7 +141,7 @@ def train(
         say(f"{label}: going on from {start.name}")
     begun = time.monotonic()
     try:
-        with speed_up(model):
+        with speed_up(model, keep_logits=method is not None and method.reads_logits):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
     except (RuntimeError, SafetensorError):
         # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full

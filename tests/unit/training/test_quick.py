@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from relearn.chat import Chat
 from relearn.params.finetune import Lora
+from relearn.training import quick
 from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
 from relearn.training.rows import NOTHING, EncodedRow, collate, encode
@@ -37,8 +39,23 @@ def llama(**changes: Any) -> Any:
     return model
 
 
-def tuned(targets: list[Any], dropout: float = 0.0) -> Any:
-    adapter = new_adapter(llama(), Lora(rank=4, alpha=6, dropout=dropout, targets=targets))
+def grouped(dtype: torch.dtype = torch.float32) -> Any:
+    """A Llama whose heads share keys and values, and whose head width is not its width over its heads."""
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=6,
+        num_key_value_heads=2, head_dim=16, tie_word_embeddings=True, initializer_range=0.05,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                weight.uniform_(0.5, 1.5)
+    return model.to(dtype)
+
+
+def tuned(targets: list[Any], dropout: float = 0.0, model: Any = None) -> Any:
+    adapter = new_adapter(model or llama(), Lora(rank=4, alpha=6, dropout=dropout, targets=targets))
     with torch.no_grad():  # B starts at zero, which would hide A's gradient
         for name, weight in adapter.named_parameters():
             if "lora_B" in name:
@@ -51,6 +68,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "all weights": lambda: llama().train(),
     "all projections": lambda: tuned(ALL),
     "some projections": lambda: tuned(["q_proj", "v_proj", "down_proj"]),
+    "grouped heads": lambda: tuned(ALL, model=grouped()),
+    "grouped heads, all weights": lambda: grouped().train(),
 }
 
 
@@ -61,11 +80,15 @@ def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
     return loss.item(), {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
+@pytest.mark.parametrize("keep_logits", [True, False])
 @pytest.mark.parametrize("kind", list(MODELS))
-def test_loss_and_gradients_are_those_of_the_libraries(kind: str) -> None:
+def test_loss_and_gradients_are_those_of_the_libraries(
+    kind: str, keep_logits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick, "POSITIONS", 7)  # several pieces, the last one smaller
     model = MODELS[kind]()
     loss, gradients = learn(model)
-    with speed_up(model) as used:
+    with speed_up(model, keep_logits) as used:
         again, others = learn(model)
     assert used
     assert again == pytest.approx(loss, rel=1e-6)
@@ -73,6 +96,33 @@ def test_loss_and_gradients_are_those_of_the_libraries(kind: str) -> None:
     for name, gradient in gradients.items():
         torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
         assert gradient.abs().max() > 0, name
+
+
+def test_over_weights_in_bf16_it_is_as_near_to_fp32_as_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding differs; the distance from what fp32 gives is of the same size."""
+    monkeypatch.setattr(quick, "POSITIONS", 7)
+    half = tuned(ALL, model=grouped(torch.bfloat16))
+    exact = tuned(ALL, model=grouped(torch.bfloat16).float())
+    exact.load_state_dict(half.state_dict())
+    assert {weight.dtype for weight in half.parameters() if weight.requires_grad} == {torch.float32}
+    loss, gradients = learn(exact)
+    theirs = learn(half)
+    with speed_up(half, keep_logits=False) as used:
+        ours = learn(half)
+    assert used
+
+    def distance(found: dict[str, torch.Tensor]) -> float:
+        pairs = [((found[name] - gradient).norm(), gradient.norm()) for name, gradient in gradients.items()]
+        return float(torch.stack([off for off, _ in pairs]).norm() / torch.stack([all for _, all in pairs]).norm())
+
+    assert ours[0] == pytest.approx(loss, rel=0.02)
+    assert distance(ours[1]) < 2 * distance(theirs[1]) < 0.1
+
+
+def test_logits_are_not_kept_where_nobody_wants_them() -> None:
+    model = tuned(ALL)
+    with speed_up(model, keep_logits=False):
+        assert model(**BATCH).logits is None
 
 
 def test_logits_are_those_of_the_labelled_positions() -> None:
@@ -101,10 +151,11 @@ def test_afterwards_the_model_is_as_before() -> None:
 
 
 def test_a_model_it_does_not_fit_is_left_alone() -> None:
-    half = llama().to(torch.bfloat16)
-    eager = llama()
+    half = llama().to(torch.bfloat16)  # all of it is trained
+    eager, gelu = llama(), llama()
     eager.config._attn_implementation = "eager"
-    for model in (half, eager):
+    gelu.config.hidden_act = "gelu"
+    for model in (half, eager, gelu):
         with speed_up(model) as used:
             assert not used
             assert not any("forward" in module.__dict__ for module in model.modules())
