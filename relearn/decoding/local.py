@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.decoding.keeping import find_or_compute, name_batch
+from relearn.decoding.llama import Batch, copy_llama
 from relearn.params.predict import Beam, Greedy, TopK
 from relearn.progress import Progress
 
@@ -54,18 +55,24 @@ def decode(
     """
     strategy = strategy or Greedy(kind="greedy")
     chosen = generate_options(strategy)
+    llama = copy_llama(model)
     own = isinstance(strategy, Greedy) and greedy.supports(model)
     prompts = [chat.encode_prompt(item.messages) for item in items]
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
+    references = [[] if item.reference is None else chat.encode_response(item.reference) for item in items]
     found: dict[int, tuple[str, Literal["stop", "length"]]] = {}
+    nlls: dict[int, float | None] = {}
     seen: Counter[str] = Counter()
 
-    def answer(asked: Sequence[Sequence[int]], limit: int) -> list[tuple[str, Literal["stop", "length"]]]:
-        rows = (
-            greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
-            if own
-            else _generate(model, chat, asked, limit, chosen)
-        )
+    def answer(
+        asked: Sequence[Sequence[int]], limit: int, read: Callable[[], Batch] | None
+    ) -> list[tuple[str, Literal["stop", "length"]]]:
+        if read is not None and isinstance(strategy, Greedy):
+            rows = read().answer(limit, chat.end)
+        elif own:
+            rows = greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
+        else:
+            rows = _generate(model, chat, asked, limit, chosen)
         return [_read_text(row, chat) for row in rows]
 
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
@@ -74,11 +81,32 @@ def decode(
             name = name_batch(["answers", asked, limit, chosen, seed])
             seen[name] += 1
             name = name_batch([name, seen[name]])
+            read = None
+            if llama is not None:
+                wanted = [references[index] for index in batch]
+                read = cache(partial(Batch, llama, asked, max(limit, *map(len, wanted))))
+                nlls |= zip(batch, _score_read(read, asked, wanted, kept), strict=True)
             torch.manual_seed(int(name[:15], 16))
-            found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit)), strict=True)
+            found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit, read)), strict=True)
             bar.update(len(batch))
-    nlls = score_references(model, chat, items, prompts, batch_size, kept)
+    if llama is None:
+        nlls = dict(enumerate(score_references(model, chat, items, prompts, batch_size, kept)))
     return [Decoded(*found[index], nlls[index]) for index in range(len(items))]
+
+
+def _score_read(
+    read: Callable[[], Batch], asked: Sequence[Sequence[int]], references: Sequence[Sequence[int]], kept: Path | None
+) -> list[float | None]:
+    """The likelihoods of a batch's references, None where there is none; the prompts are read for them at the latest."""
+    if not any(references):
+        return [None] * len(references)
+    name = name_batch(["likelihoods", asked, references])
+    scores = find_or_compute(kept, name, lambda: _score_batch_read(read(), references))
+    return [score if reference else None for score, reference in zip(scores, references, strict=True)]
+
+
+def _score_batch_read(batch: Batch, references: Sequence[Sequence[int]]) -> list[float]:
+    return batch.score(references)
 
 
 def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:
