@@ -24,10 +24,10 @@ def copy_llama(model: Any) -> Llama | None:
     """The model as `Llama`, with its active adapter; None where it is another kind of model, or not on a CPU."""
     from transformers import LlamaForCausalLM
 
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     if type(causal) is not LlamaForCausalLM:
         return None
-    config = causal.config
+    config: Any = causal.config
     plain = config.hidden_act == "silu" and not config.attention_bias and not config.mlp_bias
     plain &= config.rope_parameters["rope_type"] == "default"
     kinds = {(weight.dtype, weight.device.type) for weight in causal.model.embed_tokens.parameters()}
@@ -39,8 +39,12 @@ def copy_llama(model: Any) -> Llama | None:
 
 def _copy_layer(layer: Any) -> tuple[Tensor, ...] | None:
     attention, mlp = layer.self_attn, layer.mlp
-    groups = ([attention.q_proj, attention.k_proj, attention.v_proj], [attention.o_proj])
-    groups += ([mlp.gate_proj, mlp.up_proj], [mlp.down_proj])
+    groups = [
+        [attention.q_proj, attention.k_proj, attention.v_proj],
+        [attention.o_proj],
+        [mlp.gate_proj, mlp.up_proj],
+        [mlp.down_proj],
+    ]
     merged = [[_merge(module) for module in modules] for modules in groups]
     if any(weight is None for weights in merged for weight in weights):
         return None
@@ -69,8 +73,10 @@ class Llama:
     def __init__(self, causal: Any, layers: list[Any]) -> None:
         config = causal.config
         self.layers: list[tuple[Tensor, ...]] = layers
-        self.embedding, self.head = causal.model.embed_tokens.weight, causal.lm_head.weight
-        self.norm, self.epsilon = causal.model.norm.weight, config.rms_norm_eps
+        self.embedding: Tensor = causal.model.embed_tokens.weight
+        self.head: Tensor = causal.lm_head.weight
+        self.norm: Tensor = causal.model.norm.weight
+        self.epsilon: float = config.rms_norm_eps
         self.heads, self.kept_heads = config.num_attention_heads, config.num_key_value_heads
         self.width = causal.model.layers[0].self_attn.head_dim
         self.scale = causal.model.layers[0].self_attn.scaling
@@ -123,8 +129,8 @@ class Batch:
             ids = torch.zeros(len(references), longest, dtype=torch.long)
             real = torch.zeros(len(references), longest, dtype=torch.bool)
             for row, reference in enumerate(references):
-                ids[row, : len(reference) - 1] = torch.tensor(reference[:-1])
-                real[row, : max(len(reference) - 1, 0)] = True
+                read = reference[:-1]
+                ids[row, : len(read)], real[row, : len(read)] = torch.tensor(read, dtype=torch.long), True
             hidden.append(self._read(ids, real, self.slots))
         rows = range(len(references))
         wanted = [(row, references[row][0] if references[row] else -1) for row in rows]
@@ -146,7 +152,9 @@ class Batch:
         ended = torch.zeros(len(rows), dtype=torch.bool)
         hidden = self.last
         for step in range(limit):
-            chosen = self.model.logits(hidden).argmax(-1)
+            chosen = (
+                self.model.logits(hidden).max(-1).indices
+            )  # the first of equals, as argmax, which takes longer in bf16
             for row, token, over in zip(rows, chosen.tolist(), ended.tolist(), strict=True):
                 if not over:
                     found[row].append(token)

@@ -101,12 +101,8 @@ def _score_read(
     if not any(references):
         return [None] * len(references)
     name = name_batch(["likelihoods", asked, references])
-    scores = find_or_compute(kept, name, lambda: _score_batch_read(read(), references))
+    scores = find_or_compute(kept, name, lambda: read().score(references))
     return [score if reference else None for score, reference in zip(scores, references, strict=True)]
-
-
-def _score_batch_read(batch: Batch, references: Sequence[Sequence[int]]) -> list[float]:
-    return batch.score(references)
 
 
 def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:

@@ -215,7 +215,8 @@ class _Projection(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: list[Tensor], scales: list[float], *pairs: Tensor | None) -> Tensor:
-        merged, halves = [], []
+        merged: list[Tensor] = []
+        halves: list[Tensor | None] = []
         for weight, scale, a, b in zip(weights, scales, pairs[::2], pairs[1::2], strict=True):
             if a is None or b is None:
                 merged.append(weight)

@@ -27,9 +27,9 @@ class Batches:
 
     def __init__(self, patch: pytest.MonkeyPatch, desk: Desk) -> None:
         self.count, self.last, self.desk = 0, 0, desk
-        for name in ("_read_text", "_score_batch"):
-            real = getattr(local, name)
-            patch.setattr(local, name, lambda *given, real=real: self._counted(real, *given))
+        for owner, name in ((local, "_read_text"), (local.Batch, "score")):
+            real = getattr(owner, name)
+            patch.setattr(owner, name, lambda *given, real=real: self._counted(real, *given))
 
     def _counted(self, real: Any, *given: Any) -> Any:
         self.count += 1

@@ -22,6 +22,7 @@ FLOORS = (
         "hub_errors",
         "packages",
         "placeholders",
+        "precision",
         "sides",
     },
     {"params", "chat", "statistics", "sandbox", "model_files"},

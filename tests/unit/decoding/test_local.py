@@ -11,9 +11,11 @@ import torch
 
 from relearn.chat import Chat
 from relearn.decoding import greedy, local
+from relearn.decoding.llama import Batch
 from relearn.decoding.local import Prompt, decode
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
 from tests.unit.tiny import ROWS, TEMPLATE, model, tokenizer
+from tests.unit.training.test_quick import ALL, grouped, tuned
 from tests.unit.training.test_trainer import run
 
 WORDS = tokenizer()
@@ -37,11 +39,67 @@ def test_an_answer_does_not_depend_on_its_neighbours(trained: Any) -> None:
         assert one.nll == pytest.approx(other.nll, abs=1e-3)
 
 
-def test_own_loop_answers_what_generate_answers(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = decode(trained, CHAT, ITEMS, 16, "own")
-    assert greedy.supports(trained)
+@pytest.fixture(params=["small", "grouped heads", "an adapter"])
+def decoded(request: pytest.FixtureRequest, trained: Any) -> Any:
+    """Models that `llama` copies."""
+    if request.param == "small":
+        return trained
+    loud = grouped().eval()
+    with torch.no_grad():  # large weights, so that each prompt goes a way of its own
+        for weights in loud.parameters():
+            weights.mul_(6 if weights.dim() == 2 else 1)
+    return loud if request.param == "grouped heads" else tuned(ALL, model=loud).eval()
+
+
+def test_own_ways_answer_what_generate_answers(decoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = decode(decoded, CHAT, ITEMS, 16, "copy")
+    assert local.copy_llama(decoded) is not None
+    assert len({answer.text for answer in copied}) > 3  # else nothing is shown
+    monkeypatch.setattr(local, "copy_llama", lambda _: None)
+    assert greedy.supports(decoded)
+    own = decode(decoded, CHAT, ITEMS, 16, "own")
     monkeypatch.setattr(greedy, "supports", lambda _: False)
-    assert own == decode(trained, CHAT, ITEMS, 16, "generate")
+    plain = decode(decoded, CHAT, ITEMS, 16, "generate")
+    assert own == plain
+    for one, other in zip(copied, plain, strict=True):
+        assert (one.text, one.finish_reason) == (other.text, other.finish_reason)
+        assert one.nll == pytest.approx(other.nll, rel=1e-5, abs=1e-4)
+
+
+def test_a_bare_model_under_an_adapter_answers_without_it() -> None:
+    model = tuned(ALL, model=grouped()).eval()
+    with model.disable_adapter():
+        bare = decode(model, CHAT, ITEMS, 16, "bare")
+    assert bare == decode(grouped().eval(), CHAT, ITEMS, 16, "base")
+    assert bare != decode(model, CHAT, ITEMS, 16, "adapter")
+
+
+def test_references_of_all_lengths_are_scored(trained: Any) -> None:
+    texts = ["one two three four", None, "", "two"]
+    items = [Prompt(row[:-1], 3, text) for row, text in zip(ROWS, texts, strict=False)]
+    together = decode(trained, CHAT, items, 4, "together")
+    alone = [decode(trained, CHAT, [item], 1, "one")[0] for item in items]
+    assert [answer.nll is None for answer in together] == [False, True, False, False]
+    for one, other in zip(together, alone, strict=True):
+        assert one.nll == (None if other.nll is None else pytest.approx(other.nll, abs=1e-4))
+
+
+@pytest.mark.parametrize("decoded", ["grouped heads", "an adapter"], indirect=True)
+def test_rows_that_end_leave_the_copy_too(decoded: Any) -> None:
+    prompts = [CHAT.encode_prompt(item.messages) for item in ITEMS[:12]]
+    copied = local.copy_llama(decoded)
+    assert copied is not None
+    with torch.inference_mode():
+        whole = Batch(copied, prompts, 20).answer(20, -1)
+        end = max(
+            {token for row in whole for token in row},
+            key=lambda token: len({row.index(token) for row in whole if token in row}),
+        )
+        batch = Batch(copied, prompts, 20)
+        found = batch.answer(20, end)
+    assert len({len(row) for row in found}) > 1  # else nothing is shown
+    assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]
+    assert len(batch.seen) < 12
 
 
 def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +196,7 @@ def test_a_killed_run_goes_on_with_what_is_kept(
     (tmp_path / next(iter(left))).write_text("[[")  # half a file is none
     assert decode(trained, CHAT, items, 8, "again", strategy, 3, tmp_path) == whole
     assert {name: (tmp_path / name).read_text() for name in left} == left
-    for name in ("_read_text", "_score_batch"):  # nothing is computed again
+    for name in ("_read_text", "Batch"):  # nothing is computed again
         monkeypatch.setattr(local, name, lambda *_: pytest.fail("computed again"))
     assert decode(trained, CHAT, items, 8, "kept", strategy, 3, tmp_path) == whole
 
