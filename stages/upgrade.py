@@ -62,6 +62,12 @@ def upgrade(text: str) -> tuple[str, list[str]]:
     return _space(out.getvalue()), moved
 
 
+def name_method(text: str) -> str:
+    """The method by which an old profile trained its first round, for `method` of params.yaml."""
+    tree = YAML(typ="safe").load(text)
+    return "replay" if _holds(tree, "finetune_2b.replay") and tree["finetune_2b"]["replay"] else "plain"
+
+
 def _space(text: str) -> str:
     """An empty line before each group and the comment above it, and none before a key put at the end of a group."""
     lines: list[str] = []
