@@ -20,7 +20,7 @@ from relearn.params.document import page
 from relearn.params.load import names
 from relearn.params.moves import MOVES
 from stages.paths import ROOT
-from stages.upgrade import upgrade
+from stages.upgrade import name_method, upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "llama2-7b")
@@ -43,7 +43,8 @@ def _check() -> None:
 
 def _upgrade(file: Path) -> None:
     try:
-        new, moved = upgrade(file.read_text(encoding="utf-8"))
+        old_text = file.read_text(encoding="utf-8")
+        new, moved = upgrade(old_text)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
     except (YAMLError, UnicodeDecodeError):
@@ -55,6 +56,8 @@ def _upgrade(file: Path) -> None:
     for old in moved:
         print(f"{file}: {old} is now {MOVES[old]}")
     print(f"{file}: {len(moved)} keys moved")
+    if "finetune_2b.replay" in moved:
+        print(f"params.yaml: set method: {name_method(old_text)} to train as this profile did")
 
 
 def main(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +73,25 @@ class Paths:
         """The code of a method of the first round."""
         return self.root / "relearn" / "training" / "methods" / f"{name}.py"
 
-    def predicted(self, model: str) -> Path:
-        """The predictions of base, 2b or 2c; `seeds`: those of the rounds of further seeds, empty without any."""
-        return self.predictions / f"{model}.jsonl"
+    def predicted(self, model: str, seed: int | None = None) -> Path:
+        """The predictions of a model; of a round trained with a further seed, where one is given."""
+        folder = self.predictions if seed is None else self.predictions / "seeds" / str(seed)
+        return folder / f"{model}.jsonl"
+
+    def scored(self, model: str) -> Path:
+        """The scores of a model, as `dvc metrics show` prints them."""
+        return self.metrics / "eval_3a" / f"{model}.json"
 
     def losses(self, model: str) -> Path:
         """The losses watched while a model was trained."""
         return self.metrics / "losses" / f"{model}.csv"
+
+
+def keep_only(folder: Path, written: Collection[Path]) -> None:
+    """Removes what an earlier run left in an output folder; dvc empties it before a stage, a run by hand does not."""
+    for file in folder.rglob("*"):
+        if file.is_file() and file not in written:
+            file.unlink()
 
 
 ROOT = Path(__file__).resolve().parent.parent
