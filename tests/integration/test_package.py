@@ -121,6 +121,17 @@ def test_the_readmes_comparison_of_logs_needs_nothing_else(light: Path, tmp_path
     assert min(times) <= 1.5
 
 
+def test_a_plan_and_a_project_are_made_without_torch(light: Path, tmp_path: Path) -> None:
+    said = run(light / "relearn", "plan", "--prompts", "400", "--json", cwd=tmp_path).stdout
+    assert 0.05 < json.loads(said)["detection"][0]["detectable"] < 0.1
+    said = run(light / "relearn", "init", "own", cwd=tmp_path).stdout
+    assert said.splitlines()[1:] == [
+        "  cd own", '  pip install "relearn-llm[pipeline]" -r requirements.txt', "  dvc repro"
+    ]  # fmt: skip
+    lacking = run(light / "relearn", "plan", cwd=tmp_path / "own", check=False).stderr
+    assert lacking.startswith("plan: torch is not installed")
+
+
 def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
     (tmp_path / "old.jsonl").write_text('{"instruction": "Say a.", "response": "a"}\n')
     done = run(
