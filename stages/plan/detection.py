@@ -68,10 +68,11 @@ def detect(
     each = prompts / clusters
     deviation = known.deviation if assumed.deviation is None else assumed.deviation
     if deviation is not None:
+        one: float = deviation
         source = "given" if assumed.deviation is not None else "of the earlier table"
-        found.basis = f"deviation {deviation:.3f}, {source}"
-        found.detectable = power.find_detectable([Noise(deviation, clusters)])
-        enough = power.fewest(lambda number: power.find_detectable([Noise(deviation, number)]) <= loss)
+        found.basis = f"deviation {one:.3f}, {source}"
+        found.detectable = power.find_detectable([Noise(one, clusters)])
+        enough = power.fewest(lambda number: power.find_detectable([Noise(one, number)]) <= loss)
     else:
         share = PairedShare(assumed.score, assumed.correlation)
         design = power.effective_size(each, 1, assumed.within)  # of one cluster

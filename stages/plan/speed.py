@@ -144,4 +144,4 @@ def count_parameters(config: Any) -> float:
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    return sum(weight.numel() for weight in model.parameters())
+    return float(sum(weight.numel() for weight in model.parameters()))
