@@ -40,6 +40,7 @@ what it was tried with.
 - `dvc repro` runs the chain of `dvc.yaml`; then see `report/table_3a.md` and `report/index.html`.
 - `params.yaml` names the profile and what is swept; `profiles/` holds everything else. `mini` makes its data on the
   spot, `files` reads `data/sources/files/`: put your own files there. `python -m stages.parameters` checks them.
+- `relearn plan` says beforehand what a profile could show, and what it costs in time, memory and money.
 - `prompts/` is what a teacher is asked; `data/sources/<profile>/probes.yaml` are the profile's probes.
 - `dvc exp run -S lr=2e-3` is the next experiment, after a first commit.
 - `.relearn/` is a copy of the installed package, made anew by each `dvc repro`, so that an upgrade runs again what it
