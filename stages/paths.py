@@ -10,9 +10,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """The places of a checkout. Scratch that outlives a run is in `cache`: checkpoints, paid answers, run logs."""
+    """The places of a project. Scratch that outlives a run is in `cache`: checkpoints, paid answers, run logs.
+
+    `code` is the folder that holds `relearn/` and `stages/`: the project itself in a clone of the repository, the
+    installed packages in a project that `relearn init` has made.
+    """
 
     root: Path
+    code: Path
     cache: Path
     source_rows: Path
     held_out_sources: Path
@@ -34,12 +39,13 @@ class Paths:
     keys: Path
 
     @classmethod
-    def of(cls, root: Path, cache: Path | None = None) -> Paths:
-        """The places of the checkout at `root`; its scratch is in its own `.cache` unless `cache` is given."""
+    def of(cls, root: Path, cache: Path | None = None, code: Path | None = None) -> Paths:
+        """The places of the project at `root`; its scratch and its code are its own unless they are given."""
         data = root / "data"
         cache = root / ".cache" if cache is None else cache
         return cls(
             root=root,
+            code=root if code is None else code,
             cache=cache,
             source_rows=data / "sources.jsonl",
             held_out_sources=data / "held_out_sources.jsonl",
@@ -71,7 +77,7 @@ class Paths:
 
     def method(self, name: str) -> Path:
         """The code of a method of the first round."""
-        return self.root / "relearn" / "training" / "methods" / f"{name}.py"
+        return self.code / "relearn" / "training" / "methods" / f"{name}.py"
 
     def predicted(self, model: str, seed: int | None = None) -> Path:
         """The predictions of a model; of a round trained with a further seed, where one is given."""
@@ -94,7 +100,16 @@ def keep_only(folder: Path, written: Collection[Path]) -> None:
             file.unlink()
 
 
-ROOT = Path(__file__).resolve().parent.parent
+def find_root() -> Path:
+    """The project that the working directory is in, as git and dvc find theirs: the nearest folder with a params.yaml.
+
+    The working directory itself where there is none.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "params.yaml").is_file()), here)
+
+
+ROOT = find_root()
 # DVC_ROOT names the main checkout even while `dvc exp run --temp` works in a copy, so that a checkpoint or a paid
 # answer is found again whichever copy asks.
-HERE = Paths.of(ROOT, Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache")
+HERE = Paths.of(ROOT, Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache", Path(__file__).resolve().parent.parent)
