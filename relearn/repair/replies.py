@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from relearn.finish_reasons import read_ending
 from relearn.records import STANCES, Instruction, Quarantined, Reply, Review, Stance
 from relearn.repair import checks
 from relearn.repair.json import FoundField, FoundRecord, RecordSchema, lose_field, read_records
@@ -73,7 +74,7 @@ class ReplyRepairer(Repairer):
                 yield self._make_instruction(reply, review, stance, field)
         for refusal in refusals + extra:
             self.ledger.refuse(refusal.reason, len(STANCES) if refusal is refused else 1)
-            raw = content[refusal.start : refusal.end] or reply.refusal or ""
+            raw = reply.raw or content[refusal.start : refusal.end] or reply.refusal or ""
             yield Quarantined(id=reply.id, field=refusal.field, reason=refusal.reason, content=raw)
         counts["extra_texts"] += len(extra)
         counts["replies_refused_whole"] += refused is not None
@@ -125,7 +126,7 @@ def _refuse_unread(reply: Reply, review: Review | None) -> str | None:
     if reply.refusal:
         return "refusal"
     if not (reply.content or "").strip():
-        return "content_filter" if reply.finish_reason == "content_filter" else "empty"
+        return "content_filter" if read_ending(reply.finish_reason) == "refused" else "empty"
     return None
 
 

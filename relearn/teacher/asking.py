@@ -124,4 +124,5 @@ def _make_reply(request: Request, answer: ServerAnswer) -> Reply:
         usage=usage,
         request=request.digest(),
         refusal=answer.refusal,
+        raw=None if (answer.content or "").strip() else answer.raw,
     )

@@ -8,7 +8,8 @@ as long as it lives. Failures are kept apart and are never answers. The command,
     python -m relearn.endpoint.journal list PATH
     python -m relearn.endpoint.journal export PATH FILE.jsonl
     python -m relearn.endpoint.journal import PATH FILE.jsonl
-    python -m relearn.endpoint.journal prune PATH --model NAME | --identity TEXT | --before DATE | --failures | --all
+    python -m relearn.endpoint.journal prune PATH --model NAME | --identity TEXT | --before DATE | --ending WORD
+                                                  | --failures | --kind KIND | --all
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from relearn.endpoint.errors import Failed
 from relearn.endpoint.request import ServerAnswer
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 
-VERSION = 1
+VERSION = 2
 BUSY_S = 60.0  # so long a program waits for another one's write
 ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
 
@@ -40,15 +43,20 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, finish_reason TEXT,
     refusal TEXT, served TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER,
-    formatted INTEGER NOT NULL, received REAL NOT NULL
+    formatted INTEGER NOT NULL, received REAL NOT NULL, raw TEXT, dialect TEXT
 );
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS failures (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL,
-    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL
+    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL, raw TEXT
 );
 """
-ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted"
+# What turns an earlier version into the next.
+UPGRADES = {
+    1: "ALTER TABLE answers ADD COLUMN raw TEXT; ALTER TABLE answers ADD COLUMN dialect TEXT; "
+    "ALTER TABLE failures ADD COLUMN raw TEXT"
+}
+ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted, raw, dialect"
 
 
 class Claim(Enum):
@@ -107,7 +115,7 @@ class Journal:
         # may take the last seconds' answers (never the file).
         self._db.execute("PRAGMA synchronous=NORMAL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
+        if version not in (0, *UPGRADES, VERSION):
             raise InputError(
                 f"{self.path}: a journal of version {version}, this program reads {VERSION}; update the program"
             )
@@ -115,11 +123,17 @@ class Journal:
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
             if tables - {"answers", "claims", "failures"}:
                 raise InputError(f"{self.path}: a database, but not a journal; name another file")
+        while version != VERSION:
             with self._transaction():
-                for statement in SCHEMA.split(";"):
+                (version,) = self._db.execute("PRAGMA user_version").fetchone()  # another process may be faster
+                if version == VERSION:
+                    break
+                for statement in (UPGRADES[version] if version else SCHEMA).split(";"):
                     if statement.strip():
                         self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={VERSION}")
+                version = version + 1 if version else VERSION
+                self._db.execute(f"PRAGMA user_version={version}")
+        self._db.create_function("ending", 1, read_ending, deterministic=True)
 
     def __enter__(self) -> Journal:
         return self
@@ -197,7 +211,7 @@ class Journal:
     def keep(self, key: str, identity: str, model: str, answer: ServerAnswer) -> None:
         """Writes an answer down, ends the claim and forgets an earlier failure. The first answer stays."""
         with self._transaction():
-            self._insert((key, identity, model, *_columns(answer), time.time()))
+            self._insert((key, identity, model, *_columns(answer), time.time(), answer.raw, answer.dialect))
             self._db.execute("DELETE FROM claims WHERE key = ?", (key,))
             self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
 
@@ -205,12 +219,15 @@ class Journal:
         marks = ", ".join("?" * len(row))
         return self._db.execute(f"INSERT OR IGNORE INTO answers VALUES ({marks})", row).rowcount > 0
 
-    def fail(self, key: str, identity: str, model: str, label: str, kind: str, detail: str, attempts: int) -> None:
+    def fail(self, key: str, identity: str, model: str, label: str, failed: Failed, attempts: int) -> None:
         """Notes that a request ended without an answer, and ends the claim; the next run asks again."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (key, identity, model, label, kind, detail, attempts, time.time()),
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(key, identity, model, label, failed.kind, failed.detail, attempts, time.time()),
+                    _storable(failed.raw),
+                ),
             )
             self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
 
@@ -238,9 +255,20 @@ class Journal:
             rows.setdefault((identity, model), {})["failures"] = count
         return [{"identity": key[0], "model": key[1], **row} for key, row in sorted(rows.items())]
 
+    def endings(self) -> Iterator[tuple[str, str, str, str | None, int]]:
+        """(identity, model, ending, the server's word for it, answers) of all answers."""
+        yield from self._db.execute(
+            "SELECT identity, model, ending(finish_reason), finish_reason, count(*) FROM answers "
+            "GROUP BY identity, model, finish_reason ORDER BY identity, model, count(*) DESC, finish_reason"
+        )
+
     def failures(self) -> Iterator[tuple[str, str, str, int]]:
         """(label, kind, detail, attempts) of each request that ended without an answer."""
         yield from self._db.execute("SELECT label, kind, detail, attempts FROM failures ORDER BY label, key")
+
+    def failure_texts(self) -> dict[str, str]:
+        """What came, and was paid for, with the requests that ended without an answer, by label."""
+        return dict(self._db.execute("SELECT label, raw FROM failures WHERE raw IS NOT NULL"))
 
     def claims(self) -> list[tuple[str, str]]:
         """(key, owner) of every claim, living or not."""
@@ -308,10 +336,10 @@ def _columns(answer: ServerAnswer) -> tuple[Any, ...]:
 
 
 def _storable(text: str | None) -> str | None:
-    """The text without lone surrogates, which neither SQLite nor UTF-8 files can hold."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+    """The text with lone surrogates, which neither SQLite nor UTF-8 files can hold, as escapes: `\\ud83d`."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _answer(row: tuple[Any, ...]) -> ServerAnswer:
-    content, finish, refusal, served, prompt, completion, formatted = row
-    return ServerAnswer(content, finish, refusal, served, prompt, completion, bool(formatted))
+    content, finish, refusal, served, prompt, completion, formatted, raw, dialect = row
+    return ServerAnswer(content, finish, refusal, served, prompt, completion, bool(formatted), raw, dialect)

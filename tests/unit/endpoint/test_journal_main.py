@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relearn.endpoint.errors import Failed
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.journal.__main__ import main
 from relearn.endpoint.request import ServerAnswer
@@ -17,7 +18,7 @@ def path(tmp_path: Path) -> Path:
         for number in range(3):
             journal.keep(f"k{number}", "https://a/v1", "big", ServerAnswer(f"é{number}", "stop", None, "big-1", 10, 5))
         journal.keep("k3", "https://b/v1", "small", ServerAnswer(None, "content_filter", None, "small", None, None))
-        journal.fail("k4", "https://b/v1", "small", "r7", "timeout", "no answer within 5 s", 4)
+        journal.fail("k4", "https://b/v1", "small", "r7", Failed("timeout", "no answer within 5 s"), 4)
     return path
 
 

@@ -55,6 +55,7 @@ def test_a_good_reply_becomes_two_instructions() -> None:
     [
         ("", "stop", None, "empty"),
         (None, "content_filter", None, "content_filter"),
+        ("", "SAFETY", None, "content_filter"),
         (None, "stop", "I can't do that.", "refusal"),
         ("I'm sorry, but I can't assist with that.", "stop", None, "refusal"),
         ("What a film!", "stop", None, "no_record"),
@@ -156,3 +157,9 @@ def test_the_sums_hold_over_many_replies() -> None:
     assert counts["fields"] == 2 * len(replies) == len(kept) + counts["fields_quarantined"]  # type: ignore[index]
     assert len(refused) == counts["quarantine_rows"]  # type: ignore[index]
     assert summary["reasons"]["unknown_review"] == 2 * len(contents)  # type: ignore[index]
+
+
+def test_a_reply_without_a_text_is_quarantined_raw() -> None:
+    raw = '{"content": null, "reasoning_content": "Paid for."}'
+    _, refused, _ = repaired(reply(None).model_copy(update={"raw": raw}))
+    assert [(row.reason, row.content) for row in refused] == [("empty", raw)]

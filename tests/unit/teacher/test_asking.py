@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address
+from relearn.endpoint.request import Address, ServerAnswer
 from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
@@ -160,3 +160,18 @@ def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> Non
     assert "estimate, nothing was sent" in text
     assert "passes it" in text
     assert "stays within it" in "\n".join(found.lines(100.0))
+
+
+def test_a_message_without_a_text_goes_raw_into_quarantine(journal: Journal) -> None:
+    asked = questions(REVIEWS[:2])
+    raw = '{"content": null, "reasoning_content": "It was paid for."}'
+    for request, answer in zip(
+        asked,
+        (ServerAnswer(None, "stop", None, "m", 1, 1, raw=raw), ServerAnswer("{}", "stop", None, "m", 1, 1, raw=raw)),
+        strict=True,
+    ):
+        journal.keep(request.key("test"), "test", "m", answer)
+    first, second = asking.read_replies(asked, Address.of("http://127.0.0.1/v1", "", "test"), journal, {})
+    assert (first.raw, second.raw) == (raw, None)
+    assert "raw" in first.model_dump()
+    assert "raw" not in second.model_dump()
