@@ -26,6 +26,8 @@ from relearn.errors import InputError
 from relearn.progress import Progress, say
 
 PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
+# The longest wait before another try; longer where the server refuses most of what it is sent, and only there.
+BACKOFF_S, LONGEST_BACKOFF_S = 8.0, 30.0
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 Notify = Callable[[], None]
@@ -48,6 +50,8 @@ def ask(
             notes = [f"{tally.answered} new", f"{tally.rate():.1f}/s"]
             if settings.prices != Prices():
                 notes.append(f"{before.cost + tally.cost:.2f} USD")
+            if tally.failing >= 0.05:
+                notes.append(f"{tally.failing:.0%} of requests fail")
             if tally.failed:
                 notes.append(f"{len(tally.failed)} failed")
             bar.update(tally.done - bar.done, ", ".join(notes))
@@ -251,16 +255,18 @@ class _Run:
                 if failed.kind == "unreachable" and attempt >= 3 and not self.tally.exchanges:
                     self._stop(f"{self.address.base_url} cannot be reached ({failed.detail})")
                     raise _Stopped from None
-                if failed.kind == "rate_limit":
-                    self.throttle.refused()
-                    if failed.wait is not None:
+                limited = failed.kind == "rate_limit"
+                if limited:
+                    if failed.wait is not None and self.throttle.overrun:
                         self.limits.pause(failed.wait)
-                    if refused < PATIENCE * self.settings.attempts:  # the server works; the rate was too high
+                    if refused < PATIENCE * self.settings.attempts:  # the server works
                         refused += 1
                         attempt -= 1
                 if failed.verdict == "give_up" or attempt >= self.settings.attempts:
                     raise
-                wait = failed.wait or draw_backoff(attempt + refused, self.rng, self.settings.backoff_s)
+                longest = LONGEST_BACKOFF_S if self.throttle.overrun else BACKOFF_S
+                tries = refused if limited else attempt
+                wait = failed.wait or draw_backoff(tries, self.rng, self.settings.backoff_s, longest)
                 async with self._may_stop():
                     await asyncio.sleep(wait)
                 self.tally.retried += 1
@@ -301,16 +307,16 @@ class _Run:
                 await self.limits.acquire(tokens)
                 await self.throttle.pace.acquire()
             self.tally.sent += 1
-            self.throttle.sent()
-            sent = time.monotonic()
+            sent = self.throttle.sent()
             try:
                 answer = await self.client.exchange(request, dialect)
             except Failed as failed:
+                self.throttle.settle(sent, failed.kind == "rate_limit")
                 if failed.billed:  # the server may charge for it: careful with other people's money
                     cost = most
                     self.tally.cost_unconfirmed += most
                 raise
-            self.throttle.accepted()
+            self.throttle.settle(sent, False)
             self.tally.exchanges += 1
             self.tally.in_flight_seconds += time.monotonic() - sent
             self.tally.without_format += not answer.formatted

@@ -161,6 +161,30 @@ def test_an_error_under_200_stops_the_run_with_its_own_message(tmp_path: Path) -
     assert len(run.server.bodies) == 1
 
 
+def test_failures_that_are_no_refusals_for_rate_slow_nothing(tmp_path: Path) -> None:
+    """Two thirds of the requests fail, a sixth of all with a 429 and a wait: the others go on meanwhile."""
+    faults: list[tuple[int, Any]] = [
+        (500, error("no")),
+        (503, error("no")),
+        (200, {"choices": []}),
+        (200, "<html>"),
+    ]
+
+    def answer(body: dict[str, Any], nth: int) -> tuple[int, Any]:
+        number = int(body["messages"][-1]["content"].split()[2])
+        if nth > 3:
+            return 200, completion("whole")
+        if nth == 1 and number % 2 == 0:
+            return 429, error("slow", details=[{"retryDelay": "0.2s"}])
+        return faults[(number + nth) % 4]
+
+    run = Run(tmp_path, answer, [request(n) for n in range(100)], concurrency=10, attempts=8, backoff_s=0.001)
+    tally = run.go()
+    assert (tally.answered, tally.failed, tally.sent) == (100, [], 400)
+    assert tally.failing == 0.75
+    assert tally.seconds < 6  # 50 waits of 0.2 s shared among ten
+
+
 # --- dialects ------------------------------------------------------------------------------------------------
 
 USE_OTHER = error(
