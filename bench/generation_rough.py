@@ -30,24 +30,13 @@ from relearn.endpoint.tally import Tally
 from relearn.teacher import asking
 from relearn.teacher.prompts import PromptTemplate
 
-FAULTS = (
-    "rate_limit",
-    "rate_limit_bare",
-    "server_error",
-    "unavailable",
-    "stall",
-    "reset",
-    "not_json",
-    "no_choices",
-)
+FAULTS = ("rate_limit", "rate_limit_bare", "server_error", "unavailable", "stall", "reset", "not_json", "no_choices")
 
 
 def relearn(url: str, count: int, concurrency: int, timeout_s: float) -> tuple[int, float, float]:
     """(answers, seconds, share of the requests that failed) of the project's own way."""
     group = options(concurrency).model_copy(update={"timeout_s": timeout_s, "attempts": 50})
-    questions = asking.Questions(
-        Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2")
-    )
+    questions = asking.Questions(Reviews(count), group, PromptTemplate(ROOT / "prompts" / "agree_disagree.j2"))
     tally, started = Tally(), time.monotonic()
     with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.sqlite") as journal:
         address = Address.of(url, "bench-key", "bench")
@@ -65,9 +54,7 @@ def plain(url: str, count: int, concurrency: int, timeout_s: float) -> tuple[int
 
     async def run() -> int:
         gate, answers = asyncio.Semaphore(concurrency), 0
-        async with openai.AsyncOpenAI(
-            api_key="bench-key", base_url=url, max_retries=0, timeout=timeout_s
-        ) as client:
+        async with openai.AsyncOpenAI(api_key="bench-key", base_url=url, max_retries=0, timeout=timeout_s) as client:
 
             async def one(number: int) -> None:
                 nonlocal answers, sent
@@ -77,9 +64,7 @@ def plain(url: str, count: int, concurrency: int, timeout_s: float) -> tuple[int
                         sent += 1
                         try:
                             reply = await client.chat.completions.create(
-                                model="bench",
-                                messages=[{"role": "user", "content": text(number)}],
-                                max_tokens=256,
+                                model="bench", messages=[{"role": "user", "content": text(number)}], max_tokens=256
                             )
                             if reply.choices[0].message.content:
                                 answers += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import aiohttp
@@ -29,13 +30,8 @@ class Client:
 
     def __init__(self, address: Address, timeout_s: float, concurrency: int, limits: RateLimits) -> None:
         self.address, self.timeout_s, self.limits = address, timeout_s, limits
-        where = urlsplit(address.base_url)
         self._api = openai.AsyncOpenAI(
-            api_key=address.api_key,
-            base_url=urlunsplit((*where[:3], "", "")),
-            default_query=dict(parse_qsl(where.query, keep_blank_values=True)),
-            # Azure's older paths, which name their version in the query, want the key under its own name.
-            default_headers={"api-key": address.api_key} if "api-version" in where.query else {},
+            **locate(address),
             max_retries=0,
             timeout=None,  # asyncio.timeout bounds the whole exchange; the transport's bounds each read
             http_client=openai.DefaultAioHttpClient(
@@ -62,35 +58,45 @@ class Client:
             raise Failed("timeout", f"no answer within {self.timeout_s:g} s", billed=True) from None
         except openai.APIStatusError as error:
             self.limits.observe(error.response.headers)
-            raise self._refused(error) from None
+            raise read_refusal(error, self.address.api_key) from None
         except openai.APIConnectionError as error:
-            raise self._broken(error) from None
+            raise read_break(error, self.address.api_key) from None
         self.limits.observe(response.headers)
         return dialect.mark(read_body(response.content, request.model, self.address.api_key), request)
 
-    def _refused(self, error: openai.APIStatusError) -> Failed:
-        response = error.response
-        try:
-            problem = find_problem(json.loads(response.content))
-        except (ValueError, RecursionError):
-            problem = None
-        problem = problem or Problem(response.text)
-        failed = classify(
-            error.status_code,
-            problem,
-            redact(problem.message, self.address.api_key),
-            parse_retry_after(response.headers),
-        )
-        failed.raw = failed.raw or blot_out(response.text, self.address.api_key)
-        return failed
 
-    def _broken(self, error: BaseException) -> Failed:
-        """The failure of a connection; told from its causes, since the layers in between rename it."""
-        cause: BaseException | None = error
-        while cause is not None:
-            error = cause
-            if isinstance(error, aiohttp.ClientConnectorError):
-                return Failed("unreachable", redact(str(error), self.address.api_key))
-            cause = error.__cause__
-        detail = redact(str(error) or type(error).__name__, self.address.api_key)
-        return Failed("connection", detail, billed=True)
+def read_refusal(error: openai.APIStatusError, secret: str) -> Failed:
+    """The failure that a status of 300 and above stands for."""
+    response = error.response
+    try:
+        problem = find_problem(json.loads(response.content))
+    except (ValueError, RecursionError):
+        problem = None
+    problem = problem or Problem(response.text)
+    wait = parse_retry_after(response.headers)
+    failed = classify(error.status_code, problem, redact(problem.message, secret), wait)
+    failed.raw, failed.status = failed.raw or blot_out(response.text, secret), error.status_code
+    return failed
+
+
+def read_break(error: BaseException, secret: str) -> Failed:
+    """The failure of a connection; told from its causes, since the layers in between rename it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        error = cause
+        if isinstance(error, aiohttp.ClientConnectorError | httpx2.ConnectError):
+            return Failed("unreachable", redact(str(error), secret))
+        cause = error.__cause__
+    return Failed("connection", redact(str(error) or type(error).__name__, secret), billed=True)
+
+
+def locate(address: Address) -> dict[str, Any]:
+    """An address as the `openai` client takes it: key, base, query, headers."""
+    where = urlsplit(address.base_url)
+    return {
+        "api_key": address.api_key,
+        "base_url": urlunsplit((*where[:3], "", "")),
+        "default_query": dict(parse_qsl(where.query, keep_blank_values=True)),
+        # Azure's older paths, which name their version in the query, want the key under its own name.
+        "default_headers": {"api-key": address.api_key} if "api-version" in where.query else {},
+    }

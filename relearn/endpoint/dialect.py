@@ -81,9 +81,9 @@ class Dialect:
             return "role_refused", replace(self, instructions=other if takes and self.instructions is None else "user")
         return None
 
-    def mark(self, answer: ServerAnswer, request: Request) -> ServerAnswer:
+    def mark(self, answer: ServerAnswer, request: Request | None = None) -> ServerAnswer:
         """The answer to a request put in this dialect, with the dialect beside it."""
-        formatted = self.response_format or request.response_format is None
+        formatted = self.response_format or (request is not None and request.response_format is None)
         return replace(answer, formatted=formatted, dialect=self.dump())
 
     def say(self) -> list[str]:
@@ -102,6 +102,11 @@ class Dialect:
         plain = asdict(PLAIN)
         changed = {name: value for name, value in asdict(self).items() if value != plain[name]}
         return json.dumps(changed, sort_keys=True) if changed else None
+
+    @classmethod
+    def load(cls, text: str | None) -> Dialect:
+        """The dialect that `dump` wrote."""
+        return cls(**json.loads(text)) if text else PLAIN
 
 
 PLAIN = Dialect()

@@ -28,7 +28,7 @@ class Failed(Exception):
 
     `kind` is what it is counted as; `detail` one line without the key; `wait` the seconds the server asks for;
     `billed` says that the server may have done the work, and charge for it, all the same. `problem` is the error
-    as the server put it, `raw` the text that came with it.
+    as the server put it, `raw` the text that came with it, `status` that of HTTP.
     """
 
     def __init__(
@@ -40,10 +40,11 @@ class Failed(Exception):
         billed: bool = False,
         problem: Problem | None = None,
         raw: str | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind, self.detail, self.verdict, self.wait, self.billed = kind, detail, verdict, wait, billed
-        self.problem, self.raw = problem, raw
+        self.problem, self.raw, self.status = problem, raw, status
 
 
 @dataclass(frozen=True)

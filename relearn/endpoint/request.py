@@ -112,7 +112,7 @@ class ServerAnswer:
     `formatted` is False when the server refused the response format and was asked without it. Token counts are
     None where the server states none; the completion's include reasoning. `raw` is the message as JSON where it
     holds more than a text: parts, tool calls, reasoning, lone surrogates, or the error that refused the content.
-    `dialect` is how the request was put, where that is not how the profile puts it (`Dialect.dump`).
+    `dialect` is how the request was put, where that is not how the profile puts it (`Dialect.dump`); `batched` says that it came in a batch, at a batch's price.
     """
 
     content: str | None
@@ -124,6 +124,7 @@ class ServerAnswer:
     formatted: bool = True
     raw: str | None = None
     dialect: str | None = None
+    batched: bool = False
 
     @property
     def cut(self) -> bool:

@@ -17,6 +17,7 @@ from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
 from relearn.endpoint.dialect import PLAIN, Dialect
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
+from relearn.endpoint.journal.batches import Batches
 from relearn.endpoint.limits import RateLimits, draw_backoff
 from relearn.endpoint.request import Address, Request, ServerAnswer, next_cap
 from relearn.endpoint.survey import Survey, survey
@@ -50,13 +51,20 @@ def ask(
             notes = [f"{tally.answered} new", f"{tally.rate():.1f}/s"]
             if settings.prices != Prices():
                 notes.append(f"{before.cost + tally.cost:.2f} USD")
+            if tally.waiting:
+                notes = [tally.waiting]
             if tally.failing >= 0.05:
                 notes.append(f"{tally.failing:.0%} of requests fail")
             if tally.failed:
                 notes.append(f"{len(tally.failed)} failed")
             bar.update(tally.done - bar.done, ", ".join(notes))
 
-        fetch(requests, address, settings, journal, before, tally, show)
+        if settings.batch is None:
+            fetch(requests, address, settings, journal, before, tally, show)
+        else:
+            from relearn.endpoint.batch import fetch_batches  # brings the client
+
+            fetch_batches(requests, address, settings, journal, before, tally, show)
     for line in tally.remarks():
         say(f"{label}: {line}")
 
@@ -104,6 +112,7 @@ class _Run:
         # Unseeded on purpose: two processes must not retry in step, and no output depends on it.
         self.rng = random.SystemRandom()
         self.dialect = PLAIN
+        self.batches = Batches(journal, address.identity)
         self.failed_in_a_row = 0
         self.reason: str | None = None
         self.waiting: set[asyncio.Task[Any]] = set()
@@ -207,6 +216,12 @@ class _Run:
             answer = self.journal.get(key)
             if answer is not None:
                 return answer, False
+            if self.batches.holds(key):
+                self._stop(
+                    f"{len(self.batches.waiting())} requests are in a batch, and are not asked twice; set generate.mode to batch "
+                    f"to fetch it, or give it up (`python -m relearn.endpoint.journal prune {self.journal.path} --batches`)"
+                )
+                raise _Stopped
             claim = self.journal.claim(key)
             if claim in (Claim.OURS, Claim.ORPHAN):
                 break

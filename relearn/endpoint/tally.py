@@ -13,10 +13,19 @@ from relearn.finish_reasons import read_ending
 
 
 @dataclass(frozen=True)
+class BatchSettings:
+    """How large a batch may be, in requests and bytes of its file, and how often the server is asked about it."""
+
+    requests: int
+    size: int
+    poll_s: float
+
+
+@dataclass(frozen=True)
 class AskSettings:
     """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD.
 
-    `keep_temperature`: a server that refuses the temperature is not asked without it.
+    `keep_temperature`: a server that refuses the temperature is not asked without it. `batch` asks by batches.
     """
 
     concurrency: int
@@ -29,6 +38,7 @@ class AskSettings:
     budget_usd: float | None = None
     backoff_s: float = 0.5
     keep_temperature: bool = False
+    batch: BatchSettings | None = None
 
 
 @dataclass
@@ -48,6 +58,8 @@ class Tally:
     refused: list[tuple[str, str]] = field(default_factory=list)  # label, detail: withheld for the content
     unknown_endings: Counter[str] = field(default_factory=Counter)  # finish reasons nobody has heard of
     dialect: list[str] = field(default_factory=list)  # what is put otherwise, since the server refused it
+    waiting: str = ""  # the batches under way, for people
+    batches: int = 0  # submitted
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
     cost_before: float = 0.0  # USD, of what the journal held
     cost: float = 0.0  # USD, this run
@@ -129,6 +141,7 @@ class Tally:
             "asked_again_after_a_kill": self.asked_again_after_a_kill,
             "waited_for_others": self.waited_for_others,
             "without_format": self.without_format,
+            "batches": self.batches,
             "failing_share": round(self.failing, 4),
             "dialect": self.dialect,
             "refused": [{"id": label, "detail": detail} for label, detail in self.refused],

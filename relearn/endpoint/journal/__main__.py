@@ -21,7 +21,7 @@ from relearn.finish_reasons import ENDINGS
 class ExportedAnswer(BaseModel):
     """An exported answer: a line of the file that `export` writes and `import` reads. Fields are the table's.
 
-    A file of an earlier version lacks the last two.
+    A file of an earlier version lacks the last three.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -39,6 +39,7 @@ class ExportedAnswer(BaseModel):
     received: float
     raw: str | None = None
     dialect: str | None = None
+    batched: int = 0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     prune.add_argument("--ending", choices=ENDINGS, help="how the answer ended, whatever the server calls it")
     prune.add_argument("--failures", action="store_true", help="the failures, not the answers")
     prune.add_argument("--kind", help="the failures of this kind, such as http_500")
+    prune.add_argument("--batches", action="store_true", help="the batches under way: their results are given up")
     prune.add_argument("--all", action="store_true", help="everything: needed when no condition is given")
     return parser
 
@@ -107,6 +109,10 @@ def _list(journal: Journal, _: argparse.Namespace) -> None:
         ]
         if ends:
             print(f"  ended: {', '.join(ends)}")
+    for row in journal.open_batches():
+        opened = datetime.fromtimestamp(row["opened"], UTC)
+        told = f"{row['id'] or 'not created yet'}, opened {opened:%Y-%m-%d %H:%M} UTC"
+        print(f"  batch under way: {row['identity']}  {row['model']}: {row['requests']} requests, {told}")
     for label, kind, detail, attempts in journal.failures():
         print(f"  failed: {label}: {kind} after {attempts} attempts: {detail}")
 
@@ -147,8 +153,9 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
         conditions.append("substr(identity, 1, length(?)) = ?")
         values += [options.identity, options.identity]
     failures = options.failures or options.kind is not None
-    if failures and options.ending is not None:
-        raise InputError("prune: --ending selects answers, --failures and --kind failures; give one of them")
+    if (options.ending is not None) + failures + options.batches > 1:
+        raise InputError("prune: --ending selects answers, --failures and --kind failures, --batches batches; take one")
+    table = "batches" if options.batches else "failures" if failures else "answers"
     if options.ending is not None:
         conditions.append("ending(finish_reason) = ?")
         values.append(options.ending)
@@ -156,11 +163,13 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
         conditions.append("kind = ?")
         values.append(options.kind)
     if options.before is not None:
-        conditions.append(f"{'failed' if failures else 'received'} < ?")
+        moment = {"answers": "received", "failures": "failed", "batches": "opened"}[table]
+        conditions.append(f"{moment} < ?")
         values.append(options.before)
-    if not conditions and not (options.failures or options.all):
-        raise InputError("prune: say what: --model, --identity, --before, --ending, --kind, --failures, or --all")
-    table = "failures" if failures else "answers"
+    if not conditions and not (options.failures or options.batches or options.all):
+        raise InputError(
+            "prune: say what: --model, --identity, --before, --ending, --failures, --kind, --batches, or --all"
+        )
     count = journal.prune(table, " AND ".join(conditions) or "1", tuple(values))
     journal.vacuum()
     print(f"{count} {table} deleted")

@@ -163,12 +163,7 @@ def test_an_error_under_200_stops_the_run_with_its_own_message(tmp_path: Path) -
 
 def test_failures_that_are_no_refusals_for_rate_slow_nothing(tmp_path: Path) -> None:
     """Two thirds of the requests fail, a sixth of all with a 429 and a wait: the others go on meanwhile."""
-    faults: list[tuple[int, Any]] = [
-        (500, error("no")),
-        (503, error("no")),
-        (200, {"choices": []}),
-        (200, "<html>"),
-    ]
+    faults: list[tuple[int, Any]] = [(500, error("no")), (503, error("no")), (200, {"choices": []}), (200, "<html>")]
 
     def answer(body: dict[str, Any], nth: int) -> tuple[int, Any]:
         number = int(body["messages"][-1]["content"].split()[2])
