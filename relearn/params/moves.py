@@ -24,6 +24,12 @@ MOVES = {  # in the order in which an upgrade makes them
     "eval_3a.timeout_s": "sandbox.timeout_s",
     "eval_3a.memory_mb": "sandbox.memory_mb",
 }
+ADDED = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
+    "generate.mode": "live",
+    "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
+    "generate.reasoning_effort": None,
+    "generate.extra_body": None,
+}
 
 
 class _Nulls(RoundTripRepresenter):
@@ -59,11 +65,30 @@ def upgrade(text: str) -> tuple[str, list[str]]:
         counts[target] = counts.get(target, 0) + 1
         if comment:
             tree[target].ca.items[renamed] = [None, None, _token(comment), None]
+    _add_missing(tree)
     for group in made:
         _extend(group, "\n")  # an empty line before the next group
     out = io.StringIO()
     yaml.dump(tree, out)
     return out.getvalue(), moved
+
+
+def _add_missing(tree: Any) -> None:
+    """Puts the keys of `ADDED` last into their groups, with what lies below a group below it still."""
+    for name, value in ADDED.items():
+        group, leaf = name.split(".")
+        if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+            last = list(tree[group])[-1]
+            held = tree[group].ca.items.get(last)
+            comment, _, below = (held[2].value if held and held[2] else "").partition("\n")
+            if below.strip("\n") or below:
+                held[2] = _token(comment)
+            if isinstance(value, dict):
+                value = CommentedMap(value)
+                value.fa.set_flow_style()
+            tree[group][leaf] = value
+            if below or held:
+                tree[group].ca.items[leaf] = [None, None, _token("\n" + below) if below else None, None]
 
 
 def _holds(tree: Any, path: str) -> bool:

@@ -25,6 +25,7 @@ _WANTED = {
     "model_type": "a group of keys",
     "model_attributes_type": "a group of keys",
     "finite_number": "finite numbers",
+    "dict_type": "a mapping",
 }
 
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from relearn.errors import InputError
 from relearn.params import load
 from relearn.params.document import keys
-from relearn.params.moves import MOVES, upgrade
+from relearn.params.moves import ADDED, MOVES, upgrade
 from stages import parameters
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,8 +31,9 @@ def test_an_upgrade_keeps_values_and_comments(file: Path) -> None:
     yaml = YAML(typ="safe")
     assert yaml.load(new) == yaml.load(now)
     assert comments(new) == comments(old)
+    added = {name.split(".")[1] for name in ADDED}
     for line in set(new.splitlines()) - set(old.splitlines()):
-        assert line.split(":")[0].strip() in {"lr_range", "min", "max", "epochs", "sandbox"}
+        assert line.split(":")[0].strip() in {"lr_range", "min", "max", "epochs", "sandbox", *added}
     assert "\n\n\n" not in new
     assert upgrade(new) == (new, [])
 
@@ -41,6 +42,7 @@ def test_moved_keys_are_keys_of_today() -> None:
     known = {key.name for key in keys()}
     assert set(MOVES.values()) <= known
     assert not set(MOVES) & known
+    assert {name for name in ADDED if not any(key.startswith(f"{name}.") for key in known)} <= known
 
 
 def test_an_old_key_is_refused_with_its_new_name_and_the_command(
