@@ -19,6 +19,7 @@ keyword with a number or True:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import re
@@ -76,11 +77,12 @@ class BatchServer:
 
     def _send(self, to: BaseHTTPRequestHandler, found: Any, status: int = 200) -> None:
         data = found if isinstance(found, bytes) else json.dumps(found).encode()
-        to.send_response(status)
-        to.send_header("Content-Type", "application/json")
-        to.send_header("Content-Length", str(len(data)))
-        to.end_headers()
-        to.wfile.write(data)
+        with contextlib.suppress(ConnectionError):  # the client was killed meanwhile
+            to.send_response(status)
+            to.send_header("Content-Type", "application/json")
+            to.send_header("Content-Length", str(len(data)))
+            to.end_headers()
+            to.wfile.write(data)
 
     def _get(self, to: BaseHTTPRequestHandler) -> None:
         with self.lock:

@@ -310,6 +310,7 @@ class _BatchRun:
             body = {"max_tokens": 1, "temperature": 1, "response_format": {}, "messages": [{"role": "system"}]}
             learned = dialect.learn(body, failed.problem, self.settings.keep_temperature)
         self.tally.failures[learned[0] if learned else failed.kind] += 1
+        self.tally.last_failure = f"{failed.kind} ({failed.detail})"
         if learned is not None:
             if dialect == self.dialect:
                 self.dialect = learned[1]

@@ -17,6 +17,7 @@ TODO = {
     "auth": "check the key in the environment variable that generate.teacher.api_key_env names",
     "quota": "add credit or raise the account's limit, then run again",
     "unknown_model": "check generate.model and generate.teacher.base_url",
+    "daily_limit": "run again when the day is over, or raise the account's limit",
     "redirect": "check generate.teacher.base_url",
 }
 # A wait longer than this is a daily limit: the run stops rather than hang on.
@@ -234,6 +235,8 @@ def classify(status: int, problem: Problem, text: str, wait: float | None = None
     if 300 <= status < 400:
         return failed("redirect", "stop")
     if status == 429:
+        if wait is None and re.search(r"per[ _-]?day|daily|\bRPD\b", f"{names} {message}", re.IGNORECASE):
+            return failed("daily_limit", "stop")
         return failed("rate_limit", "retry", wait)
     if status in (408, 409, 425) or status >= 500:
         return failed(f"http_{status}", "retry", wait)

@@ -54,7 +54,7 @@ def ask(
             if tally.waiting:
                 notes = [tally.waiting]
             if tally.failing >= 0.05:
-                notes.append(f"{tally.failing:.0%} of requests fail")
+                notes.append(f"{tally.failing:.0%} of requests fail ({tally.last_failure[:60]})")
             if tally.failed:
                 notes.append(f"{len(tally.failed)} failed")
             bar.update(tally.done - bar.done, ", ".join(notes))
@@ -253,6 +253,7 @@ class _Run:
             except Failed as failed:
                 learned = self._learn(request, dialect, failed)
                 self.tally.failures[learned or failed.kind] += 1
+                self.tally.last_failure = f"{failed.kind} ({failed.detail})"
                 if learned is not None:
                     attempt -= 1
                     continue

@@ -58,6 +58,7 @@ class Tally:
     refused: list[tuple[str, str]] = field(default_factory=list)  # label, detail: withheld for the content
     unknown_endings: Counter[str] = field(default_factory=Counter)  # finish reasons nobody has heard of
     dialect: list[str] = field(default_factory=list)  # what is put otherwise, since the server refused it
+    last_failure: str = ""  # what the server said of it
     waiting: str = ""  # the batches under way, for people
     batches: int = 0  # submitted
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
@@ -108,7 +109,7 @@ class Tally:
             words = ", ".join(f"{count} {word}" for word, count in sorted(self.unknown_endings.items()))
             lines.append(f"finish reasons that nobody has heard of, taken as whole: {words}")
         if self.failing >= 0.05:
-            lines.append(f"{self.failing:.0%} of the requests failed and were sent again")
+            lines.append(f"{self.failing:.0%} of the requests failed, the last with {self.last_failure}")
         return lines
 
     def count_failed(self) -> str:

@@ -25,6 +25,8 @@ def failed(status: int, body: Any) -> tuple[str, str]:
         (429, {"code": "insufficient_quota", "type": "insufficient_quota"}, "quota", "stop"),
         (400, {"message": "Your credit balance is too low to access the API."}, "quota", "stop"),
         (429, {"code": "rate_limit_exceeded"}, "rate_limit", "retry"),
+        (429, {"message": "Rate limit exceeded: free-requests-per-day"}, "daily_limit", "stop"),
+        (429, {"message": "Limit of requests per day. Please try again in 40s."}, "rate_limit", "retry"),
         (404, {"code": "model_not_found"}, "unknown_model", "stop"),
         (400, {"code": "model_not_found"}, "unknown_model", "stop"),
         (400, {"message": "vendor/x is not a valid model ID", "code": 400}, "unknown_model", "stop"),
