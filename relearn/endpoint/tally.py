@@ -108,7 +108,7 @@ class Tally:
         if self.unknown_endings:
             words = ", ".join(f"{count} {word}" for word, count in sorted(self.unknown_endings.items()))
             lines.append(f"finish reasons that nobody has heard of, taken as whole: {words}")
-        if self.failing >= 0.05:
+        if self.failing >= 0.1:
             lines.append(f"{self.failing:.0%} of the requests failed, the last with {self.last_failure}")
         return lines
 
