@@ -20,6 +20,8 @@ from relearn.endpoint.limits import RateLimits, parse_retry_after
 from relearn.endpoint.reading import read_body
 from relearn.endpoint.request import Address, Request, ServerAnswer
 
+LONGEST_RAW = 20_000  # characters kept of an error's body
+
 
 class Client:
     """Sends requests to one server; an asynchronous context manager.
@@ -75,7 +77,7 @@ def read_refusal(error: openai.APIStatusError, secret: str) -> Failed:
     problem = problem or Problem(response.text)
     wait = parse_retry_after(response.headers)
     failed = classify(error.status_code, problem, redact(problem.message, secret), wait)
-    failed.raw, failed.status = failed.raw or blot_out(response.text, secret), error.status_code
+    failed.raw, failed.status = failed.raw or blot_out(response.text[:LONGEST_RAW], secret), error.status_code
     return failed
 
 
