@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from relearn.endpoint.errors import Failed, Problem, blot_out, classify, find_pr
 from relearn.endpoint.request import ServerAnswer
 from relearn.finish_reasons import read_ending
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _REASONING = {"thinking", "reasoning", "redacted_thinking", "reasoning_text", "thought", "analysis"}
 
 
@@ -119,11 +121,7 @@ def _is_plain(message: Mapping[str, Any]) -> bool:
     if not (content is None or isinstance(content, str)):
         return False
     said = {name for name, value in message.items() if value not in (None, "", [], {})}
-    return said <= {"role", "content", "refusal", "name"} and not _has_surrogates(content)
-
-
-def _has_surrogates(text: str | None) -> bool:
-    return text is not None and any("\ud800" <= character <= "\udfff" for character in text)
+    return said <= {"role", "content", "refusal", "name"} and not (content and _SURROGATE.search(content))
 
 
 def dump_raw(value: object) -> str:

@@ -80,8 +80,7 @@ class Batches:
 
     def holds(self, key: str) -> bool:
         """Whether a request is in an open batch."""
-        held = "SELECT 1 FROM batched JOIN batches ON batches.key = batched.batch WHERE batched.key = ?"
-        return self._db.execute(held, (key,)).fetchone() is not None
+        return self._db.execute("SELECT 1 FROM batched WHERE key = ?", (key,)).fetchone() is not None
 
     def close(
         self,
