@@ -15,6 +15,7 @@ Verdict = Literal["retry", "give_up", "stop", "doubtful", "filtered"]
 
 TODO = {
     "auth": "check the key in the environment variable that generate.teacher.api_key_env names",
+    "forbidden": "check the key in the environment variable that generate.teacher.api_key_env names, and what it may use",
     "quota": "add credit or raise the account's limit, then run again",
     "unknown_model": "check generate.model and generate.teacher.base_url",
     "daily_limit": "run again when the day is over, or raise the account's limit",
@@ -190,12 +191,17 @@ _RULES: tuple[tuple[str, Verdict, str, str], ...] = (
         r"content_(filter|polic|safety|block|risk|moderat)\w*|data_inspection\w*|moderation\w*|prohibited_content"
         r"|responsible_ai\w*|sensitive\w*|safety|invalid_prompt|flagged|input_safety\w*|image_safety|guardrail\w*"
         r"|risk_control\w*|jailbreak|recitation|spii|blocklist|policy_violation|censor\w*",
-        r"flagged|content (management |usage |moderation )?polic|usage (polic|guideline)|safety (system|polic|filter"
+        r"flagged|content[ _-]?(management |usage |moderation )?polic|usage (polic|guideline)|safety (system|polic|filter"
         r"|reason|guideline|check)|content[ _-]?(filter|inspection|moderation|safety|review|risk)|moderation"
         r"|guardrail|exists? risk|(inappropriate|prohibited|sensitive|harmful|unsafe|disallowed|illegal|offensive) "
         r"(content|use|words?|information|material|input|prompt)|violat\w+ .{0,40}polic"
         r"|(prompt|content|input|message|text) .{0,30}(blocked|rejected|refused)|敏感|违规|不安全|不合规|风险",
     ),
+)
+# What may be said of a content, where nothing is said of the key, the account or how the request is put.
+_WEAK = r"firewall|injection|toxic|violen|\bhate|sexual|self-harm|nsfw|unsafe|not safe|harm|abus|polic(y|ies)\b|blocked|illegal"
+_OTHER = (
+    r"model|plan|region|country|permission|account|organi[sz]ation|key|token|param|schema|format|json|\bip\b|rate|^<"
 )
 _RATE = r"rate_limit\w*|too_many_requests|resource_exhausted|throttl\w*|limit_requests|limit_burst\w*|qps\w*"
 _BUSY = r"overloaded\w*|server_error|api_error|internal\w*|\w*unavailable\w*|\w*timeout\w*|bad_gateway|\w*upstream\w*"
@@ -220,14 +226,17 @@ def classify(status: int, problem: Problem, text: str, wait: float | None = None
 
     asked = wait or 0.0
     names, message = problem.names, problem.message
-    told = status in (400, 403, 406, 422, 451)
+    told = 400 <= status < 500 and status not in (401, 402, 404, 408, 409, 425, 429)
     for kind, verdict, named, said in _RULES:
-        if re.search(rf"\b({named})\b", names) or (told and re.search(said, message, re.IGNORECASE)):
+        heard = told or (status == 500 and kind == "content_filter")
+        if re.search(rf"(?:\b|_)({named})\b", names) or (heard and re.search(said, message, re.IGNORECASE)):
             return failed(kind, verdict)
+    if told and re.search(_WEAK, message, re.IGNORECASE) and not re.search(_OTHER, message, re.IGNORECASE):
+        return failed("content_filter", "filtered")
     if status == 401:
         return failed("auth", "stop")
     if status == 403:
-        return failed("auth", "doubtful")
+        return failed("forbidden", "doubtful")
     if status == 402:
         return failed("quota", "stop")
     if status == 404:
@@ -250,6 +259,6 @@ def guess_status(problem: Problem) -> int:
     if problem.status is not None:
         return problem.status
     for status, named, said in ((429, _RATE, r"rate limit|too many requests"), (503, _BUSY, r"overloaded")):
-        if re.search(rf"\b({named})\b", problem.names) or re.search(said, problem.message, re.IGNORECASE):
+        if re.search(rf"(?:\b|_)({named})\b", problem.names) or re.search(said, problem.message, re.IGNORECASE):
             return status
     return 400 if "invalid_request" in problem.names else 502

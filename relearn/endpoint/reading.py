@@ -36,15 +36,21 @@ def read_completion(body: object, model: str, secret: str) -> ServerAnswer:
         raise failed
     if choice is None or not isinstance(body, dict):
         raise Failed("no_choices", "the answer holds no choices", billed=True, raw=dump_raw(body))
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        if not isinstance(choice.get("text"), str):
-            told = "the first choice holds no message"
-            raise Failed("no_choices", told, billed=True, raw=dump_raw(body))
-        message = {"role": "assistant", "content": choice["text"]}
     finish = next((choice[name] for name in _FINISH if isinstance(choice.get(name), str) and choice[name]), None)
     _refuse_broken(choice, finish, secret)
+    message = choice.get("message") or choice.get("delta")
+    if not isinstance(message, dict):
+        if isinstance(choice.get("text"), str):
+            message = {"role": "assistant", "content": choice["text"]}
+        elif read_ending(finish) in ("cut", "refused"):
+            message = {}
+        else:
+            raise Failed("no_choices", "the first choice holds no message", billed=True, raw=dump_raw(body))
     content, refusal = _read_text(message.get("content")), message.get("refusal")
+    if not refusal and isinstance(message.get("content"), list):
+        refusal = next(
+            (part["refusal"] for part in message["content"] if isinstance(part, dict) and part.get("refusal")), None
+        )
     prompt, completion = _count_tokens(body.get("usage"))
     served = body.get("model")
     return ServerAnswer(
@@ -132,13 +138,17 @@ def dump_raw(value: object) -> str:
 def _count_tokens(usage: object) -> tuple[int | None, int | None]:
     """(prompt, completion) tokens as they are charged.
 
-    Some servers leave the tokens of reasoning out of the completion's; the total has them.
+    Some servers leave the tokens of reasoning out of the completion's; the total, or the details, have them.
     """
     if not isinstance(usage, dict):
         return None, None
     prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
     completion = _count(usage.get("completion_tokens", usage.get("output_tokens")))
     total = _count(usage.get("total_tokens"))
+    details = usage.get("completion_tokens_details", usage.get("output_tokens_details"))
+    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    if completion is not None and reasoning is not None and reasoning > completion:
+        completion += reasoning
     if prompt is not None and total is not None:
         completion = max(completion or 0, total - prompt)
     return prompt, completion

@@ -18,7 +18,7 @@ def failed(status: int, body: Any) -> tuple[str, str]:
     ("status", "error", "kind", "verdict"),
     [
         (401, {"code": "invalid_api_key"}, "auth", "stop"),
-        (403, {}, "auth", "doubtful"),
+        (403, {}, "forbidden", "doubtful"),
         (403, {"message": "Incorrect API key provided"}, "auth", "stop"),
         (402, {}, "quota", "stop"),
         (403, {"message": "Key limit exceeded (total limit)"}, "quota", "stop"),
@@ -63,11 +63,40 @@ def test_what_follows_from_a_status(status: int, error: dict[str, Any], kind: st
         (451, {"message": "This text was flagged by moderation"}),
         (400, {"error": {"message": "no", "metadata": {"raw": '{"message": "Content Exists Risk"}'}}}),
         (446, {"error": {"message": "no", "type": "guardrail_blocked"}}),
+        (403, {"code": "no permission for this operation", "error": "Content violates usage guidelines: BIO"}),
+        (424, {"success": False, "error": [{"code": 2016, "message": "Prompt blocked due to security settings"}]}),
+        (400, {"Response": {"Error": {"Code": "FailedOperation.ContentRisk", "Message": "no"}}}),
+        (400, {"error_code": 336104, "error_msg": "the text is not safe"}),
+        (500, {"error": {"message": "gateway.ContentPolicyViolationError: no", "code": "500"}}),
+        (
+            400,
+            {
+                "type": "error",
+                "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"},
+            },
+        ),
+        (403, {"message": "Request denied by the AI firewall: violence"}),
         (400, {"errors": [{"code": 5000, "message": "Prompt contains prohibited content"}]}),
     ],
 )
 def test_refused_content_is_told_from_a_refused_key(status: int, body: Any) -> None:
     assert failed(status, body) == ("content_filter", "filtered")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "Your organization's policy does not permit this model"),
+        (403, "Your account is blocked in this region"),
+        (400, "The JSON schema violates our rules"),
+        (400, "messages: text content blocks must be non-empty"),
+        (500, "Something blocked the worker"),
+        (503, "The moderation service is unavailable"),
+        (429, "Blocked: too many requests"),
+    ],
+)
+def test_what_only_sounds_like_a_refused_content(status: int, message: str) -> None:
+    assert failed(status, {"error": {"message": message}})[1] != "filtered"
 
 
 @pytest.mark.parametrize(

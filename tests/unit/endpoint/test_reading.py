@@ -98,12 +98,25 @@ def test_a_lone_surrogate_is_kept_as_it_came() -> None:
     [
         {"choices": [{"text": TEXT, "finish_reason": "stop"}]},
         {"message": {"role": "assistant", "content": TEXT}, "done": True, "done_reason": "stop"},
+        {"choices": [{"delta": {"content": TEXT}, "finish_reason": "stop"}]},
         {"choices": [{"message": {"content": TEXT}, "finish_reason": None, "native_finish_reason": "stop"}]},
     ],
 )
 def test_other_envelopes(body: Any) -> None:
     answer = read(body)
     assert (answer.content, answer.finish_reason) == (TEXT, "stop")
+
+
+def test_a_choice_without_a_message_is_what_it_says() -> None:
+    assert read({"choices": [{"finish_reason": "content_filter", "index": 0}]}).finish_reason == "content_filter"
+    assert read({"choices": [{"finish_reason": "MAX_TOKENS"}]}).cut
+    failed = failure({"choices": [{"message": None, "error": {"code": 502, "message": "gone"}}]})
+    assert (failed.kind, "gone" in failed.detail) == ("upstream", True)
+
+
+def test_a_refusal_in_a_part() -> None:
+    answer = read(completion({"content": [{"type": "refusal", "refusal": "I will not."}]}))
+    assert (answer.content, answer.refusal) == (None, "I will not.")
 
 
 @pytest.mark.parametrize("finish", ["max_tokens", "MAX_TOKENS", "length", "model_length"])
@@ -161,6 +174,14 @@ def test_error_bodies_are_errors_with_their_own_code(body: Any, kind: str, verdi
         ({"input_tokens": 10, "output_tokens": 5}, (10, 5)),
         ({"prompt_tokens": 10, "completion_tokens": -1}, (10, None)),
         ({"prompt_tokens": "many"}, (None, None)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 80}},
+            (10, 85),
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 85, "completion_tokens_details": {"reasoning_tokens": 80}},
+            (10, 85),
+        ),
         (None, (None, None)),
         ([], (None, None)),
     ],
