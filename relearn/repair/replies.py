@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
@@ -177,7 +178,7 @@ class ReplyRepairer:
     def _refuse(self, reply: Reply, refusal: Refusal, row: str | None, count: int = 1) -> Quarantined:
         """A row of quarantine, counted `count` times under its reason."""
         self.ledger.refuse(refusal.reason, count)
-        raw = (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
+        raw = reply.raw or (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
         return Quarantined(
             id=reply.id, task=reply.task, row=row, field=refusal.field, reason=refusal.reason, content=raw
         )
@@ -195,7 +196,7 @@ def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
     if reply.refusal:
         return "refusal"
     if not (reply.content or "").strip():
-        return "content_filter" if reply.finish_reason == "content_filter" else "empty"
+        return "content_filter" if read_ending(reply.finish_reason) == "refused" else "empty"
     return None
 
 

@@ -109,6 +109,7 @@ def test_a_good_reply_becomes_two_rows(film: ReplyTask) -> None:
     [
         ("", "stop", None, "empty"),
         (None, "content_filter", None, "content_filter"),
+        ("", "SAFETY", None, "content_filter"),
         (None, "stop", "I can't do that.", "refusal"),
         ("I'm sorry, but I can't assist with that.", "stop", None, "refusal"),
         ("What a film!", "stop", None, "no_record"),
@@ -283,3 +284,9 @@ def test_a_field_of_both_is_told(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
     with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of the source and of the record"):
         task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)
+
+
+def test_a_reply_without_a_text_is_quarantined_raw(film: ReplyTask) -> None:
+    raw = '{"content": null, "reasoning_content": "Paid for."}'
+    found = Repaired(film, reply(None).model_copy(update={"raw": raw}))
+    assert [(row.reason, row.content) for row in found.refused] == [("empty", raw)]
