@@ -4,8 +4,8 @@ A renamed key is recognised by its words, not by likeness: what remains of the k
 "response" or "text" are taken away must be the field's own words, or a known synonym of a stance.
 
 The subset of JSON Schema (https://json-schema.org, draft 2020-12) that repair can read: an object whose
-properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required`
-is honoured. Anything else is refused rather than half understood.
+properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required` and
+what `constraints` knows are honoured. Anything else is refused rather than half understood.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relearn.errors import InputError
+from relearn.repair.json.constraints import Constraint, read_constraints, refuse_unknown
 
 FILLER = frozenset(
     """
@@ -100,11 +101,13 @@ class RecordSchema:
     """The fields a record has, each with its kind (string, number, integer, boolean, strings).
 
     A record without a `required` field is refused; `optional` says that others may be missing without a word.
+    A value that breaks one of its field's `constraints` is refused.
     """
 
     fields: Mapping[str, str]
     required: frozenset[str] = frozenset()
     optional: bool = True
+    constraints: Mapping[str, Sequence[Constraint]] = dataclasses.field(default_factory=dict, compare=False)
     keys: KeyMatcher = dataclasses.field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,8 +125,10 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
         raise InputError(f"{source}: a JSON Schema is an object, found {type(schema).__name__}")
     definitions = {**_as_dict(schema.get("definitions")), **_as_dict(schema.get("$defs"))}
     schema = _follow_reference(schema, definitions, source)
+    refuse_unknown(schema, source)
     if _read_kind(schema) == "array":
         schema = _follow_reference(_as_dict(schema.get("items")), definitions, source)
+        refuse_unknown(schema, source)
     properties = schema.get("properties")
     if isinstance(properties, dict) and len(properties) == 1:
         # One object that wraps the list: the records are what stands in the list.
@@ -132,17 +137,36 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
             _follow_reference(_as_dict(only.get("items")), definitions, source) if _read_kind(only) == "array" else {}
         )
         if isinstance(items.get("properties"), dict):
+            refuse_unknown(only, source)
+            refuse_unknown(items, source)
             schema, properties = items, items["properties"]
     if not isinstance(properties, dict) or not properties:
         raise InputError(f"{source}: needs `properties`: an object with named fields, or an array of such objects")
     fields: dict[str, str] = {}
+    constraints: dict[str, list[Constraint]] = {}
     for name, raw in properties.items():
-        spec = _follow_reference(_as_dict(raw), definitions, source)
+        where = f"{source}: property {name!r}"
+        spec = _merge_alternatives(_follow_reference(_as_dict(raw), definitions, source), definitions, source)
         fields[name] = _read_field_kind(name, spec, definitions, source)
+        constraints[name] = read_constraints(spec, fields[name], where)
+        if fields[name] == "strings":
+            items = _follow_reference(_as_dict(spec.get("items")), definitions, source)
+            constraints[name] += read_constraints(items, "string", where, of_items=True)
     required = schema.get("required", [])
     if not isinstance(required, list) or not set(map(str, required)) <= set(fields):
         raise InputError(f"{source}: `required` must list names that stand in `properties`")
-    return RecordSchema(fields, frozenset(map(str, required)))
+    return RecordSchema(fields, frozenset(map(str, required)), constraints=constraints)
+
+
+def _merge_alternatives(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> dict[str, Any]:
+    """`anyOf` of a type and null, as one; whatever else it says is left for `_read_field_kind` to refuse."""
+    if not isinstance(spec.get("anyOf"), list):
+        return spec
+    others = [_follow_reference(_as_dict(one), definitions, source) for one in spec["anyOf"]]
+    others = [one for one in others if one.get("type") != "null"]
+    if len(others) != 1:
+        return spec
+    return {**{name: value for name, value in spec.items() if name != "anyOf"}, **others[0]}
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
@@ -170,9 +194,16 @@ def _read_kind(spec: Mapping[str, Any]) -> str | None:
         kinds = [_read_kind(_as_dict(one)) for one in spec["anyOf"]]
         kinds = [one for one in kinds if one not in (None, "null")]
         kind = kinds[0] if len(kinds) == 1 else None
-    if kind is None and isinstance(spec.get("enum"), list) and all(isinstance(v, str) for v in spec["enum"]):
-        kind = "string"
+    if kind is None:
+        kind = _read_kind_of_values(spec.get("enum", [spec["const"]] if "const" in spec else None))
     return kind if isinstance(kind, str) else None
+
+
+def _read_kind_of_values(values: Any) -> str | None:
+    """The one kind that all values listed in a schema have."""
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    kinds = {names.get(type(value)) for value in values if value is not None} if isinstance(values, list) else set()
+    return "number" if kinds == {"integer", "number"} else kinds.pop() if len(kinds) == 1 else None
 
 
 def _read_field_kind(name: str, spec: dict[str, Any], definitions: dict[str, Any], source: str) -> str:
