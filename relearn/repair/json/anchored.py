@@ -6,6 +6,7 @@ key follows, `ends` tells the end of a value from a quote inside it, or refuses.
 
 from __future__ import annotations
 
+import math
 import re
 
 from relearn.repair.json.anchors import (
@@ -30,7 +31,9 @@ BOOLEAN = re.compile(r"\s*+[\"']?(true|false)\b[\"']?(?=\s*[,}\]\n])", re.IGNORE
 QUOTED_NUMBER = re.compile(r"\s*+([\"']?)")
 LIST_OPENING = re.compile(r"\s*+\[\s*+")
 ITEM_GAP = re.compile(r"[\s,]*+")
-AFTER_NUMBER = re.compile(r"\s*+(?:[,}\]\n/#]|[\"']\s*+\w)")
+AFTER_NUMBER = re.compile(r"\s*+(?:,(?!\s*\d)|[}\]\n/#]|[\"']\s*+[^\W\d])")
+"""What may follow a number; the 000 of `12,000` may not."""
+SCALAR_END = re.compile(r"[^\n{}\[\]\"“”]*+")
 CUT_AT = re.compile(r"\n\s*```|\n\s*~~~|\n[ \t]*\n|```\s*$")
 
 
@@ -64,7 +67,7 @@ class AnchoredReader:
             index += 1
             if following is None or not same or following.name in record.fields:
                 break
-        if not field.lost:
+        if not field.lost or (kind not in ("string", "strings") and field.lost == "wrong_type"):
             record.end = self._find_object_end(record.end, len(text) if following is None else following.start)
         return record, index
 
@@ -175,7 +178,7 @@ class AnchoredReader:
         if kind == "boolean":
             match = BOOLEAN.match(text, anchor.after, stop)
             if match is None:
-                return lose_field("wrong_type", anchor.after, stop), False
+                return self._refuse_scalar(anchor, following, stop)
             start, end, value = match.start(1), match.end(1), match.group(1).lower() == "true"
             if match.group(1) not in ("true", "false"):
                 flags = ("python_literal",)
@@ -184,21 +187,32 @@ class AnchoredReader:
             assert at is not None
             literal = NUMBER.match(text, at.end(), stop)
             if literal is None:
-                return lose_field("wrong_type", anchor.after, stop), False
+                return self._refuse_scalar(anchor, following, stop)
             if literal.end() >= len(text):
                 return lose_field("cut_off", literal.start(), stop), False
             start, end, value = literal.start(), literal.end(), parse_number(literal.group())
             if at.group(1):
                 if not text.startswith(at.group(1), end):
-                    return lose_field("wrong_type", anchor.after, stop), False
+                    return self._refuse_scalar(anchor, following, stop)
                 flags = ("number_in_quotes",)
             elif not AFTER_NUMBER.match(text, end):
-                return lose_field("wrong_type", anchor.after, stop), False
-            if kind == "integer" and not float(value).is_integer():
-                return lose_field("wrong_type", anchor.after, stop), False
+                return self._refuse_scalar(anchor, following, stop)
+            if kind == "integer" and isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+                return self._refuse_scalar(anchor, following, stop)
         field = FoundField(value, start, end, (), flags)
         after = end + 1 if text[end : end + 1] in ("'", '"') and text[start - 1] in "'\"" else end
         return field, following is not None and self._is_same_object(after, following, stop)
+
+    def _refuse_scalar(self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int) -> tuple[FoundField, bool]:
+        """A value that is of another type, such as `12,000`: what follows it is read all the same."""
+        text = self.text
+        end = SCALAR_END.match(text, anchor.after, stop).end()  # type: ignore[union-attr]
+        if SAME.fullmatch(text, end, stop) is None:
+            end = skip_value(text, anchor.after, stop) or end
+        same = following is not None and self._is_same_object(end, following, stop)
+        raw = text[anchor.after : end]
+        field = lose_field("wrong_type", end - len(raw.lstrip()), anchor.after + len(raw.rstrip(" \t\r,;")))
+        return field, same
 
     def _is_same_object(self, after: int, following: KeyAnchor, stop: int) -> bool:
         """Whether only separators, or keys nobody asked for, stand before the next known key."""

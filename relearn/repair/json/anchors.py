@@ -32,7 +32,7 @@ LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
 EXTRA_KEYS = 32
 EXTRA_CHARS = 20_000
 SCALAR = re.compile(
-    r"[+-]?(?:\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|Infinity|NaN)(?![\w.])|"
+    r"[+-]?(?:\d[\d_]*(?:,\d{3}(?!\d))*(?:\.\d*)?(?:[eE][+-]?\d+)?|Infinity|NaN)(?![\w.])|"
     r"(?:true|false|null|none|undefined|nan|inf)(?!\w)",
     re.IGNORECASE,
 )

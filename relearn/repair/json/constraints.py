@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from relearn.errors import InputError
@@ -28,8 +29,8 @@ def _number(value: Any) -> bool:
 
 
 def _is_multiple(value: float, step: float) -> bool:
-    quotient = value / step
-    return quotient == int(quotient) or round(quotient) * step == value
+    # In decimals: 0.3 is a multiple of 0.1.
+    return Decimal(str(value)) % Decimal(str(step)) == 0
 
 
 def _equals(value: Any, other: Any) -> bool:

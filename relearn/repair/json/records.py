@@ -7,6 +7,7 @@ Whatever does not fit is left out here and ends in quarantine.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,9 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
         return None
     if kind == "boolean":
         return FoundField(node.value, node.start, node.end, (), node.flags) if node.kind == "boolean" else None
-    if node.kind == "number" and (kind == "number" or isinstance(node.value, int) or node.value.is_integer()):
+    if node.kind == "number" and (
+        kind == "number" or isinstance(node.value, int) or not math.isfinite(node.value) or node.value.is_integer()
+    ):
         return FoundField(node.value, node.start, node.end, (), node.flags)
     return None
 
