@@ -126,9 +126,14 @@ def _read_line(line: str, schema: RecordSchema) -> list[DumpText] | None:
 
 def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]:
     """The replies of a row: one of a service, `id`, `content`, `finish_reason`, or any with one text that holds a key."""
-    if any(key in schema.fields for key in value) or read_tables(value) is not None:
+    if not schema.fields.keys().isdisjoint(value):
         return []
-    found = read_service(value) or _read_plain(value, schema)
+    if isinstance(value.get("content"), str) and not value.get("error"):
+        found = _read_plain(value, schema)  # nothing more to open, and most rows are like this
+    elif read_tables(value) is not None:
+        return []
+    else:
+        found = read_service(value) or _read_plain(value, schema)
     identity = find_id(value)
     if identity is None and found:
         inner = [value[key] for key in ("response", "body", "result", "message", "output") if key in value]
@@ -148,6 +153,19 @@ def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]
         )
         for one in found
     ]
+
+
+def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> DumpText:
+    """A record that a table holds by its columns, as JSON; its line is the row's number."""
+    record = {name: value for name, value in row.items() if name in schema.fields}
+    text = json.dumps(record, ensure_ascii=False)
+    return DumpText(
+        text,
+        id=find_id({k: v for k, v in row.items() if k not in record}),
+        line=number,
+        is_reply=True,
+        flags=("table",),
+    )
 
 
 def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
@@ -223,6 +241,8 @@ def _read_array(text: str, schema: RecordSchema) -> list[DumpText] | None:
             return single
         rows = read_tables(value)
         if rows is not None:
+            if set(schema.fields) & set(rows[0]) and "strings" not in schema.fields.values():
+                return [_read_table_row(number, row, schema) for number, row in enumerate(rows, 1)]
             value = rows
         else:
             lists = [child for child in value.values() if isinstance(child, list)]

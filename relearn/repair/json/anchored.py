@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 from relearn.repair.json.anchors import (
+    CLOSING,
+    COMMENT,
+    CROSSING,
     EXTRA_KEYS,
     NESTED,
     NEXT_KEY,
@@ -18,9 +22,17 @@ from relearn.repair.json.anchors import (
     QUOTED,
     SAME,
     KeyAnchor,
+    skip_flags,
     skip_value,
 )
-from relearn.repair.json.ends import CLOSERS, EndFinder, find_bare_quotes, find_last_quote
+from relearn.repair.json.ends import (
+    CLOSERS,
+    FLAGS_AND_BRACE,
+    EndFinder,
+    find_bare_quotes,
+    find_last_quote,
+    has_member_inside,
+)
 from relearn.repair.json.records import TEXT_KEYS, FoundField, FoundRecord, lose_field
 from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.values import NUMBER, parse_number
@@ -34,7 +46,27 @@ ITEM_GAP = re.compile(r"[\s,]*+")
 AFTER_NUMBER = re.compile(r"\s*+(?:,(?!\s*\d)|[}\]\n/#]|[\"']\s*+[^\W\d])")
 """What may follow a number; the 000 of `12,000` may not."""
 SCALAR_END = re.compile(r"[^\n{}\[\]\"“”]*+")
+JOIN = re.compile(rf"(?=\s|[+\\])\s*+(?:\+|\\)?\s*+(?:{COMMENT})?\s*+(?=[\"'“”])")
+PIECE = re.compile(r"'(?:[^'\\]|\\.|(?<=\w)'(?=\w))*+'", re.DOTALL)
+"""As `QUOTED`, for single quotes: an apostrophe inside a word closes nothing."""
+HIDDEN_JOIN = re.compile(r"([\"'“”])(?:[ \t]*+\+\s*+|[ \t]*+\r?\n\s*+)[\"'“”]")
+NESTED_END = re.compile(FLAGS_AND_BRACE, re.IGNORECASE)
+PIECES_END = re.compile(r"\s*+\)?")
+CODE_BEFORE = "([{=+,<>*/%&|:"
+CODE_AFTER = ")]},.;+=*/%&|<>:"
+STRAY_TAIL = re.compile(r"[\"“”],[\s,\"“”]*")
+"""From the last bare quote to the end of a value that closed before: `done",` and another quote."""
 CUT_AT = re.compile(r"\n\s*```|\n\s*~~~|\n[ \t]*\n|```\s*$")
+
+
+def _meet_as_prose(one: str, other: str) -> bool:
+    """Whether two pieces of a text meet as its words do: with one space, a line end, or at the end of a sentence."""
+    if not one.strip() or not other.strip():
+        return False
+    if one[-1].isspace() == other[0].isspace():
+        return False
+    before, after = one.rstrip()[-1], other.lstrip()[0]
+    return (before.isalnum() or before in ".,;:!?…)”’\"'—-") and (after.isalnum() or after in "“‘\"'(—")
 
 
 class AnchoredReader:
@@ -91,6 +123,7 @@ class AnchoredReader:
     def _read_text(self, anchor: KeyAnchor, following: KeyAnchor | None, stop: int) -> tuple[FoundField, bool]:
         text = self.text
         flags: list[str] = []
+        unclear = False  # the text is in an object under a key that may hold something else
         at = anchor.after
         opening = OPENING.match(text, at, stop)
         for _ in range(3):
@@ -99,10 +132,12 @@ class AnchoredReader:
             nested = NESTED.match(text, at, stop)
             if nested is None:
                 break
-            if nested.group(2) is not None and nested.group(2).strip().casefold() not in TEXT_KEYS:
-                return lose_field("nested_unclear", at, stop), False
             flags.append("nested" if nested.group(2) is not None else "list")
+            if nested.group(2) is not None and nested.group(2).strip().casefold() not in TEXT_KEYS:
+                unclear = True
             at = nested.end()
+            if nested.group(2) is not None and OPENING.match(text, at, stop) is None:
+                at = skip_flags(text, nested.end(1), stop)
             opening = OPENING.match(text, at, stop)
         if opening is None:
             return lose_field("no_quotes", anchor.after, stop), False
@@ -114,14 +149,31 @@ class AnchoredReader:
         start = opening.start(1) + len(quote)
         closers = CLOSERS[quote]
         codec = (LOOSE,) if quote[0] == "'" or anchor.quote == "'" else (JSON,)
+        joined = self._read_pieces(opening.start(1), quote, codec, following, stop, "nested" in flags)
+        if joined is not None:
+            return joined
         if "nested" in flags:
             place, same, more, why = self.ends.find_nested(start, closers, following, stop)
         else:
             place, same, more, why = self.ends.find(anchor, start, closers, following, stop)
         if place < 0:
             end = self._find_cut(start, stop, following)
+            why = "nested_unclear" if unclear else why
             return lose_field(why, start, end, codec, tuple(flags)), False
         raw = text[start:place]
+        if "nested" in flags and has_member_inside(raw, closers):
+            return lose_field("nested_unclear", start, place, codec, tuple(flags)), same
+        if quote in ('"', "“", "”"):
+            bare = find_bare_quotes(raw, closers)
+            if bare == [0] and len(raw) > 1:
+                start, raw = start + 1, raw[1:]  # `""text"`: the opening quote was written twice
+                flags.append("doubled_quote")
+            elif len(bare) % 2 and STRAY_TAIL.fullmatch(raw, bare[-1]):
+                return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
+        if ("+" in raw or "\n" in raw) and any(
+            _meet_as_prose(raw[: join.start()], raw[join.end() :]) for join in HIDDEN_JOIN.finditer(raw)
+        ):
+            return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
         flags += more
         if quote in "'`‘’‚" or quote == "'''":
             flags.append("single_quotes")
@@ -134,6 +186,54 @@ class AnchoredReader:
         if find_bare_quotes(raw, closers):
             flags.append("inner_quotes")
         return FoundField(decode(raw, codec), start, place, codec, tuple(flags)), same
+
+    def _read_pieces(
+        self, at: int, quote: str, codec: tuple[str, ...], following: KeyAnchor | None, stop: int, nested: bool
+    ) -> tuple[FoundField, bool] | None:
+        """A text written in pieces, `"so " + "on"`, or side by side as Python joins them; None when it is not.
+
+        `print(" + ")` with bare quotes looks the same: pieces of prose meet with one space, quoted code does not.
+        """
+        pattern = PIECE if quote == "'" else QUOTED.get(quote)
+        first = pattern.match(self.text, at, stop) if pattern is not None else None
+        if pattern is None or first is None or JOIN.match(self.text, first.end(), stop) is None:
+            return None
+        pieces = [(first.start() + 1, first.end() - 1)]
+        joins = []
+        end = first.end()
+        while (join := JOIN.match(self.text, end, stop)) is not None:
+            piece = pattern.match(self.text, join.end(), stop)
+            if piece is None:
+                break
+            joins.append(join.group())
+            pieces.append((piece.start() + 1, piece.end() - 1))
+            end = piece.end()
+        if not joins:
+            return None
+        end = PIECES_END.match(self.text, end, stop).end()  # type: ignore[union-attr]
+        if nested:
+            closed = NESTED_END.match(self.text, end, stop)
+            if closed is None:
+                return None
+            end = closed.end()
+        same = following is not None and self._is_same_object(end, following, stop)
+        gap = CROSSING if following is not None else CLOSING
+        if not (same or OBJECT_END.match(self.text, end, stop) or gap.fullmatch(self.text, end, stop)):
+            return None
+        texts = [decode(self.text[start:stop_], codec) for start, stop_ in pieces]
+        prose = all(_meet_as_prose(one, other) for one, other in pairwise(texts))
+        code = any(one.rstrip()[-1:] in tuple(CODE_BEFORE) or other.lstrip()[:1] in tuple(CODE_AFTER)
+                   for one, other in pairwise(texts))  # fmt: skip
+        if not prose:
+            return None if code else (lose_field("ambiguous_end", pieces[0][0], pieces[-1][1], codec), same)
+        return FoundField(
+            "".join(texts),
+            pieces[0][0],
+            pieces[-1][1],
+            codec,
+            ("joined", *(("nested",) if nested else ())),
+            tuple(pieces),
+        ), same
 
     def _find_cut(self, start: int, stop: int, following: KeyAnchor | None) -> int:
         """Where the text of a value that is never closed ends, as far as can be told."""

@@ -22,7 +22,8 @@ from relearn.repair.json.reasoning import find_answers, find_superseded
 from relearn.repair.json.records import FoundField, FoundRecord, find_records, lose_field, merge_single_fields
 from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.values import read_python, read_strict, read_tolerant
-from relearn.repair.json.verbatim import find_delimiters, is_encodable, is_slice
+from relearn.repair.json.verbatim import decode, find_delimiters, is_encodable, is_slice
+from relearn.repair.json.widths import make_ascii
 
 TRIES = 4
 MAX_COMMENTS = 20_000
@@ -118,6 +119,10 @@ def _read(
 
 
 def _read_unmarked(text: str, schema: RecordSchema, finish_reason: str | None, depth: int) -> list[FoundRecord]:
+    # Values are checked against the text as it is: where a change reached into one, it is refused.
+    text = make_ascii(text)
+    if depth == 0 and (whole := _read_whole(text, schema)) is not None:
+        return whole
     if depth < 3 and looks_encoded(text, schema):
         return _read_encoded(text, schema, finish_reason, depth)
     return _scan(text, schema, finish_reason)
@@ -272,6 +277,8 @@ def _choose_fuller(record: FoundRecord, others: list[FoundRecord]) -> list[Found
 
 
 def _is_verbatim(text: str, field: FoundField) -> bool:
+    if field.items is not None and isinstance(field.value, str):
+        return field.value == "".join(decode(text[start:end], field.codec) for start, end in field.items)
     if field.items is not None:
         return len(field.items) == len(field.value) and all(
             is_slice(text, value, start, end, field.codec)

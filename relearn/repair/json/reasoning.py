@@ -21,6 +21,11 @@ _MARK = re.compile(
     r"end_of_thinking)\|>|<unused95>|<channel\|>|<\|channel\|>final(?:[^<\n]{0,40}<\|message\|>)?|\bassistantfinal\b)",
     re.IGNORECASE,
 )
+# Most texts hold no mark: these are quick to tell.
+_SIGNS = ("[THINK", "[/THINK", "think▷", "assistantfinal", "<|")
+_MAY_OPEN = re.compile(
+    r"</?(?:\w{1,20}:)?(?:[tT][hH]|[rR][eE][aA]|[rR][eE][fF]|[sS][cC]|[aA][nN][aA]|[rR][aA]|[iI][nN]|[cC][hHoO]|[pP][lL]|unused9)"
+)
 _VALUE = re.compile(r"[\w\"'”’]\s*+[:：]\s*+([\"“'‘])")
 _VALUE_END = {quote: re.compile(rf"(?<!\\)[{re.escape(ends)}]\s*+[,}}\]，｝]") for quote, ends in
               (('"', '"'), ("'", "'"), ("“", "”“"), ("‘", "’‘"))}  # fmt: skip
@@ -34,7 +39,7 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
     answer after the last mark. A mark inside the text of a value is none.
     """
-    if "<" not in text and "[" not in text and "◁" not in text and "assistantfinal" not in text:
+    if not any(sign in text for sign in _SIGNS) and _MAY_OPEN.search(text) is None:
         return None
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -258,3 +259,123 @@ def test_large_numbers_are_exact() -> None:
     huge = "1" + "0" * 350
     assert repair(f'{{"k": {huge}, "t": "x"}}', NUMBERS)[0][0]["fields"]["k"] == int(huge)
     assert repair(f'{{"k": {huge}, "t": "x",}}', NUMBERS)[0][0]["fields"]["k"] == int(huge)
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields"),
+    [
+        ("{“agree”：“茶很热。”，“disagree”：“茶很凉。”}", ("茶很热。", "茶很凉。")),
+        ('｛"agree"："茶很热。"；"disagree"："他说“凉”，对。"｝', ("茶很热。", "他说“凉”，对。")),
+        ('{"agree": "お茶は熱い。"、"disagree": "冷たい。"、}', ("お茶は熱い。", "冷たい。")),
+        ("{＂agree＂：＂뜨겁다.＂，＂disagree＂：＂차갑다.＂}", ("뜨겁다.", "차갑다.")),
+        ('［｛"agree": "hot"，"disagree": "cold"｝］', ("hot", "cold")),
+        ('{"agree": ""tea is hot", "disagree": ""tea is cold"}', ("tea is hot", "tea is cold")),
+        ('{"agree": "The tea is " + "hot.", "disagree": "It " +\n  "is cold."}', ("The tea is hot.", "It is cold.")),
+        (
+            "{'agree': ('The tea '\n  'is hot.'), 'disagree': 'It isn't ' + 'hot.'}",
+            ("The tea is hot.", "It isn't hot."),
+        ),
+        ('{"agree": "print(" + ")", "disagree": "sep.join(" ")",}', ('print(" + ")', 'sep.join(" ")')),
+        (
+            '{"agree": {"ok": true, "wording": "Hot.", "n": 2}, "disagree": {"note": "Cold.", "n": null}}',
+            ("Hot.", "Cold."),
+        ),
+        (
+            '{"agree": {"ok": True, "wording": "A "hot" tea.", "n": 1,200}, "disagree": {"note": "Cold."},}',
+            ('A "hot" tea.', "Cold."),
+        ),
+        ('{agree: {ok: true, wording: "Hot."}, disagree: {wording: "Cold.", n: 2}}', ("Hot.", "Cold.")),
+    ],
+)
+def test_texts_in_other_dress_are_read_as_they_are(raw: str, fields: tuple[str, str]) -> None:
+    rows, _ = repair(raw)
+    assert [tuple(row["fields"].values()) for row in rows] == [fields]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"agree": {"first": "Hot.", "second": "Cold."}, "disagree": "No.",}',
+        '{"agree": "done",", "disagree": "No.",}',
+        '{"agree": "tea is"\n"not", "disagree": "No.",}',
+    ],
+)
+def test_what_may_be_two_texts_is_refused_and_its_neighbour_kept(raw: str) -> None:
+    rows, refused = repair(raw)
+    assert [row["fields"] for row in rows] == [{"disagree": "No."}]
+    assert refused
+
+
+def test_halves_of_different_ids_are_never_joined_and_an_outer_id_is_kept() -> None:
+    rows, _ = repair('{"id": 1, "agree": "one"}\n{"id": 2, "disagree": "two"}\n')
+    assert [(row["source"]["id"], row["fields"]) for row in rows] == [(1, {"agree": "one"}), (2, {"disagree": "two"})]
+    rows, _ = repair(json.dumps([{"id": "q", "data": GOOD}]))
+    assert rows[0]["source"]["id"] == "q"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {name: {"0": text, "1": text + " Again."} for name, text in GOOD.items()},
+        {name: [text, text + " Again."] for name, text in GOOD.items()},
+        {"columns": list(GOOD), "index": [0, 1], "data": [list(GOOD.values()), [f"{t} Again." for t in GOOD.values()]]},
+    ],
+)
+def test_a_table_of_records_is_read_by_rows(table: dict[str, Any]) -> None:
+    rows, refused = repair(json.dumps(table))
+    assert [row["fields"]["agree"] for row in rows] == [GOOD["agree"], GOOD["agree"] + " Again."]
+    assert refused == []
+
+
+# Of each shared case: the ids (or None) of the rows kept whole, in part, and the reasons in quarantine.
+RIGHT = {
+    "think.jsonl": "r0 r1|| only_reasoning",
+    "think.txt": "-|| reasoning",
+    "think_unpaired.txt": "-|| reasoning",
+    "think_cut_length.jsonl": "|| only_reasoning",
+    "think_only.txt": "|| only_reasoning",
+    "parts.jsonl": "c0 c1 c2||",
+    "selfcorrect.jsonl": "1|| superseded",
+    "finish_max_tokens.jsonl": "|a max_tokens MAX_TOKENS model_length LENGTH| cut_off cut_off cut_off cut_off cut_off "
+    "failed_upstream failed_upstream",
+    "fullwidth.jsonl": "r1 r2 r3 r4 r5||",
+    "fullwidth.txt": "-||",
+    "fullwidth_inner.txt": "-||",
+    "double_open.txt": "-||",
+    "num_commas.jsonl": "|a b| wrong_type wrong_type",
+    "num_commas.txt": "|- -| out_of_range prose wrong_type wrong_type",
+    "quote_end.txt": "-||",
+    "repeated_comma_quote.txt": "|| ambiguous_end",
+    "inch_comma.txt": "-||",
+    "enum.jsonl": "-|| not_in_enum not_in_enum",
+    "enum2.txt": "|| not_in_enum prose",
+    "bounds.jsonl": "|| wrong_length",
+    "batch.jsonl": "review-1|| request_failed request_failed",
+    "anthropic_batch.jsonl": "review-0 review-1 review-2||",
+    "gemini.jsonl": "review-0 review-1 review-2||",
+    "ollama.jsonl": "- - -||",
+    "responses_api.jsonl": "resp_0 resp_1 resp_2||",
+    "distilabel.jsonl": "- - -||",
+    "tool_calls.jsonl": "c0 c1 c2||",
+    "content_dict.jsonl": "r0 r1 r2||",
+    "reasoning_content.jsonl": "|| only_reasoning only_reasoning only_reasoning",
+    "surrogates.jsonl": "|1 2| half_character half_character",
+    "utf16.jsonl": "1||",
+    "pandas_split.json": "- - -||",
+}
+SCHEMAS = {"enum": "enum", "enum2": "enum", "bounds": "bounds", "num_commas": "num"}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_shared_cases(name: str, shared_cases: Path) -> None:
+    folder = shared_cases / "repair"
+    schema = TEXTS
+    if (stem := name.partition(".")[0]) in SCHEMAS:
+        schema = read_schema(json.loads((folder / f"{SCHEMAS[stem]}_schema.json").read_text()))
+    rows, refused = repair((folder / name).read_bytes(), schema)
+    shown = ["", ""]
+    for row in rows:
+        shown[len(row["fields"]) < len(schema.fields)] += f" {row['source'].get('id', '-')}"
+        assert not any("raft" in str(text) or "First try" in str(text) for text in row["fields"].values())
+    found = f"{shown[0].strip()}|{shown[1].strip()}| {' '.join(sorted(row['reason'] for row in refused))}"
+    assert found.strip() == RIGHT[name]
