@@ -27,6 +27,7 @@ from relearn.repair.json.anchors import (
 )
 from relearn.repair.json.ends import (
     CLOSERS,
+    ENDS_SENTENCE,
     FLAGS_AND_BRACE,
     EndFinder,
     find_bare_quotes,
@@ -163,16 +164,14 @@ class AnchoredReader:
         raw = text[start:place]
         if "nested" in flags and has_member_inside(raw, closers):
             return lose_field("nested_unclear", start, place, codec, tuple(flags)), same
-        if quote in ('"', "“", "”"):
-            bare = find_bare_quotes(raw, closers)
+        bare = find_bare_quotes(raw, closers)
+        if bare and quote in ('"', "“", "”"):
             if bare == [0] and len(raw) > 1:
-                start, raw = start + 1, raw[1:]  # `""text"`: the opening quote was written twice
+                start, raw, bare = start + 1, raw[1:], []  # `""text"`: the opening quote was written twice
                 flags.append("doubled_quote")
             elif len(bare) % 2 and STRAY_TAIL.fullmatch(raw, bare[-1]):
                 return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
-        if ("+" in raw or "\n" in raw) and any(
-            _meet_as_prose(raw[: join.start()], raw[join.end() :]) for join in HIDDEN_JOIN.finditer(raw)
-        ):
+        if bare and any(_meet_as_prose(raw[: join.start()], raw[join.end() :]) for join in HIDDEN_JOIN.finditer(raw)):
             return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
         flags += more
         if quote in "'`‘’‚" or quote == "'''":
@@ -183,7 +182,7 @@ class AnchoredReader:
             flags.append("invalid_escape")
         if CONTROL.search(raw):
             flags.append("raw_control_character")
-        if find_bare_quotes(raw, closers):
+        if bare:
             flags.append("inner_quotes")
         return FoundField(decode(raw, codec), start, place, codec, tuple(flags)), same
 
@@ -220,6 +219,9 @@ class AnchoredReader:
         gap = CROSSING if following is not None else CLOSING
         if not (same or OBJECT_END.match(self.text, end, stop) or gap.fullmatch(self.text, end, stop)):
             return None
+        if following is None and "}" not in self.text[end:stop] and self.text[pieces[-1][1] - 1] not in ENDS_SENTENCE:
+            # Nothing closes the object: another piece may have been to come.
+            return lose_field("cut_off", pieces[0][0], pieces[-1][1], codec), False
         texts = [decode(self.text[start:stop_], codec) for start, stop_ in pieces]
         prose = all(_meet_as_prose(one, other) for one, other in pairwise(texts))
         code = any(one.rstrip()[-1:] in tuple(CODE_BEFORE) or other.lstrip()[:1] in tuple(CODE_AFTER)

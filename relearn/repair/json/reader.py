@@ -120,9 +120,10 @@ def _read(
 
 def _read_unmarked(text: str, schema: RecordSchema, finish_reason: str | None, depth: int) -> list[FoundRecord]:
     # Values are checked against the text as it is: where a change reached into one, it is refused.
-    text = make_ascii(text)
-    if depth == 0 and (whole := _read_whole(text, schema)) is not None:
+    plain = make_ascii(text)
+    if plain is not text and (whole := _read_whole(plain, schema)) is not None:
         return whole
+    text = plain
     if depth < 3 and looks_encoded(text, schema):
         return _read_encoded(text, schema, finish_reason, depth)
     return _scan(text, schema, finish_reason)

@@ -39,7 +39,7 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
     answer after the last mark. A mark inside the text of a value is none.
     """
-    if not any(sign in text for sign in _SIGNS) and _MAY_OPEN.search(text) is None:
+    if not any(sign in text for sign in _SIGNS) and ("<" not in text or _MAY_OPEN.search(text) is None):
         return None
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins

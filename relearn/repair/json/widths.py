@@ -16,7 +16,7 @@ _LIST = re.compile(r"［(?=\s*+[\"“{｛］])|(?<=[\"”}｝［\[])(\s*+)］")
 
 def make_ascii(text: str) -> str:
     """The text, of the same length, with full-width punctuation replaced where it stands between keys and values."""
-    if _WIDE.search(text) is None:
+    if text.isascii() or _WIDE.search(text) is None:
         return text
     if '"' not in text and "“" not in text:
         text = text.replace("＂", '"')

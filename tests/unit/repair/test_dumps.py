@@ -298,6 +298,7 @@ def test_texts_in_other_dress_are_read_as_they_are(raw: str, fields: tuple[str, 
         '{"agree": {"first": "Hot.", "second": "Cold."}, "disagree": "No.",}',
         '{"agree": "done",", "disagree": "No.",}',
         '{"agree": "tea is"\n"not", "disagree": "No.",}',
+        '{"disagree": "No.", "agree": "The tea " +\n  "is so hot "',
     ],
 )
 def test_what_may_be_two_texts_is_refused_and_its_neighbour_kept(raw: str) -> None:
