@@ -16,7 +16,16 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from relearn.errors import InputError
-from relearn.repair.envelopes import TEXT_KEYS, Envelope, find_id, holds_more, read_content, read_service, read_tables
+from relearn.repair.envelopes import (
+    FINISH_KEYS,
+    TEXT_KEYS,
+    Envelope,
+    find_id,
+    holds_more,
+    read_content,
+    read_service,
+    read_tables,
+)
 from relearn.repair.json import RecordSchema, holds_a_key
 
 QUESTION_KEYS = frozenset("prompt instruction input question system messages user query request".split())
@@ -170,8 +179,7 @@ def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> D
 
 def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
     """A row with one text (or object) of an answer."""
-    finish = next((value[key] for key in ("finish_reason", "stop_reason", "done_reason", "finishReason", "stopReason")
-                   if isinstance(value.get(key), str)), None)  # fmt: skip
+    finish = next((value[key] for key in FINISH_KEYS if isinstance(value.get(key), str)), None)
     if "content" in value and isinstance(value["content"], str | list | dict | None):
         found = ["content"]
     else:

@@ -20,7 +20,7 @@ TEXT_KEYS = (
     "content text response reply completion output raw answer generated_text generation output_text outputText "
     "model_output response_text prediction"
 ).split()
-_FINISH = (
+FINISH_KEYS = (
     "finish_reason finishReason stop_reason stopReason done_reason completionReason native_finish_reason stop_type"
 ).split()
 _WRAPPERS = "response body result message modelOutput output data raw_response completion details".split()
@@ -28,7 +28,7 @@ _LISTS = "choices candidates outputs generations results".split()
 _THOUGHTS = {"thinking", "reasoning", "redacted_thinking", "reasoning_text", "thought", "analysis"}
 _REASONING = "reasoning_content reasoning thinking reasoning_details thoughts".split()
 _FAILED = {"failed", "cancelled", "canceled", "expired", "errored", "error"}
-_PLAIN = {*ID_KEYS, *_FINISH, "content", "text", "response", "reply"}
+_PLAIN = {*ID_KEYS, *FINISH_KEYS, "content", "text", "response", "reply"}
 
 
 @dataclass
@@ -44,8 +44,10 @@ class Envelope:
 
 def find_id(row: Any) -> str | int | None:
     """The row's own id: a text or a whole number (a table makes 3 into 3.0); true and false are none."""
-    for key in ID_KEYS:
-        value = row.get(key) if isinstance(row, dict) else None
+    for key in ID_KEYS if isinstance(row, dict) else ():
+        value = row.get(key)
+        if value is None:
+            continue
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
@@ -189,7 +191,7 @@ def _read_message(message: dict[str, Any]) -> Envelope:
 
 
 def _find_finish(row: dict[str, Any]) -> str | None:
-    return next((row[key] for key in _FINISH if isinstance(row.get(key), str) and row[key]), None)
+    return next((row[key] for key in FINISH_KEYS if isinstance(row.get(key), str) and row[key]), None)
 
 
 def _find_problem(row: dict[str, Any]) -> str | None:

@@ -97,7 +97,7 @@ class DumpRepairer(Repairer):
         """Yields (kept, row) for each record, field and stray piece of one text."""
         counts = self.ledger.counts
         counts["texts"] += 1
-        ending = read_ending(text.finish_reason)
+        ending = read_ending(text.finish_reason) if text.finish_reason else "done"
         if not text.failed and ending == "failed" and text.text.strip():
             text.failed, text.detail = "failed_upstream", f"finish reason {text.finish_reason}"
         if text.failed:
@@ -202,7 +202,7 @@ class DumpRepairer(Repairer):
         flags.update(text.flags)
         if text.is_broken:
             flags.add("broken_line")
-        if read_ending(text.finish_reason) == "unknown":
+        if text.finish_reason is not None and read_ending(text.finish_reason) == "unknown":
             flags.add("unknown_finish_reason")
         if len(kept) < len(self.schema.fields):
             flags.add("partial")

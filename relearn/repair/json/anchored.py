@@ -149,7 +149,8 @@ class AnchoredReader:
             quote = quote[0]  # an ordinary quote, and a text that begins with two or three of them
         start = opening.start(1) + len(quote)
         closers = CLOSERS[quote]
-        codec = (LOOSE,) if quote[0] == "'" or anchor.quote == "'" else (JSON,)
+        # A bare key is JavaScript's or Python's, and both know \\x96.
+        codec = (LOOSE,) if quote[0] == "'" or anchor.quote in ("'", "") else (JSON,)
         joined = self._read_pieces(opening.start(1), quote, codec, following, stop, "nested" in flags)
         if joined is not None:
             return joined
@@ -178,7 +179,7 @@ class AnchoredReader:
             flags.append("single_quotes")
         elif quote not in ('"', '"""'):
             flags.append("typographic_quotes")
-        if "\\" in raw and codec == (JSON,) and has_invalid_escape(raw):
+        if "\\" in raw and (codec == (JSON,) or not anchor.quote) and has_invalid_escape(raw):
             flags.append("invalid_escape")
         if CONTROL.search(raw):
             flags.append("raw_control_character")

@@ -284,6 +284,7 @@ def test_large_numbers_are_exact() -> None:
             '{"agree": {"ok": True, "wording": "A "hot" tea.", "n": 1,200}, "disagree": {"note": "Cold."},}',
             ('A "hot" tea.', "Cold."),
         ),
+        ("{agree: \"Caf\\xe9 \\d.\", disagree: 'No.'}", ("Café \\d.", "No.")),
         ('{agree: {ok: true, wording: "Hot."}, disagree: {wording: "Cold.", n: 2}}', ("Hot.", "Cold.")),
     ],
 )
