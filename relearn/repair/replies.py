@@ -6,6 +6,7 @@ counts for all of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from relearn.errors import InputError
 from relearn.finish_reasons import read_ending
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
+from relearn.repair.envelopes import read_message
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
 from relearn.repair.ledger import Ledger, SeenTexts
 from relearn.repair.rows import Refusal, explain_no_record, find_raw
@@ -43,7 +45,7 @@ class ReplyTask:
 
     def is_free(self, row: RowWriter) -> bool:
         """Whether the response is free text. A choice, a number or a boolean may well be the same for two sources."""
-        return self.schema.fields[row.response] in ("string", "strings") and row.response not in self.schema.enums
+        return self.schema.fields[row.response] in ("string", "strings") and not self.schema.is_choice(row.response)
 
 
 class ReplyRepairer:
@@ -95,7 +97,8 @@ class ReplyRepairer:
         reason = _refuse_unread(reply, source)
         if reason is None:
             found = read_records(content, task.schema, reply.finish_reason, self.truncated)
-            extra = _choose_fields(record, found.records, task.groups)
+            extra = [Refusal("superseded", one.start, one.end) for one in found.superseded]
+            extra += _choose_fields(record, found.records, task.groups)
             if all(field.lost for field in record.fields.values()):
                 reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
         if reason is not None or source is None:
@@ -158,8 +161,8 @@ class ReplyRepairer:
 
     def _make_row(self, reply: Reply, source: Source, row: RowWriter, record: FoundRecord) -> NewRow:
         flags = {flag for field in row.needs for flag in record.fields[field].flags}
-        if reply.finish_reason == "length":
-            flags.add("stopped_at_length")
+        ending = read_ending(reply.finish_reason)
+        flags.update({"cut": {"stopped_at_length"}, "unknown": {"unknown_finish_reason"}}.get(ending, set()))
         self.ledger.flags.update(flags)
         instruction, response = _write(row, source, record)
         return NewRow(
@@ -195,8 +198,15 @@ def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
         return "unknown_source"
     if reply.refusal:
         return "refusal"
-    if not (reply.content or "").strip():
-        return "content_filter" if read_ending(reply.finish_reason) == "refused" else "empty"
+    ending = read_ending(reply.finish_reason)
+    if ending == "failed":
+        return "failed_upstream"
+    if (reply.content or "").strip():
+        return None
+    if ending == "refused":
+        return "content_filter"
+    message = json.loads(reply.raw) if reply.raw else None
+    return (read_message(message).failed if isinstance(message, dict) else "") or "empty"
     return None
 
 

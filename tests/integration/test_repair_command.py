@@ -50,7 +50,7 @@ def replies(tmp_path: Path) -> Path:
 
 def test_json_lines_of_replies(replies: Path, tmp_path: Path) -> None:
     out, bad, report = tmp_path / "rows.jsonl", tmp_path / "bad.jsonl", tmp_path / "report.json"
-    result = run(replies, "--out", out, "--quarantine", bad, "--report", report)
+    result = run(replies, "--duplicates", "drop", "--out", out, "--quarantine", bad, "--report", report)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 1
     rows = lines(out)

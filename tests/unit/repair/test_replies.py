@@ -289,4 +289,4 @@ def test_a_field_of_both_is_told(tmp_path: Path) -> None:
 def test_a_reply_without_a_text_is_quarantined_raw(film: ReplyTask) -> None:
     raw = '{"content": null, "reasoning_content": "Paid for."}'
     found = Repaired(film, reply(None).model_copy(update={"raw": raw}))
-    assert [(row.reason, row.content) for row in found.refused] == [("empty", raw)]
+    assert [(row.reason, row.content) for row in found.refused] == [("only_reasoning", raw)]
