@@ -5,7 +5,6 @@ The pipeline's own end of repair is `relearn.repair.replies`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -220,7 +219,13 @@ class DumpRepairer:
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    return json.dumps(fields, sort_keys=True)
+    """A text that no other values have, fields in the schema's order; several times as fast to make as JSON."""
+    return "".join(
+        [
+            f"{name}\0{len(value)}\0{value}" if isinstance(value, str) else f"{name}\1{value!r}\0"
+            for name, value in fields.items()
+        ]
+    )
 
 
 def _make_source(identity: str | int | None, line: int | None) -> DumpRow:

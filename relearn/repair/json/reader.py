@@ -313,10 +313,10 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
     if isinstance(value, str) and not (value.isascii() or is_encodable(value)):
         field.lost = "half_character"
         return
-    broken = next((one for one in schema.constraints.get(name, ()) if not one.is_met(field.value)), None)
-    if broken is not None:
-        field.lost = broken.reason
-        return
+    for constraint in schema.constraints.get(name, ()):
+        if not constraint.is_met(field.value):
+            field.lost = constraint.reason
+            return
     if schema.fields[name] == "string":
         before, after = find_delimiters(text, field.start, field.end)
         if not before:

@@ -22,7 +22,6 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 # Most texts hold no mark: these are quick to tell.
-_SIGNS = ("[THINK", "[/THINK", "think▷", "assistantfinal", "<|")
 _MAY_OPEN = re.compile(
     r"</?(?:\w{1,20}:)?(?:[tT][hH]|[rR][eE][aA]|[rR][eE][fF]|[sS][cC]|[aA][nN][aA]|[rR][aA]|[iI][nN]|[cC][hHoO]|[pP][lL]|unused9)"
 )
@@ -39,7 +38,9 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
     answer after the last mark. A mark inside the text of a value is none.
     """
-    if not any(sign in text for sign in _SIGNS) and ("<" not in text or _MAY_OPEN.search(text) is None):
+    if ("<" not in text or ("<|" not in text and _MAY_OPEN.search(text) is None)) and (
+        "[THINK" not in text and "[/THINK" not in text and "think▷" not in text and "assistantfinal" not in text
+    ):
         return None
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins
