@@ -34,4 +34,5 @@ ADDED = {  # what an upgrade gives a profile that lacks it: what was done before
     "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
     "generate.reasoning_effort": None,
     "generate.extra_body": None,
+    "repair.duplicates": "drop",
 }

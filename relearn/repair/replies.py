@@ -56,10 +56,11 @@ class ReplyRepairer:
         sources: Mapping[tuple[str, str], Source],
         tasks: Mapping[str, ReplyTask],
         truncated: str,
+        duplicates: str,
         near_duplicates: NearDuplicates | None,
     ) -> None:
-        """`sources` by task and id, `tasks` by name."""
-        self.sources, self.tasks, self.truncated = sources, tasks, truncated
+        """`sources` by task and id, `tasks` by name; `duplicates`: equal texts of different sources, keep or drop."""
+        self.sources, self.tasks, self.truncated, self.duplicates = sources, tasks, truncated, duplicates
         self.seen = SeenTexts()
         self.ledger = Ledger(
             {
@@ -149,6 +150,8 @@ class ReplyRepairer:
         instruction, response = _write(row, source, record)
         free = task.is_free(row)
         signature = [source.task, row.name, response, *([] if free else [instruction])]
+        if self.duplicates == "keep":
+            signature.append(source.id)
         if self.seen.add("\n".join(signature), self.row) is not None:
             return "duplicate"
         if self.near and free:

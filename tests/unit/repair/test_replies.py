@@ -72,8 +72,9 @@ def reply(content: str | None, name: str = "a", finish: str | None = "stop", ref
 class Repaired:
     """What became of some replies."""
 
-    def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None) -> None:
-        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, near)
+    def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None,
+        duplicates: str = "drop") -> None:  # fmt: skip
+        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, duplicates, near)
         rows = list(repairer.repair_all(replies))
         self.kept = [row for row in rows if isinstance(row, NewRow)]
         self.refused = [row for row in rows if isinstance(row, Quarantined)]
@@ -154,6 +155,14 @@ def test_the_second_of_two_equal_texts_goes(film: ReplyTask) -> None:
     assert {row.source for row in found.kept} == {"a"}
     assert [row.reason for row in found.refused] == ["duplicate", "duplicate"]
     assert found.summary["reasons"] == {"duplicate": 2}
+
+
+def test_equal_texts_of_different_sources_are_kept_where_the_profile_says_so(film: ReplyTask) -> None:
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"), duplicates="keep")
+    assert [row.id for row in found.kept] == ["a-agree", "a-disagree", "b-agree", "b-disagree"]
+    # One source's text twice is a repeat all the same.
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(GOOD)), duplicates="keep")
+    assert [row.reason for row in found.refused] == ["duplicate", "duplicate"]
 
 
 def test_near_duplicates_name_their_neighbour(film: ReplyTask) -> None:
