@@ -6,9 +6,12 @@ held with its neighbours and read as plain text. Any other file is one text.
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +35,7 @@ QUESTION_KEYS = frozenset("prompt instruction input question system messages use
 LOOK_AHEAD = 64
 WHOLE_CHARS = 32 * 1024 * 1024
 BLANK = "\ufeff \t\r\n"
+CSV_NAME = re.compile(r"\w[\w .:\-]{0,47}")
 
 
 @dataclass(slots=True)
@@ -83,6 +87,8 @@ def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpT
     text = "".join(held)
     del held
     replies = _read_array(text, schema)
+    if replies is None:
+        replies = _read_csv(text, schema)
     if replies is None:
         yield DumpText(text)
     else:
@@ -165,7 +171,7 @@ def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]
 
 
 def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> DumpText:
-    """A record that a table holds by its columns, as JSON; its line is the row's number."""
+    """A record that a table holds by its columns, as JSON; its line is the row's number, or its own in a file."""
     record = {name: value for name, value in row.items() if name in schema.fields}
     text = json.dumps(record, ensure_ascii=False)
     return DumpText(
@@ -175,6 +181,54 @@ def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> D
         is_reply=True,
         flags=("table",),
     )
+
+
+def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
+    """The replies or records of a CSV or TSV file with a header; None when the file is none.
+
+    A row of another number of cells than the header is read as plain text.
+    """
+    text = text.lstrip("\ufeff")
+    header = text.partition("\n")[0].rstrip("\r")
+    delimiter = max(",;\t|", key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    names[:1] = [names[0] or "index"] if names else []  # as pandas writes it
+    if not (1 < len(set(names)) == len(names) and all(CSV_NAME.fullmatch(name) for name in names)):
+        return None
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    lines = io.StringIO(text, newline="").readlines()
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    found: list[DumpText] = []
+    at = broken = 0  # lines read, rows that do not fit
+    try:
+        for cells in rows:
+            read = _read_csv_row(dict(zip(names, cells, strict=True)), schema) if len(cells) == len(names) else []
+            if at and cells and not read:
+                broken += 1
+                read = [DumpText("".join(lines[at : rows.line_num]), is_broken=True)]
+            for one in read if at else ():
+                one.line = at + 1
+                found.append(one)
+            at = rows.line_num
+    except csv.Error:
+        return None
+    return found if 4 * broken < len(found) else None
+
+
+def _read_csv_row(row: dict[str, str], schema: RecordSchema) -> list[DumpText]:
+    if not set(schema.fields) & set(row):
+        return _read_replies(row, schema)
+    if "strings" in schema.fields.values():
+        return []
+    return [_read_table_row(0, {name: _read_cell(cell, schema.fields.get(name)) for name, cell in row.items()}, schema)]
+
+
+def _read_cell(cell: str, kind: str | None) -> Any:
+    """A cell as a value of the field's kind, where it is one."""
+    if kind in ("number", "integer", "boolean"):
+        with contextlib.suppress(ValueError):
+            return json.loads(cell.strip().lower())
+    return None if kind is not None and not cell else cell
 
 
 def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:

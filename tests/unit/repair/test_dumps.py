@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import io
 import json
@@ -240,6 +241,60 @@ def test_a_table_of_replies_is_read_by_rows_with_their_stop_reasons(table: dict[
     assert [(row["source"]["id"], row["reason"]) for row in refused] == [("y", "cut_off")]
 
 
+def write_csv(rows: list[list[str]], delimiter: str, end: str) -> str:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter, lineterminator=end).writerows(rows)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_csv_of_replies_has_its_own_ids_lines_and_stop_reasons(delimiter: str, mark: str) -> None:
+    two = ANSWER.replace('", "', '",\n"')
+    rows = [
+        ["id", "prompt", "reply", "finish_reason"],
+        ["q1", DRAFT, two, "stop"],
+        ["q2", DRAFT, ANSWER[:-9], "length"],
+    ]
+    found, refused = repair(mark + write_csv([*rows, ["q3", DRAFT, "", "stop"]], delimiter, "\r\n"))
+    assert [(row["source"]["id"], row["source"]["line"], len(row["fields"])) for row in found] == [
+        ("q1", 2, 2),
+        ("q2", 4, 1),
+    ]
+    assert [(row["source"]["id"], row["reason"]) for row in refused] == [("q2", "cut_off"), ("q3", "empty")]
+    place = found[0]["source"]["offsets"]["disagree"]
+    assert two[place["start"] : place["end"]] == GOOD["disagree"]
+
+
+def test_a_csv_of_records_is_read_by_its_columns() -> None:
+    raw = write_csv([["", "k", "t", "n"], ["0", "3", "so, it is", "0.5"], ["1", "x", 'a "b"', "1,000"]], ",", "\n")
+    rows, refused = repair(raw, NUMBERS)
+    assert [(row["source"]["id"], row["fields"]) for row in rows] == [
+        ("0", {"n": 0.5, "k": 3, "t": "so, it is"}),
+        ("1", {"t": 'a "b"'}),
+    ]
+    assert {(row["source"]["id"], row["field"], row["reason"]) for row in refused} == {
+        ("1", "k", "wrong_type"),
+        ("1", "n", "wrong_type"),
+    }
+
+
+def test_a_csv_row_that_does_not_fit_keeps_its_neighbours_and_its_own_text() -> None:
+    whole = [[f"q{number}", ANSWER] for number in range(5)]
+    raw = write_csv([["id", "content"], *whole], ",", "\n") + "q5,cut,off\n"
+    rows, refused = repair(raw)
+    assert [row["source"]["id"] for row in rows] == [name for name, _ in whole]
+    assert [(row["reason"], row["content"], row["source"]["line"]) for row in refused] == [
+        ("broken_line", "q5,cut,off\n", 7)
+    ]
+
+
+def test_prose_with_commas_is_no_csv() -> None:
+    rows, refused = repair(f"Sure, here it is\n{ANSWER}\nso, that is it\n")
+    assert [row["fields"] for row in rows] == [GOOD]
+    assert [row["reason"] for row in refused] == ["prose", "prose"]
+
+
 NUMBERS = read_schema(
     {"type": "object", "properties": {"n": {"type": "number"}, "k": {"type": "integer"}, "t": {"type": "string"}}}
 )
@@ -364,8 +419,32 @@ RIGHT = {
     "surrogates.jsonl": "|1 2| half_character half_character",
     "utf16.jsonl": "1||",
     "pandas_split.json": "- - -||",
+    "pandas_columns.json": "- - -||",
+    "to_dict_columns.json": "- - -||",
+    "hf_rows_api.json": "0 1 2||",
+    "csv_cols.csv": "- - -||",
+    "excel_export.csv": "0 1 2||",
+    "dup.jsonl": "a b||",
+    "arr_values.txt": "|| wrong_type",
+    "multi_values.jsonl": "|0 1 2| wrong_type wrong_type wrong_type",
+    "bom_crlf.jsonl": "0 1 2||",
+    "bool_id.jsonl": "- -||",
+    "float_id.jsonl": "x0 x1||",
+    "huge_int_id.jsonl": "123456789012345678901234567890||",
+    "gz.jsonl.gz": "|| no_record",
+    "instance_in_properties.txt": "-||",
+    "schema_echo.txt": "-||",
+    "placeholder.txt": "-|| prose prose superseded",
+    "nul.txt": "-||",
+    "superfluous_quote.txt": "-||",
+    "think_nodraft.jsonl": "1||",
+    "u2028.jsonl": "0 1 2||",
 }
 SCHEMAS = {"enum": "enum", "enum2": "enum", "bounds": "bounds", "num_commas": "num"}
+
+
+def test_every_shared_case_has_its_right_value_here(shared_cases: Path) -> None:
+    assert {file.name for file in (shared_cases / "repair").iterdir() if "_schema" not in file.name} == set(RIGHT)
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -374,6 +453,8 @@ def test_the_shared_cases(name: str, shared_cases: Path) -> None:
     schema = TEXTS
     if (stem := name.partition(".")[0]) in SCHEMAS:
         schema = read_schema(json.loads((folder / f"{SCHEMAS[stem]}_schema.json").read_text()))
+    if stem == "dup":
+        schema = read_schema({"type": "object", "properties": {"label": {"type": "string"}}})
     rows, refused = repair((folder / name).read_bytes(), schema)
     shown = ["", ""]
     for row in rows:
