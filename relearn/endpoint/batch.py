@@ -307,8 +307,8 @@ class _BatchRun:
         """What follows from a request's failure: another try, a refusal kept as such, or the end of it."""
         learned = None
         if failed.problem is not None and failed.verdict == "give_up":
-            body = {"max_tokens": 1, "temperature": 1, "response_format": {}, "messages": [{"role": "system"}]}
-            learned = dialect.learn(body, failed.problem, self.settings.keep_temperature)
+            asked = next(iter(self.requests))  # all are put alike
+            learned = dialect.learn(asked.body(), failed.problem, self.settings.keep_temperature)
         self.tally.failures[learned[0] if learned else failed.kind] += 1
         self.tally.last_failure = f"{failed.kind} ({failed.detail})"
         if learned is not None:

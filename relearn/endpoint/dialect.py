@@ -35,13 +35,14 @@ _ROLE = re.compile(r"\brole\b|\broles\b|system (message|prompt|role|instruction)
 class Dialect:
     """How a request is put. The default is how the profile puts it.
 
-    `cap` names the field for the cap; `instructions` is the role that system and developer messages get: none of
-    its own (None), another, or `user`, in front of the first question.
+    `cap` names the field for the cap; `response_format` is `json_object`, where a schema was refused, or `none`;
+    `instructions` is the role that system and developer messages get: none of its own (None), another, or `user`, in
+    front of the first question.
     """
 
     cap: str = "max_tokens"
     temperature: bool = True
-    response_format: bool = True
+    response_format: str | None = None
     instructions: str | None = None
 
     def put(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -49,8 +50,10 @@ class Dialect:
         body = {self.cap if name == "max_tokens" else name: value for name, value in body.items()}
         if not self.temperature:
             body.pop("temperature", None)
-        if not self.response_format:
+        if self.response_format == "none":
             body.pop("response_format", None)
+        elif self.response_format is not None and "response_format" in body:
+            body["response_format"] = {"type": self.response_format}
         if self.instructions is not None:
             body["messages"] = _with_role(body["messages"], self.instructions)
         return body
@@ -69,9 +72,10 @@ class Dialect:
         value = _RANGE.search(about)  # the value is refused, not the field
         if self.cap == "max_tokens" and re.search(r"\bmax_tokens\b", about) and not value:
             return "cap_refused", replace(self, cap="max_completion_tokens")
-        if self.response_format and "response_format" in body and _FORMAT.search(about):
-            return "format_refused", replace(self, response_format=False)
         sent = self.put(body)
+        if "response_format" in sent and _FORMAT.search(about):
+            lesser = "json_object" if sent["response_format"].get("type") == "json_schema" else "none"
+            return "format_refused", replace(self, response_format=lesser)
         if "temperature" in sent and re.search(r"\btemperature\b", about) and not (value or keep_temperature):
             return "temperature_refused", replace(self, temperature=False)
         roles = {message["role"] for message in sent["messages"]}
@@ -83,16 +87,19 @@ class Dialect:
 
     def mark(self, answer: ServerAnswer, request: Request | None = None) -> ServerAnswer:
         """The answer to a request put in this dialect, with the dialect beside it."""
-        formatted = self.response_format or (request is not None and request.response_format is None)
+        formatted = self.response_format is None or (request is not None and request.response_format is None)
         return replace(answer, formatted=formatted, dialect=self.dump())
 
     def say(self) -> list[str]:
-        """What is put otherwise, a phrase each; the format is told by `ServerAnswer.formatted`."""
+        """What is put otherwise, a phrase each."""
         said = []
         if self.cap != "max_tokens":
             said.append(f"max_tokens (sent as {self.cap})")
         if not self.temperature:
             said.append("temperature (left out)")
+        if self.response_format is not None:
+            instead = "left out" if self.response_format == "none" else f"sent as {self.response_format}"
+            said.append(f"response_format ({instead})")
         if self.instructions is not None:
             said.append(f"the role of the instructions (sent as {self.instructions})")
         return said

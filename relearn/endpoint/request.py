@@ -109,10 +109,11 @@ class Request:
 class ServerAnswer:
     """What a server answered, as it is: nothing here is repaired.
 
-    `formatted` is False when the server refused the response format and was asked without it. Token counts are
+    `formatted` is False when the server refused the response format and was asked with a lesser one, or none. Token counts are
     None where the server states none; the completion's include reasoning. `raw` is the message as JSON where it
     holds more than a text: parts, tool calls, reasoning, lone surrogates, or the error that refused the content.
-    `dialect` is how the request was put, where that is not how the profile puts it (`Dialect.dump`); `batched` says that it came in a batch, at a batch's price.
+    `dialect` is how the request was put, where that is not how the profile puts it (`Dialect.dump`); `batched` says that
+    it came in a batch, at a batch's price.
     """
 
     content: str | None

@@ -25,9 +25,14 @@ class Question:
     schema: Mapping[str, Any]
 
     def make_format(self, kind: str) -> dict[str, Any] | None:
-        """OpenAI's `response_format` of the kind none, json_object or json_schema."""
+        """OpenAI's `response_format` of the kind none, json_object or json_schema.
+
+        A schema is asked for strictly only where it demands every field, since servers refuse others.
+        """
         if kind == "json_schema":
-            named = {"name": "replies", "strict": True, "schema": dict(self.schema)}
+            strict = set(self.schema.get("required", ())) == set(self.schema.get("properties", ()))
+            closed = {"additionalProperties": False} if strict else {}
+            named = {"name": "replies", "strict": strict, "schema": {**self.schema, **closed}}
             return {"type": "json_schema", "json_schema": named}
         return None if kind == "none" else {"type": kind}
 

@@ -222,11 +222,41 @@ def test_a_dialect_is_learned_once_and_a_restart_asks_nothing(tmp_path: Path) ->
     assert json.loads(answer.dialect or "") == {
         "cap": "max_completion_tokens",
         "instructions": "user",
-        "response_format": False,
+        "response_format": "none",
         "temperature": False,
     }
     assert not answer.formatted
     assert run.server.bodies[-1]["messages"][0]["content"].startswith("Reply.\n\nFilm number")
+    assert run.go().sent == 0
+
+
+@pytest.mark.parametrize(
+    ("takes", "sent", "told"),
+    [
+        (("json_schema",), ["json_schema"], ""),
+        (("json_object",), ["json_schema", "json_object"], "sent as json_object"),
+        ((), ["json_schema", "json_object", "none"], "left out"),
+    ],
+)
+def test_a_refused_schema_is_asked_for_as_an_object_and_then_not_at_all(
+    tmp_path: Path, takes: tuple[str, ...], sent: list[str], told: str
+) -> None:
+    schema = {"name": "replies", "strict": True, "schema": {"type": "object"}}
+
+    def answer(asked: dict[str, Any], _: int) -> tuple[int, Any]:
+        kind = asked.get("response_format", {}).get("type", "none")
+        if kind in (*takes, "none"):
+            return 200, completion("{}")
+        return 400, error(f"Invalid value for 'response_format.type': '{kind}' is not supported.")
+
+    form = {"type": "json_schema", "json_schema": schema}
+    run = Run(tmp_path, answer, [request(number, response_format=form) for number in range(5)])
+    tally = run.go()
+    kinds = [body.get("response_format", {}).get("type", "none") for body in run.server.bodies]
+    assert kinds == sent[:-1] + sent[-1:] * 5
+    assert (tally.answered, tally.failing) == (5, 0.0)
+    assert told in "".join(tally.remarks())
+    assert {found and found.formatted for found in run.answers()} == {not told}
     assert run.go().sent == 0
 
 

@@ -121,7 +121,11 @@ def test_poor_answers_are_rows_that_say_what_they_are(journal: Journal) -> None:
 def test_a_schema_is_asked_for(journal: Journal) -> None:
     request = next(iter(questions(response_format="json_schema")))
     assert request.response_format is not None
-    assert request.response_format["json_schema"]["schema"] == SCHEMA
+    assert request.response_format["json_schema"] == {"name": "replies", "strict": False, "schema": SCHEMA}
+    whole = {**SCHEMA, "required": ["disagree", "agree"]}
+    asked = asking.Question(PromptTemplate(PROMPTS / "agree_disagree.j2", ["text"]), whole).make_format("json_schema")
+    assert asked is not None
+    assert (asked["json_schema"]["strict"], asked["json_schema"]["schema"]["additionalProperties"]) == (True, False)
     tally, _, summary = run(questions(response_format="json_schema", concurrency=1), journal, "format_refused")
     assert tally.without_format == summary["without_format"] == 12
 
