@@ -31,7 +31,9 @@ from relearn.repair.envelopes import (
 )
 from relearn.repair.json import RecordSchema, holds_a_key
 
-QUESTION_KEYS = frozenset("prompt instruction input question system messages user query request".split())
+QUESTION_KEYS = frozenset(
+    "prompt instruction input question system messages user query request contents modelInput conversations".split()
+)
 LOOK_AHEAD = 64
 WHOLE_CHARS = 32 * 1024 * 1024
 BLANK = "\ufeff \t\r\n"
@@ -136,6 +138,10 @@ def _read_line(line: str, schema: RecordSchema) -> list[DumpText] | None:
         return replies
     if any(schema.keys.match(key) is not None for key in value):
         return [DumpText(line)]
+    if not QUESTION_KEYS.isdisjoint(value):
+        # What was asked is no answer, even where it shows one.
+        rest = {key: part for key, part in value.items() if key not in QUESTION_KEYS}
+        return [DumpText(json.dumps(rest, ensure_ascii=False), id=find_id(value), is_reply=True, raw=stripped)]
     return None
 
 
@@ -143,7 +149,7 @@ def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]
     """The replies of a row: one of a service, `id`, `content`, `finish_reason`, or any with one text that holds a key."""
     if not schema.fields.keys().isdisjoint(value):
         return []
-    if isinstance(value.get("content"), str) and not value.get("error"):
+    if isinstance(value.get("content"), str) and not value.get("error") and "role" not in value:
         found = _read_plain(value, schema)  # nothing more to open, and most rows are like this
     elif read_tables(value) is not None:
         return []

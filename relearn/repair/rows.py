@@ -33,7 +33,7 @@ def explain_no_record(content: str, finish_reason: str | None) -> str:
     """Why a text holds no record."""
     stripped = content.strip()
     if not stripped:
-        return "empty"
+        return "content_filter" if read_ending(finish_reason) == "refused" else "empty"
     if checks.is_refusal(stripped):
         return "refusal"
     if has_only_reasoning(content):

@@ -44,8 +44,8 @@ BOOLEAN = re.compile(r"\s*+[\"']?(true|false)\b[\"']?(?=\s*[,}\]\n])", re.IGNORE
 QUOTED_NUMBER = re.compile(r"\s*+([\"']?)")
 LIST_OPENING = re.compile(r"\s*+\[\s*+")
 ITEM_GAP = re.compile(r"[\s,]*+")
-AFTER_NUMBER = re.compile(r"\s*+(?:,(?!\s*\d)|[}\]\n/#]|[\"']\s*+[^\W\d])")
-"""What may follow a number; the 000 of `12,000` may not."""
+AFTER_NUMBER = re.compile(r"\s*+(?:,(?!\s*\d)|[}\]\n#]|/[/*]|[\"']\s*+[^\W\d])")
+"""What may follow a number; the 000 of `12,000` and the 4 of `3/4` may not."""
 SCALAR_END = re.compile(r"[^\n{}\[\]\"“”]*+")
 JOIN = re.compile(rf"(?=\s|[+\\])\s*+(?:\+|\\)?\s*+(?:{COMMENT})?\s*+(?=[\"'“”])")
 PIECE = re.compile(r"'(?:[^'\\]|\\.|(?<=\w)'(?=\w))*+'", re.DOTALL)
@@ -57,6 +57,8 @@ CODE_BEFORE = "([{=+,<>*/%&|:"
 CODE_AFTER = ")]},.;+=*/%&|<>:"
 STRAY_TAIL = re.compile(r"[\"“”],[\s,\"“”]*")
 """From the last bare quote to the end of a value that closed before: `done",` and another quote."""
+KEY_TAIL = re.compile(r"[\"”]\s*,\s*[\"“](\w[\w \-]{0,47})[\"”]?\s*\Z")
+"""Another key at the end of a value: the text was cut inside the key, and something closed it."""
 CUT_AT = re.compile(r"\n\s*```|\n\s*~~~|\n[ \t]*\n|```\s*$")
 
 
@@ -171,6 +173,9 @@ class AnchoredReader:
                 start, raw, bare = start + 1, raw[1:], []  # `""text"`: the opening quote was written twice
                 flags.append("doubled_quote")
             elif len(bare) % 2 and STRAY_TAIL.fullmatch(raw, bare[-1]):
+                return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
+            cut_key = KEY_TAIL.search(raw)
+            if cut_key is not None and self.schema.keys.match(cut_key.group(1)) is not None:
                 return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same
         if bare and any(_meet_as_prose(raw[: join.start()], raw[join.end() :]) for join in HIDDEN_JOIN.finditer(raw)):
             return lose_field("ambiguous_end", start, place, codec, tuple(flags)), same

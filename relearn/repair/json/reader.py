@@ -60,6 +60,8 @@ def read_records(
     found = _read(text, schema, finish_reason, one_reply)
     if len(found.records) > 1:
         taken_back = find_superseded(text, [(record.start, record.end) for record in found.records])
+        drafts = [index for index, record in enumerate(found.records) if "draft" in record.flags]
+        taken_back = sorted({*taken_back, *(drafts if len(drafts) < len(found.records) else ())})
         found.superseded = [found.records[index] for index in taken_back]
         found.records = [record for index, record in enumerate(found.records) if index not in taken_back]
     if finish_reason is not None or not schema.optional:
@@ -317,6 +319,8 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
         if not constraint.is_met(field.value):
             field.lost = constraint.reason
             return
+    if schema.fields[name] == "integer" and isinstance(field.value, float) and abs(field.value) < 2**53:
+        field.value = int(field.value)
     if schema.fields[name] == "string":
         before, after = find_delimiters(text, field.start, field.end)
         if not before:

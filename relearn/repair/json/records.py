@@ -19,6 +19,9 @@ from relearn.repair.json.verbatim import JSON, Codec
 TEXT_KEYS = frozenset("text response reply content value answer argument statement comment message".split())
 ID_KEYS = frozenset("id custom_id review_id key uuid index request_id row_id row_idx".split())
 STANCE_KEYS = frozenset("stance type label kind position side role name key field".split())
+DRAFT_KEYS = frozenset(
+    "draft drafts first_draft initial_draft thinking thought thoughts reasoning analysis scratchpad chain_of_thought".split()
+)
 MAX_DEPTH = 12
 
 
@@ -125,9 +128,10 @@ def _walk(
         yield stance
         return
     ids = {key: child.value for key, child in node.value if key in ID_KEYS and child.kind in ("string", "number")}
-    for _, child in node.value:
+    for key, child in node.value:
         if child.kind in ("object", "list"):
-            yield from _walk(child, schema, flags | {"nested"}, depth + 1, {**above, **ids})
+            draft = {"draft"} if key.strip().casefold() in DRAFT_KEYS else set()
+            yield from _walk(child, schema, flags | {"nested"} | draft, depth + 1, {**above, **ids})
 
 
 def _read_object(

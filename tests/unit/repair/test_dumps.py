@@ -51,6 +51,22 @@ THOUGHTS = [
     f'<think>{{"agree": "A begun draft, no\n</think>\n{ANSWER}',
     f"<reasoning>I must not write </think> here. {DRAFT}</reasoning>{ANSWER}",
     f"{DRAFT}\nWait, that is not about tea. Corrected version:\n{ANSWER}",
+    f"<THINK>one <think> two </think> {DRAFT} </THINK>{ANSWER}",
+    f"< think >{DRAFT}</ think >{ANSWER}",
+    f"&lt;think&gt;{DRAFT}&lt;/think&gt;\n{ANSWER}",
+    f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>{ANSWER}<|END_RESPONSE|>",
+    f"<|inner_prefix|>{DRAFT}<|inner_suffix|>{ANSWER}",
+    f'<details type="reasoning" done="true"><summary>Thought for 3 seconds</summary>\n> {DRAFT}\n</details>\n{ANSWER}',
+    f"Here is my thought process: {DRAFT}\nHere is my response: {ANSWER}",
+    f"{DRAFT} will not do. <answer>{ANSWER}</answer>",
+    f"<think>{DRAFT}</think><response>{ANSWER}</response>",
+    f"<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>commentary<|message|>{DRAFT}<|end|>"
+    f"<|start|>assistant<|channel|>final <|constrain|>json<|message|>{ANSWER}",
+    f"<seed:think>a<seed:cot_budget_reflect>9 left</seed:cot_budget_reflect>{DRAFT}</seed:think>{ANSWER}",
+    f"**Thinking:** {DRAFT}\n\n**Answer:** {ANSWER}",
+    f"{DRAFT}\nActually, here is a better one:\n{ANSWER}",
+    f'{{"draft": {DRAFT}, "final": {ANSWER}}}',
+    f'{{"thinking": {DRAFT}, "reply": {ANSWER}}}',
 ]
 
 
@@ -148,6 +164,61 @@ ENVELOPES: dict[str, tuple[dict[str, Any], Any]] = {
     "a name of its own": ({"uuid": "u", "prompt": DRAFT, "teacher_says": ANSWER}, "u"),
     "numbers of a table": ({"id": 3.0, "content": ANSWER}, 3),
     "no id": ({"id": True, "content": ANSWER}, None),
+    "sharegpt": (
+        {"id": "s", "conversations": [{"from": "human", "value": DRAFT}, {"from": "gpt", "value": ANSWER}]},
+        "s",
+    ),
+    "langfuse": ({"id": "l", "input": [{"role": "user", "content": DRAFT}], "output": MESSAGE}, "l"),
+    "langchain": (
+        {"id": "lc", "generations": [[{"text": ANSWER, "generation_info": {"finish_reason": "stop"}}]]},
+        "lc",
+    ),
+    "replicate": (
+        {"id": "rp", "status": "succeeded", "input": {"prompt": DRAFT}, "output": [ANSWER[:9], ANSWER[9:]]},
+        "rp",
+    ),
+    "vertex": (
+        {
+            "status": "",
+            "request": {"contents": [{"parts": [{"text": DRAFT}]}], "labels": {"id": "q"}},
+            "response": {"candidates": [{"content": {"parts": [{"text": ANSWER}]}, "finishReason": "STOP"}]},
+        },
+        None,
+    ),
+    "a body as text": (
+        {"custom_id": "x", "response": {"status_code": 200, "body": json.dumps({"choices": [{"message": MESSAGE}]})}},
+        "x",
+    ),
+    "responses in a batch": (
+        {
+            "custom_id": "k",
+            "response": {
+                "body": {
+                    "object": "response",
+                    "output": [{"type": "message", "content": [{"type": "output_text", "text": ANSWER}]}],
+                }
+            },
+        },
+        "k",
+    ),
+    "cohere": ({"response_id": "co", "text": ANSWER, "generation_id": "g", "finish_reason": "COMPLETE"}, "co"),
+    "cohere with thoughts": (
+        {
+            "id": "c2",
+            "message": {
+                "role": "assistant",
+                "content": [{"type": "thinking", "thinking": DRAFT}, {"type": "text", "text": ANSWER}],
+            },
+        },
+        "c2",
+    ),
+    "llama.cpp": ({"id_slot": 1, "content": ANSWER, "stop": True, "stop_type": "word", "stopping_word": "x"}, None),
+    "text generation inference": ({"id": 4, "generated_text": ANSWER, "details": {"finish_reason": "eos_token"}}, 4),
+    "parsed": ({"id": "p", "choices": [{"message": {"role": "assistant", "content": None, "parsed": GOOD}}]}, "p"),
+    "curator": ({"generic_request": {"original_row_idx": 3}, "response_message": ANSWER, "response_errors": None}, 3),
+    "mongo": ({"_id": {"$oid": "abc"}, "reply": ANSWER}, "abc"),
+    "a sample's id": ({"model_id": "m", "sample_id": "x7", "output": ANSWER}, "x7"),
+    "an id beside it": ({"metadata": {"id": "m5"}, "output": ANSWER}, "m5"),
 }
 
 
@@ -173,6 +244,20 @@ def test_an_envelope_is_opened_and_keeps_its_id(name: str) -> None:
         ({"id": "x", "choices": [{"message": {"content": None, "refusal": "I can't."}}]}, "refusal", "I can't."),
         ({"id": "x", "choices": [{"message": {"content": "", "reasoning": ANSWER}}]}, "only_reasoning", ""),
         ({"id": "x", "content": ANSWER[:-9], "finish_reason": "abort"}, "failed_upstream", "abort"),
+        ({"id": "x", "choices": [], "usage": {}}, "request_failed", "no choices"),
+        ({"id": "x", "status": 500, "body": "oops"}, "request_failed", "500"),
+        ({"id": "x", "status": "error", "message": "timed out", "content": None}, "request_failed", "timed out"),
+        ({"id": "x", "content": None, "errors": ["timeout"]}, "request_failed", "timeout"),
+        ({"id": "x", "status": "Bad Request", "request": {"contents": [{"text": ANSWER}]}, "response": {}}, "request_failed", "Bad Request"),
+        ({"recordId": "x", "modelInput": {"prompt": ANSWER}, "error": {"errorCode": 400, "errorMessage": "bad"}}, "request_failed", "400: bad"),
+        ({"id": "x", "choices": [{"message": {"content": [{"type": "refusal", "refusal": "I won't."}]}}]}, "refusal", "I won't."),
+        ({"id": "x", "object": "response", "output": [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}]}, "refusal", "No."),
+        ({"id": "x", "object": "response", "output": [{"type": "reasoning", "content": [{"type": "reasoning_text", "text": ANSWER}]}]}, "only_reasoning", ""),
+        ({"key": "x", "response": {"candidates": [{"finishReason": "SAFETY", "safetyRatings": [1]}]}}, "content_filter", ""),
+        ({"key": "x", "response": {"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]}}, "empty", ""),
+        ({"id": "x", "role": "user", "content": ANSWER}, "not_an_answer", ""),
+        ({"id": "x", "messages": [{"role": "user", "content": ANSWER}]}, "not_an_answer", ""),
+        ({"id": "x", "prompt": ANSWER, "model": "m"}, "no_record", ""),
     ],
 )  # fmt: skip
 def test_a_failed_line_is_one_row_with_its_id_and_reason(row: dict[str, Any], reason: str, told: str) -> None:
@@ -308,6 +393,20 @@ def test_a_number_that_is_not_one_is_refused_and_its_neighbours_are_kept(n: str)
     assert "n" in {row["field"] for row in refused}
 
 
+@pytest.mark.parametrize("n", "3/4 8/10 ~5 5+ 1_000 １２ 0x1F +5 .5 5. NaN five 12，000".split())
+def test_what_json_has_no_number_for_is_refused_too(n: str) -> None:
+    rows, refused = repair(f'{{"k": 3, "n": {n}, "t": "end",}}', NUMBERS)
+    assert [row["fields"] for row in rows] == [{"k": 3, "t": "end"}]
+    assert [(row["field"], row["content"]) for row in refused] == [("n", n)]
+
+
+@pytest.mark.parametrize("k", ["3.0", "3e0", "0.3E1"])
+def test_a_whole_number_is_one_however_it_is_written(k: str) -> None:
+    for raw in (f'{{"k": {k}, "t": "x"}}', f'{{"k": {k}, "t": "x",}}'):
+        value = repair(raw, NUMBERS)[0][0]["fields"]["k"]
+        assert (value, type(value)) == (3, int)
+
+
 def test_large_numbers_are_exact() -> None:
     rows, _ = repair('{"k": 9007199254740993.0, "n": 9007199254740993, "t": "x",}', NUMBERS)
     assert rows[0]["fields"] == {"k": 9007199254740993, "n": 9007199254740993, "t": "x"}
@@ -361,6 +460,12 @@ def test_what_may_be_two_texts_is_refused_and_its_neighbour_kept(raw: str) -> No
     rows, refused = repair(raw)
     assert [row["fields"] for row in rows] == [{"disagree": "No."}]
     assert refused
+
+
+def test_a_text_that_was_cut_in_the_next_key_and_closed_is_refused() -> None:
+    rows, refused = repair([{"id": 1, "content": '{"agree": "It is hot.", "disagree""}', "finish_reason": "length"}])
+    assert rows == []
+    assert refused[0]["reason"] == "ambiguous_end"
 
 
 def test_halves_of_different_ids_are_never_joined_and_an_outer_id_is_kept() -> None:
