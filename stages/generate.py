@@ -20,7 +20,6 @@ from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
 from relearn.params.generate import EmbeddedTeacher
-from relearn.progress import say
 from relearn.records import Source
 from relearn.repair.json import load_task_schema
 from relearn.teacher import asking, cost
@@ -60,11 +59,6 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         summary: dict[str, Any] = {}
         write_jsonl(paths.replies, asking.read_replies(questions, address, journal, summary))
         write_json(paths.metrics / "generate.json", summary)
-    if tally.without_format:
-        say(
-            f"generate: the server refused response_format {params.generate.response_format}; "
-            f"{tally.without_format} requests were answered without it"
-        )
     return tally.facts(settings)
 
 

@@ -1,4 +1,5 @@
-"""A profile of an earlier version rewritten: keys under their new names, the one experiment of then as three tasks."""
+"""A profile of an earlier version rewritten: keys under their new names and new keys added, the one experiment of then
+as three tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
-from relearn.params.moves import BY_TASK, MOVES
+from relearn.params.moves import ADDED, BY_TASK, MOVES
 
 ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the code knew, in the order of its tables
 CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
@@ -39,7 +40,7 @@ _Nulls.add_representer(type(None), lambda self, _: self.represent_scalar("tag:ya
 
 
 def upgrade(text: str) -> tuple[str, list[str]]:
-    """The profile with its moved keys in their new places, and the old names of those it held.
+    """The profile with its moved keys in their new places and the keys it lacks, and what was done, a line a key.
 
     Raises InputError for a key that is there under both names. A new group comes before the group it came from;
     comments stay with the keys that stay.
@@ -50,16 +51,28 @@ def upgrade(text: str) -> tuple[str, list[str]]:
     yaml.indent(mapping=2, sequence=4, offset=2)
     tree = yaml.load(text)
     moved = [old for old in MOVES if _holds(tree, old)]
-    if not moved:
-        return text, []
     _rename(tree, [old for old in moved if MOVES[old].count(".") == 1])
     if "finetune_2b.replay" in moved:
         _name_methods(tree["finetune_2b"])
     if "prepare.source" in moved:
         _name_tasks(tree, yaml)
+    added = _add_missing(tree)
+    if not moved and not added:
+        return text, []
     out = io.StringIO()
     yaml.dump(tree, out)
-    return _space(out.getvalue()), moved
+    return _space(out.getvalue()), [f"{old} is now {MOVES[old]}" for old in moved] + [f"{new} is new" for new in added]
+
+
+def _add_missing(tree: Any) -> list[str]:
+    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on."""
+    added = []
+    for name, value in ADDED.items():
+        group, leaf = name.split(".")
+        if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+            tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
+            added.append(name)
+    return added
 
 
 def name_method(text: str) -> str:

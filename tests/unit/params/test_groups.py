@@ -80,6 +80,7 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a data set that is a path": ("llama2-7b", {"prepare.code.source.dataset": "a/b/c"}, "prepare.code.source.dataset", "pattern"),
     "temperature above 2": ("mini", {"generate.temperature": 2.5}, "generate.temperature", "less than or equal to 2"),
     "dropout of all": ("mini", {"finetune.lora.dropout": 1.0}, "finetune.lora.dropout", "less than 1"),
+    "near but not equal": ("mini", {"repair.duplicates": "keep", "repair.near_duplicates": {"threshold": 0.9, "permutations": 128}}, "repair", "set duplicates to drop"),
     "threshold of any pair": ("files", {"prepare.near_duplicates.threshold": 0.1}, "prepare.near_duplicates.threshold", "greater than 0.3"),
     "the main seed again": ("mini", {"seeds": [3, 1]}, "seeds", "1 is the main seed"),
     "a seed twice": ("mini", {"seeds": [3, 4, 3]}, "seeds", "3 is there twice"),
