@@ -34,6 +34,7 @@ from relearn.repair.json import RecordSchema, holds_a_key
 QUESTION_KEYS = frozenset(
     "prompt instruction input question system messages user query request contents modelInput conversations".split()
 )
+REASONING_KEYS = frozenset("reasoning_content reasoning thinking thoughts thought analysis draft".split())
 LOOK_AHEAD = 64
 WHOLE_CHARS = 32 * 1024 * 1024
 BLANK = "\ufeff \t\r\n"
@@ -247,18 +248,16 @@ def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
             return []
         found = [key for key in TEXT_KEYS if isinstance(value.get(key), str)]
         found = found or [key for key in ("generation", "generated_text") if key in value and value[key] is None]
-        if not found:
-            found = [
-                key
-                for key, text in value.items()
-                if isinstance(text, str) and key not in QUESTION_KEYS and holds_a_key(text, schema)
-            ]
-    if len(found) != 1:
+        if len(found) != 1:  # of several texts those that hold a record, else the one that is least what was asked
+            names = found or [key for key in value if key not in QUESTION_KEYS | REASONING_KEYS]
+            holding = [key for key in names if isinstance(value[key], str) and holds_a_key(value[key], schema)]
+            found = holding or [key for key in found if key not in ("text", "raw")][:1]
+    if not found:
         return []
-    text, flags = read_content(value[found[0]])
-    if not (text or "").strip() and any(value.get(key) for key in ("reasoning_content", "reasoning", "thinking")):
+    texts = [read_content(value[key]) for key in found]
+    if not any((text or "").strip() for text, _ in texts) and any(value.get(key) for key in REASONING_KEYS):
         return [Envelope(None, finish, "only_reasoning")]
-    return [Envelope(text, finish, flags=flags)]
+    return [Envelope(text, finish, flags=flags) for text, flags in texts]
 
 
 def _read_lines(lines: Iterable[str], schema: RecordSchema) -> Iterator[DumpText]:

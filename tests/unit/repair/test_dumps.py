@@ -283,6 +283,21 @@ def test_an_unknown_ending_is_kept_and_shown() -> None:
     assert rows[0]["flags"] == ["unknown_finish_reason"]
 
 
+def test_of_several_columns_those_are_read_that_hold_a_record() -> None:
+    rows, refused = repair(
+        [
+            {"id": 1, "text": "A film.", "response": ANSWER},
+            {"id": 2, "thinking": DRAFT, "final_json": ANSWER},
+            {"id": 3, "out_a": ANSWER, "out_b": DRAFT},
+            {"id": 4, "text": "A film.", "response": "I cannot say."},
+        ]
+    )
+    assert [(row["source"]["id"], row["fields"]["agree"]) for row in rows] == [
+        (1, GOOD["agree"]), (2, GOOD["agree"]), (3, GOOD["agree"]), (3, "A first idea."),
+    ]  # fmt: skip
+    assert [(row["source"]["id"], row["content"]) for row in refused] == [(4, "I cannot say.")]
+
+
 def test_rows_of_different_ids_are_kept_unless_duplicates_are_dropped() -> None:
     same = [{"id": name, "content": ANSWER} for name in ("a", "b", "a")]
     for given in (same, [{"id": row["id"], **GOOD} for row in same]):
