@@ -2,7 +2,7 @@
 
 python -m stages.parameters                 # are params.yaml and the profile it names sound? which precision is faster?
 python -m stages.parameters --here profile=smollm2 lr=1e-3  # these as arguments of `dvc exp run`, and the faster precision
-python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names; its comments stay
+python -m stages.parameters --upgrade FILE  # rewrites an earlier profile's keys; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 
@@ -20,9 +20,8 @@ from relearn.params import Params, load
 from relearn.params.base import ScratchBase
 from relearn.params.document import page
 from relearn.params.load import names
-from relearn.params.moves import MOVES
 from stages.paths import ROOT
-from stages.upgrade import upgrade
+from stages.upgrade import name_method, upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "smollm2", "llama2-7b")
@@ -75,7 +74,7 @@ def _suit(settings: list[str]) -> None:
             swept[name] = YAML(typ="safe").load(value)
         except YAMLError:
             raise InputError(f"{setting}: the value is not YAML; write NAME=VALUE, as for dvc exp run -S") from None
-    told = _compare_precisions(load(ROOT, swept))
+    told = _compare_precisions(load(ROOT, changes=swept))
     if told is not None:
         print(told[0], file=sys.stderr)
         settings = [*settings, told[1]] if told[1] else settings
@@ -84,18 +83,21 @@ def _suit(settings: list[str]) -> None:
 
 def _upgrade(file: Path) -> None:
     try:
-        new, moved = upgrade(file.read_text(encoding="utf-8"))
+        old_text = file.read_text(encoding="utf-8")
+        new, changes = upgrade(old_text)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
     except (YAMLError, UnicodeDecodeError):
         raise InputError(f"{file}: not YAML in UTF-8; mend the file first") from None
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    if moved:
+    if changes:
         write_text(file, new)
-    for old in moved:
-        print(f"{file}: {old} is now {MOVES[old]}")
-    print(f"{file}: {len(moved)} keys moved")
+    for change in changes:
+        print(f"{file}: {change}")
+    print(f"{file}: {len(changes)} keys changed")
+    if any(change.startswith("finetune_2b.replay ") for change in changes):
+        print(f"params.yaml: set method: {name_method(old_text)} to train as this profile did")
 
 
 def main(arguments: list[str]) -> None:
