@@ -96,7 +96,7 @@ test-commands: $(DEV)  ## the documented commands in scratch clones, what re-run
 	python -m pytest -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
 	  tests/integration/test_parameters_read.py
 
-test-slow: $(DEV)  ## the tests marked slow
+test-slow: $(DEV) $(REAL)  ## the tests marked slow
 	python -m pytest -m slow --timeout 1800
 
 lint: $(DEV)  ## ruff and mypy

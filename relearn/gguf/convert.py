@@ -38,13 +38,32 @@ def convert(path: Path, folder: Path) -> Header:
     return header
 
 
+def read_config(path: Path) -> Any:
+    """The configuration of a GGUF file's model, in transformers' form; no weight is read. InputError as `convert`."""
+    from transformers import AutoConfig
+
+    header = read_header(path)
+    try:
+        return AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+    except Exception as error:  # what transformers raises over a foreign file is of any type
+        raise _fault(path, header, error) from error
+
+
+def _fault(path: Path, header: Header, error: Exception) -> InputError:
+    reason = str(error).strip().split("\n")[0]
+    return InputError(
+        f"{path}: transformers cannot read it (architecture {header.architecture}: {reason}); "
+        "name a model whose architecture it reads from GGUF"
+    )
+
+
 def _load(path: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
-        config = AutoConfig.from_pretrained(**place)
+        config = read_config(path)
         with torch.device("meta"):  # costs no memory, whatever the metadata says
             empty = AutoModelForCausalLM.from_config(config)
         described = sum(weight.numel() for weight in empty.parameters())
@@ -61,11 +80,7 @@ def _load(path: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokeni
     except InputError:
         raise
     except Exception as error:  # what transformers, numpy and tokenizers raise over a foreign file is of any type
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{path}: transformers cannot read it (architecture {header.architecture}: {reason}); "
-            "name a model whose architecture it reads from GGUF"
-        ) from error
+        raise _fault(path, header, error) from error
     for fault in ("missing_keys", "mismatched_keys"):
         if facts[fault]:
             names = sorted(name if isinstance(name, str) else name[0] for name in facts[fault])

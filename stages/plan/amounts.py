@@ -15,9 +15,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from relearn.errors import InputError
 from relearn.evaluation import probes
 from relearn.params import Params
-from relearn.params.base import ModelBase, ScratchBase
+from relearn.params.base import GgufBase, ModelBase, ScratchBase
 from relearn.params.finetune import Lora
 from relearn.records import Message, make_turns
 from relearn.training.method import load_method
@@ -248,7 +249,19 @@ def find_config(params: Params, paths: Paths) -> Any:
         from relearn.training.scratch import make_config
 
         return make_config(base, base.vocabulary)
-    return _read_config(base, paths.sources / params.profile)
+    folder = paths.sources / params.profile
+    return _read_gguf_config(base, folder) if isinstance(base, GgufBase) else _read_config(base, folder)
+
+
+def _read_gguf_config(base: GgufBase, folder: Path) -> Any:
+    from relearn.gguf.convert import read_config
+    from relearn.packages import find_file
+
+    try:
+        file = folder / base.path if base.package is None else find_file(base.package, base.path, base.sha256)
+        return read_config(file)
+    except InputError as error:
+        raise LookupError(str(error)) from None
 
 
 def _read_config(base: ModelBase, folder: Path) -> Any:

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from relearn.chat import Chat
 from relearn.errors import InputError
-from relearn.gguf.convert import convert
+from relearn.gguf.convert import convert, read_config
 from relearn.models import load_base, load_tokenizer
 from relearn.packages import find_file
 from relearn.records import make_turns
-from tests.unit.gguf.made import HEADS, KV_HEADS, list_shapes, metadata, write
+from tests.unit.gguf.made import HEADS, HIDDEN, KV_HEADS, LAYERS, list_shapes, metadata, write
 
 # llama.cpp's names of a Llama's tensors, and transformers'.
 NAMES = {
@@ -71,6 +71,12 @@ def test_the_folder_is_a_model(tmp_path: Path) -> None:
     assert tokenizer.tokenize(text)[:2] == ["he", "Ġ"]
     assert tokenizer.tokenize("  1") == ["ĠĠ", "1"]
     assert torch.isfinite(model(input_ids=torch.tensor([prompt])).logits).all()
+
+
+def test_the_configuration_is_read_without_the_weights(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path / "model.gguf"))
+    assert (config.model_type, config.hidden_size, config.num_hidden_layers) == ("llama", HIDDEN, LAYERS)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 @pytest.mark.parametrize(
