@@ -36,9 +36,17 @@ def test_a_folder_is_loaded_as_it_was_saved(folder: Path) -> None:
     assert words.chat_template
 
 
+def test_weights_in_bf16_are_those_of_the_folder_rounded(folder: Path) -> None:
+    half, whole = load_base(folder, "cpu", "bf16"), load_base(folder, "cpu")
+    assert {weight.dtype for weight in half.parameters()} == {torch.bfloat16}
+    for one, other in zip(half.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, other.to(torch.bfloat16))
+
+
 def test_where_the_base_is(tmp_path: Path) -> None:
     base = tmp_path / "base"
     assert find_weights(describe(base, kind="scratch"), tmp_path) == base
+    assert find_weights(describe(base, kind="gguf"), tmp_path) == base
     assert find_weights(describe(base, kind="folder", path="data/model"), tmp_path) == tmp_path / "data" / "model"
 
 

@@ -82,7 +82,8 @@ def test_further_seeds_stand_beside_the_main_one() -> None:
 def test_the_table_and_its_csv_show_the_spread_only_where_there_is_one() -> None:
     alone = evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES)
     found = evaluate_models(MAIN, {}, OFF, 7, TASKS, ROLES, further={1: {"2b": mixed(3), "2c": mixed(12)}})
-    page = table.markdown(found.rows, found.intervals)
+    page = table.markdown(found.rows, found.intervals, caption="All | invented.")
+    assert "All \\| invented.\n\nBrackets" in page
     assert "| 2c, 2 seeds |" in page
     assert "0.750 ± 0.354 (0.500 to 1.000)" in page
     assert "2b over seeds: forgotten" in page
