@@ -1,0 +1,148 @@
+"""Where a reasoning model's thoughts end and its answer begins.
+
+The marks are those of the models' chat templates: tags of several names, paired or with the end alone (the template
+wrote the beginning), special tokens, and channels (https://cookbook.openai.com/articles/openai-harmony).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from itertools import pairwise
+
+_NAMES = (
+    r"(?:\w+:)?(?:think|thinking|thoughts?|thought_process|reasoning|reasoning_content|reasoning_process|reflection|"
+    r"scratchpad|analysis|rationale|inner_monologue|chain_of_thought|cot|planning)"
+)
+_MARK = re.compile(
+    rf"(?P<open><{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK(?:ING)?\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|think|"
+    r"thinking|begin_of_thinking)\|>|<unused94>|<\|channel\|?>(?:analysis|commentary|thought)\b)"
+    rf"|(?P<close></{_NAMES}\s*>|\[/THINK(?:ING)?\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|/think|/thinking|"
+    r"end_of_thinking)\|>|<unused95>|<channel\|>|<\|channel\|>final(?:[^<\n]{0,40}<\|message\|>)?|\bassistantfinal\b)",
+    re.IGNORECASE,
+)
+# Most texts hold no mark: these are quick to tell.
+_SIGNS = ("[THINK", "[/THINK", "think▷", "assistantfinal", "<|")
+_MAY_OPEN = re.compile(
+    r"</?(?:\w{1,20}:)?(?:[tT][hH]|[rR][eE][aA]|[rR][eE][fF]|[sS][cC]|[aA][nN][aA]|[rR][aA]|[iI][nN]|[cC][hHoO]|[pP][lL]|unused9)"
+)
+_VALUE = re.compile(r"[\w\"'”’]\s*+[:：]\s*+([\"“'‘])")
+_VALUE_END = {quote: re.compile(rf"(?<!\\)[{re.escape(ends)}]\s*+[,}}\]，｝]") for quote, ends in
+              (('"', '"'), ("'", "'"), ("“", "”“"), ("‘", "’‘"))}  # fmt: skip
+_WINDOW = 20_000
+
+
+def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
+    """The stretches of a text that are no reasoning; None when nothing marks any.
+
+    With `last_only` the text is one reply, and its answer is what follows the last end of reasoning; otherwise it may
+    be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
+    answer after the last mark. A mark inside the text of a value is none.
+    """
+    if not any(sign in text for sign in _SIGNS) and ("<" not in text or _MAY_OPEN.search(text) is None):
+        return None
+    answers: list[tuple[int, int]] = []
+    at = 0  # where the stretch that may be an answer begins
+    inside = marked = False
+    for mark in _MARK.finditer(text):
+        if mark.lastgroup == "open":
+            if inside or _is_in_value(text, at, mark):
+                continue
+            answers.append((at, mark.start()))
+            inside = marked = True
+        elif inside or not _is_in_value(text, at, mark):
+            if not inside and last_only is False and answers:
+                answers = []  # an end alone: what stood before it was reasoning too
+            inside, marked, at = False, True, mark.end()
+    if not marked:
+        return None
+    if not inside:
+        answers.append((at, len(text)))
+    elif last_only:
+        return []
+    return answers[-1:] if last_only else [(start, end) for start, end in answers if text[start:end].strip()]
+
+
+def _is_in_value(text: str, floor: int, mark: re.Match[str]) -> bool:
+    """Whether a mark stands in the text of a value that is not closed before it, on no line of its own."""
+    start = max(floor, mark.start() - _WINDOW)
+    opening = next(iter(deque(_VALUE.finditer(text, start, mark.start()), maxlen=1)), None)
+    if opening is None or _VALUE_END[opening.group(1)].search(text, opening.end(), mark.start()):
+        return False
+    before, after = text[max(0, mark.start() - 200) : mark.start()], text[mark.end() : mark.end() + 200]
+    own_line = before.rstrip(" \t")[-1:] in ("\n", "") and (after.lstrip(" \t")[:1] in ("\n", "\r", "{", "[", "`", ""))
+    return not own_line and not re.match(r"\s*(?:```\w*\s*)?[{\[]\s*[\"“'{]", after)
+
+
+_CORRECTION = re.compile(
+    r"\b(?:correct(?:ed|ion)|revis(?:ed|ion)|fixed version|wait|oops|scratch that|let me (?:re|fix|try|correct)\w*|"
+    r"on second thought|final (?:answer|version)|the (?:real |actual |final )?answer)\b",
+    re.IGNORECASE,
+)
+
+
+def find_superseded(text: str, spans: list[tuple[int, int]]) -> list[int]:
+    """The records, by index into their spans, that the text takes back before the one that follows."""
+    return [
+        index
+        for index, (one, other) in enumerate(pairwise(spans))
+        if other[0] - one[1] < 600 and _CORRECTION.search(text, one[1], other[0])
+    ]
+
+
+_LEFT = re.compile(r"\s*(?:<\|(?:return|end|im_end|eot_id)\|>\s*)+$")
+_LEAD = re.compile(r"\A\ufeff?(?:(?:[ \t]*\r?\n)+|[ \t]+)")  # not the indentation of a first line
+_CHANNELS = re.compile(r"\s*analysis.*assistantfinal", re.DOTALL)  # channels whose special tokens were left out
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+
+
+def take_off_reasoning(answer: str) -> tuple[str, bool]:
+    """A model's answer without its reasoning, and whether it held any.
+
+    What follows the last end of reasoning is the answer; an answer that ends inside its reasoning holds none. An end
+    alone counts too: the chat template may have written the beginning. A tag that is quoted, in code, or named in a
+    sentence is text.
+    """
+    if not any(sign in answer for sign in _SIGNS) and ("<" not in answer or _MAY_OPEN.search(answer) is None):
+        return answer, False
+    if bare := _CHANNELS.match(answer):
+        return answer[bare.end() :].strip(), True
+    marks = [mark for mark in _MARK.finditer(answer) if not _is_quoted(answer, mark)]
+    before, at, inside, found = "", 0, False, False  # `before`: what stood outside of paired reasoning
+    for number, mark in enumerate(marks):
+        opens = mark.lastgroup == "open"
+        if opens and not inside:
+            closed = any(other.lastgroup == "close" for other in marks[number + 1 :])
+            if _in_fence(answer, at, mark.start()) or not (closed or _begins_line(answer, mark)):
+                continue
+            if answer[at : mark.start()].strip():
+                before = answer[at : mark.start()]
+            inside = found = True
+        elif not opens and (inside or not _in_fence(answer, at, mark.start())):
+            if not inside:
+                before = ""
+            inside, found, at = False, True, mark.end()
+    if not found:
+        return answer, False
+    if inside:
+        return "", True
+    last = answer[at:] if answer[at:].strip() else before
+    return _LEAD.sub("", _LEFT.sub("", last)).rstrip(), True
+
+
+def _begins_line(text: str, mark: re.Match[str]) -> bool:
+    return not text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()].strip("\ufeff \t")
+
+
+def _in_fence(text: str, start: int, end: int) -> bool:
+    """Whether a block of code is open at `end`."""
+    return len(_FENCE.findall(text[start:end])) % 2 == 1
+
+
+def _is_quoted(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark stands between quotation marks or backticks on its line, as a name or in a program's string."""
+    line = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
+    rest = text[mark.end() :].split("\n", 1)[0]
+    if line[-1:] in ("'", "‘", "“", "«") and rest[:1] in ("'", "’", "”", "»"):
+        return True
+    return any(line.count(quote) % 2 == 1 and quote in rest for quote in ('"', "`"))
