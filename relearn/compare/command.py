@@ -97,6 +97,8 @@ OPTIONS = {
     ],
     "Scoring": [
         option("--encoder", "BERTScore's: minilm (default), a folder or a hub name.", default="minilm"),
+        option("--cut-share", "Share of answers that may end at --max-new-tokens before a comparison is unsound (default: 0.1).", type=click.FloatRange(0, 1), default=0.1, metavar="X"),
+        option("--floor", "What guessing scores: a guard on METRIC holds only where base is above it (default: 0).", multiple=True, metavar="METRIC=X"),
         option("--resamples", "Bootstrap resamples (default: 1000).", least=100, default=1000),
         option("--execute", "Run rows' tests for pass@1 (default: off).", choices="off strict best_effort", default="off"),
     ],

@@ -173,6 +173,7 @@ def _score(
     params = Scoring(
         encoder=options.encoder,
         encoder_layers=None,
+        cut_share=options.cut_share,
         rouge_stemmer=True,
         execute=options.execute,
         timeout_s=10.0,

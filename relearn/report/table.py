@@ -31,6 +31,11 @@ def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any], ot
             if any(over):
                 body.append([f"{inline(model)}, {seeds['number']} seeds", *(text or "–" for text in over)])
         heads = ["model", *(heading(metric, turned.get(metric)) for metric in metrics)]
+        cut = cut_shares(task, intervals)
+        if cut:
+            heads.append("ended at the cap")
+            for line in body:
+                line.append(cut.get(line[0], "–"))
         title = f"### {_title(task, intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
         parts += [f"{line}\n" for line in _outcome_over_seeds(seeds.get("tasks", {}).get(task, {}))]
@@ -54,6 +59,16 @@ def markdown(rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Any], ot
 def heading(metric: str, direction: str | None = None) -> str:
     """A metric as tables call it, marked where higher is not better."""
     return f"{label(metric)}{' ↕' if direction == 'neither' else ''}"
+
+
+def cut_shares(task: str, intervals: Mapping[str, Any]) -> dict[str, str]:
+    """By model as the table has it, the share of its answers that ended at the cap, `8%`; `!` where it is above what is sound."""
+    shares = {
+        inline(model): counts["cut"] / counts["items"]
+        for model, counts in (intervals["tasks"].get(task) or {}).get("counts", {}).items()
+        if "cut" in counts
+    }
+    return {model: f"{share:.1%}{' !' if share > intervals['cut_share'] else ''}" for model, share in shares.items()}
 
 
 def _directions(task: str, intervals: Mapping[str, Any]) -> Mapping[str, str]:
