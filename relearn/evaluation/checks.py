@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from relearn.evaluation import repetition
 from relearn.evaluation.language import identify_language
-from relearn.metrics.code.find import find_code
 from relearn.metrics.code.lines import parse
+from relearn.metrics.code.program import find_program
 from relearn.sandbox import runner as sandbox
 
 SPEAKER = re.compile(r"^\s*[-*]*\s*\**(?P<name>[A-ZÀ-Ý][\w.'’ -]{0,30}?)\**\s*(\([^)]*\))?\s*:\**\s*\S")
@@ -95,7 +95,7 @@ class Function(Check):
     tests: list[str] = []
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
-        code = find_code(answer)
+        code = find_program(answer, None, [self.name, *self.tests])
         if code is None:
             return "no code"
         if parse(code) is None:
