@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from relearn.scripts import MARKS_AND_WORDS as WORD
+from relearn.scripts import MARKS_AND_WORDS
 
 
 def words(text: str) -> list[str]:
     """Words and punctuation marks, lower case: what n-grams are made of here."""
-    return list(WORD.findall(text.lower()))
+    return list(MARKS_AND_WORDS.findall(text.lower()))
 
 
 def repeated_share(text: str, n: int) -> float:

@@ -116,7 +116,7 @@ def score_task(
         measured = metric.measure(read, params)
         counts.update(measured.counts)
         notes += measured.notes
-        signature = metric.signature(params) | measured.signature
+        signature = {**metric.signature(params), **measured.signature}
         for scores in measured.scores:
             found[scores.name] = replace(scores.spread(where, len(items)), better=better)
             signatures[scores.name] = signature

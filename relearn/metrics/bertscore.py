@@ -60,12 +60,14 @@ class Encoder:
 
     def is_cut(self, text: str) -> bool:
         """Whether the encoder reads only the beginning of a text."""
-        return self._count(text)[0] > self.limit
+        number, _ = self._count(text)
+        return bool(number > self.limit)
 
     def is_unknown(self, text: str) -> bool:
         """Whether a fifth of a text's tokens or more are the one for what the vocabulary lacks, all alike to it."""
         number, unknown = self._count(text)
-        return 5 * unknown >= number - self._tokenizer.num_special_tokens_to_add() > 0
+        own = number - int(self._tokenizer.num_special_tokens_to_add())
+        return bool(5 * unknown >= own > 0)
 
     def _count(self, text: str) -> tuple[int, int]:
         """Tokens of a whole text, separators included, and unknown ones among them."""

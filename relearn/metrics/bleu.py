@@ -50,8 +50,8 @@ def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measu
     used = [tokenizer for tokenizer in get_args(Tokenizer) if tokenizer in chosen]
     for tokenizer in used:
         rows = [index for index, own in enumerate(chosen) if own == tokenizer]
-        some = [[texts[index] for index in rows] for texts in (predictions, references)]
-        stats[rows] = item_statistics(_sacrebleu(tokenizer), *some, stats.shape[1])
+        some, wanted = ([texts[index] for index in rows] for texts in (predictions, references))
+        stats[rows] = item_statistics(_sacrebleu(tokenizer), some, wanted, stats.shape[1])
     notes = []
     if len(references) and (stats[:, 1] < ORDER).all():
         notes.append(f"BLEU cannot see these texts and is 0 for all: no reference has {ORDER} words in a row")

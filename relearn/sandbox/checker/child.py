@@ -30,12 +30,12 @@ class Child:
         module = ModuleType(MODULE)
         sys.modules[MODULE] = module
         try:
-            statements = compile(code, "solution.py", "exec", _ast.PyCF_ONLY_AST).body
+            tree: Any = compile(code, "solution.py", "exec", _ast.PyCF_ONLY_AST)
         except BaseException as error:  # noqa: BLE001
             send(self.answers, {"failed": describe(error), "names": [], "before": []})
             return
         failed, before = "", None
-        for statement in statements:  # one by one: an example of use that fails leaves what is defined
+        for statement in tree.body:  # one by one: an example of use that fails leaves what is defined
             try:
                 exec(compile(_ast.Module([statement], []), "solution.py", "exec"), module.__dict__)
             except BaseException as error:  # noqa: BLE001 - SystemExit too is an answer
