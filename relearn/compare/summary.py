@@ -200,6 +200,8 @@ def _signed(share: float) -> str:
 
 def _words(one: Mapping[str, Any]) -> str:
     if one["p_holm"] is not None and one["p_holm"] <= LEVEL:
+        if one["kind"] == "recovery" and one["better"] and one["ratio_low"] is not None and one["ratio_low"] > 1:
+            return "better, and now above base"
         return "changed" if one["better"] is None else "better" if one["better"] else "worse"
     if not one["detectable"]:
         return "no difference shown"

@@ -79,7 +79,7 @@ def test_fail_above_keeps_its_meaning(tmp_path: Path) -> None:
     assert "not shown to be more than 7%" in passed.output
 
 
-def four_choices(folder: Path, right: int, number: int) -> list[Any]:
+def four_choices(folder: Path, right: int, number: int) -> list[object]:
     """Two runs that score alike: `right` of `number`."""
     values = [1] * right + [0] * (number - right)
     return ["--logs", *[made.binary(folder / name, values) for name in ("base", "tuned")]]
