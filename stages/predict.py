@@ -50,7 +50,7 @@ class Entry:
 
 
 def work(params: Params, paths: Paths) -> Facts:
-    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds.
+    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds, if any.
 
     Without a replayed task 2c is 2b: it is left out, and 2c.jsonl is not there.
     """
@@ -69,9 +69,11 @@ def work(params: Params, paths: Paths) -> Facts:
         else:
             more = {"model": entry.name, "seed": entry.seed}
             further += [SeedPrediction.model_validate(row.model_dump() | more) for row in _rows(prompts, answers)]
-    write_jsonl(paths.predicted("seeds"), further)
-    if not any(entry.name == "2c" for entry in entries):
-        paths.predicted("2c").unlink(missing_ok=True)  # of an earlier run
+    if further:  # DVC warns of empty files
+        write_jsonl(paths.predicted("seeds"), further)
+    for name, made in (("seeds", further), ("2c", [entry for entry in entries if entry.name == "2c"])):
+        if not made:
+            paths.predicted(name).unlink(missing_ok=True)  # of an earlier run
     return facts
 
 

@@ -51,7 +51,7 @@ class Batches:
 def test_a_killed_run_ends_in_the_bytes_of_a_whole_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = Batches(monkeypatch, desk)
     every, whole = batches.predict()
-    assert set(whole) == {"2b.jsonl", "2c.jsonl", "base.jsonl", "seeds.jsonl"}
+    assert set(whole) == {"2b.jsonl", "2c.jsonl", "base.jsonl"}
     assert batches.predict() == (0, whole)
     shutil.rmtree(desk.paths.cache / "predict")
     for last in (every // 6, every // 2, every // 3):
