@@ -23,7 +23,7 @@ _WORD = rf"(?:(?![{_SPACELESS}])[\p{{L}}\p{{Nd}}][\p{{M}}\u200c\u200d]*)+"
 _WORDS = regex.compile(f"{_ONE}|{_WORD}")
 _SYMBOLS = regex.compile(r"\X")
 # As `\w+|[^\w\s]` of `re` in the scripts that write spaces.
-MARKS_AND_WORDS = regex.compile(rf"{_ONE}|(?:(?![{_SPACELESS}])[\w\p{{M}}\u200c\u200d])+|[^\w\s]")
+MARKS_AND_WORDS = regex.compile(rf"{_ONE}|(?:(?![{_SPACELESS}])[\w\p{{M}}\u200c\u200d])+|[^\w\s\x1c-\x1f]")
 _JOINED = regex.compile(rf"(?![{_SPACELESS}])[\w\p{{M}}]")
 _KANA_OR_THAI = regex.compile(rf"(?![\p{{Han}}])[{_SPACELESS}]")
 _HAN = regex.compile(r"\p{Han}")

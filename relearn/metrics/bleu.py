@@ -44,7 +44,7 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measured:
-    """`bleu`, with the tokenizers that it took in its signature, and a note where no text is long enough for it."""
+    """`bleu`, with the tokenizers that it took in its signature, and a note where no answer is long enough for it."""
     chosen = list(map(choose_tokenizer, references))
     stats = np.zeros((len(references), 2 + 2 * ORDER))
     used = [tokenizer for tokenizer in get_args(Tokenizer) if tokenizer in chosen]
@@ -53,8 +53,8 @@ def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measu
         some, wanted = ([texts[index] for index in rows] for texts in (predictions, references))
         stats[rows] = item_statistics(_sacrebleu(tokenizer), some, wanted, stats.shape[1])
     notes = []
-    if len(references) and (stats[:, 1] < ORDER).all():
-        notes.append(f"BLEU cannot see these texts and is 0 for all: no reference has {ORDER} words in a row")
+    if stats[:, 2].sum() > 0 and stats[:, -1].sum() == 0:
+        notes.append(f"BLEU cannot see these answers and is 0: none has {ORDER} words")
     signatures = [sacrebleu_signature(_sacrebleu(tokenizer))["signature"] for tokenizer in used]
     signature = {"signature": " and ".join(signatures)} if signatures else {}
     return Measured([Scores("bleu", stats, bleu_score)], notes=notes, signature=signature)
