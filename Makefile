@@ -14,8 +14,11 @@ export PATH := $(VENV)/bin:$(PATH)
 export GOMP_SPINCOUNT ?= 10000
 export PYTHONHASHSEED ?= 0
 
-RUN := $(VENV)/.relearn-requirements
-DEV := $(VENV)/.relearn-requirements-dev
+# As make names it, which splits names at spaces.
+empty :=
+PLACE := $(subst $(empty) ,\ ,$(VENV))
+RUN := $(PLACE)/.relearn-requirements
+DEV := $(PLACE)/.relearn-requirements-dev
 
 # The rates of `make sweep`; `make sweep RATES="1e-3 5e-3"` tries others.
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
@@ -25,17 +28,17 @@ RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+$(PLACE)/bin/python:
+	$(PYTHON) -m venv "$(VENV)"
 
-$(RUN): requirements.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $@
+$(RUN): requirements.txt | $(PLACE)/bin/python
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch "$@"
 
 $(DEV): requirements-dev.txt $(RUN)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch "$@"
 
 check: $(RUN)  ## say whether params.yaml and its profile are sound, without running anything
 	python -m stages.parameters

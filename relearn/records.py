@@ -13,9 +13,9 @@ Role = Literal["new", "replayed", "watched"]
 
 
 class Record(BaseModel):
-    """A row: immutable, and refused when a field is unknown, missing or of the wrong type."""
+    """A row: immutable, and refused when a field is unknown, missing, of the wrong type, or no finite number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Message(Record):

@@ -20,6 +20,7 @@ ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the
 CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
 GENERATED, SCHEMA = "reviews", "agree_disagree"
 USUAL_SHARE = 0.05
+CUT_SHARE = 0.1
 METRICS = {
     "code": "codebleu pass_at_1 code_rate exact_match rouge_l bertscore bleu bpb",
     "reviews": "rouge_l bertscore bleu stance code_rate bpb",
@@ -153,6 +154,7 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     tree["chat"]["train_on"] = "last"
     tree["predict"]["scales"] = _flow_list("")
     tree["eval_3a"].insert(0, "metrics", CommentedMap({name: _flow_list(METRICS[name]) for name in tasks}))
+    tree["eval_3a"].insert(list(tree["eval_3a"]).index("rouge_stemmer"), "cut_share", CUT_SHARE)
     tree["report"] = CommentedMap(
         tasks=CommentedMap(
             {name: _flow(label=label, about=about) for name, (label, about) in WORDS.items() if name in tasks}

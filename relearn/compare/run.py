@@ -20,7 +20,6 @@ from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import Prediction
 
-FAILED = 3
 SWAPS = 10_000  # of the paired tests
 
 
@@ -30,7 +29,7 @@ def compare(options: SimpleNamespace) -> int:
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
     # All that can be refused is looked at before a model is loaded.
-    guards = [summary.Guard.read(text) for text in options.fail_above]
+    guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
     _refuse_unmeasurable(guards, options)
     asked = [
         *read_held_out(options.old, summary.OLD, options.limit, options.seed),
@@ -173,6 +172,7 @@ def _score(
     params = Scoring(
         encoder=options.encoder,
         encoder_layers=None,
+        cut_share=options.cut_share,
         rouge_stemmer=True,
         execute=options.execute,
         timeout_s=10.0,
@@ -207,7 +207,7 @@ def _score(
         text += f"\n## Probes\n\n{probing.markdown(probed)}"
         passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
         shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
-    findings = [guard.judge(found.intervals["tasks"]) for guard in guards]
+    findings = [guard.judge(found.intervals["tasks"], params.cut_share) for guard in guards]
     if findings:
         write_json(out / "guards.json", findings)
         text += "\n## Guards\n\n" + "".join(f"- {line}\n" for line in summary.describe_guards(findings))
@@ -216,4 +216,4 @@ def _score(
     print(shown)
     for line in summary.describe_guards(findings):
         print(f"compare: {line}", file=sys.stderr)
-    return FAILED if any(one["failed"] for one in findings) else 0
+    return summary.read_status(findings)

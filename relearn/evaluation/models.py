@@ -77,8 +77,11 @@ def evaluate_models(
             points[model][task.name] = _points(task, model, scored[model], comparisons)
         for warning in resampling.warnings(len(rounds.ids), rounds.clusters):
             notes.append(f"{task.name}: {warning}")
+        notes += [f"{task.name}: {note}" for note in _find_blind_spots(scored, params.cut_share)]
         found[task.name] = _details(scored, rounds)
-        signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
+        for model in models:
+            for name, made in scored[model].signatures.items():
+                signatures.setdefault(name, {})[task.name] = made
         rows += _rows(task.name, task.metrics, scored, rounds)
     tests_made = _correct(compared)
     if tests_made / (params.swaps + 1) > forgetting.LEVEL:
@@ -96,7 +99,9 @@ def evaluate_models(
         rounds = Rounds(together, roles, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
+    signatures = {name: _merge_signatures(by_task) for name, by_task in signatures.items()}
     intervals = {
+        "cut_share": params.cut_share,
         "confidence": resampling.CONFIDENCE,
         "resamples": params.resamples,
         "swaps": params.swaps,
@@ -111,6 +116,27 @@ def evaluate_models(
         intervals["seeds"] = over
         _beside(rows, over["tasks"])
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _merge_signatures(by_task: Mapping[str, Any]) -> Any:
+    """The signature that a metric has on every task, or those of the tasks, as where they need other tokenizers."""
+    first = next(iter(by_task.values()))
+    return first if all(made == first for made in by_task.values()) else {"by_task": dict(by_task)}
+
+
+def _find_blind_spots(scored: Mapping[str, TaskScores], most: float) -> list[str]:
+    """What the scores of a task do not see: answers that ended at the cap, texts that a metric cannot read."""
+    found = [
+        f"{task.counts['cut']:.0f} of {len(task.ids)} answers of {model} ended at the cap on their length ({task.cut_share:.0%}), "
+        "so that a comparison of scores other than bits per byte is not sound; raise the cap and decode again"
+        for model, task in scored.items()
+        if task.cut_share > most
+    ]
+    models: dict[str, list[str]] = {}
+    for model, task in scored.items():
+        for note in task.notes:
+            models.setdefault(note, []).append(model)
+    return found + [note if len(own) == len(scored) else f"{', '.join(own)}: {note}" for note, own in models.items()]
 
 
 def _over_seeds(

@@ -26,6 +26,7 @@ from relearn.statistics.scores import mean
 PARAMS = Scoring(
     encoder="minilm",
     encoder_layers=None,
+    cut_share=0.1,
     rouge_stemmer=True,
     execute="best_effort",
     timeout_s=5.0,

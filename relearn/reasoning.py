@@ -37,14 +37,9 @@ _VALUE_END = {quote: re.compile(rf"(?<!\\)[{re.escape(ends)}]\s*+[,}}\]，｝]")
 _WINDOW = 20_000
 
 
-def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
-    """The stretches of a text that are no reasoning; None when nothing marks any.
-
-    With `last_only` the text is one reply, and its answer is what follows the last end of reasoning; otherwise it may
-    be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
-    answer after the last mark. A mark inside the text of a value is none.
-    """
-    if (
+def _may_hold(text: str) -> bool:
+    """Whether a text has any sign of reasoning: the quick look that spares most texts the long one."""
+    return not (
         ("<" not in text or ("<|" not in text and _MAY_OPEN.search(text) is None))
         and ("&lt;" not in text or _MAY_OPEN.search(text) is None)
         and "[THINK" not in text
@@ -52,7 +47,17 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
         and "think▷" not in text
         and "assistantfinal" not in text
         and "Here is my response:" not in text
-    ):
+    )
+
+
+def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
+    """The stretches of a text that are no reasoning; None when nothing marks any.
+
+    With `last_only` the text is one reply, and its answer is what follows the last end of reasoning; otherwise it may
+    be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
+    answer after the last mark. A mark inside the text of a value is none.
+    """
+    if not _may_hold(text):
         return None
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins
@@ -116,3 +121,61 @@ def find_superseded(text: str, spans: list[tuple[int, int]]) -> list[int]:
             or (_DRAFT.search(text[max(0, one[0] - 60) : one[0]]) and _LABEL.search(text[one[1] : other[0]]))
         )
     ]
+
+
+_LEFT = re.compile(r"\s*(?:<\|(?:return|end|im_end|eot_id)\|>\s*)+$")
+_LEAD = re.compile(r"\A\ufeff?(?:(?:[ \t]*\r?\n)+|[ \t]+)")  # not the indentation of a first line
+_CHANNELS = re.compile(r"\s*analysis.*assistantfinal", re.DOTALL)  # channels whose special tokens were left out
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+
+
+def take_off_reasoning(answer: str) -> tuple[str, bool]:
+    """A model's answer without its reasoning, and whether it held any.
+
+    What follows the last end of reasoning is the answer; an answer that ends inside its reasoning holds none. An end
+    alone counts too: the chat template may have written the beginning. A tag that is quoted, in code, or named in a
+    sentence is text.
+    """
+    if not _may_hold(answer):
+        return answer, False
+    if bare := _CHANNELS.match(answer):
+        return answer[bare.end() :].strip(), True
+    marks = [mark for mark in _MARK.finditer(answer) if mark.lastgroup != "answer" and not _is_quoted(answer, mark)]
+    before, at, inside, found = "", 0, False, False  # `before`: what stood outside of paired reasoning
+    for number, mark in enumerate(marks):
+        opens = mark.lastgroup == "open"
+        if opens and not inside:
+            closed = any(other.lastgroup == "close" for other in marks[number + 1 :])
+            if _in_fence(answer, at, mark.start()) or not (closed or _begins_line(answer, mark)):
+                continue
+            if answer[at : mark.start()].strip():
+                before = answer[at : mark.start()]
+            inside = found = True
+        elif not opens and (inside or (mark.lastgroup == "close" and not _in_fence(answer, at, mark.start()))):
+            if not inside:
+                before = ""
+            inside, found, at = False, True, mark.end()
+    if not found:
+        return answer, False
+    if inside:
+        return "", True
+    last = answer[at:] if answer[at:].strip() else before
+    return _LEAD.sub("", _LEFT.sub("", last)).rstrip(), True
+
+
+def _begins_line(text: str, mark: re.Match[str]) -> bool:
+    return not text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()].strip("\ufeff \t")
+
+
+def _in_fence(text: str, start: int, end: int) -> bool:
+    """Whether a block of code is open at `end`."""
+    return len(_FENCE.findall(text[start:end])) % 2 == 1
+
+
+def _is_quoted(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark stands between quotation marks or backticks on its line, as a name or in a program's string."""
+    line = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
+    rest = text[mark.end() :].split("\n", 1)[0]
+    if line[-1:] in ("'", "‘", "“", "«") and rest[:1] in ("'", "’", "”", "»"):
+        return True
+    return any(line.count(quote) % 2 == 1 and quote in rest for quote in ('"', "`"))
