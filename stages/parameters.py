@@ -1,7 +1,7 @@
 """Looks at the parameters without running anything.
 
 python -m stages.parameters                 # are params.yaml and the profile it names sound?
-python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names; its comments stay
+python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names, adds new ones; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 
@@ -53,8 +53,8 @@ def _upgrade(file: Path) -> None:
     if moved:
         write_text(file, new)
     for old in moved:
-        print(f"{file}: {old} is now {MOVES[old]}")
-    print(f"{file}: {len(moved)} keys moved")
+        print(f"{file}: {old} is {f'now {MOVES[old]}' if old in MOVES else 'new'}")
+    print(f"{file}: {len(moved)} keys moved or added")
 
 
 def main(arguments: list[str]) -> None:

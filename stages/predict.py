@@ -103,7 +103,6 @@ def _decode_here(
 
     A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks.
     """
-    from relearn.chat import Chat
     from relearn.decoding.local import decode
 
     for entry in entries:
@@ -112,21 +111,20 @@ def _decode_here(
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
-    chat = Chat(models.load_tokenizer(weights), params.chat.template)
-    frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
+    frozen = models.FrozenBase(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     described = [base, *sorted(weights.glob("*.json"))]  # base.json has a hub model's commit, or a folder's hashes
     options = params.predict
-    model: Any = frozen
-    for number, entry in enumerate(entries):
+    for entry in entries:
         inputs = described if entry.adapter is None else [*described, *sorted(entry.adapter.glob("adapter_*"))]
         kept = scratch.name_folder(paths, "predict", [params.compute], inputs, DECODING)
-        if entry.adapter is not None:
-            model = models.put_adapter(model, str(number), entry.adapter)
+        model = frozen.put(entry.adapter)
         answers: list[Decoded] = []
         for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
             items = [item for *_, item in held_out]
             label = f"predict {entry.label}, {task}"
             answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
+        del model
         yield entry, answers
 
 
@@ -155,7 +153,9 @@ def _ask_server(
             address = Address.of(url, key, f"{url} {_digest(folders)}")
             label = f"predict {name}"
             strategy = params.predict.strategy
-            answers, tally = endpoint.decode(address, names[name], items, journal, how, label, strategy, params.seed)
+            answers, tally = endpoint.decode(
+                address, names[name], items, journal, how, label, strategy, params.seed, params.chat.arguments
+            )
             facts[name] = tally.facts(how)
             yield entry, answers
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from relearn import model_files, models
-from relearn.chat import Chat
 from relearn.params import Params
 from relearn.progress import say
 from relearn.training import rounds
@@ -77,8 +76,7 @@ def finetune_round(
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
-    tokenizer = models.load_tokenizer(weights)
-    chat = Chat(tokenizer, params.chat.template)
+    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
     limit = params.finetune.max_tokens
     train_on = params.chat.train_on
     encoded = encode(rows, chat, limit, train_on)
@@ -115,7 +113,7 @@ def finetune_round(
         tuned,
         encoded,
         held_out,
-        tokenizer.pad_token_id,
+        chat.tokenizer.pad_token_id,
         schedule,
         place,
         label,

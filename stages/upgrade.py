@@ -10,10 +10,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
-from relearn.params.moves import BY_TASK, MOVES
+from relearn.params.moves import ADDED, BY_TASK, MOVES
 
 ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the code knew, in the order of its tables
 CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
@@ -39,7 +40,7 @@ _Nulls.add_representer(type(None), lambda self, _: self.represent_scalar("tag:ya
 
 
 def upgrade(text: str) -> tuple[str, list[str]]:
-    """The profile with its moved keys in their new places, and the old names of those it held.
+    """The profile with its moved keys in their new places, and the old names of those it held, then those it lacked.
 
     Raises InputError for a key that is there under both names. A new group comes before the group it came from;
     comments stay with the keys that stay.
@@ -50,16 +51,21 @@ def upgrade(text: str) -> tuple[str, list[str]]:
     yaml.indent(mapping=2, sequence=4, offset=2)
     tree = yaml.load(text)
     moved = [old for old in MOVES if _holds(tree, old)]
-    if not moved:
+    added = [new for new in ADDED if isinstance(tree, dict) and new.split(".")[0] in tree and not _holds(tree, new)]
+    if not moved and not added:
         return text, []
     _rename(tree, [old for old in moved if MOVES[old].count(".") == 1])
     if "finetune_2b.replay" in moved:
         _name_methods(tree["finetune_2b"])
     if "prepare.source" in moved:
         _name_tasks(tree, yaml)
+    for number, new in enumerate(added, 1):
+        group, name = new.split(".")
+        value = ADDED[new]
+        tree[group].insert(number, name, _flow(**value) if isinstance(value, dict) else DoubleQuotedScalarString(value))
     out = io.StringIO()
     yaml.dump(tree, out)
-    return _space(out.getvalue()), moved
+    return _space(out.getvalue()), [*moved, *added]
 
 
 def _space(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn import hub, model_files
+from relearn.chat import choose_template
 from relearn.errors import InputError
 
 HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -106,8 +107,7 @@ def template_beside(adapter: Path) -> str | None:
     if file.is_file():
         return file.read_text(encoding="utf-8")
     config = adapter / "tokenizer_config.json"
-    template = _json(config).get("chat_template") if config.is_file() else None
-    return template if isinstance(template, str) else None
+    return choose_template(_json(config).get("chat_template"), str(config)) if config.is_file() else None
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Address:
 class Request:
     """One request. `response_format` is OpenAI's object or None; `repeat` tells apart samples of one request.
 
-    `extra` are further fields of the body that not every server knows (seed, top_k).
+    `extra` are further fields of the body that not every server knows (seed, top_k, chat_template_kwargs).
     `label` names it to people (a review's id) and is no part of what is asked.
     """
 
@@ -64,7 +64,7 @@ class Request:
     max_tokens: int
     response_format: dict[str, Any] | None = None
     repeat: int = 0
-    extra: tuple[tuple[str, int | float], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
     label: str = field(default="", compare=False)
 
     def body(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""Keys that have moved, and where each is now; `python -m stages.parameters --upgrade` moves them in a profile."""
+"""Keys that have moved or are new; `python -m stages.parameters --upgrade` mends a profile that has them as they were."""
 
 from __future__ import annotations
+
+from typing import Any
 
 RENAMED = {  # in the order in which an upgrade makes them
     "finetune.lr_min": "lr_range.min",
@@ -28,3 +30,5 @@ BY_TASK = {  # what was said once and is now said of each task
     "repair.similarity": "repair.<task>.checks",
 }
 MOVES = RENAMED | BY_TASK
+# Keys that an earlier version did not have, and the value under which nothing changes.
+ADDED: dict[str, Any] = {"chat.arguments": {}, "chat.date": "2026-01-01"}

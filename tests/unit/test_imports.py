@@ -11,8 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
-    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors", "reasoning", "scripts", "sides"},
-    {"params", "chat", "statistics", "sandbox", "model_files"},
+    {
+        "commands",
+        "errors",
+        "records",
+        "files",
+        "progress",
+        "escaping",
+        "hub",
+        "hub_errors",
+        "reasoning",
+        "scripts",
+        "sides",
+    },
+    {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "endpoint", "data", "metrics", "logs"},
     {"mini", "teacher", "repair", "training", "decoding"},
     {"evaluation"},
