@@ -76,7 +76,7 @@ class Chat:
         self._thought = _find_open_thought(opened)
         # A template may open the answer with a thought that it leaves out of a finished conversation (DeepSeek-R1).
         fits = before.startswith(opened) or (self._thought and opened.startswith(before))
-        if opened == before + after or not before or not fits:
+        if not opened or not fits:
             raise InputError(
                 f"{self.source}: a conversation does not start with its prompt; "
                 "with add_generation_prompt the template must end where the response begins"

@@ -32,6 +32,8 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
     logging.set_verbosity_error()
     # peft 0.21 asks each model about a property that transformers 5.23 has renamed.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    # peft says so at each prompt where an adapter puts tokens of its own before it; positions are right without.
+    warnings.filterwarnings("ignore", message="Position ids are not supported.*")
     logging.disable_progress_bar()
 
 
@@ -59,18 +61,20 @@ def load_chat(
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder, with a pad token. Raises InputError when it has no end token."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     check_model_folder(folder)
     config = folder / "tokenizer_config.json"
     if config.is_file():
         choose_template(read_json(config).get("chat_template"), str(config))
+    what = "config.json cannot be read"
     try:
+        if not _needs_code(folder):
+            AutoConfig.from_pretrained(folder, local_files_only=True)  # the tokenizer's class is chosen by it
+        what = "the tokenizer cannot be loaded"
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # of a library, about files that anyone may have written
-        raise InputError(
-            f"{folder}: the tokenizer cannot be loaded ({_one_line(error)}); get its files again"
-        ) from error
+        raise InputError(f"{folder}: {what} ({_one_line(error)}); get its files again") from error
     tokenizer = cast("PreTrainedTokenizerBase", loaded)
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json")
@@ -130,6 +134,10 @@ def load_base(
     return cast("PreTrainedModel", model)
 
 
+def _needs_code(folder: Path) -> bool:
+    return "auto_map" in read_json(folder / "config.json")
+
+
 def _explain_loading(folder: Path, error: Exception) -> str:
     """What transformers could not do, and what to do about it."""
     config = read_json(folder / "config.json")
@@ -138,7 +146,7 @@ def _explain_loading(folder: Path, error: Exception) -> str:
     if isinstance(quantized, dict):
         method = str(quantized.get("quant_method", "an unknown method"))
         return f"is quantised ({method}), which cannot be loaded here ({text}); give the model as it was before, in 16 or 32 bits"
-    if "trust_remote_code" in text or "does not recognize this architecture" in text or "auto_map" in config:
+    if "trust_remote_code" in text or "does not recognize this architecture" in text or _needs_code(folder):
         return "needs code of its own, which relearn does not run; use a model whose architecture transformers has"
     if "Unrecognized configuration class" in text:
         return f"a {config.get('model_type')} writes no text from left to right; give a causal language model"
