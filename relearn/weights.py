@@ -109,7 +109,8 @@ def check_forward(model: Any, label: str) -> Any:
     import torch
 
     rows = model.get_input_embeddings().weight.shape[0]
-    ids = torch.tensor([[(7 * at + 1) % rows for at in range(_PROBE)]], device=model.device)
+    length = min(_PROBE, count_positions(model) or _PROBE)
+    ids = torch.tensor([[(7 * at + 1) % rows for at in range(length)]], device=model.device)
     try:
         with torch.inference_mode():
             logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
@@ -133,6 +134,16 @@ def fingerprint(model: Any, label: str) -> Fingerprint:
         bits = weights.detach().contiguous().flatten().view(kinds[weights.element_size()])
         sums[name] = sum(int(part.sum(dtype=torch.int64)) for part in bits.split(1 << 24))
     return sums, check_forward(model, label).float().cpu().numpy().tobytes()
+
+
+def count_positions(model: Any) -> int | None:
+    """How many tokens the model can read at all, where it has learned a vector for each place (GPT-2, OPT); else None."""
+    import torch
+
+    most = getattr(model.config, "max_position_embeddings", None)
+    words = model.get_input_embeddings()
+    tables = (one for one in model.modules() if isinstance(one, torch.nn.Embedding) and one is not words)
+    return most if most and any(table.num_embeddings - most in (0, 2) for table in tables) else None
 
 
 def take_off(adapted: Any) -> Any | None:

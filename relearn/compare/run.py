@@ -44,7 +44,7 @@ def compare(options: SimpleNamespace) -> int:
     notes = _note_overlap(asked)
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     if not options.rescore:
-        made = _answer(given, asked, probes, options, notes, settings)
+        made = list(_answer(given, asked, probes, options, notes, settings))  # all, or nothing is written
         for role, answers in made:
             write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
         write_json(options.out / "settings.json", settings)

@@ -15,8 +15,10 @@ from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.decoding.keeping import find_or_compute, name_batch
+from relearn.errors import InputError
 from relearn.params.predict import Beam, Greedy, TopK
 from relearn.progress import Progress, say
+from relearn.weights import count_positions
 
 
 def generate_options(strategy: Strategy) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def decode(
         batch_size = 1  # between those tokens and a prompt no padding may stand
     own = isinstance(strategy, Greedy) and chat.stop_text is None and greedy.supports(model)
     prompts = [chat.encode_prompt(item.messages) for item in items]
+    _refuse_too_long(model, items, prompts, label)
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     found: dict[int, tuple[str, Literal["stop", "length"], str | None]] = {}
     seen: Counter[str] = Counter()
@@ -87,6 +90,16 @@ def decode(
         empty = sum(raw is not None and not text for text, _, raw in answers)
         say(f"{label}: reasoning was taken off {reasoned} of {len(items)} answers; {empty} held nothing else")
     return [Decoded(text, finish, nll, raw) for (text, finish, raw), nll in zip(answers, nlls, strict=True)]
+
+
+def _refuse_too_long(model: Any, items: Sequence[Prompt], prompts: Sequence[Sequence[int]], label: str) -> None:
+    places = count_positions(model)
+    for item, prompt in zip(items, prompts, strict=True):
+        if places is not None and len(prompt) + item.limit > places:
+            raise InputError(
+                f"{label}: a prompt of {len(prompt)} tokens and an answer of up to {item.limit} are more than the {places} "
+                f"that the model can read (it begins {item.instruction[:40]!r}); lower the limit on new tokens, or leave it out"
+            )
 
 
 def _puts_tokens_before(model: Any) -> bool:

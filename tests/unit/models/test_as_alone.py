@@ -24,7 +24,16 @@ from peft import (
 )  # fmt: skip
 
 from relearn.errors import InputError
-from tests.unit.models.alone import ARCHITECTURES, answer_alone, answer_here, differ, edit, make_adapter, make_base
+from tests.unit.models.alone import (
+    ARCHITECTURES,
+    LIMIT,
+    answer_alone,
+    answer_here,
+    differ,
+    edit,
+    make_adapter,
+    make_base,
+)
 
 TASK = {"task_type": "CAUSAL_LM"}
 SLOW = ("phi", "gptj", "granite", "cohere", "starcoder2", "smollm3", "mixtral", "olmo2", "gemma2")
@@ -107,3 +116,15 @@ def test_a_base_that_cannot_be_rewritten_in_the_same_way_is_refused(
     edit(tmp_path / "tuned" / "adapter_config.json", init_lora_weights=start)
     with pytest.raises(InputError, match=rf"its initialisation \({start}\) had rewritten.*merged model"):
         answer_here(base, [None, tmp_path / "tuned"])
+
+
+@pytest.mark.parametrize(("kind", "places"), [("gpt2", 18), ("opt", 18), ("llama", None)])
+def test_more_tokens_than_the_model_has_places_for_are_refused(tmp_path: Path, kind: str, places: int | None) -> None:
+    base = make_base(tmp_path / "base", kind, max_position_embeddings=18)
+    if places is None:
+        assert answer_here(base, [None])  # its places are turned, not looked up
+        return
+    with pytest.raises(
+        InputError, match=rf"an answer of up to {LIMIT} are more than the {places} that the model can read"
+    ):
+        answer_here(base, [None])
