@@ -145,7 +145,7 @@ def _explain_loading(folder: Path, error: Exception) -> str:
     quantized = config.get("quantization_config")
     if isinstance(quantized, dict):
         method = str(quantized.get("quant_method", "an unknown method"))
-        return f"is quantised ({method}), which cannot be loaded here ({text}); give the model as it was before, in 16 or 32 bits"
+        return f"is quantised ({method}), which cannot be loaded here ({text}); install what that needs, or give the model as it was before, in 16 or 32 bits"
     if "trust_remote_code" in text or "does not recognize this architecture" in text or _needs_code(folder):
         return "needs code of its own, which relearn does not run; use a model whose architecture transformers has"
     if "Unrecognized configuration class" in text:

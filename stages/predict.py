@@ -33,7 +33,12 @@ from stages.run import main
 
 HeldOut = tuple[str, str, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
-DECODING = ("relearn/decoding/*.py", "relearn/chat.py", "relearn/models.py")  # the code that decides an answer
+DECODING = (
+    "relearn/decoding/*.py",
+    "relearn/chat.py",
+    "relearn/models.py",
+    "relearn/reasoning.py",
+)  # the code that decides an answer
 
 
 @dataclass(frozen=True)

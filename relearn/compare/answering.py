@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.compare.sources import ALPACA, ModelSource, template_beside
+from relearn.chat import choose_template
+from relearn.compare.sources import ALPACA, ModelSource, refuse_unknown_tokens, template_beside
 from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import Decoded, Prompt
 from relearn.evaluation.probes import Probe
@@ -100,10 +101,19 @@ def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) ->
     more = (how.arguments, how.date)
     if how.template is not None:
         return models.load_chat(weights, how.template, *more, instead=True)
-    template = ALPACA
-    if not models.load_tokenizer(weights).chat_template:
-        beside = next(filter(None, map(template_beside, adapters)), None)
-        template = beside or ALPACA
-        whose = "the adapter's is used" if beside else "Alpaca's is used; --template FILE gives another"
+    tokenizer = models.load_tokenizer(weights)
+    own = choose_template(tokenizer.chat_template, weights.name)
+    saved = {adapter: text for adapter in adapters if (text := template_beside(adapter)) is not None}
+    for adapter, text in saved.items():
+        if own is not None and text.strip() != own.strip():
+            say(
+                f"compare: {adapter.name} was saved with another chat template than that of {weights.name}, which is used for "
+                "both; --template FILE gives another"
+            )
+    if own is None:
+        adapter = next(iter(saved), None)
+        whose = "the adapter's is used" if saved else "Alpaca's is used; --template FILE gives another"
         say(f"compare: the tokenizer of {weights.name} has no chat template: {whose}")
-    return models.load_chat(weights, template, *more)
+        if adapter is not None:
+            refuse_unknown_tokens(adapter, saved[adapter], tokenizer, weights)
+    return models.load_chat(weights, next(iter(saved.values()), ALPACA), *more)

@@ -208,7 +208,7 @@ def test_an_adapter_with_added_words_asks_for_the_larger_base(made: Path, tmp_pa
 
 # What transformers says where a library is not installed, and where one config asks for a model that it does not know.
 FOLDERS: dict[str, tuple[dict[str, object], str]] = {
-    "bitsandbytes": ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, r"is quantised \(bitsandbytes\).*give the model as it was before"),
+    "bitsandbytes": ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, r"is quantised \(bitsandbytes\).*or give the model as it was before"),
     "gptq": ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"is quantised \(gptq\)"),
     "awq": ({"quantization_config": {"quant_method": "awq", "bits": 4}}, r"is quantised \(awq\)"),
     "compressed-tensors": ({"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {}}}, r"is quantised \(compressed-tensors\)"),
