@@ -178,7 +178,8 @@ class Chat:
             text, finish = text.partition(self.stop_text)[0], "stop"
         elif ended is not None and self._last_words:
             text = text.rstrip().removesuffix(self._last_words)
-        answer, reasoned = take_off_reasoning(self._thought + text)
+        # Where the template has begun a thought, a turn that ends without closing it was no thought; a cut one is.
+        answer, reasoned = take_off_reasoning((self._thought if finish == "length" else "") + text)
         if marked:
             for token in self.tokenizer.all_special_tokens:
                 answer = answer.replace(token, "")

@@ -230,7 +230,7 @@ def attach(model: Any, folder: Path, label: str, base: str, trainable: bool = Fa
     from peft import PeftModel
 
     check_adapter(folder)
-    weights.check_adapter_file(folder, read_json(folder / "adapter_config.json"), label, base)
+    keys = weights.check_adapter_file(folder, read_json(folder / "adapter_config.json"), label, base)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say of missing keys is asked for below
@@ -242,7 +242,7 @@ def attach(model: Any, folder: Path, label: str, base: str, trainable: bool = Fa
         raise InputError(
             f"{label}: the adapter does not fit {base} ({_one_line(error)}); {weights.advise(error)}"
         ) from error
-    weights.check_adapter_keys(tuned, loaded, label, base)
+    weights.check_adapter_keys(tuned, loaded, keys, label, base)
     if not trainable:
         tuned.eval()
         tuned.requires_grad_(False)

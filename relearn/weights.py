@@ -57,8 +57,9 @@ def check_model(folder: Path, model: Any, found: Mapping[str, Any]) -> None:
             )
 
 
-def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base: str) -> None:
-    """Raises InputError for weights that are no numbers, and for parts that the configuration names without weights."""
+def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base: str) -> list[str]:
+    """The names of an adapter's weights. Raises InputError for weights that are no numbers, and for parts that the
+    configuration names without weights."""
     from safetensors import safe_open
 
     start = str(config.get("init_lora_weights"))
@@ -84,11 +85,10 @@ def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base
                     f"{label}: {part} of adapter_config.json names {name}, and adapter_model.safetensors has no weights for "
                     f"it; {_explain(name, (), f'an adapter of another base than {base}')}"
                 )
-    if config.get("bias", "none") != "none" and not any(key.endswith(".bias") for key in keys):
-        raise InputError(f"{label}: was trained with bias: {config['bias']}, and the file has no biases; save it again")
+    return keys
 
 
-def check_adapter_keys(tuned: Any, loaded: Any, label: str, base: str) -> None:
+def check_adapter_keys(tuned: Any, loaded: Any, keys: Collection[str], label: str, base: str) -> None:
     """Raises InputError where PEFT reports weights missing or not used."""
     shared = ("vblora_vector_bank", "prompt_encoder", ".tinylora_v.")  # PEFT makes these from others
     missing = sorted(key for key in loaded.missing_keys if not any(part in key for part in shared))
@@ -102,6 +102,15 @@ def check_adapter_keys(tuned: Any, loaded: Any, label: str, base: str) -> None:
         raise InputError(
             f"{label}: the weight {key}{more} is {what}; {_explain(key, unused, f'another base than {base}', adapter=True)}"
         )
+    bias = getattr(tuned.active_peft_config, "bias", "none")
+    ending = ".base_layer.bias" if bias == "lora_only" else ".bias"
+    names = (name for name, _ in tuned.named_parameters() if "lora_" not in name)
+    if (
+        bias != "none"
+        and any(name.endswith(ending) for name in names)
+        and not any(key.endswith(".bias") for key in keys)
+    ):
+        raise InputError(f"{label}: was trained with bias: {bias}, and the file has no biases; save it again")
 
 
 def check_forward(model: Any, label: str) -> Any:

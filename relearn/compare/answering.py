@@ -111,9 +111,9 @@ def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) ->
                 "both; --template FILE gives another"
             )
     if own is None:
-        adapter = next(iter(saved), None)
+        first = next(iter(saved), None)
         whose = "the adapter's is used" if saved else "Alpaca's is used; --template FILE gives another"
         say(f"compare: the tokenizer of {weights.name} has no chat template: {whose}")
-        if adapter is not None:
-            refuse_unknown_tokens(adapter, saved[adapter], tokenizer, weights)
+        if first is not None:
+            refuse_unknown_tokens(first, saved[first], tokenizer, weights)
     return models.load_chat(weights, next(iter(saved.values()), ALPACA), *more)

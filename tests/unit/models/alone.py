@@ -70,7 +70,7 @@ def make_base(folder: Path, kind: str, **changes: Any) -> Path:
     tokenizer = words()
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
     values = {**ARCHITECTURES[kind], **changes}
-    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), tie_word_embeddings=False, **ids, **values)
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **{"tie_word_embeddings": False, **ids, **values})
     model = AutoModelForCausalLM.from_config(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 from peft import (
     AdaLoraConfig,
@@ -88,6 +89,27 @@ KINDS: dict[str, Callable[[], Any]] = {
 }
 
 
+FURTHER: dict[str, Callable[[], Any]] = {
+    "adaption prompt": lambda: peft.AdaptionPromptConfig(adapter_len=3, adapter_layers=1, **TASK),
+    "fourierft": lambda: peft.FourierFTConfig(n_frequency=20, target_modules=["q_proj"], **TASK),
+    "hra": lambda: peft.HRAConfig(r=2, target_modules=T, **TASK),
+    "norms tuned": lambda: peft.LNTuningConfig(target_modules=["input_layernorm"], **TASK),
+    "vblora": lambda: peft.VBLoRAConfig(r=2, num_vectors=8, vector_length=4, topk=2, target_modules=["q_proj"], **TASK),
+    "miss": lambda: peft.MissConfig(r=2, target_modules=T, **TASK),
+    "randlora": lambda: peft.RandLoraConfig(r=2, target_modules=["q_proj"], **TASK),
+    "shira": lambda: peft.ShiraConfig(r=2, target_modules=T, **TASK),
+    "c3a": lambda: peft.C3AConfig(block_size=4, target_modules=["q_proj"], **TASK),
+    "road": lambda: peft.RoadConfig(group_size=8, target_modules=["q_proj"], **TASK),
+    "cpt": lambda: peft.CPTConfig(cpt_token_ids=[1, 2], cpt_mask=[1, 1], cpt_tokens_type_mask=[1, 2], **TASK),
+    "delora": lambda: peft.DeloraConfig(r=2, target_modules=T, **TASK),
+    "gralora": lambda: peft.GraloraConfig(r=4, gralora_k=2, target_modules=T, **TASK),
+    "waveft": lambda: peft.WaveFTConfig(n_frequency=20, target_modules=["q_proj"], **TASK),
+    "osf": lambda: peft.OSFConfig(target_modules=["q_proj"], **TASK),
+    "psoft": lambda: peft.PsoftConfig(r=2, target_modules=["q_proj"], **TASK),
+    "cartridge": lambda: peft.CartridgeConfig(num_virtual_tokens=3, **TASK),
+}
+
+
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Any]]:
     """A base with biases, a plain adapter, and what both answer alone."""
@@ -97,10 +119,10 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[An
     return base, plain, [answer_alone(base, adapter) for adapter in (None, plain)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in FURTHER)])
 def test_kinds_of_adapter(tmp_path: Path, llama: tuple[Path, Path, list[Any]], kind: str) -> None:
     base, plain, (base_alone, plain_alone) = llama
-    tuned = make_adapter(base, tmp_path / "tuned", KINDS[kind](), 1.0)
+    tuned = make_adapter(base, tmp_path / "tuned", {**KINDS, **FURTHER}[kind](), 1.0)
     alone = answer_alone(base, tuned)
     here = answer_here(base, [None, tuned, plain, None])  # what comes after it is as alone too
     assert [differ(*pair) for pair in zip(here, [base_alone, alone, plain_alone, base_alone], strict=True)] == [[]] * 4
@@ -128,3 +150,60 @@ def test_more_tokens_than_the_model_has_places_for_are_refused(tmp_path: Path, k
         InputError, match=rf"an answer of up to {LIMIT} are more than the {places} that the model can read"
     ):
         answer_here(base, [None])
+
+
+@pytest.mark.parametrize("kind", ["poly", "multitask"])
+def test_an_adapter_that_must_be_told_its_task_is_refused(
+    tmp_path: Path, llama: tuple[Path, Path, list[Any]], kind: str
+) -> None:
+    base, _, _ = llama
+    config = {
+        "poly": lambda: peft.PolyConfig(r=2, n_tasks=1, n_skills=2, target_modules=["q_proj"], **TASK),
+        "multitask": lambda: peft.MultitaskPromptTuningConfig(num_virtual_tokens=3, num_tasks=2, **TASK),
+    }[kind]()
+    with pytest.raises(InputError, match=r"the adapter cannot run \(ValueError: task_ids .*; use another kind"):
+        answer_here(base, [make_adapter(base, tmp_path / "tuned", config)])
+
+
+# A linear module and the embeddings of further architectures.
+OTHERS = {
+    "gpt2": ("c_attn", "wte"), "gemma2": ("q_proj", "embed_tokens"), "phi3": ("qkv_proj", "embed_tokens"),
+    "bloom": ("query_key_value", "word_embeddings"), "gpt_neox": ("query_key_value", "embed_in"), "opt": ("q_proj", "embed_tokens"),
+}  # fmt: skip
+# PEFT alone cannot run these either: OLoRA on the turned weights of GPT-2, prefixes on the key heads of GPT-NeoX.
+UNABLE = {("gpt2", "olora"), ("gpt_neox", "prefix tuning")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tied", [False, True], ids=["own head", "tied head"])
+@pytest.mark.parametrize("architecture", OTHERS)
+def test_kinds_on_other_architectures(tmp_path: Path, architecture: str, tied: bool) -> None:
+    target, embeddings = OTHERS[architecture]
+    base = make_base(tmp_path / "base", architecture, tie_word_embeddings=tied)
+    lora: dict[str, Any] = {**LORA, "target_modules": [target]}
+    configs = {
+        "dora": LoraConfig(**lora, use_dora=True),
+        "bias all": LoraConfig(**lora, bias="all"),
+        "pissa": LoraConfig(**lora, init_lora_weights="pissa"),
+        "olora": LoraConfig(**lora, init_lora_weights="olora"),
+        "embeddings saved": LoraConfig(**lora, modules_to_save=[embeddings]),
+        "embeddings saved and tied": LoraConfig(**lora, modules_to_save=[embeddings], ensure_weight_tying=True),
+        "embeddings adapted": LoraConfig(**{**lora, "target_modules": [target, embeddings]}),
+        "tokens trained": LoraConfig(**lora, trainable_token_indices=[*range(5, 300, 3)]),
+        "ia3": IA3Config(target_modules=[target], feedforward_modules=[], **TASK),
+        "prompt tuning": PromptTuningConfig(num_virtual_tokens=3, **TASK),
+        "prefix tuning": PrefixTuningConfig(num_virtual_tokens=3, **TASK),
+    }
+    plain = make_adapter(base, tmp_path / "plain", LoraConfig(**lora))
+    plain_alone, base_alone = answer_alone(base, plain), answer_alone(base, None)
+    for kind, config in configs.items():
+        tuned = make_adapter(base, tmp_path / kind.replace(" ", "-"), config, 1.0)
+        if (architecture, kind) in UNABLE:
+            with pytest.raises(InputError, match="the adapter cannot run"):
+                answer_here(base, [tuned])
+            continue
+        alone = answer_alone(base, tuned)
+        here = answer_here(base, [None, tuned, plain])
+        found = [differ(*pair) for pair in zip(here, [base_alone, alone, plain_alone], strict=True)]
+        assert (kind, found) == (kind, [[]] * 3)
+        assert alone != base_alone

@@ -144,9 +144,11 @@ THOUGHTS: dict[str, tuple[str, str, str, bool]] = {  # template, what the model 
     "no thought": (QWEN, "one", "one", False),
     "a thought": (QWEN, "<think>\nHm, two?\n</think>\n\none", "one", True),
     "an empty thought": (QWEN, "<think>\n\n</think>\n\none", "one", True),
-    "cut in its thought": (QWEN, "<think>\nHm, one or", "", True),
+    "cut in its thought": (QWEN, "<think>\nHm, one or<cut>", "", True),
+    "ended in its thought": (QWEN, "<think>\nHm, one or", "", True),
     "a thought that the prompt has begun": (R1, "Hm, two?\n</think>\n\none", "one", True),
-    "the same, cut": (R1, "Hm, two or three or", "", True),
+    "the same, cut": (R1, "Hm, two or three or<cut>", "", True),
+    "a turn that ends without closing it": (R1, "one", "one", False),
     "begun twice": (R1, "<think>\nHm\n</think>\none", "one", True),
     "begun by the prompt, closed in a conversation": (OPENED, "Hm</think>one", "one", True),
     "a thought of a model without such a template": (PLAIN, "<thinking>Hm</thinking>one", "one", True),
@@ -163,7 +165,8 @@ def test_reasoning_is_no_part_of_the_answer(case: str, special: bool) -> None:
     text, written, wanted, thought = THOUGHTS[case]
     marks = ("<think>", "</think>", "[THINK]", "[/THINK]", "<|channel|>", "<|message|>", "<|start|>") if special else ()
     chat = Chat(words(*marks), text)
-    found = chat.read_answer([*chat.tokenizer(written, add_special_tokens=False)["input_ids"], *chat.end])
+    tokens = chat.tokenizer(written.removesuffix("<cut>"), add_special_tokens=False)["input_ids"]
+    found = chat.read_answer(tokens if written.endswith("<cut>") else [*tokens, *chat.end])
     assert (found.text, found.raw is not None) == (wanted, thought)
     assert found.raw is None or "Hm" in found.raw or "<think>" in found.raw
 

@@ -166,7 +166,6 @@ CONFIGURATIONS: dict[str, tuple[dict[str, object], str]] = {
     "fewer targets than weights": ({"target_modules": ["q_proj"]}, "not used"),
     "a regex that finds nothing": ({"target_modules": ".*nothing"}, "does not fit"),
     "a module saved without weights": ({"modules_to_save": ["lm_head"]}, "modules_to_save of .* names lm_head"),
-    "biases that the file lacks": ({"bias": "all"}, "trained with bias: all"),
     "a kind that nobody knows": ({"peft_type": "SLORA"}, "does not fit"),
     "no kind": ({"peft_type": ...}, "does not fit"),
     "a prompt with the weights of LoRA": (
@@ -184,6 +183,16 @@ def test_configurations_that_the_weights_belie(made: Path, tmp_path: Path, case:
     with pytest.raises(InputError, match=said) as caught:
         FrozenBase(made / "base", "cpu").put(tmp_path / "broken")
     assert "\n" not in str(caught.value)
+
+
+def test_biases_that_the_file_lacks_are_missed_where_the_base_has_some(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "adapter", tmp_path / "bias")
+    for bias in ("all", "lora_only"):
+        edit(tmp_path / "bias" / "adapter_config.json", bias=bias)
+        FrozenBase(made / "base", "cpu").put(tmp_path / "bias")
+        biased = make_base(tmp_path / bias, "llama", attention_bias=True)
+        with pytest.raises(InputError, match=f"was trained with bias: {bias}, and the file has no biases"):
+            FrozenBase(biased, "cpu").put(tmp_path / "bias")
 
 
 def test_an_adapter_of_another_architecture_is_refused(made: Path, tmp_path: Path) -> None:
