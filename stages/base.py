@@ -41,7 +41,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         rows += [make_turns(told, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
     texts = (turn.content for row in rows for turn in row)
     tokenizer = scratch.train_tokenizer(texts, shape.vocabulary, params.chat.template)
-    chat = Chat(tokenizer, params.chat.template)
+    chat = Chat(tokenizer, params.chat.template, params.chat.arguments, params.chat.date)
     encoded = encode(rows, chat, shape.max_tokens, params.chat.train_on)
     held_out = {
         task: encode(found, chat, shape.max_tokens, params.chat.train_on)
@@ -87,7 +87,8 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
     if source.revision is None:
         folder = paths.sources / params.profile / source.path
-        Chat(models.load_tokenizer(folder), params.chat.template)  # so that a mistake shows before any training
+        # so that a mistake shows before any training
+        models.load_chat(folder, params.chat.template, params.chat.arguments, params.chat.date)
         weights = {file.name: file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
         facts: dict[str, Any] = {"kind": "folder", "path": str(folder.relative_to(paths.root)), "weights": weights}
     else:

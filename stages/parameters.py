@@ -1,7 +1,7 @@
 """Looks at the parameters without running anything.
 
 python -m stages.parameters                 # are params.yaml and the profile it names sound?
-python -m stages.parameters --upgrade FILE  # rewrites an earlier profile's keys; its comments stay
+python -m stages.parameters --upgrade FILE  # mends an earlier profile's keys; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 

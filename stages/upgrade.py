@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
@@ -71,6 +72,8 @@ def _add_missing(tree: Any) -> list[str]:
     for name, value in ADDED.items():
         group, leaf = name.split(".")
         if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+            if isinstance(value, str):
+                value = DoubleQuotedScalarString(value)  # a bare date would be read as one
             tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added

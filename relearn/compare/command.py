@@ -22,6 +22,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from relearn.chat import DATE
 from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.escaping import shown
@@ -92,6 +93,8 @@ OPTIONS = {
         option("--batch-size", "Default: 16.", least=1, default=16),
         option("--threads", "CPU threads (default: all that are free to use).", least=1),
         option("--template", "Jinja chat template for all models.", **FILE),
+        option("--template-arguments", "What templates take besides, such as '{\"enable_thinking\": false}'.", metavar="JSON"),
+        option("--date", f"Today, for templates that write it (default: {DATE}).", default=DATE, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE"),
     ],
     "Asking a server (vLLM with LoRA modules, say)": [
         option("--endpoint", "Its address up to /v1; models are then names it serves.", metavar="URL"),

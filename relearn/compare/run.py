@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def compare(options: SimpleNamespace) -> int:
     notes = _note_overlap(asked)
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     if not options.rescore:
-        made = _answer(given, asked, probes, options, notes, settings)
+        made = list(_answer(given, asked, probes, options, notes, settings))  # all, or nothing is written
         for role, answers in made:
             write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
         write_json(options.out / "settings.json", settings)
@@ -92,6 +93,7 @@ def _answer(
     settings["models"] = {role: source.facts() for role, source in found.items()}
     settings |= {"backend": "local", "device": how.device, "precision": how.precision}
     settings |= {"quantize": how.quantize, "batch_size": how.batch_size, "template": how.template}
+    settings |= {"template_arguments": how.arguments, "date": how.date}
     return answering.decode_here(found, items, how)
 
 
@@ -114,7 +116,24 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
             template = options.template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{options.template}: cannot be read ({error})") from None
-    return answering.LocalDecoding(device, precision, options.quantize, options.batch_size, template)
+    arguments = _read_arguments(options.template_arguments)
+    return answering.LocalDecoding(
+        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date())
+    )
+
+
+def _read_arguments(given: str | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise InputError(
+            f"--template-arguments: not JSON ({error}); write them as '{{\"enable_thinking\": false}}'"
+        ) from None
+    if not isinstance(value, dict):
+        raise InputError("--template-arguments: a JSON object is expected, such as '{\"enable_thinking\": false}'")
+    return value
 
 
 def _ask_server(
@@ -131,11 +150,12 @@ def _ask_server(
             raise InputError(f"--api-key-env: the environment variable {options.api_key_env} is not set")
     address = Address.of(options.endpoint, key)
     how = endpoint.make_settings(options.concurrency, options.timeout, options.attempts)
+    arguments = _read_arguments(options.template_arguments)
     say("compare: a server gives no likelihood of the references, so there are no bits per byte")
     with Journal(options.out / "journal.sqlite") as journal:
         for role, name in given.items():
             label, strategy, seed = f"compare: {role}", answering.GREEDY, options.seed
-            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed)[0]
+            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed, arguments)[0]
 
 
 def _file(out: Path, role: str) -> Path:

@@ -384,6 +384,19 @@ def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.Capt
     assert "answers other rows than those given now" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("given", "said"), [("{", "not JSON"), ("[1]", "a JSON object is expected")])
+def test_template_arguments_that_are_none_are_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], given: str, said: str
+) -> None:
+    with Served({}) as served:
+        assert command(files, "--endpoint", served.base_url, "--template-arguments", given) == 1
+        assert served.bodies == []
+    error = capsys.readouterr().err
+    assert error.startswith("compare: --template-arguments: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
 def test_a_number_that_makes_no_sense_is_a_usage_error(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--limit", "--batch-size", "--resamples"):
         with pytest.raises(SystemExit) as caught:
