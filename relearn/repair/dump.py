@@ -212,6 +212,8 @@ def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
             read = _read_csv_row(dict(zip(names, cells, strict=True)), schema) if len(cells) == len(names) else []
             if at and cells and not read:
                 broken += 1
+                if not found:
+                    return None
                 read = [DumpText("".join(lines[at : rows.line_num]), is_broken=True)]
             for one in read if at else ():
                 one.line = at + 1
