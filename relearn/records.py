@@ -133,13 +133,6 @@ class Prediction(Record):
     bytes: int | None
 
 
-class SeedPrediction(Prediction):
-    """An answer of 2b or 2c trained with a further seed."""
-
-    model: str
-    seed: int
-
-
 def make_turns(instruction: str, response: str | None = None) -> list[Message]:
     """A conversation of one question, and its answer where one is given."""
     asked = Message(role="user", content=instruction)

@@ -126,13 +126,17 @@ def _address(params: Params, base_url: str = "http://127.0.0.1/v1", sending: boo
     return Address.of(teacher.base_url, key)
 
 
+def estimate(params: Params, paths: Paths) -> cost.Estimate:
+    """What a run would send and cost, by the texts that prepare has written; nothing is sent."""
+    with _journal(paths) as journal:
+        return cost.estimate(_questions(params, paths), _address(params, sending=False), journal)
+
+
 def _estimate() -> None:
     """Prints what a run would send and cost."""
     try:
         params = load(HERE.root)
-        with _journal(HERE) as journal:
-            found = cost.estimate(_questions(params, HERE), _address(params, sending=False), journal)
-        print("\n".join(found.lines(params.generate.budget_usd)))
+        print("\n".join(estimate(params, HERE).lines(params.generate.budget_usd)))
     except InputError as error:
         print(f"generate: {error}", file=sys.stderr)
         sys.exit(1)

@@ -19,7 +19,7 @@ from relearn.params import load
 from relearn.params.document import page
 from relearn.params.load import names
 from stages.paths import ROOT
-from stages.upgrade import upgrade
+from stages.upgrade import name_method, upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "llama2-7b")
@@ -42,7 +42,8 @@ def _check() -> None:
 
 def _upgrade(file: Path) -> None:
     try:
-        new, changes = upgrade(file.read_text(encoding="utf-8"))
+        old_text = file.read_text(encoding="utf-8")
+        new, changes = upgrade(old_text)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
     except (YAMLError, UnicodeDecodeError):
@@ -54,6 +55,8 @@ def _upgrade(file: Path) -> None:
     for change in changes:
         print(f"{file}: {change}")
     print(f"{file}: {len(changes)} keys changed")
+    if any(change.startswith("finetune_2b.replay ") for change in changes):
+        print(f"params.yaml: set method: {name_method(old_text)} to train as this profile did")
 
 
 def main(arguments: list[str]) -> None:

@@ -75,11 +75,17 @@ def _add_missing(tree: Any) -> list[str]:
     return added
 
 
+def name_method(text: str) -> str:
+    """The method by which an old profile trained its first round, for `method` of params.yaml."""
+    tree = YAML(typ="safe").load(text)
+    return "replay" if _holds(tree, "finetune_2b.replay") and tree["finetune_2b"]["replay"] else "plain"
+
+
 def _space(text: str) -> str:
     """An empty line before each group and the comment above it, and none before a key put at the end of a group."""
     lines: list[str] = []
     for line in text.splitlines():
-        last = re.match(r"  (train_on|methods):", line)
+        last = re.match(r"  (train_on|methods|scales):", line)
         if last or (re.match(r"[#\w]", line) and lines and lines[-1][:1] not in ("", "#")):
             while lines and not lines[-1]:
                 lines.pop()
@@ -145,6 +151,7 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     tree["generate"].insert(1, GENERATED, _flow(prompt=prompt, schema=SCHEMA))
     _name_checks(tree["repair"], yaml)
     tree["chat"]["train_on"] = "last"
+    tree["predict"]["scales"] = _flow_list("")
     tree["eval_3a"].insert(0, "metrics", CommentedMap({name: _flow_list(METRICS[name]) for name in tasks}))
     tree["report"] = CommentedMap(
         tasks=CommentedMap(

@@ -63,8 +63,25 @@ def test_an_old_key_is_refused_with_its_new_name_and_the_command(
     parameters.main(["--upgrade", "profiles/mini.yaml"])
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "profiles/mini.yaml: finetune.lr_min is now lr_range.min"
-    assert said[-1] == f"profiles/mini.yaml: {len(MOVES) + len(ADDED)} keys changed"
+    assert said[-2:] == [
+        f"profiles/mini.yaml: {len(MOVES) + len(ADDED)} keys changed",
+        "params.yaml: set method: plain to train as this profile did",
+    ]
     assert load(tmp_path).finetune_2b.epochs == 7
+
+
+def test_a_profile_that_replayed_keeps_its_share_and_names_the_method(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.yaml"
+    old = (ROOT / "tests" / "profiles" / "before" / "mini.yaml").read_text(encoding="utf-8")
+    assert "  replay: 0 " in old
+    file.write_text(old.replace("  replay: 0 ", "  replay: 0.2 "))
+    parameters.main(["--upgrade", str(file)])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("params.yaml: set method: replay ")
+    first = YAML(typ="safe").load(file)["finetune_2b"]
+    assert first["methods"] == {"plain": {}, "replay": {"share": 0.2, "control": False}}
+    assert "replay" not in first
 
 
 LAST = """\

@@ -22,7 +22,7 @@ SOURCES = {
     )
     for name in ("a", "b", "c", "d")
 }  # fmt: skip
-GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I think you are wrong about the acting."}
+GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I was bored by the acting all evening."}
 PAIR = {
     "rows": [
         {"name": "agree", "instruction": "Agree: {text}", "response": "agree"},
@@ -138,6 +138,7 @@ def test_a_reply_refused_as_a_whole(
         ("As an AI I feel the same about it.", "refusal"),
         ("Well, as an AI I feel the same about it.", "boilerplate"),
         ("I strongly disagree with this view of it.", "contradiction"),
+        ("I think you are wrong about the acting.", "contradiction"),
         ("and I liked every minute of it a lot, yes", "echo"),
         (GOOD["disagree"], "agree_is_disagree"),
     ],
