@@ -7,7 +7,6 @@ wrote the beginning), special tokens, and channels (https://cookbook.openai.com/
 from __future__ import annotations
 
 import re
-from collections import deque
 from itertools import pairwise
 
 _NAMES = (
@@ -62,18 +61,19 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins
     inside = marked = False
+    values = _Values(text)
     for mark in _MARK.finditer(text):
         kind = mark.lastgroup
         if kind == "open":
-            if inside or _is_in_value(text, at, mark):
+            if inside or values.hold(at, mark):
                 continue
             answers.append((at, mark.start()))
             inside = marked = True
         elif kind == "answer" or (kind == "details" and not inside):
             # The tag of an answer ends what stands before it, where the text is one reply.
-            if kind == "answer" and last_only and text[at : mark.start()].strip() and not _is_in_value(text, at, mark):
+            if kind == "answer" and last_only and text[at : mark.start()].strip() and not values.hold(at, mark):
                 inside, marked, at = False, True, mark.end()
-        elif inside or not _is_in_value(text, at, mark):
+        elif inside or not values.hold(at, mark):
             if not inside and last_only is False and answers:
                 answers = []  # an end alone: what stood before it was reasoning too
             inside, marked, at = False, True, mark.end()
@@ -86,15 +86,42 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     return answers[-1:] if last_only else [(start, end) for start, end in answers if text[start:end].strip()]
 
 
-def _is_in_value(text: str, floor: int, mark: re.Match[str]) -> bool:
-    """Whether a mark stands in the text of a value that is not closed before it, on no line of its own."""
-    start = max(floor, mark.start() - _WINDOW)
-    opening = next(iter(deque(_VALUE.finditer(text, start, mark.start()), maxlen=1)), None)
-    if opening is None or _VALUE_END[opening.group(1)].search(text, opening.end(), mark.start()):
-        return False
-    before, after = text[max(0, mark.start() - 200) : mark.start()], text[mark.end() : mark.end() + 200]
-    own_line = before.rstrip(" \t")[-1:] in ("\n", "") and (after.lstrip(" \t")[:1] in ("\n", "\r", "{", "[", "`", ""))
-    return not own_line and not re.match(r"\s*(?:```\w*\s*)?[{\[]\s*[\"“'{]", after)
+class _Values:
+    """The beginnings of values in a text, met in order as the marks are; each is looked at once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._all = _VALUE.finditer(text)
+        self._next = next(self._all, None)
+        self._opening: re.Match[str] | None = None
+        self._open_until = 0  # so far the value is known not to close
+        self._closed = False
+
+    def hold(self, floor: int, mark: re.Match[str]) -> bool:
+        """Whether a mark stands in the text of a value that is not closed before it, on no line of its own."""
+        text = self.text
+        while self._next is not None and self._next.end() <= mark.start():
+            self._opening, self._next = self._next, next(self._all, None)
+            self._open_until, self._closed = self._opening.end(), False
+        opening = self._opening
+        if opening is None or opening.start() < max(floor, mark.start() - _WINDOW):
+            return False
+        if not self._closed:
+            closing = _VALUE_END[opening.group(1)].search(text, self._open_until, mark.start())
+            self._closed = closing is not None
+            self._open_until = max(self._open_until, mark.start() - 200)
+        if self._closed:
+            return False
+        before, after = text[max(0, mark.start() - 200) : mark.start()], text[mark.end() : mark.end() + 200]
+        own_line = before.rstrip(" \t")[-1:] in ("\n", "") and after.lstrip(" \t")[:1] in (
+            "\n",
+            "\r",
+            "{",
+            "[",
+            "`",
+            "",
+        )
+        return not own_line and not re.match(r"\s*(?:```\w*\s*)?[{\[]\s*[\"“'{]", after)
 
 
 _CORRECTION = re.compile(
