@@ -13,10 +13,11 @@ import pytest
 
 from relearn.data.files import FileTable
 from relearn.data.instruction_rows import read_held_out
+from relearn.data.rows import choose_rows
 from relearn.data.split_guard import SplitGuard
 from relearn.data.texts import choose_texts
 from relearn.errors import InputError
-from relearn.params.prepare import TaskRows, TextColumns
+from relearn.params.prepare import InstructionColumns, TaskRows, TextColumns
 
 
 def jsonl(path: Path, *rows: Any) -> Path:
@@ -120,6 +121,25 @@ def test_one_column_is_no_other_separator(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("instruction\nSay one\n")
     assert "no row has a response" in refuse(path)
+
+
+def test_the_chain_reads_system_and_history_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [f'Count {n}?,Number {n}.,You count.,"[[""Ready?"", ""Yes.""]]"' for n in range(12)]
+    path.write_text("instruction,output,system,history\n" + "\n".join(lines) + "\n")
+    columns = InstructionColumns(
+        form="instructions", instruction="instruction", response="output", input=None, tests=None, group=None
+    )
+    source = {"kind": "files", "path": "a.csv", "columns": columns.model_dump()}
+    counts = TaskRows.model_validate(
+        {"source": source, "train": 4, "val": 1, "test": 1, "max_chars": {"prompt": None, "response": None}}
+    )
+    chosen = choose_rows("count", "watched", FileTable(path), columns, counts, 1, SplitGuard(None)).fill("train")
+    assert [message.role for message in chosen[0].messages] == ["system", "user", "assistant", "user", "assistant"]
+    assert chosen[0].instruction.startswith("system: You count.\n\nuser: Ready?")
+    path.write_text("instruction,output,system\n" + "".join(f"Count {n}?,Number {n}.,\n" for n in range(12)))
+    alone = choose_rows("count", "watched", FileTable(path), columns, counts, 1, SplitGuard(None)).fill("train")
+    assert {len(row.messages) for row in alone} == {2}
 
 
 # --- the cases beside the real data ------------------------------------------------------------------------

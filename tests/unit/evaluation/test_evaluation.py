@@ -337,6 +337,9 @@ def test_what_a_metric_cannot_see_is_a_warning_of_the_task() -> None:
     )
     assert any(warning.startswith("reviews: BERTScore read the first") for warning in found.warnings)
     assert any(warning.startswith("reviews: BERTScore cannot see 12 of 12") for warning in found.warnings)
+    shown = {(row["task"], row["metric"]) for row in found.rows}
+    assert ("reviews", "chrf") in shown
+    assert ("code", "chrf") not in shown
     # each task's texts have the tokenizer that fits them
     signatures = found.signatures["bleu"]["by_task"]
     assert "tok:zh" in signatures["reviews"]["signature"]
