@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
@@ -15,6 +15,7 @@ from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
 from relearn.records import Prediction
+from relearn.scripts import has_latin_letters
 from relearn.statistics import resampling, significance
 
 DIGITS = 4
@@ -64,6 +65,7 @@ def evaluate_models(
         answers = _aligned(predictions, task.name)
         if not answers[models[0]]:
             continue
+        task = _show_chrf(task, answers[models[0]])
         scored = {model: score_task(task, answers[model], tests, params) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
@@ -116,6 +118,15 @@ def evaluate_models(
         intervals["seeds"] = over
         _beside(rows, over["tasks"])
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _show_chrf(task: ScoredTask, answers: Sequence[Prediction]) -> ScoredTask:
+    """The task with chrF among what the table shows, where most references are not in Latin letters: it needs no words."""
+    references = [row.reference for row in answers if row.reference]
+    if "chrf" in task.metrics or 2 * sum(map(has_latin_letters, references)) >= len(references):
+        return task
+    first, *others = task.metrics
+    return replace(task, metrics=(first, "chrf", *others))
 
 
 def _merge_signatures(by_task: Mapping[str, Any]) -> Any:

@@ -67,7 +67,7 @@ def choose_metrics(
 
 def metrics_for(references: Sequence[str | None]) -> tuple[str, ...]:
     """What is worth listing for texts of which nothing is known, code or not; CodeBLEU where they are mostly code."""
-    text = ("pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
+    text = ("pass_at_1", "rouge_l", "bertscore", "bleu", "chrf", "exact_match", "code_rate", "bpb")
     return ("codebleu", *text) if mostly_code(references) else text
 
 

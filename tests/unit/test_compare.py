@@ -363,6 +363,36 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
     assert "passes" in text
 
 
+def test_a_guard_does_not_pass_on_answers_that_are_cut_or_a_base_that_cannot(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(body: Body) -> Reply:
+        return knows("Say")(body)[0], "length"
+
+    def guard(*more: str) -> int:
+        return command(files, "--endpoint", served.base_url, "--out", str(files / more[-1]), *more[:-1])
+
+    able, unable = knows("Say"), knows()
+    with Served({"b": able, "t": cut}) as served:
+        assert guard("--fail-above", "rouge_l=5%", "cut") == 1
+        assert guard("--fail-above", "rouge_l=5%", "--cut-share", "1", "cut") == 0
+    shown = capsys.readouterr()
+    assert "30 of 30 answers of tuned ended at the cap" in shown.err
+    assert "100.0% !" in (files / "cut" / "table.md").read_text() or "100.0%" in shown.out
+    with Served({"b": unable, "t": unable}) as served:
+        assert guard("--fail-above", "exact_match=5%", "unable") == 1
+        assert guard("--fail-above", "exact_match=5%", "--fail-above", "new.chrf=5%", "unable") == 1
+    assert "base scores 0" in capsys.readouterr().err
+    finding, other = json.loads((files / "unable" / "guards.json").read_text())
+    assert (finding["answer"], other["answer"]) == ("unjudged", "passes")
+    assert "cannot be judged" in (files / "unable" / "compare.md").read_text()
+    with Served({"b": able, "t": able}) as served:
+        assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=25%", "able") == 0
+        assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=0.999", "able") == 1
+        assert guard("--fail-above", "exact_match=5%", "--floor", "rouge_l=0.1", "able") == 1
+    assert "not surely above 0.999" in capsys.readouterr().err
+
+
 def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
