@@ -1,8 +1,7 @@
-"""Keys that have moved or are new; `python -m stages.parameters --upgrade` mends a profile that has them as they were."""
+"""Keys that have moved, and where each is now, and keys that are new; `python -m stages.parameters --upgrade FILE`
+rewrites an earlier profile."""
 
 from __future__ import annotations
-
-from typing import Any
 
 RENAMED = {  # in the order in which an upgrade makes them
     "finetune.lr_min": "lr_range.min",
@@ -30,5 +29,12 @@ BY_TASK = {  # what was said once and is now said of each task
     "repair.similarity": "repair.<task>.checks",
 }
 MOVES = RENAMED | BY_TASK
-# Keys that an earlier version did not have, and the value under which nothing changes.
-ADDED: dict[str, Any] = {"chat.arguments": {}, "chat.date": "2026-01-01"}
+ADDED = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
+    "generate.mode": "live",
+    "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
+    "generate.reasoning_effort": None,
+    "generate.extra_body": None,
+    "repair.duplicates": "drop",
+    "chat.arguments": {},
+    "chat.date": "2026-01-01",
+}

@@ -23,6 +23,7 @@ FLOORS = (
         "reasoning",
         "scripts",
         "sides",
+        "finish_reasons",
     },
     {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "endpoint", "data", "metrics", "logs"},
