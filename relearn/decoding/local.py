@@ -72,7 +72,7 @@ def decode(
             if own
             else _generate(model, chat, asked, limit, chosen)
         )
-        return [astuple(chat.read_answer(row)) for row in rows]
+        return [_read_text(row, chat) for row in rows]
 
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
@@ -138,6 +138,10 @@ def _generate(
         **chosen,
     )
     return [row.tolist() for row in out[:, width:]]
+
+
+def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"], str | None]:
+    return astuple(chat.read_answer(row))
 
 
 def score_references(
