@@ -34,6 +34,8 @@ STAND_INS = {
     "./candidate": "same",
     "data/sources/mini/probes.yaml": "probes.yaml",
     ".cache/teacher/journal.sqlite": "journal.sqlite",
+    "NAME": "code",
+    "NAMES": "stance",
     "codebleu=5%": "rouge_l=5%",  # the rows of this test hold no code
 }
 REFUSED = (3,)  # a guard found what it was asked to look for

@@ -102,7 +102,8 @@ def page_file(folder: Path, source: Material) -> Path:
 
 def rating_file(folder: Path, given: dict[str, list[Prediction]], per_task: int = 2) -> Path:
     file = folder / "rate.html"
-    file.write_text(rating.render(rating.choose(given, SEED, per_task)), encoding="utf-8")
+    tasks = list(dict.fromkeys(row.task for row in given["base"] if row.task != "probe"))
+    file.write_text(rating.render(rating.choose(given, tasks, SEED, per_task)), encoding="utf-8")
     return file
 
 

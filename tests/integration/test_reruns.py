@@ -33,6 +33,7 @@ ALL = [
     "report",
 ]
 TUNED = ["finetune_2b", "finetune_2c"]
+ASKED = ["generate", "repair"]  # what is asked, and what is read of the answers
 MODELS = ["base", *TUNED, "predict"]
 TINY = "profiles/tiny.yaml"
 
@@ -42,11 +43,11 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "lr in another notation": ("params.yaml", "lr: 0.01", "lr: 1.0e-2", []),
     "seed": ("params.yaml", "1222", "7", ["prepare", "generate", "base", *TUNED, "predict", "eval_3a"]),
     "prepare.code.train": (TINY, "train: 60", "train: 61", ["prepare"]),
-    "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict"]),
+    "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict", "eval_3a", "probe_3b"]),
     "predict.max_new_tokens.code": (TINY, "code: 16", "code: 17", ["predict"]),
     "report.tasks": (TINY, "writing code", "programming", []),
-    "generate.temperature": (TINY, "temperature: 0.7", "temperature: 0.6", ["generate"]),
-    "generate.teacher.breakage.fence": (TINY, "fence: 0.06", "fence: 0.07", ["generate"]),
+    "generate.temperature": (TINY, "temperature: 0.7", "temperature: 0.6", ASKED),
+    "generate.teacher.breakage.fence": (TINY, "fence: 0.06", "fence: 0.07", ASKED),
     "repair.reviews.checks": (TINY, "min: 20,", "min: 21,", ["repair"]),
     "chat.template": (TINY, "<|end|>\\n{% endfor %}", "<|end|>\\n\\n{% endfor %}", MODELS),
     "compute.threads": (TINY, "threads: 1", "threads: 2", MODELS),
@@ -69,7 +70,7 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "a comment in params.yaml": ("params.yaml", "seed: 1222", "seed: 1222  # drawn once", []),
     "another profile": ("profiles/mini.yaml", "ngram: 4", "ngram: 5", []),
     "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "predict", "probe_3b"]),
-    "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ["generate"]),
+    "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ASKED),
     "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
     "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
     "eval_3a.metrics.code": (TINY, "code: [codebleu, pass_at_1,", "code: [pass_at_1, codebleu,", ["eval_3a"]),
