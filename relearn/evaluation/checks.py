@@ -26,7 +26,7 @@ HEADS = frozenset(
     example ext fade from genre int intro introduction location moral note outro part place point pro pros refrain scene
     sentence setting step subject summary time tip title topic translation verse bridge""".split()
 )
-QUOTED = re.compile(r"“([^“”]+)”|\"([^\"\n]+)\"")
+QUOTED = re.compile(r"“([^“”]+)(?:”|\Z)|\"([^\"\n]+)(?:\"|\Z)")  # the last may have been cut off
 LISTED = re.compile(r"^\s*([-*•]|\d{1,2}[.)])\s+\S")
 PERSONS = {
     "first": frozenset("i me my mine myself we us our ours ourselves".split()),
