@@ -9,12 +9,18 @@ from relearn.evaluation.checks import (
     Check,
     CheckSettings,
     Contains,
+    Conversation,
     Dialogue,
+    Excludes,
     Function,
     Language,
+    Mentions,
+    Passage,
+    Person,
     Sentences,
     Starts,
     Verse,
+    Without,
 )
 from relearn.sandbox.runner import ProgramLimits
 
@@ -51,6 +57,42 @@ CASES: list[tuple[Check, str, str]] = [
     (Sentences(type="sentences", min=1, max=2), "One. Two. Three is here.", "more than 2"),
     (Starts(type="starts", any=["Dear diary"]), "“Dear Diary, today it snowed.", ""),
     (Starts(type="starts", any=["Dear diary"]), "Today it snowed.", "does not start with"),
+    (Mentions(type="mentions", words=["sea", ["boat", "ship*"]]), "Ships cross the SEA.", ""),
+    (
+        Mentions(type="mentions", words=["sea", ["boat", "ship*"]]),
+        "Boats cross the sea.",
+        "mentions 1 of 2, not boat/ship*",
+    ),
+    (Mentions(type="mentions", words=["sea", "boat", "sail*"], least=2), "They sailed the sea.", ""),
+    (Mentions(type="mentions", words=["the sea"]), "The\nsea.", ""),
+    (Excludes(type="excludes", words=["this film", "movie*"]), "A film about the sea.", ""),
+    (Excludes(type="excludes", words=["this film", "movie*"]), "I like movies.", "holds movie*"),
+    (Without(type="without", forms=["list"]), "It needs:\n- salt\nand that is all, said he.\nGood.", ""),
+    (Without(type="without", forms=["list"]), "It needs:\n- salt\n* flour\n3. water", "is a list"),
+    (Without(type="without", forms=["dialogue"]), "Verse 1:\nThe sea is grey\nMy heart: a stone\nI row alone", ""),
+    (Without(type="without", forms=["dialogue"]), "Anna: Hello.\nBen: Hello.\nAnna: Bye.", "is a dialogue"),
+    (Without(type="without", forms=["dialogue"]), "1850: the first.\nEngland: the second.\nToday: the third.", ""),
+    (Without(type="without", forms=["code"]), "def f(x):\n    return x + 1", "holds code"),
+    (Person(type="person", persons=["first"]), "My soup is cold and I'm late.", ""),
+    (Person(type="person", persons=["first"]), "He is late, and so am I.", "1 words of the first person"),
+    (Person(type="person", persons=["first", "second"], least=2), "You know me.", ""),
+    (Conversation(type="conversation", turns=2), "Anna: Hello.\nBen (tired): Good morning.", ""),
+    (Conversation(type="conversation", turns=2), "**Anna:**\nHello.\n\n**Ben:**\nGood morning.", ""),
+    (Conversation(type="conversation", turns=2), "ANNA\nHello.\n\nBEN (O.S.)\nGood morning.", ""),
+    (Conversation(type="conversation", turns=2), "“Hello,” said Anna. “Good morning,” said Ben.", ""),
+    (Conversation(type="conversation", turns=2), '"Hello," said Anna. "Good morning, and how', ""),
+    (Conversation(type="conversation", turns=2), "Anna said hello to Ben.", "0 turns of speech"),
+    (Conversation(type="conversation", turns=2), "Anna: Hello.\nANNA: Hello?", "1 speakers"),
+    (Conversation(type="conversation", turns=2), "Step 1: Knead it.\nStep 2: Bake it.", "0 turns of speech"),
+    (Conversation(type="conversation", turns=2), 'The words "dull" and "long" say it.', "0 turns of speech"),
+    (
+        Conversation(type="conversation", turns=2),
+        "INT. HOUSE - DAY\nA cat.\nFADE OUT\nThe end of it.",
+        "0 turns of speech",
+    ),
+    (Passage(type="passage", language="fr"), "In French that is: Le chat est dans le jardin.", ""),
+    (Passage(type="passage", language="fr"), "The word chat is what you want here.", "no passage"),
+    (Passage(type="passage", language="fr", words=3), "«Il est là.»", ""),
 ]
 
 
@@ -70,6 +112,11 @@ def test_empty_and_looping_answers_never_pass() -> None:
 def test_all_of_a_list_must_hold() -> None:
     wanted = [Verse(type="verse", lines=4), Contains(type="contains", all=["desert"])]
     assert checks.check_answer(wanted, POEM, SETTINGS).reason == "does not hold desert"
+
+
+def test_more_words_than_there_are_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="`least` is 3, more than the 1 words"):
+        Mentions(type="mentions", words=["sea"], least=3)
 
 
 def test_nothing_is_run_when_execution_is_off() -> None:
