@@ -11,10 +11,10 @@ ENDINGS: tuple[Ending, ...] = ("done", "cut", "failed", "refused", "unknown")
 
 _NAMES: dict[Ending, str] = {
     "done": "stop stop_sequence end end_turn end_of_turn eos eos_token eos_found complete completed done finished "
-    "finish success normal tool_calls tool_call tool_use function_call",
+    "finish success normal word stop_word stop_str tool_calls tool_call tool_use function_call",
     "cut": "length max_length max_tokens max_token max_new_tokens max_output_tokens max_completion_tokens "
     "max_output_reached model_length token_limit tokens_limit length_limit length_capped context_length "
-    "context_length_exceeded model_context_window_exceeded truncated incomplete",
+    "context_length_exceeded model_context_window_exceeded truncated incomplete limit",
     "failed": "error errored abort aborted cancel cancelled canceled user_cancel failed failure fail timeout "
     "timed_out load insufficient_system_resource network_error server_error internal_error upstream_error "
     "provider_error disconnect disconnected interrupted malformed_function_call malformed_response "

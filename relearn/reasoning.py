@@ -14,17 +14,22 @@ _NAMES = (
     r"(?:\w+:)?(?:think|thinking|thoughts?|thought_process|reasoning|reasoning_content|reasoning_process|reflection|"
     r"scratchpad|analysis|rationale|inner_monologue|chain_of_thought|cot|planning)"
 )
+_LT, _GT = r"(?:<|&lt;)\s?", r"\s?(?:>|&gt;)"
 _MARK = re.compile(
-    rf"(?P<open><{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK(?:ING)?\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|think|"
-    r"thinking|begin_of_thinking)\|>|<unused94>|<\|channel\|?>(?:analysis|commentary|thought)\b)"
-    rf"|(?P<close></{_NAMES}\s*>|\[/THINK(?:ING)?\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|/think|/thinking|"
-    r"end_of_thinking)\|>|<unused95>|<channel\|>|<\|channel\|>final(?:[^<\n]{0,40}<\|message\|>)?|\bassistantfinal\b)",
+    rf"(?P<open>{_LT}{_NAMES}(?:\s[^<>]{{0,200}}?)?{_GT}|\[THINK(?:ING)?\]|◁think▷|<\|(?:begin_of_thought|"
+    r"START_THINKING|think|thinking|begin_of_thinking|inner_prefix)\|>|<unused94>|"
+    r"<details\s[^<>]{0,80}?type=[\"']?reasoning\b[^<>]{0,80}>|<\|channel\|?>(?:analysis|commentary|thought)\b)"
+    rf"|(?P<close>{_LT}/\s?{_NAMES}{_GT}|\[/THINK(?:ING)?\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|/think|"
+    r"/thinking|end_of_thinking|inner_suffix)\|>|<unused95>|<channel\|>|"
+    r"<\|channel\|>final(?:[^\n]{0,40}?<\|message\|>)?|\bassistantfinal\b)"
+    r"|(?P<details></details>)"
+    rf"|(?P<answer>{_LT}(?:final_?)?(?:answer|output|response|solution|final){_GT}|<\|START_RESPONSE\|>|"
+    r"<\|begin_of_solution\|>|Here is my response:)",
     re.IGNORECASE,
 )
 # Most texts hold no mark: these are quick to tell.
-_SIGNS = ("[THINK", "[/THINK", "think▷", "assistantfinal", "<|")
 _MAY_OPEN = re.compile(
-    r"</?(?:\w{1,20}:)?(?:[tT][hH]|[rR][eE][aA]|[rR][eE][fF]|[sS][cC]|[aA][nN][aA]|[rR][aA]|[iI][nN]|[cC][hHoO]|[pP][lL]|unused9)"
+    r"(?:<|&lt;)\s?/?\s?(?:\w{1,20}:)?(?:th|rea|ref|res|sc|so|ana|ans|ra|in|ch|cot|pl|unused9|de|fi|ou)", re.IGNORECASE
 )
 _VALUE = re.compile(r"[\w\"'”’]\s*+[:：]\s*+([\"“'‘])")
 _VALUE_END = {quote: re.compile(rf"(?<!\\)[{re.escape(ends)}]\s*+[,}}\]，｝]") for quote, ends in
@@ -39,17 +44,22 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
     answer after the last mark. A mark inside the text of a value is none.
     """
-    if not any(sign in text for sign in _SIGNS) and ("<" not in text or _MAY_OPEN.search(text) is None):
+    if _holds_no_mark(text):
         return None
     answers: list[tuple[int, int]] = []
     at = 0  # where the stretch that may be an answer begins
     inside = marked = False
     for mark in _MARK.finditer(text):
-        if mark.lastgroup == "open":
+        kind = mark.lastgroup
+        if kind == "open":
             if inside or _is_in_value(text, at, mark):
                 continue
             answers.append((at, mark.start()))
             inside = marked = True
+        elif kind == "answer" or (kind == "details" and not inside):
+            # The tag of an answer ends what stands before it, where the text is one reply.
+            if kind == "answer" and last_only and text[at : mark.start()].strip() and not _is_in_value(text, at, mark):
+                inside, marked, at = False, True, mark.end()
         elif inside or not _is_in_value(text, at, mark):
             if not inside and last_only is False and answers:
                 answers = []  # an end alone: what stood before it was reasoning too
@@ -61,6 +71,19 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
     elif last_only:
         return []
     return answers[-1:] if last_only else [(start, end) for start, end in answers if text[start:end].strip()]
+
+
+def _holds_no_mark(text: str) -> bool:
+    """Most texts hold none, which is quick to tell of them."""
+    return (
+        ("<" not in text or ("<|" not in text and _MAY_OPEN.search(text) is None))
+        and ("&lt;" not in text or _MAY_OPEN.search(text) is None)
+        and "[THINK" not in text
+        and "[/THINK" not in text
+        and "think▷" not in text
+        and "assistantfinal" not in text
+        and "Here is my response:" not in text
+    )
 
 
 def _is_in_value(text: str, floor: int, mark: re.Match[str]) -> bool:
@@ -76,21 +99,34 @@ def _is_in_value(text: str, floor: int, mark: re.Match[str]) -> bool:
 
 _CORRECTION = re.compile(
     r"\b(?:correct(?:ed|ion)|revis(?:ed|ion)|fixed version|wait|oops|scratch that|let me (?:re|fix|try|correct)\w*|"
-    r"on second thought|final (?:answer|version)|the (?:real |actual |final )?answer)\b",
+    r"on (?:second thought|reflection)|actually|(?:a )?better (?:one|version)|improved|polished|rewritten|redo|"
+    r"second (?:draft|attempt|try)|try again|my mistake|final|the (?:real |actual )?answer)\b",
     re.IGNORECASE,
 )
+_DRAFT = re.compile(
+    r"\b(?:think(?:ing)?|thoughts?(?: process)?|reasoning|draft|analysis|scratchpad|first try)\b\W{0,8}\Z",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"\b(?:answer|output|response|result|reply)\b\W{0,6}\Z", re.IGNORECASE)
 
 
 def find_superseded(text: str, spans: list[tuple[int, int]]) -> list[int]:
-    """The records, by index into their spans, that the text takes back before the one that follows."""
+    """The records, by index into their spans, that the text takes back before the one that follows, or calls drafts."""
     return [
         index
         for index, (one, other) in enumerate(pairwise(spans))
-        if other[0] - one[1] < 600 and _CORRECTION.search(text, one[1], other[0])
+        if other[0] - one[1] < 600
+        and (
+            _CORRECTION.search(text, one[1], other[0])
+            or (_DRAFT.search(text[max(0, one[0] - 60) : one[0]]) and _LABEL.search(text[one[1] : other[0]]))
+        )
     ]
 
 
 _LEFT = re.compile(r"\s*(?:<\|(?:return|end|im_end|eot_id)\|>\s*)+$")
+_WRAPPED = re.compile(
+    r"\s*<(?P<tag>answer|final_answer|response)>(?P<answer>.*?)(?:</(?P=tag)>\s*)?", re.DOTALL | re.IGNORECASE
+)
 _LEAD = re.compile(r"\A\ufeff?(?:(?:[ \t]*\r?\n)+|[ \t]+)")  # not the indentation of a first line
 _CHANNELS = re.compile(r"\s*analysis.*assistantfinal", re.DOTALL)  # channels whose special tokens were left out
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
@@ -103,7 +139,7 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
     alone counts too: the chat template may have written the beginning. A tag that is quoted, in code, or named in a
     sentence is text.
     """
-    if not any(sign in answer for sign in _SIGNS) and ("<" not in answer or _MAY_OPEN.search(answer) is None):
+    if _holds_no_mark(answer):
         return answer, False
     if bare := _CHANNELS.match(answer):
         return answer[bare.end() :].strip(), True
@@ -111,6 +147,8 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
     before, at, inside, found = "", 0, False, False  # `before`: what stood outside of paired reasoning
     for number, mark in enumerate(marks):
         opens = mark.lastgroup == "open"
+        if not inside and mark.lastgroup in ("details", "answer"):
+            continue
         if opens and not inside:
             closed = any(other.lastgroup == "close" for other in marks[number + 1 :])
             if _in_fence(answer, at, mark.start()) or not (closed or _begins_line(answer, mark)):
@@ -121,12 +159,15 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
         elif not opens and (inside or not _in_fence(answer, at, mark.start())):
             if not inside:
                 before = ""
-            inside, found, at = False, True, mark.end()
+            inside, found = False, True
+            at = mark.start() if mark.lastgroup == "answer" else mark.end()
     if not found:
         return answer, False
     if inside:
         return "", True
     last = answer[at:] if answer[at:].strip() else before
+    if wrapped := _WRAPPED.fullmatch(last):
+        last = wrapped["answer"]
     return _LEAD.sub("", _LEFT.sub("", last)).rstrip(), True
 
 
