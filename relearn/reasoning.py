@@ -113,14 +113,8 @@ class _Values:
         if self._closed:
             return False
         before, after = text[max(0, mark.start() - 200) : mark.start()], text[mark.end() : mark.end() + 200]
-        own_line = before.rstrip(" \t")[-1:] in ("\n", "") and after.lstrip(" \t")[:1] in (
-            "\n",
-            "\r",
-            "{",
-            "[",
-            "`",
-            "",
-        )
+        follows = after.lstrip(" \t")[:1]
+        own_line = before.rstrip(" \t")[-1:] in ("\n", "") and (not follows or follows in "\n\r{[`")
         return not own_line and not re.match(r"\s*(?:```\w*\s*)?[{\[]\s*[\"“'{]", after)
 
 
@@ -151,6 +145,9 @@ def find_superseded(text: str, spans: list[tuple[int, int]]) -> list[int]:
 
 
 _LEFT = re.compile(r"\s*(?:<\|(?:return|end|im_end|eot_id)\|>\s*)+$")
+_WRAPPED = re.compile(
+    r"\s*<(?P<tag>answer|final_answer|response)>(?P<answer>.*?)(?:</(?P=tag)>\s*)?", re.DOTALL | re.IGNORECASE
+)
 _LEAD = re.compile(r"\A\ufeff?(?:(?:[ \t]*\r?\n)+|[ \t]+)")  # not the indentation of a first line
 _CHANNELS = re.compile(r"\s*analysis.*assistantfinal", re.DOTALL)  # channels whose special tokens were left out
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
@@ -167,10 +164,12 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
         return answer, False
     if bare := _CHANNELS.match(answer):
         return answer[bare.end() :].strip(), True
-    marks = [mark for mark in _MARK.finditer(answer) if mark.lastgroup != "answer" and not _is_quoted(answer, mark)]
+    marks = [mark for mark in _MARK.finditer(answer) if not _is_quoted(answer, mark)]
     before, at, inside, found = "", 0, False, False  # `before`: what stood outside of paired reasoning
     for number, mark in enumerate(marks):
         opens = mark.lastgroup == "open"
+        if not inside and mark.lastgroup in ("details", "answer"):
+            continue
         if opens and not inside:
             closed = any(other.lastgroup == "close" for other in marks[number + 1 :])
             if _in_fence(answer, at, mark.start()) or not (closed or _begins_line(answer, mark)):
@@ -178,15 +177,18 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
             if answer[at : mark.start()].strip():
                 before = answer[at : mark.start()]
             inside = found = True
-        elif not opens and (inside or (mark.lastgroup == "close" and not _in_fence(answer, at, mark.start()))):
+        elif not opens and (inside or not _in_fence(answer, at, mark.start())):
             if not inside:
                 before = ""
-            inside, found, at = False, True, mark.end()
+            inside, found = False, True
+            at = mark.start() if mark.lastgroup == "answer" else mark.end()
     if not found:
         return answer, False
     if inside:
         return "", True
     last = answer[at:] if answer[at:].strip() else before
+    if wrapped := _WRAPPED.fullmatch(last):
+        last = wrapped["answer"]
     return _LEAD.sub("", _LEFT.sub("", last)).rstrip(), True
 
 

@@ -151,7 +151,7 @@ def _without_reasoning(predictions: Sequence[Prediction]) -> tuple[list[str], li
                 answer, found = row.prediction, False
         answers.append(answer)
         references.append(reference)
-        reasoned += found
+        reasoned += found or row.raw is not None  # what was decoded here has come off already
     return answers, references, reasoned
 
 

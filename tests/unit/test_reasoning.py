@@ -29,6 +29,8 @@ ANSWERS = {
     "indented code": ("<think>a</think>\n\n    return 4\n", "    return 4"),
     "a fence inside": ("<think>\n```python\nx = 5\n```\n</think>\n```python\nx = 4\n```", "```python\nx = 4\n```"),
     "a cut fence inside": ("<think>\n```python\nx = 5\n</think>\nFour.", "Four."),
+    "an answer's tags": ("<think>a</think>\n<answer>Four.</answer>", "Four."),
+    "an answer's tag ends it": ("<think>\na\n<answer>Four.</answer>", "Four."),
     "its tag named inside": ("<think>\nI close with `</think>` later.\n</think>\nFour.", "Four."),
 }
 TEXTS = [
@@ -40,6 +42,8 @@ TEXTS = [
     "```python\nSTART, END = '<think>', '</think>'\n```",
     "```xml\n<think>\nno\n</think>\n```",
     "I think, therefore I am.",
+    "<answer>Four.</answer>",
+    "<details><summary>More</summary>Four.</details>",
     "",
 ]
 
