@@ -64,7 +64,8 @@ class Chat:
         self.tokenizer = tokenizer
         own = choose_template(tokenizer.chat_template, str(tokenizer.name_or_path))
         self.template = own or template
-        self.source = f"the chat template of {tokenizer.name_or_path}" if own else "chat.template"
+        foreign = own and own != template and tokenizer.name_or_path
+        self.source = f"the chat template of {tokenizer.name_or_path}" if foreign else "chat.template"
         self.arguments, self.today = dict(arguments or {}), datetime.fromisoformat(date)
         if tokenizer.eos_token_id is None:
             raise InputError(
@@ -77,10 +78,7 @@ class Chat:
         # A template may open the answer with a thought that it leaves out of a finished conversation (DeepSeek-R1).
         fits = before.startswith(opened) or (self._thought and opened.startswith(before))
         if not opened or not fits:
-            raise InputError(
-                f"{self.source}: a conversation does not start with its prompt; "
-                "with add_generation_prompt the template must end where the response begins"
-            )
+            raise InputError(f"{self.source}: {_OTHER_SHAPE}")
         self._special = self._find_special()
         closing = _through_first(after, self._special)
         self._end_text = closing or after.rstrip()
@@ -133,7 +131,7 @@ class Chat:
         answer = Message(role="assistant", content=_MARKED.format(len(prompt)))
         before, found, after = self._render([*prompt, answer], False).rpartition(answer.content)
         if not found:
-            raise InputError(f"{self.source}: a conversation does not hold its answer; use another template")
+            raise InputError(f"{self.source}: {_OTHER_SHAPE}")
         return before, after
 
     def _between_turns(self) -> str:
@@ -285,6 +283,10 @@ def choose_template(found: object, where: str) -> str | None:
 # Takes the place of a message's content in a rendered text, so that the content can be found and encoded apart.
 _MARK = re.compile("\x02message (\\d+)\x03")
 _MARKED = "\x02message {}\x03"
+_OTHER_SHAPE = (
+    "a conversation does not start with its prompt, or does not hold its answer; with add_generation_prompt the template "
+    "must end where the response begins"
+)
 _PROMPT = [Message(role="user", content="a")]
 _CHANNELS = ("<|channel|>", "<|message|>", "<|start|>")  # tokens that tell reasoning from the answer between them
 _LAST_TAG = re.compile(r"(<[\w:|]+>|\[\w+\]|◁\w+▷)\s*\Z")
