@@ -16,13 +16,14 @@ FIELDS = ("agree", "disagree")
 Record = dict[str, str]
 
 DELIMITERS = {"single_quotes", "python_repr", "typographic_quotes"}
-STRUCTURES = {"nested", "one_key_objects"}
+STRUCTURES = {"nested", "one_key_objects", "one_text_in_object"}
 CUTS = {"cut_in_last", "cut_in_first"}
 CLASSES = (
     *("fence", "prose_around", "inner_quotes", "inner_quotes_comma", "trailing_comma", "comma_missing"),
     *("closing_brace_missing", "cut_in_last", "cut_in_first", "single_quotes", "python_repr"),
     *("typographic_quotes", "bare_keys", "raw_newlines", "renamed_keys", "nested", "one_key_objects"),
     *("comments", "encoded_twice", "python_extras", "invalid_escapes", "repeated_dump"),
+    *("reasoning", "full_width", "number_separators", "one_text_in_object", "concatenation"),
 )
 RENAMED = (
     ("Agree", "Disagree"),
@@ -58,6 +59,17 @@ EXTRAS = (
     '"score": 0.75, "draft": False, ',
     '"words": {"min": 20, "max": None}, ',
 )
+SEPARATED = ('"views": 12,000, ', '"seen": 1,234,567, ', '"price": $1,299.00, ', '"votes": 12 000, ')
+FLAGS = (('"ok": true, ', ', "score": 0.5'), ("", ', "draft": false, "words": 12'), ('"n": 3, "final": null, ', ""))
+INNER_KEYS = ("body", "said", "written", "out_1")
+THOUGHTS = (
+    ("<think>\nLet me draft it: ", "\nGood, but it can be shorter.\n</think>\n\n"),
+    ("<thinking>A first try, ", ", will do better.</thinking>\n"),
+    ("I'll try: ", "\nNo, again.\n</think>\n"),
+    ("[THINK]Perhaps ", "? Let me see.[/THINK]"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+)
+JOIN = re.compile(r"(?<=[a-z]) (?=[a-z])")
 INVALID = re.compile(r"(\\\\)([^\"\\/bfnrtu'])|(\\.)", re.DOTALL)
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
@@ -74,7 +86,14 @@ class Broken:
 def compatible(first: str, second: str) -> bool:
     """Whether two classes can be had at once (Python's `repr` writes no escape that Python does not know)."""
     pair = {first, second}
-    exclusive = (DELIMITERS, STRUCTURES, CUTS, {"invalid_escapes", "python_repr"})
+    exclusive = (
+        *(DELIMITERS, STRUCTURES, CUTS, {"invalid_escapes", "python_repr"}),
+        # No key in quotes, or a comment, tells full-width punctuation from a text's; bare quotes hide where pieces end.
+        *({"full_width", "bare_keys"}, {"full_width", "comments"}),
+        *({"concatenation", "inner_quotes"}, {"concatenation", "inner_quotes_comma"}),
+        # Python reads no 12,000; a bare key after it is text.
+        *({"number_separators", "python_repr"}, {"number_separators", "bare_keys"}),
+    )
     return not any(len(pair & group) == 2 for group in exclusive)
 
 
@@ -92,6 +111,8 @@ def prepare(record: Record, classes: set[str], rng: random.Random) -> Record | N
             texts[name] = _at_space(texts[name], " it's ", rng)
         if "invalid_escapes" in classes and not re.search(r"'|\\[^\"\\/bfnrtu']", texts[name]):
             texts[name] = _at_space(texts[name], rng.choice((" it's ", r" \d+ ", r" C:\Games ")), rng)
+        if "concatenation" in classes and JOIN.search(texts[name]) is None:
+            return None
     return texts if all(len(texts[name]) >= 12 for name in FIELDS) else None
 
 
@@ -163,25 +184,41 @@ def write(record: Record, classes: set[str], rng: random.Random) -> tuple[str, d
     if nested and not each:
         text += f"{{{_key(rng.choice(WRAPPERS), classes)}: "
     text += "[{" if one_key else "{"
+    one_text = "one_text_in_object" in classes
+    colon, comma, brace = ("：", "，", rng.choice(("{}", "｛｝"))) if "full_width" in classes else (": ", ",", "{}")
+    if not one_key:
+        text = text[:-1] + brace[0]
     for turn, (name, key) in enumerate(zip(FIELDS, names, strict=True)):
         text += space + comments[turn]
         if "python_extras" in classes and (turn == 0 or rng.random() < 0.5):
             text += rng.choice(EXTRAS)
-        text += _key(key, classes) + ": "
+        if "number_separators" in classes and (turn == 1 or rng.random() < 0.5):
+            text += rng.choice(SEPARATED)
+        text += _key(key, classes) + colon
+        before, after = rng.choice(FLAGS) if one_text else ("", "")
+        if one_text:
+            text += "{" + before + _key(rng.choice(INNER_KEYS), classes) + ": "
         if each:
             text += "{" + _key("text", classes) + ": "
         opening, inside, closing = _string(record[name], classes, rng)
+        if "concatenation" in classes:
+            gap = rng.choice((" + ", " +\n    ", "\n  "))
+            meets = [match.start() for match in JOIN.finditer(inside)]
+            for at in sorted(rng.sample(meets, min(len(meets), rng.randint(1, 2))), reverse=True):
+                inside = inside[: at + 1] + closing + gap + opening + inside[at + 1 :]
         places[name] = (len(text), len(text) + len(opening) + len(inside))
         text += opening + inside + closing
+        if one_text:
+            text += after + "}"
         if each:
             text += "}"
         if turn == 0:
-            separator = "" if "comma_missing" in classes else ","
+            separator = "" if "comma_missing" in classes else comma
             text += "}" + (separator or " ") + "{" if one_key else (separator or " ")
         elif "trailing_comma" in classes:
-            text += ","
+            text += comma
     if "closing_brace_missing" not in classes:
-        text += space.rstrip(" ") + ("}]" if one_key else "}") + ("}" if nested and not each else "")
+        text += space.rstrip(" ") + ("}]" if one_key else brace[1]) + ("}" if nested and not each else "")
     return text, places
 
 
@@ -213,4 +250,8 @@ def break_records(records: list[Record], classes: set[str], rng: random.Random) 
         text = f"```{rng.choice(('json', '', 'JSON'))}\n{text}\n```"
     if "prose_around" in classes:
         text = rng.choice(BEFORE) + text + rng.choice(AFTER)
+    if "reasoning" in classes:
+        begin, end = rng.choice(THOUGHTS)
+        draft = {name: f"A draft, {records[-1][name][:60]}" for name in FIELDS}
+        text = begin + json.dumps(draft) + end + text
     return Broken(text, done, recoverable)

@@ -70,6 +70,10 @@ def options(concurrency: int) -> Any:
             "price_input": 0.15,
             "price_output": 0.6,
             "budget_usd": None,
+            "mode": "live",
+            "batch": {"price": 0.5, "requests": 1000, "megabytes": 10, "poll_s": 0.05},
+            "reasoning_effort": None,
+            "extra_body": None,
         }
     )
 

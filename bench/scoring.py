@@ -26,6 +26,7 @@ from typing import Any
 from relearn.files import read_jsonl, write_json
 from relearn.params import load
 from relearn.records import Prediction
+from stages.paths import HERE
 from stages.roles import list_tasks, name_models
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,7 @@ def _relearn(answers: Answers, intervals: bool) -> float:
     from relearn.metrics.bertscore import load_encoder
     from relearn.params.evaluate import Scoring
 
-    tasks, roles = list_tasks(load(ROOT)), name_models(load(ROOT))
+    tasks, roles = list_tasks(load(ROOT)), name_models(load(ROOT), HERE)
     group = load(ROOT).eval_3a.model_copy(update={"encoder": "minilm"})
     params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
     load_encoder(params.encoder, params.encoder_layers)
@@ -86,7 +87,7 @@ def _side(options: argparse.Namespace) -> float:
     logging.disable(logging.WARNING)
     answers = {
         model: list(read_jsonl(options.data / f"{model}.jsonl", Prediction))[: options.limit]
-        for model in name_models(load(ROOT)).names
+        for model in name_models(load(ROOT), HERE).names
     }
     if options.side == "original":
         return _original(answers)
@@ -119,7 +120,7 @@ def main() -> None:
     result = {
         "ratio": round(middle["original"] / middle["relearn"], 2),
         "seconds": middle,
-        "answers": len(name_models(load(ROOT)).names) * min(rows, options.limit or rows),
+        "answers": len(name_models(load(ROOT), HERE).names) * min(rows, options.limit or rows),
         "runs": runs,
     }
     write_json(OUT, result)

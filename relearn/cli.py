@@ -13,6 +13,8 @@ from relearn.commands import SETTINGS
 
 # name: (module, what the list of subcommands says). The module's `command` is the subcommand.
 SUBCOMMANDS = {
+    "init": ("stages.init", "Make a project of your own, ready for `dvc repro`."),
+    "plan": ("stages.plan.command", "Say what an experiment could show, and what it costs."),
     "repair": ("relearn.repair.command", "Turn broken model replies into clean JSON rows."),
     "score": ("relearn.evaluation.command", "Score a file of predictions."),
     "compare": ("relearn.compare.command", "Say what a fine-tune forgot, for models you already have."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "val", "test"]
 Role = Literal["new", "replayed", "watched"]
@@ -84,7 +84,10 @@ class Usage(Record):
 
 
 class Reply(Record):
-    """What the teacher sent for one source, untouched. `request` is the hash of what was asked."""
+    """What the teacher sent for one source, untouched. `request` is the hash of what was asked.
+
+    `raw` is the message as JSON where it holds no text but something else: reasoning, a tool call, an error.
+    """
 
     id: str
     task: str
@@ -94,6 +97,7 @@ class Reply(Record):
     usage: Usage | None
     request: str
     refusal: str | None = None
+    raw: str | None = Field(default=None, exclude_if=lambda raw: raw is None)
 
 
 class Quarantined(Record):
@@ -127,13 +131,6 @@ class Prediction(Record):
     finish_reason: Literal["stop", "length"]
     nll: float | None
     bytes: int | None
-
-
-class SeedPrediction(Prediction):
-    """An answer of 2b or 2c trained with a further seed."""
-
-    model: str
-    seed: int
 
 
 def make_turns(instruction: str, response: str | None = None) -> list[Message]:

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from relearn.evaluation import blind, human, ratings, seeds, table
+from relearn.evaluation import blind, human, ratings, table
 from relearn.evaluation.models import evaluate_models
 from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import Prediction, Row, SeedPrediction
-from stages.paths import Paths
+from relearn.records import Prediction, Row
+from stages.paths import Paths, keep_only
 from stages.roles import list_tasks, name_models
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.csv."""
-    roles = name_models(params)
+    roles = name_models(params, paths)
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in roles.names
     }
     tests = {row.id: row.tests for row in read_jsonl(paths.held_out, Row) if row.tests}
-    further = seeds.by_seed(read_jsonl(paths.predicted("seeds"), SeedPrediction)) if params.seeds else {}
+    further = {
+        seed: {model: list(read_jsonl(paths.predicted(model, seed), Prediction)) for model in roles.trained}
+        for seed in params.seeds
+    }
     settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
     found = evaluate_models(predictions, tests, settings, params.seed, list_tasks(params), roles, further)
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
@@ -35,7 +38,8 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     if stale:
         say(f"eval_3a: warning: {stale} of {len(given)} ratings are of answers that have changed; left out")
     for model, points in found.points.items():
-        write_json(paths.metrics / "eval_3a" / f"{model}.json", points)
+        write_json(paths.scored(model), points)
+    keep_only(paths.metrics / "eval_3a", [paths.scored(model) for model in found.points])
     write_json(paths.metrics / "intervals.json", found.intervals)
     write_json(paths.metrics / "signatures.json", found.signatures)
     write_text(paths.report / "table_3a.csv", table.as_csv(found.rows))

@@ -31,9 +31,9 @@ TARGET = "export"
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the folder anew."""
-    words = describe_tasks(params)
+    words = describe_tasks(params, paths)
     rows = _dataset(params, paths, words)
-    adapters = words.roles.names[1:]
+    adapters = words.roles.trained
     for name in adapters:
         _adapter(params, paths, words, name)
     say(f"export: {rows} rows and {number(len(adapters))} adapters in {TARGET}/; read the cards, and set the licences")

@@ -29,7 +29,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     unknown = [argument for argument in sys.argv[1:] if argument not in ("--markdown", "--write")]
     if unknown:
         raise InputError(f"unknown argument {unknown[0]}; usage: python -m stages.frontier [--markdown] [--write]")
-    words = describe_tasks(params)
+    words = describe_tasks(params, paths)
     trials = frontier.read(_show_experiments(paths), words, params.profile)
     write_text(paths.report / "frontier.html", frontier.render(trials, words))
     write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))

@@ -20,7 +20,6 @@ from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import Params, load
 from relearn.params.generate import EmbeddedTeacher
-from relearn.progress import say
 from relearn.records import Source
 from relearn.repair.json import load_task_schema
 from relearn.teacher import asking, cost
@@ -60,11 +59,6 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         summary: dict[str, Any] = {}
         write_jsonl(paths.replies, asking.read_replies(questions, address, journal, summary))
         write_json(paths.metrics / "generate.json", summary)
-    if tally.without_format:
-        say(
-            f"generate: the server refused response_format {params.generate.response_format}; "
-            f"{tally.without_format} requests were answered without it"
-        )
     return tally.facts(settings)
 
 
@@ -132,13 +126,17 @@ def _address(params: Params, base_url: str = "http://127.0.0.1/v1", sending: boo
     return Address.of(teacher.base_url, key)
 
 
+def estimate(params: Params, paths: Paths) -> cost.Estimate:
+    """What a run would send and cost, by the texts that prepare has written; nothing is sent."""
+    with _journal(paths) as journal:
+        return cost.estimate(_questions(params, paths), _address(params, sending=False), journal)
+
+
 def _estimate() -> None:
     """Prints what a run would send and cost."""
     try:
         params = load(HERE.root)
-        with _journal(HERE) as journal:
-            found = cost.estimate(_questions(params, HERE), _address(params, sending=False), journal)
-        print("\n".join(found.lines(params.generate.budget_usd)))
+        print("\n".join(estimate(params, HERE).lines(params.generate.budget_usd)))
     except InputError as error:
         print(f"generate: {error}", file=sys.stderr)
         sys.exit(1)

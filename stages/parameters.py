@@ -1,7 +1,7 @@
 """Looks at the parameters without running anything.
 
 python -m stages.parameters                 # are params.yaml and the profile it names sound?
-python -m stages.parameters --upgrade FILE  # gives a profile's moved keys their new names; its comments stay
+python -m stages.parameters --upgrade FILE  # rewrites an earlier profile's keys; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 
@@ -18,9 +18,8 @@ from relearn.files import write_text
 from relearn.params import load
 from relearn.params.document import page
 from relearn.params.load import names
-from relearn.params.moves import MOVES
 from stages.paths import ROOT
-from stages.upgrade import upgrade
+from stages.upgrade import name_method, upgrade
 
 PAGE = ROOT / "docs" / "parameters.md"
 SHIPPED = ("mini", "files", "llama2-7b")
@@ -43,18 +42,21 @@ def _check() -> None:
 
 def _upgrade(file: Path) -> None:
     try:
-        new, moved = upgrade(file.read_text(encoding="utf-8"))
+        old_text = file.read_text(encoding="utf-8")
+        new, changes = upgrade(old_text)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
     except (YAMLError, UnicodeDecodeError):
         raise InputError(f"{file}: not YAML in UTF-8; mend the file first") from None
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    if moved:
+    if changes:
         write_text(file, new)
-    for old in moved:
-        print(f"{file}: {old} is now {MOVES[old]}")
-    print(f"{file}: {len(moved)} keys moved")
+    for change in changes:
+        print(f"{file}: {change}")
+    print(f"{file}: {len(changes)} keys changed")
+    if any(change.startswith("finetune_2b.replay ") for change in changes):
+        print(f"params.yaml: set method: {name_method(old_text)} to train as this profile did")
 
 
 def main(arguments: list[str]) -> None:

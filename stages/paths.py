@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Paths:
-    """The places of a checkout. Scratch that outlives a run is in `cache`: checkpoints, paid answers, run logs."""
+    """The places of a project. Scratch that outlives a run is in `cache`: checkpoints, paid answers, run logs.
+
+    `code` is the folder that holds `relearn/` and `stages/`: the project itself in a clone of the repository, the
+    installed packages in a project that `relearn init` has made.
+    """
 
     root: Path
+    code: Path
     cache: Path
     source_rows: Path
     held_out_sources: Path
@@ -33,12 +39,13 @@ class Paths:
     keys: Path
 
     @classmethod
-    def of(cls, root: Path, cache: Path | None = None) -> Paths:
-        """The places of the checkout at `root`; its scratch is in its own `.cache` unless `cache` is given."""
+    def of(cls, root: Path, cache: Path | None = None, code: Path | None = None) -> Paths:
+        """The places of the project at `root`; its scratch and its code are its own unless they are given."""
         data = root / "data"
         cache = root / ".cache" if cache is None else cache
         return cls(
             root=root,
+            code=root if code is None else code,
             cache=cache,
             source_rows=data / "sources.jsonl",
             held_out_sources=data / "held_out_sources.jsonl",
@@ -70,18 +77,39 @@ class Paths:
 
     def method(self, name: str) -> Path:
         """The code of a method of the first round."""
-        return self.root / "relearn" / "training" / "methods" / f"{name}.py"
+        return self.code / "relearn" / "training" / "methods" / f"{name}.py"
 
-    def predicted(self, model: str) -> Path:
-        """The predictions of base, 2b or 2c; `seeds`: those of the rounds of further seeds, empty without any."""
-        return self.predictions / f"{model}.jsonl"
+    def predicted(self, model: str, seed: int | None = None) -> Path:
+        """The predictions of a model; of a round trained with a further seed, where one is given."""
+        folder = self.predictions if seed is None else self.predictions / "seeds" / str(seed)
+        return folder / f"{model}.jsonl"
+
+    def scored(self, model: str) -> Path:
+        """The scores of a model, as `dvc metrics show` prints them."""
+        return self.metrics / "eval_3a" / f"{model}.json"
 
     def losses(self, model: str) -> Path:
         """The losses watched while a model was trained."""
         return self.metrics / "losses" / f"{model}.csv"
 
 
-ROOT = Path(__file__).resolve().parent.parent
+def keep_only(folder: Path, written: Collection[Path]) -> None:
+    """Removes what an earlier run left in an output folder; dvc empties it before a stage, a run by hand does not."""
+    for file in folder.rglob("*"):
+        if file.is_file() and file not in written:
+            file.unlink()
+
+
+def find_root() -> Path:
+    """The project that the working directory is in, as git and dvc find theirs: the nearest folder with a params.yaml.
+
+    The working directory itself where there is none.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "params.yaml").is_file()), here)
+
+
+ROOT = find_root()
 # DVC_ROOT names the main checkout even while `dvc exp run --temp` works in a copy, so that a checkpoint or a paid
 # answer is found again whichever copy asks.
-HERE = Paths.of(ROOT, Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache")
+HERE = Paths.of(ROOT, Path(os.environ.get("DVC_ROOT", ROOT)) / ".cache", Path(__file__).resolve().parent.parent)

@@ -39,7 +39,8 @@ class Playground:
     def __init__(self, params: Params, paths: Paths) -> None:
         models.set_seed_and_threads(params.compute.threads, params.seed)
         self.params = params
-        self.names = name_models(params).names
+        roles = name_models(params, paths)
+        self.names = [roles.base, *roles.trained]
         base = paths.models / "base"
         for name in self.names[1:]:
             if not (paths.adapter(name) / "adapter_config.json").is_file():

@@ -1,4 +1,4 @@
-"""Answers the held-out prompts of every task and the probes with base, 2b and 2c.
+"""Answers the held-out prompts of every task and the probes with base, 2b, 2c and every 2b scaled.
 
 Run by `dvc repro`, or `python -m stages.predict`. Decodes here, in one process that loads the frozen weights once
 and switches adapters, or asks a server that serves the three models by name (`predict.backend`).
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -26,9 +27,9 @@ from relearn.files import file_hash, write_jsonl
 from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
-from relearn.records import Prediction, SeedPrediction, make_turns
+from relearn.records import Prediction, make_turns
 from stages import corpus, scratch
-from stages.paths import Paths
+from stages.paths import Paths, keep_only
 from stages.run import main
 
 HeldOut = tuple[str, str, str, Prompt]  # id, task, group, what to answer
@@ -38,11 +39,13 @@ DECODING = ("relearn/decoding/*.py", "relearn/chat.py", "relearn/models.py")  # 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model to decode: its name, its training seed where it is a further one, and its adapter, None for none."""
+    """A model to decode: its name, its adapter (None for none), its training seed where it is a further one, and what
+    the adapter is scaled by."""
 
     name: str
-    seed: int | None
     adapter: Path | None
+    seed: int | None = None
+    scale: float = 1.0
 
     @property
     def label(self) -> str:
@@ -50,7 +53,7 @@ class Entry:
 
 
 def work(params: Params, paths: Paths) -> Facts:
-    """Writes data/predictions/{base,2b,2c}.jsonl, and seeds.jsonl with the answers of the rounds of further seeds.
+    """Writes data/predictions/<model>.jsonl, and seeds/<seed>/<model>.jsonl for the rounds of further seeds.
 
     Without a replayed task 2c is 2b: it is left out, and 2c.jsonl is not there.
     """
@@ -62,26 +65,20 @@ def work(params: Params, paths: Paths) -> Facts:
         answered = _ask_server(params, paths, backend, entries, prompts, facts)
     else:
         answered = _decode_here(params, paths, entries, prompts)
-    further: list[SeedPrediction] = []
     for entry, answers in answered:
-        if entry.seed is None:
-            write_jsonl(paths.predicted(entry.name), _rows(prompts, answers))
-        else:
-            more = {"model": entry.name, "seed": entry.seed}
-            further += [SeedPrediction.model_validate(row.model_dump() | more) for row in _rows(prompts, answers)]
-    write_jsonl(paths.predicted("seeds"), further)
-    if not any(entry.name == "2c" for entry in entries):
-        paths.predicted("2c").unlink(missing_ok=True)  # of an earlier run
+        write_jsonl(paths.predicted(entry.name, entry.seed), _rows(prompts, answers))
+    keep_only(paths.predictions, [paths.predicted(entry.name, entry.seed) for entry in entries])
     return facts
 
 
 def list_models(params: Params, paths: Paths) -> list[Entry]:
-    """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed."""
+    """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed, then 2b by each scale."""
     adapted = paths.models / "base" / model_files.ADAPTER
     tuned = ["2b"] if _is_copy(paths.adapter("2c")) else ["2b", "2c"]
     return [
-        Entry("base", None, adapted if adapted.is_dir() else None),
-        *(Entry(name, seed, paths.adapter(name, seed)) for seed in (None, *params.seeds) for name in tuned),
+        Entry("base", adapted if adapted.is_dir() else None),
+        *(Entry(name, paths.adapter(name, seed), seed) for seed in (None, *params.seeds) for name in tuned),
+        *(Entry(f"2b@{scale:g}", paths.adapter("2b"), scale=scale) for scale in params.predict.scales),
     ]
 
 
@@ -103,6 +100,8 @@ def _decode_here(
 
     A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks.
     """
+    from peft.helpers import rescale_adapter_scale
+
     from relearn.chat import Chat
     from relearn.decoding.local import decode
 
@@ -119,14 +118,15 @@ def _decode_here(
     model: Any = frozen
     for number, entry in enumerate(entries):
         inputs = described if entry.adapter is None else [*described, *sorted(entry.adapter.glob("adapter_*"))]
-        kept = scratch.name_folder(paths, "predict", [params.compute], inputs, DECODING)
+        kept = scratch.name_folder(paths, "predict", [params.compute, entry.scale], inputs, DECODING)
         if entry.adapter is not None:
             model = models.put_adapter(model, str(number), entry.adapter)
         answers: list[Decoded] = []
-        for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
-            items = [item for *_, item in held_out]
-            label = f"predict {entry.label}, {task}"
-            answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
+        with nullcontext() if entry.adapter is None else rescale_adapter_scale(model, entry.scale):
+            for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
+                items = [item for *_, item in held_out]
+                label = f"predict {entry.label}, {task}"
+                answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
         yield entry, answers
 
 

@@ -22,7 +22,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes metrics/probe_3b.json and report/probe_3b.md."""
     wanted = probes.read(paths.probes(params.profile))
     predictions: dict[str, list[Prediction]] = {
-        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in name_models(params).names
+        model: list(read_jsonl(paths.predicted(model), Prediction)) for model in name_models(params, paths).names
     }
     settings = CheckSettings(
         ngram=params.probe_3b.ngram,

@@ -62,12 +62,13 @@ def _make_repairer(params: Params, paths: Paths) -> ReplyRepairer:
     for source in sources.values():
         fields.setdefault(source.task, source.fields)
     tasks = {}
-    for name, rules in params.repair.by_task.items():
+    for name, record in params.repair.by_task.items():
         asked = params.generate.by_task[name]
         assert asked is not None  # Params refuses it
         schema = load_task_schema(paths.prompts / f"{asked.record_schema}.json")[1]
-        tasks[name] = ReplyTask(name, schema, rules, fields.get(name, {}))
-    return ReplyRepairer(sources, tasks, params.repair.truncated, params.repair.near_duplicates)
+        tasks[name] = ReplyTask(name, schema, record, fields.get(name, {}))
+    rules = params.repair
+    return ReplyRepairer(sources, tasks, rules.truncated, rules.duplicates, rules.near_duplicates)
 
 
 def _read_finished(paths: Paths) -> Iterator[NewRow]:

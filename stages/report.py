@@ -32,7 +32,7 @@ EXAMPLES = 4  # of mended replies, and of quarantined ones, each another fault
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/index.html, report/analysis.md, report/table_3a.md and report/rate.html."""
-    words = describe_tasks(params)
+    words = describe_tasks(params, paths)
     material = _material(params, paths, words)
     analysis = analyse(material.intervals, material.probes, words)
     write_text(paths.report / "analysis.md", analysis.markdown)
@@ -46,22 +46,24 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     return {}
 
 
-def describe_tasks(params: Params) -> Words:
+def describe_tasks(params: Params, paths: Paths) -> Words:
     """The tasks and models, and what people call them."""
     texts = {name: TaskText(said.label, said.about) for name, said in params.report.tasks.by_task.items()}
-    return Words(list_tasks(params), name_models(params), texts)
+    return Words(list_tasks(params), name_models(params, paths), texts)
 
 
 def _material(params: Params, paths: Paths, words: Words) -> Material:
     mended, as_sent = _choose_mended(paths)
-    rounds = [name for name in (words.roles.tuned, words.roles.replayed) if name is not None]
     return Material(
         words=words,
         intervals=read_document(paths.metrics / "intervals.json"),
         rows=_read_table(paths),
         probes=read_document(paths.metrics / "probe_3b.json"),
         ngram=params.probe_3b.ngram,
-        losses={model: read_curves(paths.losses(model), [task.name for task in words.tasks]) for model in rounds},
+        losses={
+            model: read_curves(paths.losses(model), [task.name for task in words.tasks])
+            for model in words.roles.trained
+        },
         repair=read_document(paths.metrics / "repair.json"),
         generate=read_document(paths.metrics / "generate.json"),
         mended=mended,

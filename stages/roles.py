@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.params import Params
+from stages.paths import Paths
 
 
 def list_tasks(params: Params) -> list[ScoredTask]:
@@ -12,7 +13,9 @@ def list_tasks(params: Params) -> list[ScoredTask]:
     return [ScoredTask(name, task.role, tuple(metrics[name])) for name, task in params.tasks.items()]
 
 
-def name_models(params: Params) -> ModelRoles:
-    """base, 2b and, where an old task is replayed, 2c."""
-    replayed = bool(params.named("replayed"))
-    return ModelRoles("base", "2b", "2c" if replayed else None)
+def name_models(params: Params, paths: Paths) -> ModelRoles:
+    """base, 2b, 2c where an old task is replayed, and every 2b scaled (`2b@0.5`) that predict decoded, the least first."""
+    scaled = [file.stem for file in paths.predictions.glob("2b@*.jsonl")]
+    scaled.sort(key=lambda name: float(name.partition("@")[2]))
+    replayed = "2c" if params.named("replayed") else None
+    return ModelRoles("base", "2b", replayed, tuple(scaled))

@@ -8,8 +8,10 @@ inputs determine.
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.metadata
 import io
+import json
 import os
 import platform
 import signal
@@ -80,7 +82,7 @@ def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
                 if "DVC_STAGE" in os.environ:
                     cache.check_inputs(name, paths)
                 facts = work(params, paths) or {}
-            _log(name, started, facts, paths)
+            _log(name, started, {"speed": name_speed(params), **facts}, paths)
     except InputError as error:
         _leave(name, " ".join(str(error).split("\n")), paths)
     except OSError as error:
@@ -161,4 +163,10 @@ def _find_version(library: str) -> str | None:
 
 def _read_commit(root: Path) -> str | None:
     result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def name_speed(params: Params) -> str:
+    """A name for what decides how fast a token is trained: a rate is another run's where the names are the same."""
+    decides = [group.model_dump(mode="json") for group in (params.base, params.compute, params.launch, params.finetune)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]

@@ -33,11 +33,13 @@ def name_folder(
         digest.update(text.encode() + b"\n")
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    for path in [*inputs, *(file for pattern in code for file in sorted(paths.root.glob(pattern)))]:
+    for path in [*inputs, *(file for pattern in code for file in sorted(paths.code.glob(pattern)))]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
                 # weights of the hub are elsewhere
-                name = file.relative_to(paths.root) if file.is_relative_to(paths.root) else file.name
+                name = next(
+                    (file.relative_to(at) for at in (paths.root, paths.code) if file.is_relative_to(at)), file.name
+                )
                 digest.update(f"{name} {file_hash(file)}\n".encode())
     return paths.cache / stage / digest.hexdigest()[:16]
 

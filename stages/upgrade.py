@@ -1,4 +1,5 @@
-"""A profile of an earlier version rewritten: keys under their new names, the one experiment of then as three tasks."""
+"""A profile of an earlier version rewritten: keys under their new names and new keys added, the one experiment of then
+as three tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
-from relearn.params.moves import BY_TASK, MOVES
+from relearn.params.moves import ADDED, BY_TASK, MOVES
 
 ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the code knew, in the order of its tables
 CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
@@ -39,7 +40,7 @@ _Nulls.add_representer(type(None), lambda self, _: self.represent_scalar("tag:ya
 
 
 def upgrade(text: str) -> tuple[str, list[str]]:
-    """The profile with its moved keys in their new places, and the old names of those it held.
+    """The profile with its moved keys in their new places and the keys it lacks, and what was done, a line a key.
 
     Raises InputError for a key that is there under both names. A new group comes before the group it came from;
     comments stay with the keys that stay.
@@ -50,23 +51,41 @@ def upgrade(text: str) -> tuple[str, list[str]]:
     yaml.indent(mapping=2, sequence=4, offset=2)
     tree = yaml.load(text)
     moved = [old for old in MOVES if _holds(tree, old)]
-    if not moved:
-        return text, []
     _rename(tree, [old for old in moved if MOVES[old].count(".") == 1])
     if "finetune_2b.replay" in moved:
         _name_methods(tree["finetune_2b"])
     if "prepare.source" in moved:
         _name_tasks(tree, yaml)
+    added = _add_missing(tree)
+    if not moved and not added:
+        return text, []
     out = io.StringIO()
     yaml.dump(tree, out)
-    return _space(out.getvalue()), moved
+    return _space(out.getvalue()), [f"{old} is now {MOVES[old]}" for old in moved] + [f"{new} is new" for new in added]
+
+
+def _add_missing(tree: Any) -> list[str]:
+    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on."""
+    added = []
+    for name, value in ADDED.items():
+        group, leaf = name.split(".")
+        if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+            tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
+            added.append(name)
+    return added
+
+
+def name_method(text: str) -> str:
+    """The method by which an old profile trained its first round, for `method` of params.yaml."""
+    tree = YAML(typ="safe").load(text)
+    return "replay" if _holds(tree, "finetune_2b.replay") and tree["finetune_2b"]["replay"] else "plain"
 
 
 def _space(text: str) -> str:
     """An empty line before each group and the comment above it, and none before a key put at the end of a group."""
     lines: list[str] = []
     for line in text.splitlines():
-        last = re.match(r"  (train_on|methods):", line)
+        last = re.match(r"  (train_on|methods|scales):", line)
         if last or (re.match(r"[#\w]", line) and lines and lines[-1][:1] not in ("", "#")):
             while lines and not lines[-1]:
                 lines.pop()
@@ -132,6 +151,7 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     tree["generate"].insert(1, GENERATED, _flow(prompt=prompt, schema=SCHEMA))
     _name_checks(tree["repair"], yaml)
     tree["chat"]["train_on"] = "last"
+    tree["predict"]["scales"] = _flow_list("")
     tree["eval_3a"].insert(0, "metrics", CommentedMap({name: _flow_list(METRICS[name]) for name in tasks}))
     tree["report"] = CommentedMap(
         tasks=CommentedMap(

@@ -31,3 +31,12 @@ def shared_logs() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no logs at {folder}; set RELEARN_SHARED to a folder that has them beside it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """The folder of cases from the world, which is not part of this repository either: beside the real data."""
+    folder = real_data.DEFAULT.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}; set RELEARN_SHARED to a folder that has them beside it")
+    return folder

@@ -21,6 +21,7 @@ from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.run import ask
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 from relearn.params.predict import Beam, Greedy, TopK
 
 # An answer that its limit cut off is an answer: below any limit, so that none is asked for again with a larger one.
@@ -29,7 +30,8 @@ NEVER_LONGER = 0
 
 def make_settings(concurrency: int, timeout_s: float, attempts: int) -> AskSettings:
     """How the server is asked: requests in flight, seconds for one answer, tries of one request."""
-    return AskSettings(concurrency, timeout_s, attempts, max_tokens_limit=NEVER_LONGER)
+    # Without its temperature a greedy answer would be a sampled one.
+    return AskSettings(concurrency, timeout_s, attempts, max_tokens_limit=NEVER_LONGER, keep_temperature=True)
 
 
 def decode(
@@ -98,7 +100,7 @@ def _refuse_unanswered(model: str, tally: Tally) -> None:
 def _read_answer(request: Request, reply: ServerAnswer | None) -> Decoded:
     if reply is None:
         raise InputError(f"model {request.model}, {request.label}: no answer in the journal; run again")
-    if reply.finish_reason == "content_filter" or (reply.content is None and reply.refusal is not None):
+    if read_ending(reply.finish_reason) == "refused" or (reply.content is None and reply.refusal is not None):
         raise InputError(
             f"model {request.model}, {request.label}: the server withheld the answer "
             f"({reply.refusal or 'content filter'}); switch its filter off, or leave the prompt out"

@@ -10,14 +10,20 @@ from relearn.endpoint.request import Request, ServerAnswer
 
 @dataclass(frozen=True)
 class Prices:
-    """USD per million tokens."""
+    """USD per million tokens; `batch` is the share of it that an answer of a batch costs."""
 
     input: float = 0.0
     output: float = 0.0
+    batch: float = 1.0
 
     def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
         """USD for so many tokens."""
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+    def of(self, answer: ServerAnswer) -> float:
+        """USD of an answer; tokens that the server did not count cost nothing."""
+        cost = self.cost(answer.prompt_tokens or 0, answer.completion_tokens or 0)
+        return cost * self.batch if answer.batched else cost
 
 
 class Guess:

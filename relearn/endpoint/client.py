@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import aiohttp
 import httpx2
 import openai
 
-from relearn.endpoint.errors import Failed, classify_status, redact
+from relearn.endpoint.dialect import PLAIN, Dialect
+from relearn.endpoint.errors import Failed, Problem, blot_out, classify, find_problem, redact
 from relearn.endpoint.limits import RateLimits, parse_retry_after
+from relearn.endpoint.reading import read_body
 from relearn.endpoint.request import Address, Request, ServerAnswer
 
-# A Retry-After longer than this is a daily limit: the run stops rather than hang on.
-LONGEST_WAIT_S = 900.0
+LONGEST_RAW = 20_000  # characters kept of an error's body
 
 
 class Client:
@@ -31,8 +33,7 @@ class Client:
     def __init__(self, address: Address, timeout_s: float, concurrency: int, limits: RateLimits) -> None:
         self.address, self.timeout_s, self.limits = address, timeout_s, limits
         self._api = openai.AsyncOpenAI(
-            api_key=address.api_key,
-            base_url=address.base_url,
+            **locate(address),
             max_retries=0,
             timeout=None,  # asyncio.timeout bounds the whole exchange; the transport's bounds each read
             http_client=openai.DefaultAioHttpClient(
@@ -49,12 +50,9 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    async def exchange(self, request: Request, formatted: bool = True) -> ServerAnswer:
-        """Sends the request once; Failed when no answer comes of it. `formatted` False leaves the format out."""
-        body = request.body()
-        if not formatted:
-            body.pop("response_format", None)
-        asked = "response_format" in body
+    async def exchange(self, request: Request, dialect: Dialect = PLAIN) -> ServerAnswer:
+        """Sends the request once, put in this dialect; Failed when no answer comes of it."""
+        body = dialect.put(request.body())
         try:
             async with asyncio.timeout(self.timeout_s):
                 response = await self._api.post("/chat/completions", cast_to=httpx2.Response, body=body)
@@ -62,65 +60,45 @@ class Client:
             raise Failed("timeout", f"no answer within {self.timeout_s:g} s", billed=True) from None
         except openai.APIStatusError as error:
             self.limits.observe(error.response.headers)
-            raise self._refused(error, asked) from None
+            raise read_refusal(error, self.address.api_key) from None
         except openai.APIConnectionError as error:
-            raise self._broken(error) from None
+            raise read_break(error, self.address.api_key) from None
         self.limits.observe(response.headers)
-        return self._read(response.content, request, formatted or request.response_format is None)
-
-    def _refused(self, error: openai.APIStatusError, asked: bool) -> Failed:
-        found = error.body if isinstance(error.body, dict) else {}
-        inner = found.get("error")
-        found = inner if isinstance(inner, dict) else found
-        text = found.get("message") or found.get("detail") or error.response.text
-        detail = redact(str(text), self.address.api_key)
-        wait = parse_retry_after(error.response.headers)
-        failed = classify_status(error.status_code, found, detail, wait, asked)
-        if wait is not None and wait > LONGEST_WAIT_S and failed.verdict == "retry":
-            return Failed("wait_too_long", f"the server asks to wait {wait:.0f} s ({failed.detail})", "stop")
-        return failed
-
-    def _broken(self, error: BaseException) -> Failed:
-        """The failure of a connection; told from its causes, since the layers in between rename it."""
-        cause: BaseException | None = error
-        while cause is not None:
-            error = cause
-            if isinstance(error, aiohttp.ClientConnectorError):
-                return Failed("unreachable", redact(str(error), self.address.api_key))
-            cause = error.__cause__
-        detail = redact(str(error) or type(error).__name__, self.address.api_key)
-        return Failed("connection", detail, billed=True)
-
-    def _read(self, raw: bytes, request: Request, formatted: bool) -> ServerAnswer:
-        """The answer in a body of status 200."""
-        try:
-            body: Any = json.loads(raw)
-        except (ValueError, RecursionError):
-            shown = redact(raw[:80].decode("utf-8", "replace"), self.address.api_key)
-            raise Failed("not_json", f"the body is not JSON: {shown!r}", billed=True) from None
-        choices = body.get("choices") if isinstance(body, dict) else None
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise Failed("no_choices", "the answer holds no choices", billed=True)
-        choice = choices[0]
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise Failed("no_choices", "the first choice holds no message", billed=True)
-        content, refusal = message.get("content"), message.get("refusal")
-        if isinstance(content, list):  # some servers answer in parts
-            content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-        usage = body.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        finish, model = choice.get("finish_reason"), body.get("model")
-        return ServerAnswer(
-            content=content if isinstance(content, str) else None,
-            finish_reason=finish if isinstance(finish, str) else None,
-            refusal=refusal if isinstance(refusal, str) and refusal else None,
-            model=model if isinstance(model, str) and model else request.model,
-            prompt_tokens=_count(usage.get("prompt_tokens")),
-            completion_tokens=_count(usage.get("completion_tokens")),
-            formatted=formatted,
-        )
+        return dialect.mark(read_body(response.content, request.model, self.address.api_key), request)
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def read_refusal(error: openai.APIStatusError, secret: str) -> Failed:
+    """The failure that a status of 300 and above stands for."""
+    response = error.response
+    try:
+        problem = find_problem(json.loads(response.content))
+    except (ValueError, RecursionError):
+        problem = None
+    problem = problem or Problem(response.text)
+    wait = parse_retry_after(response.headers)
+    failed = classify(error.status_code, problem, redact(problem.message, secret), wait)
+    failed.raw, failed.status = failed.raw or blot_out(response.text[:LONGEST_RAW], secret), error.status_code
+    return failed
+
+
+def read_break(error: BaseException, secret: str) -> Failed:
+    """The failure of a connection; told from its causes, since the layers in between rename it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        error = cause
+        if isinstance(error, aiohttp.ClientConnectorError | httpx2.ConnectError):
+            return Failed("unreachable", redact(str(error), secret))
+        cause = error.__cause__
+    return Failed("connection", redact(str(error) or type(error).__name__, secret), billed=True)
+
+
+def locate(address: Address) -> dict[str, Any]:
+    """An address as the `openai` client takes it: key, base, query, headers."""
+    where = urlsplit(address.base_url)
+    return {
+        "api_key": address.api_key,
+        "base_url": urlunsplit((*where[:3], "", "")),
+        "default_query": dict(parse_qsl(where.query, keep_blank_values=True)),
+        # Azure's older paths, which name their version in the query, want the key under its own name.
+        "default_headers": {"api-key": address.api_key} if "api-version" in where.query else {},
+    }

@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 # The share of a stated limit that is used, and the share that may come early to catch up after a stall. Together
 # they stay under the limit, with a little left for what the network bunches up.
 USED, EARLY = 0.98, 0.01
+# A longer window is a quota for the day. Spread over it, a run would stand still; the refusal tells when it is used up.
+LONGEST_WINDOW_S = 900.0
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -151,5 +153,5 @@ class RateLimits:
                 left = float(remaining)
             except ValueError:
                 continue
-            if seconds is not None and left == left:
+            if seconds is not None and seconds <= LONGEST_WINDOW_S and left == left:
                 pace.observe(left, seconds)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 
+_SECRET = re.compile(
+    r"(api|access|subscription|auth)?[_-]?(key|token)|sig|signature|secret|code|password", re.IGNORECASE
+)
 Message = tuple[str, str]  # role, content
 
 
@@ -39,6 +44,9 @@ class Address:
             raise InputError("base_url holds a user name or password; give the key in the environment instead")
         if not (api_key.isascii() and api_key.isprintable()):
             raise InputError("the API key holds characters that no HTTP header can; copy it again")
+        secret = next((name for name, _ in parse_qsl(parts.query) if _SECRET.fullmatch(name)), None)
+        if secret is not None:
+            raise InputError(f"base_url holds a key ({secret}); give the key in the environment instead")
         host = f"[{host}]" if ":" in host else host
         where = f"{host}:{port}" if port else host
         url = urlunsplit((parts.scheme.lower(), where, parts.path.rstrip("/"), parts.query, ""))
@@ -54,7 +62,7 @@ class Address:
 class Request:
     """One request. `response_format` is OpenAI's object or None; `repeat` tells apart samples of one request.
 
-    `extra` are further fields of the body that not every server knows (seed, top_k).
+    `extra` are further fields of the body that not every server knows (seed, top_k, reasoning_effort).
     `label` names it to people (a review's id) and is no part of what is asked.
     """
 
@@ -64,7 +72,7 @@ class Request:
     max_tokens: int
     response_format: dict[str, Any] | None = None
     repeat: int = 0
-    extra: tuple[tuple[str, int | float], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
     label: str = field(default="", compare=False)
 
     def body(self) -> dict[str, Any]:
@@ -101,8 +109,11 @@ class Request:
 class ServerAnswer:
     """What a server answered, as it is: nothing here is repaired.
 
-    `formatted` is False when the server refused the response format and was asked without it. Token counts are
-    None where the server states none.
+    `formatted` is False when the server refused the response format and was asked with a lesser one, or none. Token counts are
+    None where the server states none; the completion's include reasoning. `raw` is the message as JSON where it
+    holds more than a text: parts, tool calls, reasoning, lone surrogates, or the error that refused the content.
+    `dialect` is how the request was put, where that is not how the profile puts it (`Dialect.dump`); `batched` says that
+    it came in a batch, at a batch's price.
     """
 
     content: str | None
@@ -112,11 +123,14 @@ class ServerAnswer:
     prompt_tokens: int | None
     completion_tokens: int | None
     formatted: bool = True
+    raw: str | None = None
+    dialect: str | None = None
+    batched: bool = False
 
     @property
     def cut(self) -> bool:
         """Whether the cap on tokens ended it."""
-        return self.finish_reason == "length"
+        return read_ending(self.finish_reason) == "cut"
 
 
 def next_cap(cap: int, limit: int) -> int | None:

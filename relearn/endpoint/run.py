@@ -14,17 +14,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
+from relearn.endpoint.dialect import PLAIN, Dialect
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
+from relearn.endpoint.journal.batches import Batches
 from relearn.endpoint.limits import RateLimits, draw_backoff
 from relearn.endpoint.request import Address, Request, ServerAnswer, next_cap
 from relearn.endpoint.survey import Survey, survey
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.endpoint.throttle import Throttle
 from relearn.errors import InputError
-from relearn.progress import Progress
+from relearn.progress import Progress, say
 
 PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
+# The longest wait before another try; longer where the server refuses most of what it is sent, and only there.
+BACKOFF_S, LONGEST_BACKOFF_S = 8.0, 30.0
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 Notify = Callable[[], None]
@@ -47,11 +51,22 @@ def ask(
             notes = [f"{tally.answered} new", f"{tally.rate():.1f}/s"]
             if settings.prices != Prices():
                 notes.append(f"{before.cost + tally.cost:.2f} USD")
+            if tally.waiting:
+                notes = [tally.waiting]
+            if tally.failing >= 0.05:
+                notes.append(f"{tally.failing:.0%} of requests fail ({tally.last_failure[:60]})")
             if tally.failed:
                 notes.append(f"{len(tally.failed)} failed")
             bar.update(tally.done - bar.done, ", ".join(notes))
 
-        fetch(requests, address, settings, journal, before, tally, show)
+        if settings.batch is None:
+            fetch(requests, address, settings, journal, before, tally, show)
+        else:
+            from relearn.endpoint.batch import fetch_batches  # brings the client
+
+            fetch_batches(requests, address, settings, journal, before, tally, show)
+    for line in tally.remarks():
+        say(f"{label}: {line}")
 
 
 def fetch(
@@ -96,7 +111,8 @@ class _Run:
         self.guess = Guess()
         # Unseeded on purpose: two processes must not retry in step, and no output depends on it.
         self.rng = random.SystemRandom()
-        self.format_refused = False
+        self.dialect = PLAIN
+        self.batches = Batches(journal, address.identity)
         self.failed_in_a_row = 0
         self.reason: str | None = None
         self.waiting: set[asyncio.Task[Any]] = set()
@@ -182,9 +198,7 @@ class _Run:
             self.tally.journalled += 1
 
     def _give_up(self, request: Request, key: str, failed: Failed) -> None:
-        self.journal.fail(
-            key, self.address.identity, request.model, request.label, failed.kind, failed.detail, self.settings.attempts
-        )
+        self.journal.fail(key, self.address.identity, request.model, request.label, failed, self.settings.attempts)
         self.tally.failed.append((request.label, failed.kind, failed.detail))
         self.failed_in_a_row += 1
         if self.failed_in_a_row >= max(10, self.settings.concurrency):
@@ -202,6 +216,12 @@ class _Run:
             answer = self.journal.get(key)
             if answer is not None:
                 return answer, False
+            if self.batches.holds(key):
+                self._stop(
+                    f"{len(self.batches.waiting())} requests are in a batch, and are not asked twice; set generate.mode to batch "
+                    f"to fetch it, or give it up (`python -m relearn.endpoint.journal prune {self.journal.path} --batches`)"
+                )
+                raise _Stopped
             claim = self.journal.claim(key)
             if claim in (Claim.OURS, Claim.ORPHAN):
                 break
@@ -227,17 +247,22 @@ class _Run:
         attempt = refused = 0
         while True:
             attempt += 1
-            formatted = not self.format_refused
+            dialect = self.dialect
             try:
-                return await self._once(request, formatted)
+                return await self._once(request, dialect)
             except Failed as failed:
-                self.tally.failures[failed.kind] += 1
-                if failed.verdict == "filtered":
-                    return ServerAnswer(None, "content_filter", None, request.model, None, None, formatted)
-                if failed.verdict == "no_format" and formatted:
-                    self.format_refused = True
+                learned = self._learn(request, dialect, failed)
+                self.tally.failures[learned or failed.kind] += 1
+                self.tally.last_failure = f"{failed.kind} ({failed.detail})"
+                if learned is not None:
                     attempt -= 1
                     continue
+                if failed.verdict == "filtered":
+                    self.tally.refused.append((request.label, failed.detail))
+                    refusal = ServerAnswer(None, "content_filter", None, request.model, None, None, raw=failed.raw)
+                    return dialect.mark(refusal, request)
+                if failed.verdict == "doubtful":
+                    failed.verdict = "give_up" if self._has_answers() else "stop"
                 if failed.verdict == "stop":
                     todo = TODO.get(failed.kind)
                     said = f"{self.address.base_url}: {failed.detail.rstrip('.')}"
@@ -246,21 +271,39 @@ class _Run:
                 if failed.kind == "unreachable" and attempt >= 3 and not self.tally.exchanges:
                     self._stop(f"{self.address.base_url} cannot be reached ({failed.detail})")
                     raise _Stopped from None
-                if failed.kind == "rate_limit":
-                    self.throttle.refused()
-                    if failed.wait is not None:
+                limited = failed.kind == "rate_limit"
+                if limited:
+                    if failed.wait is not None and self.throttle.overrun:
                         self.limits.pause(failed.wait)
-                    if refused < PATIENCE * self.settings.attempts:  # the server works; the rate was too high
+                    if refused < PATIENCE * self.settings.attempts:  # the server works
                         refused += 1
                         attempt -= 1
                 if failed.verdict == "give_up" or attempt >= self.settings.attempts:
                     raise
-                wait = failed.wait or draw_backoff(attempt + refused, self.rng, self.settings.backoff_s)
+                longest = LONGEST_BACKOFF_S if self.throttle.overrun else BACKOFF_S
+                tries = refused if limited else attempt
+                wait = failed.wait or draw_backoff(tries, self.rng, self.settings.backoff_s, longest)
                 async with self._may_stop():
                     await asyncio.sleep(wait)
                 self.tally.retried += 1
 
-    async def _once(self, request: Request, formatted: bool) -> ServerAnswer:
+    def _learn(self, request: Request, dialect: Dialect, failed: Failed) -> str | None:
+        """Learns from a refusal how the server wants a request put; what to count, None when it says nothing of it."""
+        if failed.problem is None or failed.verdict not in ("give_up", "retry") or failed.kind == "rate_limit":
+            return None
+        learned = dialect.learn(request.body(), failed.problem, self.settings.keep_temperature)
+        if learned is None:
+            return None
+        if dialect == self.dialect:  # else another request has learned it meanwhile
+            self.dialect = learned[1]
+            self.tally.dialect = self.dialect.say()
+        return learned[0]
+
+    def _has_answers(self) -> bool:
+        """Whether the server has answered this key before, in this run or an earlier one."""
+        return self.tally.exchanges > 0 or self.before.missing < self.before.total
+
+    async def _once(self, request: Request, dialect: Dialect) -> ServerAnswer:
         """One exchange, within the limits and the budget."""
         prices = self.settings.prices
         tokens = sum(self.guess.expect(request))
@@ -280,19 +323,20 @@ class _Run:
                 await self.limits.acquire(tokens)
                 await self.throttle.pace.acquire()
             self.tally.sent += 1
-            self.throttle.sent()
-            sent = time.monotonic()
+            sent = self.throttle.sent()
             try:
-                answer = await self.client.exchange(request, formatted)
+                answer = await self.client.exchange(request, dialect)
             except Failed as failed:
+                self.throttle.settle(sent, failed.kind == "rate_limit")
                 if failed.billed:  # the server may charge for it: careful with other people's money
                     cost = most
                     self.tally.cost_unconfirmed += most
                 raise
-            self.throttle.accepted()
+            self.throttle.settle(sent, False)
             self.tally.exchanges += 1
             self.tally.in_flight_seconds += time.monotonic() - sent
             self.tally.without_format += not answer.formatted
+            self.tally.note_ending(request.label, answer)
             cost = self._price(request, answer, tokens)
             self.tally.cost += cost
             return answer

@@ -45,5 +45,5 @@ def survey(requests: Iterable[Request], journal: Journal, identity: str, limit: 
                 found.missing_bytes += request.size
                 found.missing_messages += len(request.messages)
             else:
-                found.cost += prices.cost(answer.prompt_tokens or 0, answer.completion_tokens or 0)
+                found.cost += prices.of(answer)
     return found

@@ -8,11 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relearn.endpoint.budget import Prices
+from relearn.endpoint.request import ServerAnswer
+from relearn.finish_reasons import read_ending
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How large a batch may be, in requests and bytes of its file, and how often the server is asked about it."""
+
+    requests: int
+    size: int
+    poll_s: float
 
 
 @dataclass(frozen=True)
 class AskSettings:
-    """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD."""
+    """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD.
+
+    `keep_temperature`: a server that refuses the temperature is not asked without it. `batch` asks by batches.
+    """
 
     concurrency: int
     timeout_s: float
@@ -23,6 +37,8 @@ class AskSettings:
     prices: Prices = field(default_factory=Prices)
     budget_usd: float | None = None
     backoff_s: float = 0.5
+    keep_temperature: bool = False
+    batch: BatchSettings | None = None
 
 
 @dataclass
@@ -39,6 +55,12 @@ class Tally:
     asked_again_after_a_kill: int = 0
     without_format: int = 0
     failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
+    refused: list[tuple[str, str]] = field(default_factory=list)  # label, detail: withheld for the content
+    unknown_endings: Counter[str] = field(default_factory=Counter)  # finish reasons nobody has heard of
+    dialect: list[str] = field(default_factory=list)  # what is put otherwise, since the server refused it
+    last_failure: str = ""  # what the server said of it
+    waiting: str = ""  # the batches under way, for people
+    batches: int = 0  # submitted
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # label, kind, detail: no answer at all
     cost_before: float = 0.0  # USD, of what the journal held
     cost: float = 0.0  # USD, this run
@@ -56,6 +78,39 @@ class Tally:
     def done(self) -> int:
         """Requests settled, one way or the other."""
         return self.journalled + self.answered + len(self.failed)
+
+    def note_ending(self, label: str, answer: ServerAnswer) -> None:
+        """Counts how an answer ended, where that was not as it should."""
+        ending = read_ending(answer.finish_reason)
+        if ending == "refused":
+            self.refused.append((label, f"finish reason {answer.finish_reason}"))
+        elif ending == "unknown":
+            self.unknown_endings[str(answer.finish_reason)] += 1
+
+    @property
+    def failing(self) -> float:
+        """The share of the requests sent that failed: no answer came, and nothing was learned."""
+        answers = ("content_filter", "cap_refused", "format_refused", "temperature_refused", "role_refused")
+        lost = sum(count for kind, count in self.failures.items() if kind not in answers)
+        return lost / self.sent if self.sent else 0.0
+
+    def remarks(self) -> list[str]:
+        """What people should know of a run that ended well, a line each."""
+        lines = []
+        if self.dialect:
+            lines.append(f"the server refused {', '.join(self.dialect)}")
+        if self.refused:
+            label, detail = self.refused[0]
+            count = len(self.refused)
+            lines.append(
+                f"{count} of {self.total} withheld for the content, kept as such (the first: {label}: {detail})"
+            )
+        if self.unknown_endings:
+            words = ", ".join(f"{count} {word}" for word, count in sorted(self.unknown_endings.items()))
+            lines.append(f"finish reasons that nobody has heard of, taken as whole: {words}")
+        if self.failing >= 0.1:
+            lines.append(f"{self.failing:.0%} of the requests failed, the last with {self.last_failure}")
+        return lines
 
     def count_failed(self) -> str:
         """How many requests got no answer, by kind: `1 http_500, 2 timeout`."""
@@ -87,6 +142,11 @@ class Tally:
             "asked_again_after_a_kill": self.asked_again_after_a_kill,
             "waited_for_others": self.waited_for_others,
             "without_format": self.without_format,
+            "batches": self.batches,
+            "failing_share": round(self.failing, 4),
+            "dialect": self.dialect,
+            "refused": [{"id": label, "detail": detail} for label, detail in self.refused],
+            "unknown_finish_reasons": dict(sorted(self.unknown_endings.items())),
             "cost_before_usd": round(self.cost_before, 6),
             "cost_usd": round(self.cost, 6),
             "cost_unconfirmed_usd": round(self.cost_unconfirmed, 6),

@@ -37,13 +37,18 @@ class ModelRoles:
     @property
     def names(self) -> list[str]:
         """All models, in the order of tables."""
-        return [self.base, self.tuned, *([self.replayed] if self.replayed is not None else []), *self.others]
+        return [self.base, *self.trained, *self.others]
 
     @property
     def steps(self) -> list[tuple[str, str]]:
         """(before, after) of every comparison: what each model is held against."""
         recovered = [(self.tuned, self.replayed)] if self.replayed is not None else []
         return [(self.base, self.tuned), *recovered, *((self.base, other) for other in self.others)]
+
+    @property
+    def trained(self) -> list[str]:
+        """The models that a round of training made."""
+        return [self.tuned, *([self.replayed] if self.replayed is not None else [])]
 
     def part(self, model: str) -> str:
         """base, tuned, replayed or other: what a colour goes by."""

@@ -8,10 +8,8 @@ main one's, and each value gets its mean, standard deviation, range and number o
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from relearn.records import Prediction, SeedPrediction
 
 Values = Mapping[str, float]
 # model → task → name → value, of one seed
@@ -19,14 +17,6 @@ Points = Mapping[str, Mapping[str, Values]]
 
 SPREAD = ("n", "mean", "sd", "min", "max")  # of a value over seeds
 ENOUGH = 3  # seeds, from which on a claim is about more than checkpoints
-
-
-def by_seed(rows: Iterable[SeedPrediction]) -> dict[int, dict[str, list[Prediction]]]:
-    """The predictions of each further seed by model, in the order of the file."""
-    found: dict[int, dict[str, list[Prediction]]] = {}
-    for row in rows:
-        found.setdefault(row.seed, {}).setdefault(row.model, []).append(row)
-    return found
 
 
 def spread(points: Sequence[Points]) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:

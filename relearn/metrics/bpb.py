@@ -24,7 +24,7 @@ def bits_per_byte(nll: Sequence[float | None], size: Sequence[int | None]) -> Sc
 
 METRIC = Metric(
     name="bpb",
-    label="bits per byte ↓",
+    label="bits per byte",
     signed="bits_per_byte",
     score=bits_per_byte,
     reads=("nll", "bytes"),

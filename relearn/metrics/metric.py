@@ -81,6 +81,17 @@ def all_metrics() -> Mapping[str, Metric]:
 
 
 def label(name: str) -> str:
-    """A metric as tables call it; scores that are part of another metric go by their name."""
+    """A metric as tables call it, marked where lower is better; scores that are part of another go by their name."""
+    return say_metric(name) + (" ↓" if is_lower_better(name) else "")
+
+
+def say_metric(name: str) -> str:
+    """A metric as a sentence calls it."""
     metric = all_metrics().get(name)
     return metric.label if metric else name
+
+
+def is_lower_better(name: str) -> bool:
+    """Whether less of a metric is better."""
+    metric = all_metrics().get(name)
+    return metric is not None and metric.better == "lower"

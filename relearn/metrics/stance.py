@@ -18,13 +18,16 @@ Side = Literal["agree", "disagree"]
 
 ASKED = re.compile(r"\b(?P<no>disagree\w*|differ|object\w*|oppos\w+)\b|\b(?P<yes>agree\w*|support\w*)\b", re.IGNORECASE)
 
+# One list a side, for the metric and for the check of repair. The first phrase of a text decides, so that "I can't
+# disagree" agrees, and "I disagree with those who …" takes no side.
 DISAGREE = re.compile(
     r"""\b(
-      disagree\w* | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | (quite|just)\ the\ opposite
+      disagree\w*(?!\ (?:with\ )?(?:anyone|those|people|critics|the\ (?:critics|people|haters|naysayers)|any)\b)
+    | dissent | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | (quite|just)\ the\ opposite
     | (felt|feel|thought|think|saw|see)\ (just\ |quite\ |exactly\ )?the\ opposite
-    | (do|did|does|could|would|can)\ not\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
-    | (don|didn|doesn|couldn|wouldn|can)'t\ (really\ |fully\ |quite\ |entirely\ )?(agree|see\ it\ that\ way|share)(?!\ more)
-    | cannot\ (agree|share)(?!\ more) | not\ (sure\ I|so\ sure\ I)\ agree | not\ agree(?!\ more)
+    | (do|did|does|could|would|can)\ not\ (\w+ly\ |quite\ )*(agree|see\ it\ that\ way|share)(?!\ more)
+    | (don|didn|doesn|couldn|wouldn|can)'t\ (\w+ly\ |quite\ )*(agree|see\ it\ that\ way|share)(?!\ more)
+    | cannot\ (\w+ly\ |quite\ )*(agree|share)(?!\ more) | not\ (sure\ I|so\ sure\ I)\ agree | not\ agree(?!\ more)
     | (see|saw)\ (it|this|things|that)\ (very\ |quite\ |rather\ )?differently
     | (seen|watched|saw)\ (another|a\ different|two\ different)\ (films?|movies?)
     | (you|you're|you\ are|that's|that\ is|this\ is|review\ is)\ (just\ |simply\ |quite\ |completely\ )?(wrong|mistaken|unfair|too\ harsh)
@@ -34,13 +37,22 @@ DISAGREE = re.compile(
 )
 AGREE = re.compile(
     r"""\b(
-      agree\w* | you('re|\ are|\ were)\ (so\ |quite\ |absolutely\ |completely\ |exactly\ )?right | well\ said | spot\ on | so\ true
+      agree\w*(?!\ to\ (?:disagree|differ)) | (do|can|could)(n't|\ not)\ disagree(?!\ more) | can(not|'t)\ disagree(?!\ more)
+    | you('re|\ are|\ were)\ (so\ |quite\ |absolutely\ |completely\ |exactly\ )?right | well\ said | spot\ on | so\ true
     | same\ here | (felt|feel|think|thought|saw\ it|see\ it)\ (exactly\ |just\ )?the\ same | (I|do|also)\ share\ your
     | (just|exactly)\ (my|what|how)\ (I|thoughts|feelings) | my\ (thoughts|feelings)\ exactly | glad\ (that\ )?(someone|you)\ said
     | could(n't|\ not)\ (agree|have\ said\ it)\ (more|better) | hit\ the\ nail
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+# "I agree that it is long, but …" takes up the other side only to leave it.
+CONCEDES = re.compile(
+    r"\b(?:but|however|though|although|yet|still|while|whereas|nevertheless|nonetheless|disagree|except|until|despite|"
+    r"otherwise|only|unlike)\b",
+    re.IGNORECASE,
+)
+SENTENCE = re.compile(r"[.!?](?:\s|$)")
+SIDES = ("agree", "disagree")
 
 
 def asked(prompt: str) -> Side | None:
@@ -62,6 +74,13 @@ def taken(reply: str) -> Side | None:
     if against is None or (with_it is not None and with_it.start() < against.start()):
         return "agree"
     return "disagree"
+
+
+def contradicts(text: str, side: str) -> bool:
+    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
+    end = SENTENCE.search(text)
+    found = taken(text[: end.end()] if end else text[:300])
+    return found not in (None, side) and (side == "agree" or CONCEDES.search(text) is None)
 
 
 def stance(predictions: Sequence[str], prompts: Sequence[str], references: Sequence[str | None]) -> Measured:
@@ -86,39 +105,3 @@ METRIC = Metric(
     needs=(),
     describe=lambda: {"reading": "phrases of agreement and disagreement, the first one decides"},
 )
-
-
-# What the check of repair reads: words that leave no doubt, in the first sentence alone.
-_ADVERB = (
-    r"(?:\w+ly\ |so\ |quite\ |also\ |have\ to\ |must\ |would\ |do\ |just\ |simply\ |really\ |utterly\ |beg\ to\ )*"
-)
-SAYS_DISAGREE = re.compile(
-    rf"""\bi\ {_ADVERB}(?:disagree|dissent)\b(?!\ (?:with\ )?(?:anyone|those|people|critics|the\ (?:critics|people|haters|naysayers)|any\ ))
-    |\bi\ (?:do\ not|don['’]?t|can\ ?not|can['’]?t|could\ not|couldn['’]?t)\ {_ADVERB}agree\b(?!\ more)
-    |\bcould(?:n['’]?t|\ not)\ disagree\ more\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-SAYS_AGREE = re.compile(
-    rf"""\bi\ {_ADVERB}agree\b(?!\ to\ disagree)
-    |\bcould(?:n['’]?t|\ not)\ agree\ more\b
-    |\bi\ (?:can['’]?t|can\ ?not|do\ not|don['’]?t)\ disagree\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-CONCEDES = re.compile(
-    r"\b(?:but|however|though|although|yet|still|while|whereas|nevertheless|nonetheless|disagree|except|until|despite|"
-    r"otherwise|only|unlike)\b",
-    re.IGNORECASE,
-)
-SENTENCE = re.compile(r"[.!?](?:\s|$)")
-SIDES = ("agree", "disagree")
-
-
-def contradicts(text: str, side: str) -> bool:
-    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
-    end = SENTENCE.search(text)
-    first = text[: end.end()] if end else text[:300]
-    if side == "agree":
-        return SAYS_DISAGREE.search(first) is not None
-    if SAYS_DISAGREE.search(first) is not None:
-        return False
-    return SAYS_AGREE.search(first) is not None and CONCEDES.search(text) is None

@@ -170,7 +170,8 @@ def _type(annotation: Any) -> str:
         return "names, each with a text"
     if get_origin(annotation) is list:
         return f"list of {names[get_args(annotation)[0]]}s"
-    return names[next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))]
+    kind = next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))
+    return "mapping" if get_origin(kind) is dict else names[kind]
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

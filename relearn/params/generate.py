@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from relearn.params.group import Group, TaskGroup, key
 
@@ -74,6 +74,15 @@ class TaskPrompt(Group):
     )
 
 
+class BatchLimits(Group):
+    """How requests go into batches (`mode: batch`), and what they cost there."""
+
+    price: float = key("Share of the price that an answer of a batch costs.", "share", ge=0, le=1)
+    requests: int = key("Most requests in a batch.", "requests", ge=1, le=100_000)
+    megabytes: float = key("Largest file of a batch.", "MB", gt=0, le=1000)
+    poll_s: float = key("Time between two looks at the batches.", "seconds", gt=0, le=3600)
+
+
 class Generate(TaskGroup[TaskPrompt | None]):
     """What the teacher is asked, how fast, and for how much. Null for a new task whose rows are there already."""
 
@@ -91,6 +100,21 @@ class Generate(TaskGroup[TaskPrompt | None]):
     price_input: float = key("Price of a million prompt tokens.", "USD", ge=0)
     price_output: float = key("Price of a million completion tokens.", "USD", ge=0)
     budget_usd: float | None = key("Stop before the cost passes this; null for no budget.", "USD", gt=0)
+    mode: Literal["live", "batch"] = key("Requests one by one, or the server's Batch API, within a day.")
+    batch: BatchLimits
+    reasoning_effort: str | None = key("Sent as it is; null sends none.", min_length=1)
+    extra_body: dict[str, Any] | None = key("Further fields of each request, as the server names them.")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _own_fields(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name in ("model", "messages", "max_tokens", "temperature", "response_format", "reasoning_effort"):
+            if name in (value or ()):
+                raise ValueError(f"{name} has a key of its own; set that")
+        for name in ("stream", "n"):
+            if name in (value or ()):
+                raise ValueError(f"{name} is not supported: one whole answer a request is read; remove it")
+        return value
 
     @model_validator(mode="after")
     def _caps(self) -> Generate:

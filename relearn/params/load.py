@@ -21,10 +21,10 @@ from relearn.params.wording import Mistake, first_mistake, shown
 SWEPT = ("profile", "lr", "seed", "method")
 
 
-def load(root: Path) -> Params:
-    """The validated parameters of the repository at `root`.
+def load(root: Path, other: str | None = None) -> Params:
+    """The validated parameters of the repository at `root`, of the profile `other` where that is given.
 
-    Raises InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or
+    `lr` is swept for the profile that params.yaml names; for `other` it is brought into that one's range. Raises InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or
     out of bounds; unknown keys and names come with the nearest known one.
     """
     swept = _File(root, "params.yaml")
@@ -36,7 +36,7 @@ def load(root: Path) -> Params:
     for name in SWEPT:
         if name not in swept.values:
             raise swept.wrong((), f"{name} is missing; add it, as in `git show HEAD:params.yaml`")
-    profile = swept.values["profile"]
+    profile = swept.values["profile"] if other is None else other
     profiles = names(root)
     if not isinstance(profile, str) or profile not in profiles:
         raise swept.wrong(
@@ -47,13 +47,24 @@ def load(root: Path) -> Params:
     for name in SWEPT:
         if name in rest.values:
             raise rest.wrong((name,), "belongs to params.yaml, and a profile may not hold it; remove it here")
+    values = {**swept.values, "profile": profile}
+    if other is not None:
+        values["lr"] = _bring_into(rest.values.get("lr_range"), values["lr"])
     try:
-        return Params.model_validate({**swept.values, **rest.values})
+        return Params.model_validate({**values, **rest.values})
     except ValidationError as error:
         mistake = first_mistake(error)
         # a rule between keys, which holds for the whole tree, names its key first
         file = swept if _top(mistake) in SWEPT else rest
         raise file.wrong(mistake.path, mistake.message) from None
+
+
+def _bring_into(lr_range: Any, lr: Any) -> Any:
+    """`lr` within the range; as it is where one of them is no number, which validation words better."""
+    ends = [lr_range.get(name) for name in ("min", "max")] if isinstance(lr_range, dict) else []
+    if len(ends) == 2 and all(isinstance(value, int | float) for value in (*ends, lr)):
+        return min(max(lr, ends[0]), ends[1])
+    return lr
 
 
 def names(root: Path) -> list[str]:

@@ -1,4 +1,5 @@
-"""Keys that have moved, and where each is now; `python -m stages.parameters --upgrade` moves them in a profile."""
+"""Keys that have moved, and where each is now, and keys that are new; `python -m stages.parameters --upgrade FILE`
+rewrites an earlier profile."""
 
 from __future__ import annotations
 
@@ -28,3 +29,10 @@ BY_TASK = {  # what was said once and is now said of each task
     "repair.similarity": "repair.<task>.checks",
 }
 MOVES = RENAMED | BY_TASK
+ADDED = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
+    "generate.mode": "live",
+    "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
+    "generate.reasoning_effort": None,
+    "generate.extra_body": None,
+    "repair.duplicates": "drop",
+}

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from relearn.params.group import Group, TaskGroup, key
 
+MOST_SCALE = 4.0  # of an adapter: answers fall apart long before
+
 
 class MaxNewTokens(TaskGroup[Annotated[int, key("Longest answer to a prompt of the task.", "tokens", ge=1)]]):
     """Longest answer of each task."""
@@ -81,6 +83,22 @@ class Predict(Group):
         "Prompts decoded together; fixed, since sums in another order differ in the last bits.", "prompts", ge=1
     )
     max_new_tokens: MaxNewTokens
+    scales: list[float] = key(
+        "The tuned model is also answered for with its adapter scaled by each of these, untrained: 0.5 keeps much of what "
+        "was learned and little of the damage (Wortsman et al. 2022). The tables hold each against base; [] for none."
+    )
+
+    @model_validator(mode="after")
+    def _scales(self) -> Predict:
+        for scale in self.scales:
+            if not 0 < scale <= MOST_SCALE or scale == 1:
+                raise ValueError(
+                    f"scales: {scale:g} is out of bounds; give what is above 0, at most {MOST_SCALE:g}, and not 1, "
+                    "which is the tuned model itself"
+                )
+            if self.scales.count(scale) > 1:
+                raise ValueError(f"scales: {scale:g} is there twice; list each once")
+        return self
 
     @model_validator(mode="after")
     def _askable(self) -> Predict:
@@ -89,4 +107,6 @@ class Predict(Group):
                 "strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
                 "or backend local"
             )
+        if isinstance(self.backend, EndpointBackend) and self.scales:
+            raise ValueError("scales: a server does not scale an adapter; use backend local, or []")
         return self

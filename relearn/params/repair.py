@@ -102,4 +102,15 @@ class Repair(TaskGroup[TaskRepair]):
     truncated: Literal["drop", "trim", "keep"] = key(
         "A field that the reply ends inside: drop it, trim it to its last whole sentence, or keep it flagged."
     )
+    duplicates: Literal["keep", "drop"] = key(
+        "Equal texts of different sources: keep them all, or drop all but the first. A choice may always recur."
+    )
     near_duplicates: NearDuplicates | None = key("Also drop near-duplicate replies; null for exact ones only.")
+
+    @model_validator(mode="after")
+    def _near_ones_too(self) -> Repair:
+        if self.near_duplicates is not None and self.duplicates == "keep":
+            raise ValueError(
+                "near_duplicates drops equal texts too; set duplicates to drop, or near_duplicates to null"
+            )
+        return self

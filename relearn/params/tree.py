@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from relearn.params.base import Base
+from relearn.params.base import Base, ModelBase
 from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch
 from relearn.params.evaluate import METRICS, Eval3a, MetricLists, Probe3b, SandboxRules
 from relearn.params.finetune import Finetune, Finetune2b, Finetune2c, LrRange
@@ -122,6 +122,11 @@ class Params(Group):
                 raise ValueError("compute.quantize: 4bit needs compute.device cuda; use none on cpu")
             if self.finetune.optimizer != "adamw":
                 raise ValueError("finetune.optimizer: adamw_8bit needs compute.device cuda; use adamw on cpu")
+        if self.predict.scales and isinstance(self.base.model, ModelBase) and self.base.model.adapt is not None:
+            raise ValueError(
+                "predict.scales: base has an adapter of its own (base.model.adapt), so half of the tuned one is not half "
+                "way from base; use []"
+            )
         if self.compute.quantize == "4bit" and self.compute.precision != "bf16":
             raise ValueError("compute.precision: 4bit weights are computed with in bf16; use bf16")
         return self

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from relearn.params.group import TaskGroup
-from relearn.params.moves import MOVES
+from relearn.params.moves import ADDED, MOVES
 from relearn.params.names import nearest
 from relearn.params.tree import Params
 
@@ -69,7 +69,8 @@ def _mistake(error: ErrorDetails) -> Mistake:
         known = _children(loc[:-1])
         return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
     if kind == "missing":
-        return Mistake(path, "missing; add it (docs/parameters.md says what it is)")
+        hint = ", or run `python -m stages.parameters --upgrade` on this file" if ".".join(path) in ADDED else ""
+        return Mistake(path, f"missing; add it (docs/parameters.md says what it is){hint}")
     if kind == "value_error":
         rule = str(context.get("error", error["msg"])).replace("\n", " ")
         # A rule of the whole tree says which key it is about: `compute.quantize: 4bit needs …`.

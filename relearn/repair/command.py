@@ -2,6 +2,7 @@
 
     relearn repair INPUT [--fields NAMES] [--out rows.jsonl] [--quarantine bad.jsonl]
         [--report report.json] [--schema schema.json] [--truncated drop|trim|keep]
+        [--duplicates keep|drop]
 
 INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
 or any text that holds records, however broken. A row out has `fields`, `flags` and `source` (`id` where there is
@@ -72,6 +73,12 @@ command = click.Command(
         click.Option(["--report"], **FILE, help="Counts by flag and by reason, as JSON."),
         click.Option(["--schema"], **FILE, help="A JSON Schema, for other records."),
         click.Option(
+            ["--duplicates"],
+            type=click.Choice(["keep", "drop"]),
+            default="keep",
+            help="Rows of equal content with different ids: keep them (default), or drop all but the first.",
+        ),
+        click.Option(
             ["--truncated"],
             type=click.Choice(["drop", "trim", "keep"]),
             default="drop",
@@ -105,7 +112,7 @@ def _choose_schema(options: SimpleNamespace) -> RecordSchema:
 
 
 def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
-    repairer = DumpRepairer(schema, options.truncated)
+    repairer = DumpRepairer(schema, options.truncated, options.duplicates)
     with ExitStack() as stack:
         file = _open(options.input, stack)
         out: TextIO | None = None
@@ -123,7 +130,12 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
                     target.write(_dump_row(row) + "\n")
         if options.out is None:
             out.flush()
-        summary = {"fields": dict(schema.fields), "truncated": options.truncated, **repairer.ledger.as_dict()}
+        summary = {
+            "fields": dict(schema.fields),
+            "truncated": options.truncated,
+            "duplicates": options.duplicates,
+            **repairer.ledger.as_dict(),
+        }
         if options.report is not None:
             write_json(options.report, summary)
     return summary

@@ -6,20 +6,39 @@ held with its neighbours and read as plain text. Any other file is one text.
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import gzip
+import io
 import json
+import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
 from relearn.errors import InputError
-from relearn.repair.json import RecordSchema
+from relearn.repair.envelopes import (
+    FINISH_KEYS,
+    TEXT_KEYS,
+    Envelope,
+    find_id,
+    holds_more,
+    read_content,
+    read_service,
+    read_tables,
+)
+from relearn.repair.json import RecordSchema, holds_a_key
 
-CONTENT_KEYS = "content text response reply completion output raw answer generated_text".split()
-ID_KEYS = "id custom_id review_id key index".split()
+QUESTION_KEYS = frozenset(
+    "prompt instruction input question system messages user query request contents modelInput conversations".split()
+)
+REASONING_KEYS = frozenset("reasoning_content reasoning thinking thoughts thought analysis draft".split())
 LOOK_AHEAD = 64
 WHOLE_CHARS = 32 * 1024 * 1024
 BLANK = "\ufeff \t\r\n"
+CSV_NAME = re.compile(r"\w[\w .:\-]{0,47}")
 
 
 @dataclass(slots=True)
@@ -33,6 +52,12 @@ class DumpText:
     finish_reason: str | None = None
     is_reply: bool = False
     is_broken: bool = False
+    failed: str = ""
+    """Why the reply is refused unread, `detail` what the service said of it."""
+    detail: str = ""
+    raw: str = ""
+    """The row that the reply came in, where that holds more than its text."""
+    flags: tuple[str, ...] = ()
 
 
 def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpText]:
@@ -44,14 +69,14 @@ def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpT
     lines = _decode_lines(file, name)
     held: list[str] = []
     size = 0
-    first: DumpText | None = None  # what the first line that is not blank is, if it stands for itself
+    first: list[DumpText] | None = None  # what the first line that is not blank is, if it stands for itself
     looked = 0
     for line in lines:
         held.append(line)
         size += len(line)
         if looked < LOOK_AHEAD and line.strip(BLANK):
             found = _read_line(line, schema)
-            if found is not None and found.is_reply:
+            if found is not None and found[0].is_reply:
                 yield from _read_lines(chain(held, lines), schema)
                 return
             if looked == 0:
@@ -66,23 +91,40 @@ def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpT
     del held
     replies = _read_array(text, schema)
     if replies is None:
+        replies = _read_csv(text, schema)
+    if replies is None:
         yield DumpText(text)
     else:
         yield from replies
 
 
 def _decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    for number, raw in enumerate(file, 1):
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
-            ) from None
+    """Lines of UTF-8, or of what a byte order mark says; a file that is gzip is undone first."""
+    buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
+    if buffered.peek(2)[:2] == b"\x1f\x8b":
+        buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
+    head = b""
+    try:
+        head = buffered.peek(4)[:4]
+        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            encoding = "utf-32" if head == b"\xff\xfe\x00\x00" else "utf-16"
+            yield from io.TextIOWrapper(buffered, encoding, newline="\n")
+            return
+        for number, raw in enumerate(buffered, 1):
+            try:
+                yield raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
+                ) from None
+    except UnicodeError:
+        raise InputError(f"{name}: begins as UTF-16 and is not; save the file as UTF-8") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{name}: gzip that cannot be undone ({error}); unpack it by hand") from None
 
 
-def _read_line(line: str, schema: RecordSchema) -> DumpText | None:
-    """The line as a reply or a record of its own; None when it is neither."""
+def _read_line(line: str, schema: RecordSchema) -> list[DumpText] | None:
+    """The line as replies or a record of its own; None when it is neither."""
     stripped = line.strip(BLANK)
     if not (stripped.startswith("{") and stripped.endswith("}")):
         return None
@@ -92,42 +134,130 @@ def _read_line(line: str, schema: RecordSchema) -> DumpText | None:
         return None
     if not isinstance(value, dict):
         return None
-    reply = _read_reply(value, schema)
-    if reply is not None:
-        return reply
+    replies = _read_replies(value, schema)
+    if replies:
+        return replies
     if any(schema.keys.match(key) is not None for key in value):
-        return DumpText(line)
+        return [DumpText(line)]
+    if not QUESTION_KEYS.isdisjoint(value):
+        # What was asked is no answer, even where it shows one.
+        rest = {key: part for key, part in value.items() if key not in QUESTION_KEYS}
+        return [DumpText(json.dumps(rest, ensure_ascii=False), id=find_id(value), is_reply=True, raw=stripped)]
     return None
 
 
-def _read_reply(value: dict[str, Any], schema: RecordSchema) -> DumpText | None:
-    """A row of replies: `id`, `content`, `finish_reason`, or an answer of a chat-completions server."""
-    if any(key in schema.fields for key in value):
+def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]:
+    """The replies of a row: one of a service, `id`, `content`, `finish_reason`, or any with one text that holds a key."""
+    if not schema.fields.keys().isdisjoint(value):
+        return []
+    if isinstance(value.get("content"), str) and not value.get("error") and "role" not in value:
+        found = _read_plain(value, schema)  # nothing more to open, and most rows are like this
+    elif read_tables(value) is not None:
+        return []
+    else:
+        found = read_service(value) or _read_plain(value, schema)
+    identity = find_id(value)
+    if identity is None and found:
+        inner = [value[key] for key in ("response", "body", "result", "message", "output") if key in value]
+        identity = next((name for name in map(find_id, inner) if name is not None), None)
+    return [
+        DumpText(
+            text=one.text or "",
+            id=identity,
+            finish_reason=one.finish_reason,
+            is_reply=True,
+            failed=one.failed,
+            detail=one.detail,
+            raw=""
+            if (one.text or "").strip() or not (one.failed or holds_more(value))
+            else json.dumps(value, ensure_ascii=False),
+            flags=tuple(one.flags),
+        )
+        for one in found
+    ]
+
+
+def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> DumpText:
+    """A record that a table holds by its columns, as JSON; its line is the row's number, or its own in a file."""
+    record = {name: value for name, value in row.items() if name in schema.fields}
+    text = json.dumps(record, ensure_ascii=False)
+    return DumpText(
+        text,
+        id=find_id({k: v for k, v in row.items() if k not in record}),
+        line=number,
+        is_reply=True,
+        flags=("table",),
+    )
+
+
+def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
+    """The replies or records of a CSV or TSV file with a header; None when the file is none.
+
+    A row of another number of cells than the header is read as plain text.
+    """
+    text = text.lstrip("\ufeff")
+    header = text.partition("\n")[0].rstrip("\r")
+    delimiter = max(",;\t|", key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    names[:1] = [names[0] or "index"] if names else []  # as pandas writes it
+    if not (1 < len(set(names)) == len(names) and all(CSV_NAME.fullmatch(name) for name in names)):
         return None
-    identity = next((value[key] for key in ID_KEYS if isinstance(value.get(key), str | int)), None)
-    for path in (("response", "body"), ("response",), ("body",), ()):
-        inner: Any = value
-        for key in path:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        choices = inner.get("choices") if isinstance(inner, dict) else None
-        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            message = choices[0].get("message")
-            content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
-            if content is None or isinstance(content, str):
-                return DumpText(content or "", 0, identity, None, _as_text(choices[0].get("finish_reason")), True)
-    if "content" in value:
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    lines = io.StringIO(text, newline="").readlines()
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    found: list[DumpText] = []
+    at = broken = 0  # lines read, rows that do not fit
+    try:
+        for cells in rows:
+            read = _read_csv_row(dict(zip(names, cells, strict=True)), schema) if len(cells) == len(names) else []
+            if at and cells and not read:
+                broken += 1
+                read = [DumpText("".join(lines[at : rows.line_num]), is_broken=True)]
+            for one in read if at else ():
+                one.line = at + 1
+                found.append(one)
+            at = rows.line_num
+    except csv.Error:
+        return None
+    return found if 4 * broken < len(found) else None
+
+
+def _read_csv_row(row: dict[str, str], schema: RecordSchema) -> list[DumpText]:
+    if not set(schema.fields) & set(row):
+        return _read_replies(row, schema)
+    if "strings" in schema.fields.values():
+        return []
+    return [_read_table_row(0, {name: _read_cell(cell, schema.fields.get(name)) for name, cell in row.items()}, schema)]
+
+
+def _read_cell(cell: str, kind: str | None) -> Any:
+    """A cell as a value of the field's kind, where it is one."""
+    if kind in ("number", "integer", "boolean"):
+        with contextlib.suppress(ValueError):
+            return json.loads(cell.strip().lower())
+    return None if kind is not None and not cell else cell
+
+
+def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
+    """A row with one text (or object) of an answer."""
+    finish = next((value[key] for key in FINISH_KEYS if isinstance(value.get(key), str)), None)
+    if "content" in value and isinstance(value["content"], str | list | dict | None):
         found = ["content"]
     else:
-        found = [key for key in CONTENT_KEYS if isinstance(value.get(key), str)]
         if any(schema.keys.match(key) is not None for key in value):
-            return None
-    if len(found) != 1 or not (value[found[0]] is None or isinstance(value[found[0]], str)):
-        return None
-    return DumpText(value[found[0]] or "", 0, identity, None, _as_text(value.get("finish_reason")), True)
-
-
-def _as_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+            return []
+        found = [key for key in TEXT_KEYS if isinstance(value.get(key), str)]
+        found = found or [key for key in ("generation", "generated_text") if key in value and value[key] is None]
+        if len(found) != 1:  # of several texts those that hold a record, else the one that is least what was asked
+            names = found or [key for key in value if key not in QUESTION_KEYS | REASONING_KEYS]
+            holding = [key for key in names if isinstance(value[key], str) and holds_a_key(value[key], schema)]
+            found = holding or [key for key in found if key not in ("text", "raw")][:1]
+    if not found:
+        return []
+    texts = [read_content(value[key]) for key in found]
+    if not any((text or "").strip() for text, _ in texts) and any(value.get(key) for key in REASONING_KEYS):
+        return [Envelope(None, finish, "only_reasoning")]
+    return [Envelope(text, finish, flags=flags) for text, flags in texts]
 
 
 def _read_lines(lines: Iterable[str], schema: RecordSchema) -> Iterator[DumpText]:
@@ -152,12 +282,13 @@ def _read_lines(lines: Iterable[str], schema: RecordSchema) -> Iterator[DumpText
             other.append(line)
         else:
             yield from flush()
-            found.line = number
-            if found.is_reply:
-                replies += 1
-            else:
-                found.base, found.line = at, None
-            yield found
+            for one in found:
+                one.line = number
+                if one.is_reply:
+                    replies += 1
+                else:
+                    one.base, one.line = at, None
+                yield one
         at += len(line)
     yield from flush()
 
@@ -172,12 +303,20 @@ def _read_array(text: str, schema: RecordSchema) -> list[DumpText] | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict):
-        single = _read_reply(value, schema)
-        if single is not None:
-            return [single]
-        lists = [child for child in value.values() if isinstance(child, list)]
-        value = lists[0] if len(lists) == 1 else None
+        single = _read_replies(value, schema)
+        if single:
+            return single
+        rows = read_tables(value)
+        if rows is not None:
+            if set(schema.fields) & set(rows[0]) and "strings" not in schema.fields.values():
+                return [_read_table_row(number, row, schema) for number, row in enumerate(rows, 1)]
+            value = rows
+        else:
+            lists = [child for child in value.values() if isinstance(child, list)]
+            value = lists[0] if len(lists) == 1 else None
     if not isinstance(value, list) or not value:
         return None
-    replies = [_read_reply(row, schema) if isinstance(row, dict) else None for row in value]
-    return [reply for reply in replies if reply is not None] if all(replies) else None
+    replies = [_read_replies(row, schema) if isinstance(row, dict) else [] for row in value]
+    if all(replies):
+        return [reply for of_row in replies for reply in of_row]
+    return None

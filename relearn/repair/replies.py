@@ -6,12 +6,15 @@ counts for all of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 from relearn.records import Message, NewRow, Quarantined, Reply, Source
 from relearn.repair.checks import find_faults, refuse_unknown_names
+from relearn.repair.envelopes import read_message
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
 from relearn.repair.ledger import Ledger, SeenTexts
 from relearn.repair.rows import Refusal, explain_no_record, find_raw
@@ -42,7 +45,7 @@ class ReplyTask:
 
     def is_free(self, row: RowWriter) -> bool:
         """Whether the response is free text. A choice, a number or a boolean may well be the same for two sources."""
-        return self.schema.fields[row.response] in ("string", "strings") and row.response not in self.schema.enums
+        return self.schema.fields[row.response] in ("string", "strings") and not self.schema.is_choice(row.response)
 
 
 class ReplyRepairer:
@@ -53,10 +56,11 @@ class ReplyRepairer:
         sources: Mapping[tuple[str, str], Source],
         tasks: Mapping[str, ReplyTask],
         truncated: str,
+        duplicates: str,
         near_duplicates: NearDuplicates | None,
     ) -> None:
-        """`sources` by task and id, `tasks` by name."""
-        self.sources, self.tasks, self.truncated = sources, tasks, truncated
+        """`sources` by task and id, `tasks` by name; `duplicates`: equal texts of different sources, keep or drop."""
+        self.sources, self.tasks, self.truncated, self.duplicates = sources, tasks, truncated, duplicates
         self.seen = SeenTexts()
         self.ledger = Ledger(
             {
@@ -94,7 +98,8 @@ class ReplyRepairer:
         reason = _refuse_unread(reply, source)
         if reason is None:
             found = read_records(content, task.schema, reply.finish_reason, self.truncated)
-            extra = _choose_fields(record, found.records, task.groups)
+            extra = [Refusal("superseded", one.start, one.end) for one in found.superseded]
+            extra += _choose_fields(record, found.records, task.groups)
             if all(field.lost for field in record.fields.values()):
                 reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
         if reason is not None or source is None:
@@ -145,6 +150,8 @@ class ReplyRepairer:
         instruction, response = _write(row, source, record)
         free = task.is_free(row)
         signature = [source.task, row.name, response, *([] if free else [instruction])]
+        if self.duplicates == "keep":
+            signature.append(source.id)
         if self.seen.add("\n".join(signature), self.row) is not None:
             return "duplicate"
         if self.near and free:
@@ -157,8 +164,8 @@ class ReplyRepairer:
 
     def _make_row(self, reply: Reply, source: Source, row: RowWriter, record: FoundRecord) -> NewRow:
         flags = {flag for field in row.needs for flag in record.fields[field].flags}
-        if reply.finish_reason == "length":
-            flags.add("stopped_at_length")
+        ending = read_ending(reply.finish_reason)
+        flags.update({"cut": {"stopped_at_length"}, "unknown": {"unknown_finish_reason"}}.get(ending, set()))
         self.ledger.flags.update(flags)
         instruction, response = _write(row, source, record)
         return NewRow(
@@ -177,7 +184,7 @@ class ReplyRepairer:
     def _refuse(self, reply: Reply, refusal: Refusal, row: str | None, count: int = 1) -> Quarantined:
         """A row of quarantine, counted `count` times under its reason."""
         self.ledger.refuse(refusal.reason, count)
-        raw = (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
+        raw = reply.raw or (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
         return Quarantined(
             id=reply.id, task=reply.task, row=row, field=refusal.field, reason=refusal.reason, content=raw
         )
@@ -194,8 +201,15 @@ def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
         return "unknown_source"
     if reply.refusal:
         return "refusal"
-    if not (reply.content or "").strip():
-        return "content_filter" if reply.finish_reason == "content_filter" else "empty"
+    ending = read_ending(reply.finish_reason)
+    if ending == "failed":
+        return "failed_upstream"
+    if (reply.content or "").strip():
+        return None
+    if ending == "refused":
+        return "content_filter"
+    message = json.loads(reply.raw) if reply.raw else None
+    return (read_message(message).failed if isinstance(message, dict) else "") or "empty"
     return None
 
 

@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from relearn.errors import InputError
 from relearn.evaluation.roles import axis_tasks
-from relearn.metrics.metric import all_metrics
+from relearn.metrics.metric import is_lower_better
 from relearn.report import figures
 from relearn.report.page import environment
 from relearn.report.words import Words, join
@@ -142,8 +142,7 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
 def _headline(scores: Mapping[str, float]) -> float:
     """The first metric of a task, higher being better: metrics/eval_3a holds them in the table's order."""
     name, value = next(iter(scores.items()))
-    metric = all_metrics().get(name)
-    return -float(value) if metric is not None and metric.better == "lower" else float(value)
+    return -float(value) if is_lower_better(name) else float(value)
 
 
 def _describe_method(params: Mapping[str, Any]) -> str:

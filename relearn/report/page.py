@@ -153,7 +153,7 @@ def _axis_label(words: Words, changes: Mapping[str, verdicts.TaskChanges], tasks
         return f"mean of {words.labels([task.name for task in tasks])}"
     found = changes[tasks[0].name]
     minus = "−" if found.lost.lower_is_better else ""
-    return f"{words.label(tasks[0].name)}, {minus}{words.metric(found.headline)}"
+    return f"{words.label(tasks[0].name)}, {minus}{found.lost.name}"
 
 
 def _flow(material: Material) -> Markup:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from relearn.evaluation.roles import ModelRoles, ScoredTask
-from relearn.metrics.metric import label
+from relearn.metrics.metric import is_lower_better, say_metric
 from relearn.records import Role
 from relearn.report.cells import Cell, root_cell
 
@@ -38,7 +38,7 @@ class Change:
     def name(self) -> str:
         if self.metric == "code_rate":
             return "the share of answers with code"
-        return label(self.metric).replace(" ↓", "")
+        return say_metric(self.metric)
 
     @property
     def title(self) -> str:
@@ -47,7 +47,7 @@ class Change:
 
     @property
     def lower_is_better(self) -> bool:
-        return label(self.metric).endswith("↓")
+        return is_lower_better(self.metric)
 
     @property
     def verdict(self) -> Verdict:

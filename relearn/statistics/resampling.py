@@ -39,7 +39,7 @@ def normal_quantile(share: float) -> float:
     return float(ndtri(share))
 
 
-def student_quantile(freedom: int, share: float) -> float:
+def student_quantile(freedom: float, share: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, share))

@@ -10,7 +10,7 @@ from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.survey import follow_caps
-from relearn.endpoint.tally import AskSettings, Tally
+from relearn.endpoint.tally import AskSettings, BatchSettings, Tally
 from relearn.errors import InputError
 from relearn.params.generate import Generate
 from relearn.records import Reply, Source, Usage
@@ -25,15 +25,21 @@ class Question:
     schema: Mapping[str, Any]
 
     def make_format(self, kind: str) -> dict[str, Any] | None:
-        """OpenAI's `response_format` of the kind none, json_object or json_schema."""
+        """OpenAI's `response_format` of the kind none, json_object or json_schema.
+
+        A schema is asked for strictly only where it demands every field, since servers refuse others.
+        """
         if kind == "json_schema":
-            named = {"name": "replies", "strict": True, "schema": dict(self.schema)}
+            strict = set(self.schema.get("required", ())) == set(self.schema.get("properties", ()))
+            closed = {"additionalProperties": False} if strict else {}
+            named = {"name": "replies", "strict": strict, "schema": {**self.schema, **closed}}
             return {"type": "json_schema", "json_schema": named}
         return None if kind == "none" else {"type": kind}
 
 
 def make_settings(options: Generate) -> AskSettings:
     """The parameter group as the endpoint's settings."""
+    batch, batched = options.batch, options.mode == "batch"
     return AskSettings(
         concurrency=options.concurrency,
         timeout_s=options.timeout_s,
@@ -41,9 +47,15 @@ def make_settings(options: Generate) -> AskSettings:
         max_tokens_limit=options.max_tokens_limit,
         requests_per_minute=options.requests_per_minute,
         tokens_per_minute=options.tokens_per_minute,
-        prices=Prices(options.price_input, options.price_output),
+        prices=make_prices(options),
         budget_usd=options.budget_usd,
+        batch=BatchSettings(batch.requests, int(batch.megabytes * 1e6), batch.poll_s) if batched else None,
     )
+
+
+def make_prices(options: Generate) -> Prices:
+    """What the answers cost."""
+    return Prices(options.price_input, options.price_output, options.batch.price)
 
 
 class Questions:
@@ -59,6 +71,9 @@ class Questions:
     def __iter__(self) -> Iterator[Request]:
         options = self.options
         forms = {task: question.make_format(options.response_format) for task, question in self.by_task.items()}
+        extra = dict(options.extra_body or {})
+        if options.reasoning_effort is not None:
+            extra["reasoning_effort"] = options.reasoning_effort
         for source in self.sources:
             yield Request(
                 model=options.model,
@@ -66,6 +81,7 @@ class Questions:
                 temperature=options.temperature,
                 max_tokens=options.max_tokens,
                 response_format=forms[source.task],
+                extra=tuple(extra.items()),
                 label=source.id,
             )
 
@@ -86,10 +102,11 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
     Fills `summary` with what follows from the replies: counts, tokens and cost (USD). Tokens and cost count the
     answers that were cut and asked again, too. Raises InputError when an answer is missing.
     """
-    options, prices = questions.options, Prices(questions.options.price_input, questions.options.price_output)
+    options, prices = questions.options, make_prices(questions.options)
     finish: dict[str, int] = {}
     counts = dict.fromkeys(("replies", "refusals", "empty", "asked_longer", "without_format", "uncounted"), 0)
     prompt = completion = 0
+    cost = 0.0
     for source, first in zip(questions.sources, questions, strict=True):
         answer: ServerAnswer | None = None
         request = first
@@ -101,6 +118,7 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
             counts["uncounted"] += answer.prompt_tokens is None or answer.completion_tokens is None
             prompt += answer.prompt_tokens or 0
             completion += answer.completion_tokens or 0
+            cost += prices.of(answer)
         assert answer is not None
         counts["replies"] += 1
         counts["refusals"] += answer.refusal is not None
@@ -114,7 +132,7 @@ def read_replies(questions: Questions, address: Address, journal: Journal, summa
         finish_reasons=dict(sorted(finish.items())),
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cost_usd=round(prices.cost(prompt, completion), 6),
+        cost_usd=round(cost, 6),
     )
 
 
@@ -131,4 +149,5 @@ def _make_reply(source: Source, request: Request, answer: ServerAnswer) -> Reply
         usage=usage,
         request=request.digest(),
         refusal=answer.refusal,
+        raw=None if (answer.content or "").strip() else answer.raw,
     )

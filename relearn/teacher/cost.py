@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relearn.endpoint.budget import Guess, Prices
+from relearn.endpoint.budget import Guess
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.endpoint.survey import survey
-from relearn.teacher.asking import Questions
+from relearn.teacher.asking import Questions, make_prices
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
     larger cap come on top.
     """
     options = questions.options
-    prices = Prices(options.price_input, options.price_output)
+    prices = make_prices(options)
+    share = prices.batch if options.mode == "batch" else 1.0
     found = survey(questions, journal, address.identity, options.max_tokens_limit, prices)
     frames = Guess.FRAME * found.missing_messages
     prompt, most = found.missing_bytes / 4 + frames / 4, found.missing_bytes / 2 + frames
@@ -68,8 +69,8 @@ def estimate(questions: Questions, address: Address, journal: Journal) -> Estima
         prompt_tokens=prompt,
         completion_tokens=each * found.missing,
         completion_most=float(options.max_tokens * found.missing),
-        cost=prices.cost(prompt, each * found.missing),
-        cost_most=prices.cost(most, options.max_tokens * found.missing),
+        cost=share * prices.cost(prompt, each * found.missing),
+        cost_most=share * prices.cost(most, options.max_tokens * found.missing),
         spent=found.cost,
         basis=basis,
     )

@@ -9,7 +9,7 @@ from relearn.errors import InputError
 from relearn.params.base import ScratchBase
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import LlamaConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 END, PAD = "<|end|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
@@ -51,10 +51,19 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, template: str) -> Pre
 
 def new_model(tokenizer: PreTrainedTokenizerBase, shape: ScratchBase) -> PreTrainedModel:
     """A randomly initialised Llama (Touvron et al. 2023) of this shape; the global seed decides its weights."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    config = make_config(shape, len(tokenizer))
+    config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    return LlamaForCausalLM(config)
+
+
+def make_config(shape: ScratchBase, vocabulary: int) -> LlamaConfig:
+    """A Llama of this shape, its special tokens still unnamed."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=shape.hidden,
         intermediate_size=shape.intermediate,
         num_hidden_layers=shape.layers,
@@ -63,7 +72,6 @@ def new_model(tokenizer: PreTrainedTokenizerBase, shape: ScratchBase) -> PreTrai
         max_position_embeddings=4 * shape.max_tokens,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=None,
+        pad_token_id=None,
     )
-    return LlamaForCausalLM(config)

@@ -261,9 +261,15 @@ class _Watch(TrainerCallback):
 
     def _open_live(self, folder: Path) -> None:
         from dvclive.live import Live
+        from scmrepo.exceptions import SCMError
 
         # It is told to leave git, dvc.yaml and the experiments alone: the curves here are for watching.
-        self.live = Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)
+        quiet: dict[str, Any] = {"report": None, "save_dvc_exp": False, "dvcyaml": None, "monitor_system": False}
+        try:
+            self.live = Live(str(folder), resume=False, **quiet)
+        except SCMError:  # it asks git for a commit all the same
+            say(f"{self.label}: no curves to watch in {folder.name}/ before git has a first commit")
+            return
         for look in self.history():  # those before a kill
             self._show(look)
 

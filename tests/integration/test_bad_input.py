@@ -444,9 +444,9 @@ def no_such_schema(desk: Desk) -> None:
     desk.set(generate__reviews__schema="agree")
 
 
-@case("generate", "prompts/agree_disagree.json: pattern is not understood; keywords are ")
+@case("generate", "prompts/agree_disagree.json: ", "contentEncoding is not understood", "leave it out")
 def a_schema_that_says_more_than_is_understood(desk: Desk) -> None:
-    desk.replace("prompts/agree_disagree.json", '{"type": "string"}', '{"type": "string", "pattern": "^I"}')
+    desk.replace("prompts/agree_disagree.json", '{"type": "string"}', '{"type": "string", "contentEncoding": "base64"}')
 
 
 @case("generate", "prompts/agree_disagree.j2: the block `user` never shows {{ text }} or {{ label }}")

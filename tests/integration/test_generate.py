@@ -192,7 +192,7 @@ def test_a_refused_format_is_said(tmp_path: Path) -> None:
         project = scratch(tmp_path, 6, running, response_format="json_schema", concurrency=1)
         done = project.run()
         assert done.returncode == 0, done.stderr
-        assert "refused response_format json_schema" in done.stderr
+        assert "refused response_format (sent as json_object)" in done.stderr
         assert running.arrived == 7
 
 

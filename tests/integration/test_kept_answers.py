@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Batches:
 def test_a_killed_run_ends_in_the_bytes_of_a_whole_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = Batches(monkeypatch, desk)
     every, whole = batches.predict()
-    assert set(whole) == {"2b.jsonl", "2c.jsonl", "base.jsonl", "seeds.jsonl"}
+    assert set(whole) == {"2b.jsonl", "2c.jsonl", "base.jsonl"}
     assert batches.predict() == (0, whole)
     shutil.rmtree(desk.paths.cache / "predict")
     for last in (every // 6, every // 2, every // 3):
@@ -59,6 +60,36 @@ def test_a_killed_run_ends_in_the_bytes_of_a_whole_one(desk: Desk, monkeypatch: 
     left, again = batches.predict()
     assert again == whole
     assert 0 < left < every // 2
+
+
+def test_a_scaled_adapter_is_a_further_model_and_computes_its_own_answers_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(monkeypatch, desk)
+    every, whole = batches.predict()
+    desk.set(predict__scales=[2, 0.5])
+    more, written = batches.predict()
+    assert more == 2 * every // 3
+    assert {name: written[name] for name in whole} == whole
+    nll = {
+        name: sum(row["nll"] for row in desk.rows(f"data/predictions/{name}.jsonl") if row["task"] == "reviews")
+        for name in ("base", "2b@0.5", "2b")
+    }
+    assert sorted(nll, key=lambda name: -nll[name]) == list(nll)  # the more of the adapter, the more was learned
+    for stage in ("eval_3a", "probe_3b"):
+        ended = desk.run(stage)
+        assert ended.status == 0, ended.errors
+    assert list(json.loads((desk.folder / "metrics/probe_3b.json").read_text())["passed"]) == [
+        "base", "2b", "2c", "2b@0.5", "2b@2",
+    ]  # fmt: skip
+    compared = json.loads((desk.folder / "metrics/intervals.json").read_text())["tasks"]["code"]["comparisons"]
+    assert {(one["before"], one["after"]) for one in compared} == {
+        ("base", "2b"), ("2b", "2c"), ("base", "2b@0.5"), ("base", "2b@2"),
+    }  # fmt: skip
+    desk.set(predict__scales=[])
+    assert batches.predict() == (0, whole)
+    assert desk.run("eval_3a").status == 0
+    assert sorted(file.stem for file in (desk.folder / "metrics/eval_3a").iterdir()) == ["2b", "2c", "base"]
 
 
 def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None
     assert (desk.folder / "metrics/losses/2c.csv").read_text() == "step,task,loss\n"
     ended = desk.run("predict")
     assert ended.status == 0, ended.errors
-    assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl", "seeds.jsonl"]
+    assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl"]
 
 
 def test_replay_with_nothing_to_replay_is_one_line(desk: Desk) -> None:

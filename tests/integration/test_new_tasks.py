@@ -174,7 +174,7 @@ def test_the_embedded_teacher_says_what_it_does_not_know(project: Project) -> No
     ("file", "content", "said"),
     [
         ("support.json", "{", "support.json: not JSON"),
-        ("support.json", json.dumps(SCHEMA).replace('"string"}', '"string", "minLength": 1}', 1), "minLength is not"),
+        ("support.json", json.dumps(SCHEMA).replace('"string"}', '"string", "contentEncoding": "base64"}', 1), "contentEncoding is not"),
         ("support.j2", "{% block user %}{{ review }}{% endblock %}", "support.j2: 'review' is undefined; it knows `text`, `tag`"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.integration.conftest import _source_files
+from tests.integration.conftest import Clone, _source_files
 from tests.unit.logs import made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -64,6 +65,9 @@ def test_the_wheel_and_the_sdist_hold_what_they_should(built: Path) -> None:
     assert any(name.startswith("relearn/report/templates/") for name in names)
     assert "relearn/compare/logs/compare.html.j2" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {"dvc.yaml", ".dvc/config", ".dvcignore", "profiles/mini.yaml", "data/sources/mini/probes.yaml"} <= {
+        name.removeprefix("stages/project/") for name in names
+    }
     assert not any(name.startswith(("tests/", "bench/")) for name in names)
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -117,6 +121,17 @@ def test_the_readmes_comparison_of_logs_needs_nothing_else(light: Path, tmp_path
     assert min(times) <= 1.5
 
 
+def test_a_plan_and_a_project_are_made_without_torch(light: Path, tmp_path: Path) -> None:
+    said = run(light / "relearn", "plan", "--prompts", "400", "--json", cwd=tmp_path).stdout
+    assert 0.05 < json.loads(said)["detection"][0]["detectable"] < 0.1
+    said = run(light / "relearn", "init", "own", cwd=tmp_path).stdout
+    assert said.splitlines()[1:] == [
+        "  cd own", '  pip install "relearn-llm[pipeline]" -r requirements.txt', "  dvc repro"
+    ]  # fmt: skip
+    lacking = run(light / "relearn", "plan", cwd=tmp_path / "own", check=False).stderr
+    assert lacking.startswith("plan: torch is not installed")
+
+
 def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
     (tmp_path / "old.jsonl").write_text('{"instruction": "Say a.", "response": "a"}\n')
     done = run(
@@ -127,3 +142,41 @@ def test_compare_says_which_extra_it_lacks(light: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "relearn-llm[models]" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+PURELIB = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+
+
+@pytest.fixture(scope="module")
+def own(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A project that the wheel's `relearn init` has made, and its environment: this one's libraries, the wheel's code."""
+    folder = tmp_path_factory.mktemp("own")
+    run(sys.executable, "-m", "venv", folder / "env", cwd=folder)
+    python = folder / "env" / "bin" / "python"
+    packages, shared = (run(one, "-c", PURELIB, cwd=folder).stdout.strip() for one in (python, sys.executable))
+    (Path(packages) / "shared.pth").write_text(shared)
+    (wheel,) = built.glob("*.whl")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", wheel, cwd=folder)
+    said = run(python.parent / "relearn", "init", "project", cwd=folder).stdout
+    assert said.splitlines()[1:] == ["  cd project", "  dvc repro"]
+    (folder / "home").mkdir()
+    project = Clone(folder / "project", folder / "home")
+    project.environment["PATH"] = f"{python.parent}{os.pathsep}{project.environment['PATH']}"
+    assert packages in project.run("python", "-c", "import stages; print(stages.__file__)").stdout
+    return project
+
+
+def test_a_new_project_runs_from_the_installed_package(own: Clone) -> None:
+    assert "profile mini, lr 0.01, seed 1222: all parameters are sound" in own.python("stages.parameters").stdout
+    shutil.copy(ROOT / "tests" / "profiles" / "tiny.yaml", own.folder / "profiles")
+    shutil.copytree(own.folder / "data" / "sources" / "mini", own.folder / "data" / "sources" / "tiny")
+    own.edit("params.yaml", "profile: mini", "profile: tiny")
+    own.run("dvc", "repro")  # git has no commit yet, and needs none
+    assert "| 2c " in (own.folder / "report" / "table_3a.md").read_text(encoding="utf-8")
+    assert "site-packages" not in (own.folder / "dvc.lock").read_text(encoding="utf-8")
+    # an upgrade runs again what it has changed
+    metrics = own.run("python", "-c", "import relearn.metrics; print(relearn.metrics.__path__[0])").stdout.strip()
+    with (Path(metrics) / "codebleu.py").open("a") as file:
+        file.write("# better\n")
+    ran = re.findall(r"^Running stage '(\w+)'", own.run("dvc", "repro").stdout, re.MULTILINE)
+    assert ran == ["package", "eval_3a", "report"]

@@ -50,7 +50,7 @@ def replies(tmp_path: Path) -> Path:
 
 def test_json_lines_of_replies(replies: Path, tmp_path: Path) -> None:
     out, bad, report = tmp_path / "rows.jsonl", tmp_path / "bad.jsonl", tmp_path / "report.json"
-    result = run(replies, "--out", out, "--quarantine", bad, "--report", report)
+    result = run(replies, "--duplicates", "drop", "--out", out, "--quarantine", bad, "--report", report)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 1
     rows = lines(out)
@@ -68,7 +68,7 @@ def test_json_lines_of_replies(replies: Path, tmp_path: Path) -> None:
     assert {(row["source"]["id"], row["field"], row["reason"]) for row in refused} == {
         ("r3", "disagree", "cut_off"),
         ("r4", None, "refusal"),
-        ("r5", None, "empty"),
+        ("r5", None, "content_filter"),
         ("r6", None, "duplicate"),
     }
     assert next(row for row in refused if row["source"]["id"] == "r6")["row"] == 1
@@ -77,7 +77,7 @@ def test_json_lines_of_replies(replies: Path, tmp_path: Path) -> None:
     assert counts["records"] == counts["records_kept"] + counts["records_quarantined"] == 4
     assert counts["fields"] == counts["fields_kept"] + counts["fields_quarantined"] == 8
     assert counts["texts"] == 6
-    assert summary["reasons"] == {"cut_off": 1, "duplicate": 1, "empty": 1, "refusal": 1}
+    assert summary["reasons"] == {"content_filter": 1, "cut_off": 1, "duplicate": 1, "refusal": 1}
 
 
 def test_standard_input_and_output() -> None:

@@ -42,7 +42,6 @@ def done(desk: Desk, *stages: str) -> None:
 
 
 def test_further_seeds_are_trained_decoded_and_spread_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (desk.folder / "data/predictions/seeds.jsonl").read_bytes() == b""
     before = digests(desk, MAIN)
     desk.set(seeds=[5, 6])
     real = rounds.train  # type: ignore[attr-defined]
@@ -77,10 +76,14 @@ def test_further_seeds_are_trained_decoded_and_spread_over(desk: Desk, monkeypat
         for more in ("", "/seeds/5", "/seeds/6")
     }
     assert len(weights) == 3
-    rows = desk.rows("data/predictions/seeds.jsonl")
-    main = desk.rows("data/predictions/2b.jsonl")
-    assert [(row["model"], row["seed"]) for row in rows[:: len(main)]] == [("2b", 5), ("2c", 5), ("2b", 6), ("2c", 6)]
-    assert len({row["nll"] for row in rows if row["id"] == main[0]["id"] and row["model"] == "2b"}) == 2
+    rows = {
+        (model, seed): desk.rows(f"data/predictions/seeds/{seed}/{model}.jsonl")
+        for seed in (5, 6)
+        for model in ("2b", "2c")
+    }
+    main = [row["id"] for row in desk.rows("data/predictions/2b.jsonl")]
+    assert all([row["id"] for row in answers] == main for answers in rows.values())
+    assert rows["2b", 5][0]["nll"] != rows["2b", 6][0]["nll"]
     over = json.loads((desk.folder / "metrics/intervals.json").read_text())["seeds"]
     assert over["seeds"] == [1222, 5, 6]
     assert over["tasks"]["code"]["2b"]["bpb"]["sd"] > 0

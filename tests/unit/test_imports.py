@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
-    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors", "sides"},
+    {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors", "finish_reasons"},
     {"params", "chat", "statistics", "sandbox", "model_files"},
     {"models", "endpoint", "data", "metrics", "logs"},
     {"mini", "teacher", "repair", "training", "decoding"},

@@ -78,7 +78,9 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
         rules.model_copy(update={"checks": checks}),
         ["text"],
     )
-    return list(ReplyRepairer({("reviews", identity): review}, {"reviews": task}, params.truncated, None).repair(reply))
+    return list(
+        ReplyRepairer({("reviews", identity): review}, {"reviews": task}, params.truncated, "drop", None).repair(reply)
+    )
 
 
 GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree, it was a dull film to see."}'

@@ -8,7 +8,8 @@ as long as it lives. Failures are kept apart and are never answers. The command,
     python -m relearn.endpoint.journal list PATH
     python -m relearn.endpoint.journal export PATH FILE.jsonl
     python -m relearn.endpoint.journal import PATH FILE.jsonl
-    python -m relearn.endpoint.journal prune PATH --model NAME | --identity TEXT | --before DATE | --failures | --all
+    python -m relearn.endpoint.journal prune PATH --model NAME | --identity TEXT | --before DATE | --ending WORD
+                                                  | --failures | --kind KIND | --all
 """
 
 from __future__ import annotations
@@ -28,27 +29,47 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from relearn.endpoint.errors import Failed
 from relearn.endpoint.request import ServerAnswer
 from relearn.errors import InputError
+from relearn.finish_reasons import read_ending
 
-VERSION = 1
+VERSION = 2
 BUSY_S = 60.0  # so long a program waits for another one's write
 ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
 
 # `claims.expires` is 0: earlier programs, which wrote the end of a lease there, and this one share the file.
-SCHEMA = """
+BATCHES = """
+CREATE TABLE IF NOT EXISTS batches (
+    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, dialect TEXT, requests INTEGER NOT NULL,
+    opened REAL NOT NULL, file TEXT, creating REAL, id TEXT
+);
+CREATE TABLE IF NOT EXISTS batched (key TEXT PRIMARY KEY, batch TEXT NOT NULL, label TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS batched_batch ON batched (batch);
+"""
+SCHEMA = (
+    BATCHES
+    + """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, finish_reason TEXT,
     refusal TEXT, served TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER,
-    formatted INTEGER NOT NULL, received REAL NOT NULL
+    formatted INTEGER NOT NULL, received REAL NOT NULL, raw TEXT, dialect TEXT,
+    batched INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS failures (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL,
-    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL
+    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL, raw TEXT
 );
 """
-ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted"
+)
+# What turns an earlier version into the next.
+UPGRADES = {
+    1: "ALTER TABLE answers ADD COLUMN raw TEXT; ALTER TABLE answers ADD COLUMN dialect TEXT;"
+    "ALTER TABLE answers ADD COLUMN batched INTEGER NOT NULL DEFAULT 0; ALTER TABLE failures ADD COLUMN raw TEXT;"
+    + BATCHES
+}
+ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted, raw, dialect, batched"
 
 
 class Claim(Enum):
@@ -107,19 +128,30 @@ class Journal:
         # may take the last seconds' answers (never the file).
         self._db.execute("PRAGMA synchronous=NORMAL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
+        if version not in (0, *UPGRADES, VERSION):
             raise InputError(
                 f"{self.path}: a journal of version {version}, this program reads {VERSION}; update the program"
             )
         if version == 0:
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-            if tables - {"answers", "claims", "failures"}:
+            if tables - {"answers", "claims", "failures", "batches", "batched"}:
                 raise InputError(f"{self.path}: a database, but not a journal; name another file")
-            with self._transaction():
-                for statement in SCHEMA.split(";"):
+        while version != VERSION:
+            with self.transaction():
+                (version,) = self._db.execute("PRAGMA user_version").fetchone()  # another process may be faster
+                if version == VERSION:
+                    break
+                for statement in (UPGRADES[version] if version else SCHEMA).split(";"):
                     if statement.strip():
                         self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={VERSION}")
+                version = version + 1 if version else VERSION
+                self._db.execute(f"PRAGMA user_version={version}")
+        self._db.create_function("ending", 1, read_ending, deterministic=True)
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The connection, for the other modules of this package."""
+        return self._db
 
     def __enter__(self) -> Journal:
         return self
@@ -161,7 +193,8 @@ class Journal:
         return False
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """A block whose writes are done all, or none of them."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -180,7 +213,7 @@ class Journal:
         """Asks to be the one who sends this request. The claim holds until it is ended, or its holder ends."""
         if not self._life.is_locked:
             self._life.acquire()
-        with self._transaction():
+        with self.transaction():
             if self._db.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone():
                 return Claim.ANSWERED
             row = self._db.execute("SELECT owner FROM claims WHERE key = ?", (key,)).fetchone()
@@ -196,23 +229,30 @@ class Journal:
 
     def keep(self, key: str, identity: str, model: str, answer: ServerAnswer) -> None:
         """Writes an answer down, ends the claim and forgets an earlier failure. The first answer stays."""
-        with self._transaction():
-            self._insert((key, identity, model, *_columns(answer), time.time()))
-            self._db.execute("DELETE FROM claims WHERE key = ?", (key,))
-            self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
+        with self.transaction():
+            self.put(key, identity, model, answer)
+
+    def put(self, key: str, identity: str, model: str, answer: ServerAnswer) -> None:
+        """`keep` inside a transaction."""
+        marked = (answer.raw, answer.dialect, int(answer.batched))
+        self._insert((key, identity, model, *_columns(answer), time.time(), *marked))
+        self._db.execute("DELETE FROM claims WHERE key = ?", (key,))
+        self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
 
     def _insert(self, row: tuple[Any, ...]) -> bool:
         marks = ", ".join("?" * len(row))
         return self._db.execute(f"INSERT OR IGNORE INTO answers VALUES ({marks})", row).rowcount > 0
 
-    def fail(self, key: str, identity: str, model: str, label: str, kind: str, detail: str, attempts: int) -> None:
+    def fail(self, key: str, identity: str, model: str, label: str, failed: Failed, attempts: int) -> None:
         """Notes that a request ended without an answer, and ends the claim; the next run asks again."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (key, identity, model, label, kind, detail, attempts, time.time()),
-            )
-            self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
+        with self.transaction():
+            self.put_failure(key, identity, model, label, failed, attempts)
+
+    def put_failure(self, key: str, identity: str, model: str, label: str, failed: Failed, attempts: int) -> None:
+        """`fail` inside a transaction."""
+        row = (key, identity, model, label, failed.kind, failed.detail, attempts, time.time(), _storable(failed.raw))
+        self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self.owner))
 
     def count_tokens(self, identity: str, model: str) -> tuple[int, int, int] | None:
         """(answers, prompt tokens, completion tokens) of what this model has answered; None for nothing yet."""
@@ -238,9 +278,20 @@ class Journal:
             rows.setdefault((identity, model), {})["failures"] = count
         return [{"identity": key[0], "model": key[1], **row} for key, row in sorted(rows.items())]
 
+    def endings(self) -> Iterator[tuple[str, str, str, str | None, int]]:
+        """(identity, model, ending, the server's word for it, answers) of all answers."""
+        yield from self._db.execute(
+            "SELECT identity, model, ending(finish_reason), finish_reason, count(*) FROM answers "
+            "GROUP BY identity, model, finish_reason ORDER BY identity, model, count(*) DESC, finish_reason"
+        )
+
     def failures(self) -> Iterator[tuple[str, str, str, int]]:
         """(label, kind, detail, attempts) of each request that ended without an answer."""
         yield from self._db.execute("SELECT label, kind, detail, attempts FROM failures ORDER BY label, key")
+
+    def failure_texts(self) -> dict[str, str]:
+        """What came, and was paid for, with the requests that ended without an answer, by label."""
+        return dict(self._db.execute("SELECT label, raw FROM failures WHERE raw IS NOT NULL"))
 
     def claims(self) -> list[tuple[str, str]]:
         """(key, owner) of every claim, living or not."""
@@ -248,7 +299,14 @@ class Journal:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every answer as a mapping, in the order of the keys."""
-        cursor = self._db.execute("SELECT * FROM answers ORDER BY key")
+        return self._mappings("SELECT * FROM answers ORDER BY key")
+
+    def open_batches(self) -> Iterator[dict[str, Any]]:
+        """Every batch under way as a mapping, the oldest first."""
+        return self._mappings("SELECT * FROM batches ORDER BY opened, key")
+
+    def _mappings(self, query: str) -> Iterator[dict[str, Any]]:
+        cursor = self._db.execute(query)
         names = [column[0] for column in cursor.description]
         for row in cursor:
             yield dict(zip(names, row, strict=True))
@@ -256,7 +314,7 @@ class Journal:
     def add(self, rows: Iterator[tuple[Any, ...]]) -> tuple[int, int]:
         """Adds rows of `rows()` from elsewhere, whole or not at all; returns (added, already there)."""
         added = known = 0
-        with self._transaction():
+        with self.transaction():
             for row in rows:
                 fresh = self._insert(row)
                 added, known = added + fresh, known + (not fresh)
@@ -264,11 +322,13 @@ class Journal:
         return added, known
 
     def prune(self, table: str, condition: str, values: tuple[Any, ...]) -> int:
-        """Deletes rows of `answers` or `failures` and returns their number; `condition` is SQL of this package."""
-        if table not in ("answers", "failures"):
+        """Deletes rows of `answers`, `failures` or `batches` and returns their number; `condition` is SQL of this package."""
+        if table not in ("answers", "failures", "batches"):
             raise ValueError(table)
-        with self._transaction():
-            return self._db.execute(f"DELETE FROM {table} WHERE {condition}", values).rowcount
+        with self.transaction():
+            count = self._db.execute(f"DELETE FROM {table} WHERE {condition}", values).rowcount
+            self._db.execute("DELETE FROM batched WHERE batch NOT IN (SELECT key FROM batches)")
+        return count
 
     def vacuum(self) -> None:
         """Gives the space of deleted rows back to the disk."""
@@ -308,10 +368,13 @@ def _columns(answer: ServerAnswer) -> tuple[Any, ...]:
 
 
 def _storable(text: str | None) -> str | None:
-    """The text without lone surrogates, which neither SQLite nor UTF-8 files can hold."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+    """The text with lone surrogates, which neither SQLite nor UTF-8 files can hold, as escapes: `\\ud83d`."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _answer(row: tuple[Any, ...]) -> ServerAnswer:
-    content, finish, refusal, served, prompt, completion, formatted = row
-    return ServerAnswer(content, finish, refusal, served, prompt, completion, bool(formatted))
+    *columns, formatted, raw, dialect, batched = row
+    content, finish, refusal, served, prompt, completion = columns
+    return ServerAnswer(
+        content, finish, refusal, served, prompt, completion, bool(formatted), raw, dialect, bool(batched)
+    )

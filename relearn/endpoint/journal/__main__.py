@@ -15,10 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from relearn.endpoint.journal import Journal
 from relearn.errors import InputError
 from relearn.files import atomic_write, read_json_lines
+from relearn.finish_reasons import ENDINGS
 
 
 class ExportedAnswer(BaseModel):
-    """An exported answer: a line of the file that `export` writes and `import` reads. Fields are the table's."""
+    """An exported answer: a line of the file that `export` writes and `import` reads. Fields are the table's.
+
+    A file of an earlier version lacks the last three.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -33,6 +37,9 @@ class ExportedAnswer(BaseModel):
     completion_tokens: int | None
     formatted: int
     received: float
+    raw: str | None = None
+    dialect: str | None = None
+    batched: int = 0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -70,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     prune.add_argument("--model", help="the model asked for")
     prune.add_argument("--identity", help="the server: its address, or the beginning of it")
     prune.add_argument("--before", type=_date, metavar="DATE", help="received before this day (UTC), 2026-01-31")
+    prune.add_argument("--ending", choices=ENDINGS, help="how the answer ended, whatever the server calls it")
     prune.add_argument("--failures", action="store_true", help="the failures, not the answers")
+    prune.add_argument("--kind", help="the failures of this kind, such as http_500")
+    prune.add_argument("--batches", action="store_true", help="the batches under way: their results are given up")
     prune.add_argument("--all", action="store_true", help="everything: needed when no condition is given")
     return parser
 
@@ -92,6 +102,17 @@ def _list(journal: Journal, _: argparse.Namespace) -> None:
                 f"  {row['prompt_tokens']:.0f} prompt and {row['completion_tokens']:.0f} completion tokens, "
                 f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
             )
+        ends = [
+            f"{count} {ending} ({word or 'none'})"
+            for identity, model, ending, word, count in journal.endings()
+            if (identity, model) == (row["identity"], row["model"])
+        ]
+        if ends:
+            print(f"  ended: {', '.join(ends)}")
+    for row in journal.open_batches():
+        opened = datetime.fromtimestamp(row["opened"], UTC)
+        told = f"{row['id'] or 'not created yet'}, opened {opened:%Y-%m-%d %H:%M} UTC"
+        print(f"  batch under way: {row['identity']}  {row['model']}: {row['requests']} requests, {told}")
     for label, kind, detail, attempts in journal.failures():
         print(f"  failed: {label}: {kind} after {attempts} attempts: {detail}")
 
@@ -131,12 +152,24 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
     if options.identity is not None:
         conditions.append("substr(identity, 1, length(?)) = ?")
         values += [options.identity, options.identity]
+    failures = options.failures or options.kind is not None
+    if (options.ending is not None) + failures + options.batches > 1:
+        raise InputError("prune: --ending selects answers, --failures and --kind failures, --batches batches; take one")
+    table = "batches" if options.batches else "failures" if failures else "answers"
+    if options.ending is not None:
+        conditions.append("ending(finish_reason) = ?")
+        values.append(options.ending)
+    if options.kind is not None:
+        conditions.append("kind = ?")
+        values.append(options.kind)
     if options.before is not None:
-        conditions.append(f"{'failed' if options.failures else 'received'} < ?")
+        moment = {"answers": "received", "failures": "failed", "batches": "opened"}[table]
+        conditions.append(f"{moment} < ?")
         values.append(options.before)
-    if not conditions and not (options.failures or options.all):
-        raise InputError("prune: say what: --model, --identity, --before, --failures, or --all")
-    table = "failures" if options.failures else "answers"
+    if not conditions and not (options.failures or options.batches or options.all):
+        raise InputError(
+            "prune: say what: --model, --identity, --before, --ending, --failures, --kind, --batches, or --all"
+        )
     count = journal.prune(table, " AND ".join(conditions) or "1", tuple(values))
     journal.vacuum()
     print(f"{count} {table} deleted")

@@ -3,7 +3,7 @@
 `read_records` finds every record of a `RecordSchema` in a text, with the offsets of each field.
 """
 
-from relearn.repair.json.reader import RecordsInText, read_records
+from relearn.repair.json.reader import RecordsInText, has_only_reasoning, holds_a_key, read_records
 from relearn.repair.json.records import FoundField, FoundRecord, lose_field
 from relearn.repair.json.schema import KNOWN_FIELDS, RecordSchema, load_task_schema, read_schema
 
@@ -13,6 +13,8 @@ __all__ = [
     "FoundRecord",
     "RecordSchema",
     "RecordsInText",
+    "has_only_reasoning",
+    "holds_a_key",
     "load_task_schema",
     "lose_field",
     "read_records",

@@ -28,14 +28,21 @@ OBJECT_END = re.compile(rf"(?:[\s,;\ufeff]|{COMMENT})*+\}}")
 OPENING = re.compile(r"[\s\ufeff]*+(\"\"\"|'''|[\"'“”„‟″‘’‚`«])")
 NESTED = re.compile(rf"[\s\ufeff]*+(?:([{{])\s*+[{DOUBLE}{SINGLE}]?([\w \-]{{1,40}}?)[{DOUBLE}{SINGLE}]?\s*+:|([\[(]))")
 VALUE_ENDS = DOUBLE + SINGLE + "}])"
-LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
-EXTRA_KEYS = 32
-EXTRA_CHARS = 20_000
 SCALAR = re.compile(
-    r"[+-]?(?:\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|Infinity|NaN)(?![\w.])|"
+    r"[$€£¥]?[+-]?(?:\d[\d_]*(?:[,.' \u00a0\u202f]\d{3}(?!\d))*(?:[.,]\d*)?(?:[eE][+-]?\d+)?(?:\s?[%€£$¥])?|Infinity|NaN)(?![\w.])|"
     r"(?:true|false|null|none|undefined|nan|inf)(?!\w)",
     re.IGNORECASE,
 )
+FLAG = re.compile(
+    rf"[\s,;]*+[{DOUBLE}{SINGLE}]?\w[\w \-.]{{0,47}}[{DOUBLE}{SINGLE}]?\s*+:\s*+(?:<SCALAR>)(?=\s*+,)".replace(
+        "<SCALAR>", SCALAR.pattern
+    ),
+    re.IGNORECASE,
+)
+"""A key that holds a flag or a number, and its value."""
+LITERAL_BEFORE = re.compile(r"(?:\d|true|false|null|none)$", re.IGNORECASE)
+EXTRA_KEYS = 32
+EXTRA_CHARS = 20_000
 QUOTED = {
     '"': re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL),
     "'": re.compile(r"'(?:[^'\\]++|\\.)*+'", re.DOTALL),
@@ -101,7 +108,19 @@ def _opens_text(text: str, at: int) -> bool:
     if OPENING.match(text, at):
         return True
     nested = NESTED.match(text, at)
-    return nested is not None and OPENING.match(text, nested.end()) is not None
+    if nested is None:
+        return False
+    return OPENING.match(text, nested.end()) is not None or (
+        nested.group(2) is not None and OPENING.match(text, skip_flags(text, nested.end(1), len(text))) is not None
+    )
+
+
+def skip_flags(text: str, at: int, stop: int) -> int:
+    """Past the keys of an object that hold flags and numbers, and the key of the text that follows them."""
+    while (flag := FLAG.match(text, at, stop)) is not None:
+        at = flag.end()
+    key = NEXT_KEY.match(text, at, stop)
+    return key.end() if key is not None else at
 
 
 def _is_structural(text: str, start: int, bare: bool) -> bool:

@@ -18,13 +18,13 @@ from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.verbatim import CSV, JSON, PYTHON, unescape_mapped
 
 _BLANK = r"(?:\s|\\[nrt])*+"
-_OBJECT = rf"(?:```\w*{_BLANK})?[\[{{]{_BLANK}[\[{{]?{_BLANK}"
+_OBJECT = rf"(?:```\w*{_BLANK})?(?:[\[{{｛]|\\uff5b){_BLANK}[\[{{]?{_BLANK}"
 _OPEN = re.compile(
     rf"(?<![\w\\])([\"'])(?={_BLANK}{_OBJECT}(?:\\[\"']|\\u20|[\"'“”\w/#]))"
     # a sentence, a line end as Python writes it, and then the object
     rf"|(?<![\w\\])(')(?=(?:[^'\\{{]|\\.){{1,400}}?\\n{_BLANK}{_OBJECT}[\"“])"
 )
-_ESCAPED_KEY = re.compile(r"(?<!\\)\\++[\"']([\w][\w \-]{0,47})\\++[\"']\s*+:")
+_ESCAPED_KEY = re.compile(r"(?<!\\)\\++[\"']([\w][\w \-]{0,47})\\++[\"']\s*+(?:[:：]|\\uff1a)")
 _DOUBLED_KEY = re.compile(r"(?<!\")\"\"([\w][\w \-]{0,47})\"\"\s*+:")
 _CSV_OPEN = re.compile(r"(?:\A|[,;\t\n])\"(?!\"(?!\"))")
 _CSV_END = re.compile(r"(?:[^\"]++|\"\")*+\"(?!\")")

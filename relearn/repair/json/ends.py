@@ -17,6 +17,7 @@ from relearn.repair.json.anchors import (
     NEXT_KEY,
     OBJECT_END,
     SAME,
+    SCALAR,
     KeyAnchor,
     skip_value,
 )
@@ -110,13 +111,16 @@ def count_open_braces(value: str) -> int:
     return value.count("{") - value.count("}")
 
 
+FLAGS_AND_BRACE = (
+    rf"(?:[\s,;]|{COMMENT})*+(?:[\"“'‘]?\w[\w \-.]{{0,47}}[\"”'’]?\s*+:\s*+(?:{SCALAR.pattern})[\s,;]*+){{0,16}}\}}"
+)
 _QUOTE_THEN = {
     # A key nobody asked for: in group 1 (double quotes), 2 (single) or 3 (bare).
     "extra_key": rf"<QUOTE>(?:\s|,|{COMMENT})*+(?:[\"“”„]([\w][\w \-.]{{0,47}})[\"“”„]|'([\w][\w \-.]{{0,47}})'|(\w{{1,40}}))\s*+:(?!/)",
     # The closing brace of its object, and what else closes.
     "braces": rf"<QUOTE>(?:[\s,;]|{COMMENT})*+[\]\s]*+\}}[\s}}\]]*+",
-    # One closing brace.
-    "brace": rf"<QUOTE>(?:[\s,;]|{COMMENT})*+\}}",
+    # One closing brace, past keys that hold flags and numbers.
+    "brace": f"<QUOTE>{FLAGS_AND_BRACE}",
     # The end of its object, and the `brace` and first key of another.
     "other_object": r"<QUOTE>[\s,;]*+\}[\s,;\]}]*+(?:```\w*+\s*+)*+\[?\s*+(?P<brace>\{)\s*+[\"'“]?[^\W\d][\w \-]{0,40}[\"'”]?\s*+:",
     # A comma, and a key (its beginning in group 1) in which the text ends.
@@ -129,7 +133,7 @@ _QUOTE_THEN = {
 def _compile_quote_then(what: str, closers: str) -> re.Pattern[str]:
     """The pattern of one closing quote and what follows it: a key of `_QUOTE_THEN`."""
     quote = re.escape(closers) if closers in TRIPLES else f"[{re.escape(closers)}]"
-    return re.compile(_QUOTE_THEN[what].replace("<QUOTE>", quote))
+    return re.compile(_QUOTE_THEN[what].replace("<QUOTE>", quote), re.IGNORECASE if what == "brace" else 0)
 
 
 class EndFinder:

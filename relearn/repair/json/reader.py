@@ -7,18 +7,23 @@ text wins, and a tie between different texts is refused.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from array import array
 from dataclasses import dataclass
 
+from relearn.finish_reasons import read_ending
 from relearn.repair.json.anchored import AnchoredReader
 from relearn.repair.json.anchors import COMMENT, FENCE, find_anchors
 from relearn.repair.json.cuts import keep_cut_text, mark_hidden_cut
 from relearn.repair.json.encoded import EncodedFinder, EncodedText, looks_encoded
+from relearn.repair.json.reasoning import find_answers, find_superseded
 from relearn.repair.json.records import FoundField, FoundRecord, find_records, lose_field, merge_single_fields
 from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.values import read_python, read_strict, read_tolerant
-from relearn.repair.json.verbatim import find_delimiters, is_encodable, is_slice
+from relearn.repair.json.verbatim import decode, find_delimiters, is_encodable, is_slice
+from relearn.repair.json.widths import make_ascii
 
 TRIES = 4
 MAX_COMMENTS = 20_000
@@ -34,17 +39,31 @@ class RecordsInText:
 
     records: list[FoundRecord]
     rest: list[tuple[int, int]]
+    superseded: list[FoundRecord] = dataclasses.field(default_factory=list)
+    """Records that the text itself takes back, for one that follows."""
+    reasoning: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    """The stretches of `rest` that are reasoning; where the text is one reply, none."""
 
 
 def read_records(
-    text: str, schema: RecordSchema, finish_reason: str | None = None, truncated: str = "drop"
+    text: str, schema: RecordSchema, finish_reason: str | None = None, truncated: str = "drop", one_reply: bool = True
 ) -> RecordsInText:
     """Every record of the text, each field whole or `lost` (`missing`: asked for, and nowhere). Raises for no text.
 
-    Offsets are characters of `text`. `finish_reason` is what the server said (`length`: stopped at its token
-    limit); `truncated` is the policy for a text that the reply ends inside: drop, trim or keep.
+    Offsets are characters of `text`. `finish_reason` is what the server said (`length` or another word for it: stopped
+    at its token limit); `truncated` is the policy for a text that the reply ends inside: drop, trim or keep. Of one
+    reply only what follows its reasoning is read; of a text of many, all that stands outside reasoning.
     """
-    found = _read(text, schema, finish_reason)
+    # What broke off or was withheld ends anywhere, as what the limit cut.
+    if read_ending(finish_reason) in ("cut", "failed", "refused"):
+        finish_reason = "length"
+    found = _read(text, schema, finish_reason, one_reply)
+    if len(found.records) > 1:
+        taken_back = find_superseded(text, [(record.start, record.end) for record in found.records])
+        drafts = [index for index, record in enumerate(found.records) if "draft" in record.flags]
+        taken_back = sorted({*taken_back, *(drafts if len(drafts) < len(found.records) else ())})
+        found.superseded = [found.records[index] for index in taken_back]
+        found.records = [record for index, record in enumerate(found.records) if index not in taken_back]
     if finish_reason is not None or not schema.optional:
         mark_hidden_cut(text, found.records, finish_reason)
     if truncated != "drop":
@@ -57,18 +76,65 @@ def read_records(
     return found
 
 
-def _read(text: str, schema: RecordSchema, finish_reason: str | None, depth: int = 0) -> RecordsInText:
+def has_only_reasoning(text: str) -> bool:
+    """Whether a reply is a model's reasoning, and no answer follows it."""
+    answers = find_answers(text, last_only=True)
+    return answers is not None and not any(text[start:end].strip() for start, end in answers)
+
+
+def holds_a_key(text: str, schema: RecordSchema) -> bool:
+    """Whether a key of a field stands in a text, as it is or inside a string."""
+    return next(find_anchors(text, schema), None) is not None or looks_encoded(text, schema)
+
+
+def _read(
+    text: str, schema: RecordSchema, finish_reason: str | None, one_reply: bool = True, depth: int = 0
+) -> RecordsInText:
     whole = _read_whole(text, schema)
     if whole is not None:
-        records = whole
-    elif depth < 3 and looks_encoded(text, schema):
-        records = _read_encoded(text, schema, finish_reason, depth)
-    else:
-        records = _scan(text, schema, finish_reason)
+        _check_fields(text, whole, schema)
+        return RecordsInText(whole, [])
+    answers = find_answers(text, one_reply)
+    if answers is None:
+        records = _read_unmarked(text, schema, finish_reason, depth)
+        _check_fields(text, records, schema)
+        return RecordsInText(records, _find_rest(text, records))
+    found = RecordsInText([], [])
+    at = 0
+    for start, end in answers:
+        inner = text[start:end]
+        records = _read_whole(inner, schema) or _read_unmarked(inner, schema, finish_reason, depth)
+        _check_fields(inner, records, schema)
+        rest = _find_rest(inner, records)
+        for record in _shift(records, start):
+            record.flags.add("reasoning")
+            found.records.append(record)
+        if not one_reply and text[at:start].strip():
+            found.rest.append((at, start))
+            found.reasoning.append((at, start))
+        found.rest += [(start + first, start + last) for first, last in rest]
+        at = end
+    if not one_reply and text[at:].strip():
+        found.rest.append((at, len(text)))
+        found.reasoning.append((at, len(text)))
+    return found
+
+
+def _read_unmarked(text: str, schema: RecordSchema, finish_reason: str | None, depth: int) -> list[FoundRecord]:
+    # Values are checked against the text as it is: where a change reached into one, it is refused.
+    plain = make_ascii(text)
+    if plain is not text and (whole := _read_whole(plain, schema)) is not None:
+        return whole
+    text = plain
+    if depth < 3 and looks_encoded(text, schema):
+        return _read_encoded(text, schema, finish_reason, depth)
+    return _scan(text, schema, finish_reason)
+
+
+def _check_fields(text: str, records: list[FoundRecord], schema: RecordSchema) -> None:
     for record in records:
         for name, field in record.fields.items():
             _check_field(text, name, field, schema)
-    return RecordsInText(records, [] if whole is not None else _find_rest(text, records))
 
 
 def _read_encoded(text: str, schema: RecordSchema, finish_reason: str | None, depth: int) -> list[FoundRecord]:
@@ -76,7 +142,7 @@ def _read_encoded(text: str, schema: RecordSchema, finish_reason: str | None, de
     at = 0
     for inner in EncodedFinder(text, schema).find():
         records += _shift(_scan(text[at : inner.start], schema, None), at)
-        for record in _read(inner.text, schema, finish_reason, depth + 1).records:
+        for record in _read(inner.text, schema, finish_reason, depth=depth + 1).records:
             records.append(_map_back(record, inner))
         at = inner.end
     if at < len(text):
@@ -214,6 +280,8 @@ def _choose_fuller(record: FoundRecord, others: list[FoundRecord]) -> list[Found
 
 
 def _is_verbatim(text: str, field: FoundField) -> bool:
+    if field.items is not None and isinstance(field.value, str):
+        return field.value == "".join(decode(text[start:end], field.codec) for start, end in field.items)
     if field.items is not None:
         return len(field.items) == len(field.value) and all(
             is_slice(text, value, start, end, field.codec)
@@ -224,15 +292,21 @@ def _is_verbatim(text: str, field: FoundField) -> bool:
     literal = text[field.start : field.end].strip()
     if isinstance(field.value, bool):
         return literal.lower() == str(field.value).lower()
+    literal = literal.replace("_", "")
     try:
-        return float(literal.replace("_", "")) == float(field.value)
+        if literal.lstrip("-").isdigit():
+            return bool(int(literal) == field.value)
+        return float(literal) == float(field.value)
     except (ValueError, OverflowError):
         return False
 
 
 def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) -> None:
-    """Refuses a field that is not verbatim; says which delimiter is missing."""
+    """Refuses a field that is not verbatim or not as the schema says; says which delimiter is missing."""
     if field.lost:
+        return
+    if isinstance(field.value, float) and not _is_kept_by_a_float(text[field.start : field.end], field.value):
+        field.lost = "out_of_range"
         return
     if not _is_verbatim(text, field):
         field.lost = "not_verbatim"
@@ -241,17 +315,25 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
     if isinstance(value, str) and not (value.isascii() or is_encodable(value)):
         field.lost = "half_character"
         return
-    if name in schema.enums:
-        chosen = field.value if isinstance(field.value, list) else [field.value]
-        if any(one not in schema.enums[name] for one in chosen):
-            field.lost = "not_in_enum"
+    for constraint in schema.constraints.get(name, ()):
+        if not constraint.is_met(field.value):
+            field.lost = constraint.reason
             return
+    if schema.fields[name] == "integer" and isinstance(field.value, float) and abs(field.value) < 2**53:
+        field.value = int(field.value)
     if schema.fields[name] == "string":
         before, after = find_delimiters(text, field.start, field.end)
         if not before:
             field.flags = (*field.flags, "opening_quote_missing")
         if not after:
             field.flags = (*field.flags, "closing_quote_missing")
+
+
+def _is_kept_by_a_float(literal: str, value: float) -> bool:
+    """Whether a float holds the number: not 1e999, nor 1e-999, nor what is no number at all."""
+    if not math.isfinite(value):
+        return False
+    return value != 0 or not re.search(r"[1-9]", re.split("[eE]", literal)[0])
 
 
 def _find_rest(text: str, records: list[FoundRecord]) -> list[tuple[int, int]]:

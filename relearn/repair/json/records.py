@@ -7,6 +7,7 @@ Whatever does not fit is left out here and ends in quarantine.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,11 @@ from relearn.repair.json.values import ValueNode
 from relearn.repair.json.verbatim import JSON, Codec
 
 TEXT_KEYS = frozenset("text response reply content value answer argument statement comment message".split())
+ID_KEYS = frozenset("id custom_id review_id key uuid index request_id row_id row_idx".split())
 STANCE_KEYS = frozenset("stance type label kind position side role name key field".split())
+DRAFT_KEYS = frozenset(
+    "draft drafts first_draft initial_draft thinking thought thoughts reasoning analysis scratchpad chain_of_thought".split()
+)
 MAX_DEPTH = 12
 
 
@@ -24,7 +29,7 @@ MAX_DEPTH = 12
 class FoundField:
     """A field as a reading found it: its value and where it stands in the text read.
 
-    `items` are the spans of the elements of a list. `lost` is empty for a whole field; otherwise why it is not
+    `items` are the spans of the elements of a list, or of the pieces of a text that was written in several. `lost` is empty for a whole field; otherwise why it is not
     kept: `cut_off` when the text ends inside it, `ambiguous_end`, ...
     """
 
@@ -61,7 +66,7 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
         if depth < 3 and node.kind == "object":
             texts = [(key, child) for key, child in node.value if child.kind in ("string", "object", "list")]
             named = [child for key, child in texts if key.strip().casefold() in TEXT_KEYS]
-            chosen = named if len(named) == 1 else [child for _, child in texts] if len(node.value) == 1 else []
+            chosen = named if len(named) == 1 else [child for _, child in texts]
             if len(chosen) == 1:
                 return _add_flag(read_field(chosen[0], kind, depth + 1), "nested")
         if depth < 3 and node.kind == "list" and len(node.value) == 1:
@@ -80,7 +85,9 @@ def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
         return None
     if kind == "boolean":
         return FoundField(node.value, node.start, node.end, (), node.flags) if node.kind == "boolean" else None
-    if node.kind == "number" and (kind == "number" or isinstance(node.value, int) or node.value.is_integer()):
+    if node.kind == "number" and (
+        kind == "number" or isinstance(node.value, int) or not math.isfinite(node.value) or node.value.is_integer()
+    ):
         return FoundField(node.value, node.start, node.end, (), node.flags)
     return None
 
@@ -93,31 +100,38 @@ def _add_flag(field: FoundField | None, flag: str) -> FoundField | None:
 
 def find_records(root: ValueNode, schema: RecordSchema) -> list[FoundRecord]:
     """Every record that stands in the value, in the order of the text; empty when there is none."""
-    return merge_single_fields(list(_walk(root, schema, frozenset(), 0)), schema)
+    return merge_single_fields(list(_walk(root, schema, frozenset(), 0, {})), schema)
 
 
-def _walk(node: ValueNode, schema: RecordSchema, flags: frozenset[str], depth: int) -> Iterator[FoundRecord]:
+def _walk(
+    node: ValueNode, schema: RecordSchema, flags: frozenset[str], depth: int, above: dict[str, Any]
+) -> Iterator[FoundRecord]:
+    """The records in a node; `above` are the ids of the objects around it, which are theirs too."""
     if depth > MAX_DEPTH:
         return
     if node.kind == "list":
         for child in node.value:
             if child.kind in ("object", "list"):
-                yield from _walk(child, schema, flags, depth + 1)
+                yield from _walk(child, schema, flags, depth + 1, above)
         return
     if node.kind != "object":
         return
     matched = [(key, child, schema.keys.match(key)) for key, child in node.value]
     if any(match is not None for _, _, match in matched):
-        yield from _read_object(node, matched, schema, flags)
+        for record in _read_object(node, matched, schema, flags):
+            record.extra = {**above, **record.extra}
+            yield record
         return
     stance = _read_by_stance(node, schema)
     if stance is not None:
         stance.flags |= flags
         yield stance
         return
-    for _, child in node.value:
+    ids = {key: child.value for key, child in node.value if key in ID_KEYS and child.kind in ("string", "number")}
+    for key, child in node.value:
         if child.kind in ("object", "list"):
-            yield from _walk(child, schema, flags | {"nested"}, depth + 1)
+            draft = {"draft"} if key.strip().casefold() in DRAFT_KEYS else set()
+            yield from _walk(child, schema, flags | {"nested"} | draft, depth + 1, {**above, **ids})
 
 
 def _read_object(
@@ -171,6 +185,11 @@ def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None
     return FoundRecord(node.start, node.end, {names[0][0]: field})
 
 
+def _may_be_one(first: FoundRecord, second: FoundRecord) -> bool:
+    """Whether two halves of a record say nothing of being of two: rows of different ids are two."""
+    return all(first.extra[key] == second.extra[key] for key in first.extra.keys() & second.extra.keys() & ID_KEYS)
+
+
 def merge_single_fields(found: list[FoundRecord], schema: RecordSchema) -> list[FoundRecord]:
     """Joins neighbouring objects that hold one field each (`[{"question": ...}, {"answer": ...}]`) into records."""
     if len(found) < 2 or len(schema.fields) < 2:
@@ -179,7 +198,7 @@ def merge_single_fields(found: list[FoundRecord], schema: RecordSchema) -> list[
     open_ = False
     for record in found:
         single = len(record.fields) == 1
-        if single and open_ and not merged[-1].fields.keys() & record.fields.keys():
+        if single and open_ and not merged[-1].fields.keys() & record.fields.keys() and _may_be_one(merged[-1], record):
             last = merged[-1]
             last.fields.update(record.fields)
             last.flags |= record.flags | {"one_key_objects"}

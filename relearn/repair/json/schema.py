@@ -4,8 +4,8 @@ A renamed key is recognised by its words, not by likeness: what remains of the k
 "response" or "text" are taken away must be the field's own words, or a known synonym (`words.json`).
 
 The subset of JSON Schema (https://json-schema.org, draft 2020-12) that repair can read: an object whose
-properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required`
-is honoured. Anything else is refused rather than half understood.
+properties are strings, numbers, integers, booleans or lists of strings, or an array of such objects. `required` and
+what `constraints` knows are honoured. Anything else is refused rather than half understood.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from relearn.errors import InputError
+from relearn.repair.json.constraints import ANNOTATIONS, Constraint, read_constraints, refuse_unknown
 
 # Words that say nothing about which field a key means, and the other names of known fields.
 _KNOWN: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
 FILLER = frozenset(_KNOWN["filler"].split())
 SYNONYMS = {name: frozenset(words.split()) for name, words in _KNOWN["synonyms"].items()}
 KNOWN_FIELDS = tuple(SYNONYMS)
-# The keywords that a task's schema may hold; the first line is for people, and says nothing about a reply.
-KEYWORDS = (
-    *"$schema $id $comment title description default examples".split(),
-    *"type properties required additionalProperties enum items anyOf $ref $defs definitions".split(),
-)
 WORDS = re.compile(r"[^\W\d_]+|\d+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -89,18 +85,22 @@ class KeyMatcher:
 class RecordSchema:
     """The fields a record has, each with its kind (string, number, integer, boolean, strings).
 
-    A record without a `required` field is refused; `optional` says that others may be missing without a word. `enums`
-    are the values that a field, or each item of its list, chooses from.
+    A record without a `required` field is refused; `optional` says that others may be missing without a word.
+    A value that breaks one of its field's `constraints` is refused.
     """
 
     fields: Mapping[str, str]
     required: frozenset[str] = frozenset()
     optional: bool = True
-    enums: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    constraints: Mapping[str, Sequence[Constraint]] = dataclasses.field(default_factory=dict, compare=False)
     keys: KeyMatcher = dataclasses.field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", KeyMatcher(list(self.fields)))
+
+    def is_choice(self, name: str) -> bool:
+        """Whether the schema lists the values that the field, or each item of its list, chooses from."""
+        return any(one.keyword in ("enum", "const") for one in self.constraints.get(name, ()))
 
     @classmethod
     def of_texts(cls, names: Sequence[str]) -> RecordSchema:
@@ -114,8 +114,10 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
         raise InputError(f"{source}: a JSON Schema is an object, found {type(schema).__name__}")
     definitions = {**_as_dict(schema.get("definitions")), **_as_dict(schema.get("$defs"))}
     schema = _follow_reference(schema, definitions, source)
+    refuse_unknown(schema, source)
     if _read_kind(schema) == "array":
         schema = _follow_reference(_as_dict(schema.get("items")), definitions, source)
+        refuse_unknown(schema, source)
     properties = schema.get("properties")
     if isinstance(properties, dict) and len(properties) == 1:
         # One object that wraps the list: the records are what stands in the list.
@@ -124,21 +126,25 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
             _follow_reference(_as_dict(only.get("items")), definitions, source) if _read_kind(only) == "array" else {}
         )
         if isinstance(items.get("properties"), dict):
+            refuse_unknown(only, source)
+            refuse_unknown(items, source)
             schema, properties = items, items["properties"]
     if not isinstance(properties, dict) or not properties:
         raise InputError(f"{source}: needs `properties`: an object with named fields, or an array of such objects")
     fields: dict[str, str] = {}
-    enums: dict[str, tuple[Any, ...]] = {}
+    constraints: dict[str, list[Constraint]] = {}
     for name, raw in properties.items():
-        spec = _follow_reference(_as_dict(raw), definitions, source)
+        where = f"{source}: property {name!r}"
+        spec = _merge_alternatives(_follow_reference(_as_dict(raw), definitions, source), definitions, source)
         fields[name] = _read_field_kind(name, spec, definitions, source)
-        choices = spec.get("enum", _follow_reference(_as_dict(spec.get("items")), definitions, source).get("enum"))
-        if isinstance(choices, list):
-            enums[name] = tuple(choices)
+        constraints[name] = read_constraints(spec, fields[name], where)
+        if fields[name] == "strings":
+            items = _follow_reference(_as_dict(spec.get("items")), definitions, source)
+            constraints[name] += read_constraints(items, "string", where, of_items=True)
     required = schema.get("required", [])
     if not isinstance(required, list) or not set(map(str, required)) <= set(fields):
         raise InputError(f"{source}: `required` must list names that stand in `properties`")
-    return RecordSchema(fields, frozenset(map(str, required)), enums=enums)
+    return RecordSchema(fields, frozenset(map(str, required)), constraints=constraints)
 
 
 def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
@@ -157,21 +163,18 @@ def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
     record = read_schema(schema, str(path))
     if _as_dict(schema.get("properties")).keys() != record.fields.keys():
         raise InputError(f"{path}: a task's schema is one object with named fields; it is a list of them, or wraps one")
-    _refuse_unknown_keywords(schema, str(path))
     return schema, dataclasses.replace(record, required=frozenset(), optional=False)
 
 
-def _refuse_unknown_keywords(spec: Mapping[str, Any], source: str) -> None:
-    for keyword, value in spec.items():
-        if keyword not in KEYWORDS:
-            raise InputError(f"{source}: {keyword} is not understood; keywords are {', '.join(KEYWORDS)}")
-        parts: Iterable[Any] = ()
-        if keyword in ("properties", "$defs", "definitions"):
-            parts = _as_dict(value).values()
-        elif keyword in ("items", "anyOf"):
-            parts = value if isinstance(value, list) else [value]
-        for part in parts:
-            _refuse_unknown_keywords(_as_dict(part), source)
+def _merge_alternatives(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> dict[str, Any]:
+    """`anyOf` of a type and null, as one; whatever else it says is left for `_read_field_kind` to refuse."""
+    if not isinstance(spec.get("anyOf"), list):
+        return spec
+    others = [_follow_reference(_as_dict(one), definitions, source) for one in spec["anyOf"]]
+    others = [one for one in others if one.get("type") != "null"]
+    if len(others) != 1:
+        return spec
+    return {**{name: value for name, value in spec.items() if name != "anyOf"}, **others[0]}
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
@@ -179,6 +182,7 @@ def _as_dict(value: Any) -> dict[str, Any]:
 
 
 def _follow_reference(spec: dict[str, Any], definitions: dict[str, Any], source: str) -> dict[str, Any]:
+    """What `$ref` names, with the keywords beside it, which hold too."""
     for _ in range(8):
         reference = spec.get("$ref")
         if reference is None:
@@ -186,7 +190,12 @@ def _follow_reference(spec: dict[str, Any], definitions: dict[str, Any], source:
         name = str(reference).rpartition("/")[2]
         if name not in definitions:
             raise InputError(f"{source}: $ref {reference!r} names nothing in $defs")
-        spec = _as_dict(definitions[name])
+        beside = {keyword: value for keyword, value in spec.items() if keyword not in ("$ref", *ANNOTATIONS)}
+        found = _as_dict(definitions[name])
+        twice = [keyword for keyword in beside if found.get(keyword, beside[keyword]) != beside[keyword]]
+        if twice:
+            raise InputError(f"{source}: {twice[0]} beside $ref {reference!r} is another there; say it once")
+        spec = {**found, **beside}
     raise InputError(f"{source}: $ref refers to itself")
 
 
@@ -199,9 +208,16 @@ def _read_kind(spec: Mapping[str, Any]) -> str | None:
         kinds = [_read_kind(_as_dict(one)) for one in spec["anyOf"]]
         kinds = [one for one in kinds if one not in (None, "null")]
         kind = kinds[0] if len(kinds) == 1 else None
-    if kind is None and isinstance(spec.get("enum"), list) and all(isinstance(v, str) for v in spec["enum"]):
-        kind = "string"
+    if kind is None:
+        kind = _read_kind_of_values(spec.get("enum", [spec["const"]] if "const" in spec else None))
     return kind if isinstance(kind, str) else None
+
+
+def _read_kind_of_values(values: Any) -> str | None:
+    """The one kind that all values listed in a schema have."""
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    kinds = {names.get(type(value)) for value in values if value is not None} if isinstance(values, list) else set()
+    return "number" if kinds == {"integer", "number"} else kinds.pop() if len(kinds) == 1 else None
 
 
 def _read_field_kind(name: str, spec: dict[str, Any], definitions: dict[str, Any], source: str) -> str:

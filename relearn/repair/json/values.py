@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import json_repair
@@ -105,10 +107,18 @@ def read_strict(text: str, start: int) -> tuple[ValueNode, int] | int:
 
 
 def parse_number(literal: str) -> int | float:
-    """The number a JSON literal names; one too long for an int to be read safely is a float."""
+    """The number a JSON literal names; one too long for an int to be read safely is a float.
+
+    A whole number that a float would alter (9007199254740993.0) is an int.
+    """
     if len(literal) < 400 and literal.lstrip("-").isdigit():
         return int(literal)
-    return float(literal)
+    value = float(literal)
+    if math.isfinite(value) and abs(value) >= 2**53:
+        exact = Decimal(literal)
+        if exact != Decimal(repr(value)) and exact == exact.to_integral_value():
+            return int(exact)
+    return value
 
 
 def read_python(text: str, start: int, end: int) -> ValueNode | None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relearn.endpoint.errors import Failed
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.request import ServerAnswer
 from relearn.errors import InputError
@@ -45,7 +46,7 @@ def test_a_lone_surrogate_does_not_lose_the_answer() -> None:
         journal.keep("k", "here", "m", ServerAnswer("a\ud800b", "stop", None, "m", 1, 1))
         kept = journal.get("k")
     assert kept is not None
-    assert kept.content == "a?b"
+    assert kept.content == "a\\ud800b"
 
 
 def test_the_first_answer_stays(path: Path) -> None:
@@ -114,7 +115,7 @@ def test_claims_of_the_program_that_held_them_by_lease_are_free(path: Path) -> N
 def test_failures_are_apart_and_an_answer_ends_them(path: Path) -> None:
     with Journal(path) as journal:
         journal.claim("k")
-        journal.fail("k", "here", "m", "r1", "timeout", "no answer", 4)
+        journal.fail("k", "here", "m", "r1", Failed("timeout", "no answer"), 4)
         assert journal.get("k") is None
         assert journal.claims() == []
         assert list(journal.failures()) == [("r1", "timeout", "no answer", 4)]
@@ -191,6 +192,27 @@ def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
 def test_a_later_version_is_refused(path: Path) -> None:
     Journal(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version=2")
-    with pytest.raises(InputError, match="version 2"):
+        database.execute("PRAGMA user_version=99")
+    with pytest.raises(InputError, match="version 99"):
         Journal(path)
+
+
+def test_a_journal_of_version_1_is_read_and_written_on(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            "CREATE TABLE answers (key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, "
+            "finish_reason TEXT, refusal TEXT, served TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, "
+            "formatted INTEGER NOT NULL, received REAL NOT NULL);"
+            "CREATE TABLE claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);"
+            "CREATE TABLE failures (key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, "
+            "label TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL);"
+            "INSERT INTO answers VALUES ('old', 'here', 'm', 'text', 'stop', NULL, 'm', 1, 2, 1, 3.0);"
+            "PRAGMA user_version=1"
+        )
+    with Journal(path) as journal:
+        assert journal.get("old") == ServerAnswer("text", "stop", None, "m", 1, 2)
+        rich = ServerAnswer(None, "stop", None, "m", 1, 2, raw='{"tool_calls": 1}', dialect='{"cap": "x"}')
+        journal.keep("new", "here", "m", rich)
+    with Journal(path) as journal:
+        assert journal.get("new") == rich

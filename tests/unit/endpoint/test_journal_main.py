@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from relearn.endpoint.errors import Failed
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.journal.__main__ import main
+from relearn.endpoint.journal.batches import Batches
 from relearn.endpoint.request import ServerAnswer
 
 
@@ -17,7 +19,7 @@ def path(tmp_path: Path) -> Path:
         for number in range(3):
             journal.keep(f"k{number}", "https://a/v1", "big", ServerAnswer(f"é{number}", "stop", None, "big-1", 10, 5))
         journal.keep("k3", "https://b/v1", "small", ServerAnswer(None, "content_filter", None, "small", None, None))
-        journal.fail("k4", "https://b/v1", "small", "r7", "timeout", "no answer within 5 s", 4)
+        journal.fail("k4", "https://b/v1", "small", "r7", Failed("timeout", "no answer within 5 s"), 4)
     return path
 
 
@@ -109,3 +111,52 @@ def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.
         main(["list", str(tmp_path / "none.sqlite")])
     assert "no such journal" in capsys.readouterr().err
     assert not (tmp_path / "none.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("condition", "answers", "failures"),
+    [
+        (["--ending", "refused"], 3, 1),
+        (["--ending", "done"], 1, 1),
+        (["--ending", "cut"], 4, 1),
+        (["--ending", "done", "--model", "small"], 4, 1),
+        (["--kind", "timeout"], 4, 0),
+        (["--kind", "http_500"], 4, 1),
+    ],
+)
+def test_prune_selects_by_ending_and_by_kind(path: Path, condition: list[str], answers: int, failures: int) -> None:
+    main(["prune", str(path), *condition])
+    with Journal(path) as journal:
+        assert (len(list(journal.rows())), len(list(journal.failures()))) == (answers, failures)
+
+
+@pytest.mark.parametrize("conditions", [["--ending", "done", "--failures"], ["--kind", "x", "--batches"]])
+def test_prune_takes_from_one_table(path: Path, conditions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main(["prune", str(path), *conditions])
+    assert "take one" in capsys.readouterr().err
+    assert len(keys(path)) == 4
+
+
+def test_list_shows_how_answers_ended_and_what_is_under_way(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Journal(path) as journal:
+        Batches(journal, "https://a/v1").open("big", None, {"k9": "r9"})
+    main(["list", str(path)])
+    shown = capsys.readouterr().out
+    assert "ended: 3 done (stop)" in shown
+    assert "ended: 1 refused (content_filter)" in shown
+    assert "batch under way: https://a/v1  big: 1 requests, not created yet" in shown
+    main(["prune", str(path), "--batches"])
+    with Journal(path) as journal:
+        assert not Batches(journal, "https://a/v1").waiting()
+    assert len(keys(path)) == 4
+
+
+def test_an_export_of_version_1_is_read(path: Path, tmp_path: Path) -> None:
+    main(["export", str(path), str(tmp_path / "all.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    old = [{name: row[name] for name in row if name not in ("raw", "dialect", "batched")} for row in rows]
+    (tmp_path / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
+    main(["import", str(tmp_path / "new.sqlite"), str(tmp_path / "old.jsonl")])
+    with Journal(path) as one, Journal(tmp_path / "new.sqlite") as two:
+        assert list(one.rows()) == list(two.rows())

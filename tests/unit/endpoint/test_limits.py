@@ -168,6 +168,8 @@ def test_headers_never_lift_the_profiles_limit() -> None:
         {"x-ratelimit-remaining-requests": "many", "x-ratelimit-reset-requests": "1s"},
         {"x-ratelimit-remaining-requests": "nan", "x-ratelimit-reset-requests": "1s"},
         {"x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "soon"},
+        # a quota for the day, which a run is not spread over
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "86400"},
     ],
 )
 def test_headers_that_say_nothing_change_nothing(headers: dict[str, str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from relearn.endpoint import limits, throttle
@@ -19,18 +21,24 @@ def run(watch: Throttle, clock: Clock, seconds: float, rate: float, refused_ever
     """Sends at `rate` for so long; every n-th request is refused, the others are answered (0: none refused)."""
     for number in range(int(seconds * rate)):
         clock.now += 1 / rate
-        watch.sent()
-        if refused_every and number % refused_every == 0:
-            watch.refused()
-        else:
-            watch.accepted()
+        watch.settle(watch.sent(), bool(refused_every and number % refused_every == 0))
 
 
 def test_a_few_refusals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     watch = Throttle()
-    run(watch, clock, 20, 100, refused_every=8)
+    run(watch, clock, 20, 100, refused_every=3)
     assert watch.pace.rate is None
+
+
+def test_refusals_by_chance_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of all requests, whatever the rate: at no time does that look like most of them."""
+    clock, rng = Clock(monkeypatch), random.Random(7)
+    watch = Throttle()
+    for _ in range(20_000):
+        clock.now += 0.05
+        watch.settle(watch.sent(), rng.random() < 0.2)
+        assert watch.pace.rate is None
 
 
 def test_many_refusals_halve_the_rate_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +49,7 @@ def test_many_refusals_halve_the_rate_once_a_second(monkeypatch: pytest.MonkeyPa
     assert 25 < watch.pace.rate < 55
     before = watch.pace.rate
     for _ in range(50):  # what was in flight comes back refused as well
-        watch.refused()
+        watch.settle(clock.now - 0.8, True)
     assert watch.pace.rate == before
 
 

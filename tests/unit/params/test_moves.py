@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from relearn.errors import InputError
 from relearn.params import load
 from relearn.params.document import keys
-from relearn.params.moves import MOVES
+from relearn.params.moves import ADDED, MOVES
 from stages import parameters
 from stages.upgrade import upgrade
 
@@ -33,8 +33,8 @@ def comments(text: str) -> list[str]:
 def test_an_upgrade_keeps_values_and_comments(file: Path) -> None:
     now = ROOT / ("tests/profiles" if file.stem == "tiny" else "profiles") / file.name
     old = file.read_text(encoding="utf-8")
-    new, moved = upgrade(old)
-    assert moved == list(MOVES)
+    new, changes = upgrade(old)
+    assert changes == [f"{name} is now {place}" for name, place in MOVES.items()] + [f"{name} is new" for name in ADDED]
     yaml = YAML(typ="safe")
     assert yaml.load(new) == yaml.load(now)
     lost = set(comments(old)) - set(comments(new))
@@ -49,6 +49,7 @@ def test_moved_keys_are_keys_of_today() -> None:
     groups = {name.rpartition(".")[0] for name in known}
     assert set(MOVES.values()) <= known | groups | {name.rpartition(".")[0] for name in groups}
     assert not set(MOVES) & known
+    assert {name for name in ADDED if not any(key.startswith(f"{name}.") for key in known)} <= known
 
 
 def test_an_old_key_is_refused_with_its_new_name_and_the_command(
@@ -62,8 +63,25 @@ def test_an_old_key_is_refused_with_its_new_name_and_the_command(
     parameters.main(["--upgrade", "profiles/mini.yaml"])
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "profiles/mini.yaml: finetune.lr_min is now lr_range.min"
-    assert said[-1] == f"profiles/mini.yaml: {len(MOVES)} keys moved"
+    assert said[-2:] == [
+        f"profiles/mini.yaml: {len(MOVES) + len(ADDED)} keys changed",
+        "params.yaml: set method: plain to train as this profile did",
+    ]
     assert load(tmp_path).finetune_2b.epochs == 7
+
+
+def test_a_profile_that_replayed_keeps_its_share_and_names_the_method(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.yaml"
+    old = (ROOT / "tests" / "profiles" / "before" / "mini.yaml").read_text(encoding="utf-8")
+    assert "  replay: 0 " in old
+    file.write_text(old.replace("  replay: 0 ", "  replay: 0.2 "))
+    parameters.main(["--upgrade", str(file)])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("params.yaml: set method: replay ")
+    first = YAML(typ="safe").load(file)["finetune_2b"]
+    assert first["methods"] == {"plain": {}, "replay": {"share": 0.2, "control": False}}
+    assert "replay" not in first
 
 
 LAST = """\

@@ -22,7 +22,7 @@ SOURCES = {
     )
     for name in ("a", "b", "c", "d")
 }  # fmt: skip
-GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I think you are wrong about the acting."}
+GOOD = {"agree": "I feel the same about the acting in it.", "disagree": "I was bored by the acting all evening."}
 PAIR = {
     "rows": [
         {"name": "agree", "instruction": "Agree: {text}", "response": "agree"},
@@ -72,8 +72,9 @@ def reply(content: str | None, name: str = "a", finish: str | None = "stop", ref
 class Repaired:
     """What became of some replies."""
 
-    def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None) -> None:
-        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, near)
+    def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None,
+        duplicates: str = "drop") -> None:  # fmt: skip
+        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, duplicates, near)
         rows = list(repairer.repair_all(replies))
         self.kept = [row for row in rows if isinstance(row, NewRow)]
         self.refused = [row for row in rows if isinstance(row, Quarantined)]
@@ -109,6 +110,7 @@ def test_a_good_reply_becomes_two_rows(film: ReplyTask) -> None:
     [
         ("", "stop", None, "empty"),
         (None, "content_filter", None, "content_filter"),
+        ("", "SAFETY", None, "content_filter"),
         (None, "stop", "I can't do that.", "refusal"),
         ("I'm sorry, but I can't assist with that.", "stop", None, "refusal"),
         ("What a film!", "stop", None, "no_record"),
@@ -136,6 +138,7 @@ def test_a_reply_refused_as_a_whole(
         ("As an AI I feel the same about it.", "refusal"),
         ("Well, as an AI I feel the same about it.", "boilerplate"),
         ("I strongly disagree with this view of it.", "contradiction"),
+        ("I think you are wrong about the acting.", "contradiction"),
         ("and I liked every minute of it a lot, yes", "echo"),
         (GOOD["disagree"], "agree_is_disagree"),
     ],
@@ -153,6 +156,14 @@ def test_the_second_of_two_equal_texts_goes(film: ReplyTask) -> None:
     assert {row.source for row in found.kept} == {"a"}
     assert [row.reason for row in found.refused] == ["duplicate", "duplicate"]
     assert found.summary["reasons"] == {"duplicate": 2}
+
+
+def test_equal_texts_of_different_sources_are_kept_where_the_profile_says_so(film: ReplyTask) -> None:
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(GOOD), "b"), duplicates="keep")
+    assert [row.id for row in found.kept] == ["a-agree", "a-disagree", "b-agree", "b-disagree"]
+    # One source's text twice is a repeat all the same.
+    found = Repaired(film, reply(json.dumps(GOOD)), reply(json.dumps(GOOD)), duplicates="keep")
+    assert [row.reason for row in found.refused] == ["duplicate", "duplicate"]
 
 
 def test_near_duplicates_name_their_neighbour(film: ReplyTask) -> None:
@@ -283,3 +294,9 @@ def test_a_field_of_both_is_told(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
     with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of the source and of the record"):
         task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)
+
+
+def test_a_reply_without_a_text_is_quarantined_raw(film: ReplyTask) -> None:
+    raw = '{"content": null, "reasoning_content": "Paid for."}'
+    found = Repaired(film, reply(None).model_copy(update={"raw": raw}))
+    assert [(row.reason, row.content) for row in found.refused] == [("only_reasoning", raw)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address
+from relearn.endpoint.request import Address, ServerAnswer
 from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
@@ -41,6 +41,10 @@ BASE: dict[str, Any] = {
     "price_input": 1.0,
     "price_output": 2.0,
     "budget_usd": None,
+    "mode": "live",
+    "batch": {"price": 0.5, "requests": 1000, "megabytes": 10, "poll_s": 0.05},
+    "reasoning_effort": None,
+    "extra_body": None,
 }
 
 
@@ -117,7 +121,11 @@ def test_poor_answers_are_rows_that_say_what_they_are(journal: Journal) -> None:
 def test_a_schema_is_asked_for(journal: Journal) -> None:
     request = next(iter(questions(response_format="json_schema")))
     assert request.response_format is not None
-    assert request.response_format["json_schema"]["schema"] == SCHEMA
+    assert request.response_format["json_schema"] == {"name": "replies", "strict": False, "schema": SCHEMA}
+    whole = {**SCHEMA, "required": ["disagree", "agree"]}
+    asked = asking.Question(PromptTemplate(PROMPTS / "agree_disagree.j2", ["text"]), whole).make_format("json_schema")
+    assert asked is not None
+    assert (asked["json_schema"]["strict"], asked["json_schema"]["schema"]["additionalProperties"]) == (True, False)
     tally, _, summary = run(questions(response_format="json_schema", concurrency=1), journal, "format_refused")
     assert tally.without_format == summary["without_format"] == 12
 
@@ -177,3 +185,47 @@ def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> Non
     assert "estimate, nothing was sent" in text
     assert "passes it" in text
     assert "stays within it" in "\n".join(found.lines(100.0))
+
+
+def test_a_message_without_a_text_goes_raw_into_quarantine(journal: Journal) -> None:
+    asked = questions(SOURCES[:2])
+    raw = '{"content": null, "reasoning_content": "It was paid for."}'
+    for request, answer in zip(
+        asked,
+        (ServerAnswer(None, "stop", None, "m", 1, 1, raw=raw), ServerAnswer("{}", "stop", None, "m", 1, 1, raw=raw)),
+        strict=True,
+    ):
+        journal.keep(request.key("test"), "test", "m", answer)
+    first, second = asking.read_replies(asked, Address.of("http://127.0.0.1/v1", "", "test"), journal, {})
+    assert (first.raw, second.raw) == (raw, None)
+    assert "raw" in first.model_dump()
+    assert "raw" not in second.model_dump()
+
+
+def test_fields_of_the_profiles_own_reach_the_request_and_its_key() -> None:
+    plain = next(iter(questions()))
+    asked = next(iter(questions(reasoning_effort="low", extra_body={"top_p": 0.9, "provider": {"order": ["a"]}})))
+    assert asked.body() == plain.body() | {
+        "top_p": 0.9, "provider": {"order": ["a"]}, "reasoning_effort": "low",
+    }  # fmt: skip
+    assert asked.key("x") != plain.key("x")
+
+
+@pytest.mark.parametrize("name", ["messages", "max_tokens", "stream", "n"])
+def test_an_extra_field_does_not_replace_the_programs_own(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        questions(extra_body={name: 2})
+
+
+def test_a_batch_is_estimated_and_counted_at_its_price(journal: Journal) -> None:
+    address = Address.of("http://127.0.0.1/v1", "", "test")
+    live, batch = (cost.estimate(questions(mode=mode), address, journal) for mode in ("live", "batch"))
+    assert (batch.cost, batch.cost_most) == (live.cost / 2, live.cost_most / 2)
+    asked = questions(SOURCES[:2], mode="batch")
+    for request, batched in zip(asked, (True, False), strict=True):
+        journal.keep(request.key("test"), "test", "m", ServerAnswer("{}", "stop", None, "m", 10, 20, batched=batched))
+    summary: dict[str, Any] = {}
+    assert len(list(asking.read_replies(asked, address, journal, summary))) == 2
+    assert summary["cost_usd"] == 1.5 * (10 + 2 * 20) / 1e6
+    assert asking.make_settings(asked.options).batch is not None
+    assert asking.make_settings(questions().options).batch is None

@@ -1,0 +1,1 @@
+"""`relearn plan`: what an experiment could show and what it costs, before it runs."""
