@@ -118,8 +118,9 @@ class Prediction(Record):
     """A model's answer to a held-out prompt.
 
     `prompt` is the instruction as a person wrote it (without the chat template) and is never part of
-    `prediction`; nor is reasoning: where an answer had any, `raw` is the whole of it. `nll` is the negative log-likelihood of `reference` under the model, in nats, summed over its
-    tokens and its end; `bytes` the reference's length in UTF-8. Both are None where there is no reference.
+    `prediction`; nor is reasoning: where an answer had any, `raw` is the whole of it. `nll` is the negative
+    log-likelihood of `reference` under the model, in nats, summed over its tokens and its end; `bytes` the reference's
+    length in UTF-8. Both are None where there is no reference.
     """
 
     id: str
