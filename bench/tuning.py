@@ -205,7 +205,7 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     updates = SIDES[options.side](tuned, tokenizer, rows, schedule, scratch)
     seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     rounds.save_adapter(tuned, scratch / "end", {}, "")
-    clean = models.load_adapters(models.load_base(weights, "cpu"), {"end": scratch / "end"})
+    clean = models.FrozenBase(weights, "cpu").put(scratch / "end")
     tokens = round(sum(len(row.ids) for row in rows.rows) * options.epochs)
     return {
         "seed": options.seed,

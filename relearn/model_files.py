@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from relearn import hub
 from relearn.errors import InputError
@@ -70,22 +71,38 @@ def check_model_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no weights (*.safetensors)")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         _check_json(folder / name)
+    read_stops(folder)
     for pattern in WEIGHTS:
         for file in sorted(folder.glob(pattern)):
             _check_weights(file)
 
 
 def _check_json(file: Path) -> None:
-    if not file.is_file():
-        return
+    if file.is_file():
+        read_json(file)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a model's JSON file; InputError when it is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not JSON ({error}); get the model's files again") from None
     if not isinstance(value, dict):
         raise InputError(f"{file}: not a JSON object; get the model's files again")
+    return value
+
+
+def read_stops(folder: Path) -> list[int]:
+    """The tokens at which the model's own generation config ends an answer; its config's where it has none."""
+    file = next(path for name in ("generation_config.json", "config.json") if (path := folder / name).is_file())
+    found = read_json(file).get("eos_token_id")
+    stops = found if isinstance(found, list) else [] if found is None else [found]
+    if not all(type(token) is int for token in stops):
+        raise InputError(f"{file}: eos_token_id holds no token numbers; write the number of the end token, or a list")
+    return stops
 
 
 def _check_weights(file: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from relearn import weights
+from relearn.chat import DATE, Chat, choose_template
 from relearn.errors import InputError
-from relearn.model_files import check_adapter, check_model_folder
+from relearn.model_files import check_adapter, check_model_folder, read_json, read_stops
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -29,6 +32,8 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
     logging.set_verbosity_error()
     # peft 0.21 asks each model about a property that transformers 5.23 has renamed.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    # peft says so at each prompt where an adapter puts tokens of its own before it; positions are right without.
+    warnings.filterwarnings("ignore", message="Position ids are not supported.*")
     logging.disable_progress_bar()
 
 
@@ -40,16 +45,36 @@ def check_device(device: Literal["cpu", "cuda"]) -> None:
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
 
 
+def load_chat(
+    folder: Path, template: str, arguments: Mapping[str, Any] | None = None, date: str = DATE, instead: bool = False
+) -> Chat:
+    """How the model of a folder is asked, and every token that ends its answers: those of its generation config too.
+
+    `template` is used where the tokenizer has none, or `instead` of its own. Raises InputError as `load_tokenizer` and
+    `Chat`.
+    """
+    tokenizer = load_tokenizer(folder)
+    if instead:
+        tokenizer.chat_template = template
+    return Chat(tokenizer, template, arguments, date, read_stops(folder))
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder, with a pad token. Raises InputError when it has no end token."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     check_model_folder(folder)
+    config = folder / "tokenizer_config.json"
+    if config.is_file():
+        choose_template(read_json(config).get("chat_template"), str(config))
+    what = "config.json cannot be read"
     try:
+        if not _needs_code(folder):
+            AutoConfig.from_pretrained(folder, local_files_only=True)  # the tokenizer's class is chosen by it
+        what = "the tokenizer cannot be loaded"
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{folder}: the tokenizer cannot be loaded ({reason}); get its files again") from None
+    except Exception as error:  # of a library, about files that anyone may have written
+        raise InputError(f"{folder}: {what} ({_one_line(error)}); get its files again") from error
     tokenizer = cast("PreTrainedTokenizerBase", loaded)
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer has no end token; set eos_token in its tokenizer_config.json")
@@ -67,8 +92,9 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen weights, on the device, in evaluation mode.
 
-    Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, or a model with
-    code of its own.
+    Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, a model with
+    code of its own or whose library is not installed, and weights that are missing, left over, of another shape or no
+    numbers.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -84,26 +110,52 @@ def load_base(
     if quantize == "4bit":
         extra["quantization_config"] = _configure_4bit()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # so that they are reported
+            output_loading_info=True,
             # one device a process, where several train
             device_map=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
             **extra,
         )
-    except ValueError as error:
-        if "trust_remote_code" in str(error) or "model type" in str(error):
-            raise InputError(
-                f"{folder}: needs code of its own, which relearn does not run; use a model whose architecture transformers has"
-            ) from None
+    except torch.OutOfMemoryError:
         raise
+    except Exception as error:  # of a library, about files that anyone may have written
+        raise InputError(f"{folder}: {_explain_loading(folder, error)}") from error
+    model, found = loaded
+    weights.check_model(folder, model, found)
     model.eval()
     # A saved sampling setting (Llama-2 ships one) would warn at every greedy call; decoding states its own.
     model.generation_config.temperature = model.generation_config.top_p = None
     return cast("PreTrainedModel", model)
+
+
+def _needs_code(folder: Path) -> bool:
+    return "auto_map" in read_json(folder / "config.json")
+
+
+def _explain_loading(folder: Path, error: Exception) -> str:
+    """What transformers could not do, and what to do about it."""
+    config = read_json(folder / "config.json")
+    text = _one_line(error)
+    quantized = config.get("quantization_config")
+    if isinstance(quantized, dict):
+        method = str(quantized.get("quant_method", "an unknown method"))
+        return f"is quantised ({method}), which cannot be loaded here ({text}); install what that needs, or give the model as it was before, in 16 or 32 bits"
+    if "trust_remote_code" in text or "does not recognize this architecture" in text or _needs_code(folder):
+        return "needs code of its own, which relearn does not run; use a model whose architecture transformers has"
+    if "Unrecognized configuration class" in text:
+        return f"a {config.get('model_type')} writes no text from left to right; give a causal language model"
+    return f"transformers cannot load it ({type(error).__name__}: {text}); get its files again, or use another model"
+
+
+def _one_line(error: Exception, most: int = 200) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _configure_4bit() -> Any:
@@ -122,50 +174,85 @@ def _configure_4bit() -> Any:
     )
 
 
-def load_adapters(model: PreTrainedModel, folders: dict[str, Path]) -> PeftModel:
-    """The frozen model with the named adapters, none trainable; `use_adapter` switches between them."""
+class FrozenBase:
+    """A base's weights, loaded once, and one adapter at a time on them.
+
+    An adapter is put only on weights that are proven to be the base's, bit by bit and by their logits, so that each
+    model answers as it does alone. Where the last one has changed them (PiSSA and OLoRA rewrite the base, others train its
+    biases or embeddings), they are loaded again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: Literal["cpu", "cuda"],
+        precision: Literal["fp32", "bf16"] = "fp32",
+        quantize: Literal["none", "4bit"] = "none",
+        label: str | None = None,
+    ) -> None:
+        self._load = partial(load_base, folder, device, precision, quantize)
+        self.label = label or str(folder)
+        self._model: Any = self._load()
+        self._proof = weights.fingerprint(self._model, self.label)
+        self._adapted: PeftModel | None = None
+        self.loads = 1
+
+    def put(self, adapter: Path | None, label: str | None = None) -> Any:
+        """The model with this adapter and no other, not trainable; the base itself for None.
+
+        The model that was given out before is not to be used any more. Raises InputError as `attach`.
+        """
+        self._take_off()
+        if adapter is None:
+            return self._model
+        self._adapted = attach(self._model, adapter, label or str(adapter), self.label)
+        return self._adapted
+
+    def _take_off(self) -> None:
+        if self._adapted is None:
+            return
+        adapted, self._adapted = self._adapted, None
+        self._model = weights.take_off(adapted)
+        if self._model is not None and weights.fingerprint(self._model, self.label) == self._proof:
+            return
+        self._model = adapted = None  # type: ignore[assignment]
+        _free_memory()
+        self._model = self._load()
+        self.loads += 1
+
+
+def attach(model: Any, folder: Path, label: str, base: str, trainable: bool = False) -> PeftModel:
+    """A model with an adapter on it, as PEFT alone has it. `label` and `base` name the two in messages.
+
+    Raises InputError where it does not fit, where weights are missing, not used or no numbers, or where it cannot run.
+    """
+    import torch
     from peft import PeftModel
 
-    wrapped: PeftModel | None = None
-    for name, folder in folders.items():
-        if wrapped is None:
-            check_adapter(folder)
-            wrapped = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-            wrapped.eval()
-            wrapped.requires_grad_(False)
-        else:
-            add_adapter(wrapped, name, folder)
-    if wrapped is None:
-        raise ValueError("no adapter folders")
-    return wrapped
-
-
-def add_adapter(model: PeftModel, name: str, folder: Path) -> None:
-    """One more adapter for `use_adapter` to switch to, not trainable. Raises InputError as `check_adapter`."""
     check_adapter(folder)
-    model.load_adapter(str(folder), adapter_name=name)
-    model.eval()
-    model.requires_grad_(False)
+    keys = weights.check_adapter_file(folder, read_json(folder / "adapter_config.json"), label, base)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of missing keys is asked for below
+            tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+            loaded = tuned.load_adapter(str(folder), "default", is_trainable=trainable)  # says what was missing
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of a library, about files that anyone may have written
+        raise InputError(
+            f"{label}: the adapter does not fit {base} ({_one_line(error)}); {weights.advise(error)}"
+        ) from error
+    weights.check_adapter_keys(tuned, loaded, keys, label, base)
+    if not trainable:
+        tuned.eval()
+        tuned.requires_grad_(False)
+        weights.check_forward(tuned, f"{label}: on {base} the adapter")
+    return tuned
 
 
-def put_adapter(model: Any, name: str, folder: Path) -> PeftModel:
-    """The model with this adapter active and no other, not trainable: on a bare model, or in place of those it has."""
-    earlier = list(getattr(model, "peft_config", ()))
-    if not earlier:
-        return load_adapters(model, {name: folder})
-    add_adapter(model, name, folder)
-    model.set_adapter(name, inference_mode=True)  # first: PEFT warns where the active one is deleted
-    for other in earlier:
-        model.delete_adapter(other)
-    return cast("PeftModel", model)
+def _free_memory() -> None:
+    import torch
 
-
-@contextmanager
-def use_adapter(model: PeftModel, name: str) -> Iterator[None]:
-    """The model answers as adapter `name`, or as the bare base when it has no adapter of that name."""
-    if name not in model.peft_config:
-        with model.disable_adapter():
-            yield
-        return
-    model.set_adapter(name, inference_mode=True)
-    yield
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -13,9 +13,9 @@ Role = Literal["new", "replayed", "watched"]
 
 
 class Record(BaseModel):
-    """A row: immutable, and refused when a field is unknown, missing or of the wrong type."""
+    """A row: immutable, and refused when a field is unknown, missing, of the wrong type, or no finite number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Message(Record):
@@ -118,8 +118,9 @@ class Prediction(Record):
     """A model's answer to a held-out prompt.
 
     `prompt` is the instruction as a person wrote it (without the chat template) and is never part of
-    `prediction`. `nll` is the negative log-likelihood of `reference` under the model, in nats, summed over its
-    tokens and the end token; `bytes` the reference's length in UTF-8. Both are None where there is no reference.
+    `prediction`; nor is reasoning: where an answer had any, `raw` is the whole of it. `nll` is the negative
+    log-likelihood of `reference` under the model, in nats, summed over its tokens and its end; `bytes` the reference's
+    length in UTF-8. Both are None where there is no reference.
     """
 
     id: str
@@ -128,6 +129,7 @@ class Prediction(Record):
     prompt: str
     reference: str | None
     prediction: str
+    raw: str | None = Field(default=None, exclude_if=lambda raw: raw is None)
     finish_reason: Literal["stop", "length"]
     nll: float | None
     bytes: int | None

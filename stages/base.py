@@ -46,7 +46,7 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
         rows += [make_turns(told, text.fields["text"]) for text in corpus.read_texts(paths, "train")]
     texts = (turn.content for row in rows for turn in row)
     tokenizer = scratch.train_tokenizer(texts, shape.vocabulary, params.chat.template)
-    chat = Chat(tokenizer, params.chat.template)
+    chat = Chat(tokenizer, params.chat.template, params.chat.arguments, params.chat.date)
     encoded = encode(rows, chat, shape.max_tokens, params.chat.train_on)
     held_out = {
         task: encode(found, chat, shape.max_tokens, params.chat.train_on)
@@ -92,7 +92,8 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     """base.json for a folder or a hub model, and a LoRA round on the original code when the profile asks for one."""
     if source.revision is None:
         folder = paths.sources / params.profile / source.path
-        Chat(models.load_tokenizer(folder), params.chat.template)  # so that a mistake shows before any training
+        # so that a mistake shows before any training
+        models.load_chat(folder, params.chat.template, params.chat.arguments, params.chat.date)
         weights = {file.name: file_hash(file) for file in sorted(folder.glob("*.safetensors"))}
         facts: dict[str, Any] = {"kind": "folder", "path": str(folder.relative_to(paths.root)), "weights": weights}
     else:
@@ -117,7 +118,8 @@ def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]
         models.set_seed_and_threads(params.compute.threads, params.seed)
         with rounds.replace_folder(base) as target:
             header = convert(file, target)
-            Chat(models.load_tokenizer(target), params.chat.template)  # so that a mistake shows before any training
+            # so that a mistake shows before any training
+            models.load_chat(target, params.chat.template, params.chat.arguments, params.chat.date)
             facts = {
                 "kind": "gguf",
                 "package": source.package,

@@ -2,7 +2,7 @@
 
 python -m stages.parameters                 # are params.yaml and the profile it names sound? which precision is faster?
 python -m stages.parameters --here profile=smollm2 lr=1e-3  # these as arguments of `dvc exp run`, and the faster precision
-python -m stages.parameters --upgrade FILE  # rewrites an earlier profile's keys; its comments stay
+python -m stages.parameters --upgrade FILE  # mends an earlier profile's keys; its comments stay
 python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
 """
 

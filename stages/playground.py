@@ -19,7 +19,6 @@ from rich.panel import Panel
 from rich.text import Text
 
 from relearn import model_files, models
-from relearn.chat import Chat
 from relearn.decoding.items import Decoded, Prompt
 from relearn.decoding.local import decode
 from relearn.errors import InputError
@@ -46,12 +45,12 @@ class Playground:
             if not (paths.adapter(name) / "adapter_config.json").is_file():
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
         weights = model_files.find_weights(base, paths.root)
-        self.chat = Chat(models.load_tokenizer(weights), params.chat.template)
-        frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
-        folders: dict[str, Path] = {name: paths.adapter(name) for name in self.names[1:]}
-        if (base / model_files.ADAPTER).is_dir():
-            folders["base"] = base / model_files.ADAPTER
-        self.model = models.load_adapters(frozen, folders)
+        self.chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
+        compute = params.compute
+        self.base = models.FrozenBase(weights, compute.device, compute.precision, compute.quantize)
+        adapted = base / model_files.ADAPTER
+        self.adapters: dict[str, Path | None] = {"base": adapted if adapted.is_dir() else None}
+        self.adapters |= {name: paths.adapter(name) for name in self.names[1:]}
 
     def answer(self, instruction: str) -> dict[str, Decoded]:
         """Each model's answer, as the predict stage would give it."""
@@ -59,8 +58,8 @@ class Playground:
         item = Prompt(make_turns(instruction), options.max_new_tokens.probe, None)
         found: dict[str, Decoded] = {}
         for name in self.names:
-            with models.use_adapter(self.model, name):
-                [found[name]] = decode(self.model, self.chat, [item], 1, name, options.strategy, self.params.seed)
+            model = self.base.put(self.adapters[name])
+            [found[name]] = decode(model, self.chat, [item], 1, name, options.strategy, self.params.seed)
         return found
 
 

@@ -34,7 +34,12 @@ from stages.run import main
 
 HeldOut = tuple[str, str, str, Prompt]  # id, task, group, what to answer
 Facts = dict[str, Any]
-DECODING = ("relearn/decoding/*.py", "relearn/chat.py", "relearn/models.py")  # the code that decides an answer
+DECODING = (
+    "relearn/decoding/*.py",
+    "relearn/chat.py",
+    "relearn/models.py",
+    "relearn/reasoning.py",
+)  # the code that decides an answer
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,6 @@ def _decode_here(
     """
     from peft.helpers import rescale_adapter_scale
 
-    from relearn.chat import Chat
     from relearn.decoding.local import decode
 
     for entry in entries:
@@ -111,22 +115,21 @@ def _decode_here(
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
-    chat = Chat(models.load_tokenizer(weights), params.chat.template)
-    frozen = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
+    frozen = models.FrozenBase(weights, params.compute.device, params.compute.precision, params.compute.quantize)
     described = [base, *sorted(weights.glob("*.json"))]  # base.json has a hub model's commit, or a folder's hashes
     options = params.predict
-    model: Any = frozen
-    for number, entry in enumerate(entries):
+    for entry in entries:
         inputs = described if entry.adapter is None else [*described, *sorted(entry.adapter.glob("adapter_*"))]
         kept = scratch.name_folder(paths, "predict", [params.compute, entry.scale], inputs, DECODING)
-        if entry.adapter is not None:
-            model = models.put_adapter(model, str(number), entry.adapter)
+        model = frozen.put(entry.adapter)
         answers: list[Decoded] = []
-        with nullcontext() if entry.adapter is None else rescale_adapter_scale(model, entry.scale):
+        with nullcontext() if entry.scale == 1 else rescale_adapter_scale(model, entry.scale):
             for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
                 items = [item for *_, item in held_out]
                 label = f"predict {entry.label}, {task}"
                 answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
+        del model
         yield entry, answers
 
 
@@ -155,7 +158,9 @@ def _ask_server(
             address = Address.of(url, key, f"{url} {_digest(folders)}")
             label = f"predict {name}"
             strategy = params.predict.strategy
-            answers, tally = endpoint.decode(address, names[name], items, journal, how, label, strategy, params.seed)
+            answers, tally = endpoint.decode(
+                address, names[name], items, journal, how, label, strategy, params.seed, params.chat.arguments
+            )
             facts[name] = tally.facts(how)
             yield entry, answers
 

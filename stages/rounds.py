@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from relearn import model_files, models
-from relearn.chat import Chat
+from relearn.errors import InputError
 from relearn.params import Params
 from relearn.progress import say
 from relearn.training import rounds
 from relearn.training.method import Method
 from relearn.training.rows import encode
 from relearn.training.trainer import train
+from relearn.weights import count_positions
 from stages import corpus, launch
 from stages import scratch as scratch_folder
 from stages.curves import write_curves
@@ -77,8 +78,7 @@ def finetune_round(
     models.set_seed_and_threads(params.compute.threads, params.seed)
     base = paths.models / "base"
     weights = model_files.find_weights(base, paths.root)
-    tokenizer = models.load_tokenizer(weights)
-    chat = Chat(tokenizer, params.chat.template)
+    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
     limit = params.finetune.max_tokens
     train_on = params.chat.train_on
     encoded = encode(rows, chat, limit, train_on)
@@ -87,6 +87,11 @@ def finetune_round(
     watched = corpus.read_watched(paths, with_new)
     held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
     model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    places, longest = count_positions(model), max(len(row.ids) for row in encoded.rows)
+    if places is not None and longest > places:
+        raise InputError(
+            f"finetune.max_tokens: rows have up to {longest} tokens, and the base can read {places}; set it to {places}"
+        )
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora) if start is None else rounds.continue_adapter(model, start)
     place = scratch_folder.name_folder(
@@ -113,7 +118,7 @@ def finetune_round(
         tuned,
         encoded,
         held_out,
-        tokenizer.pad_token_id,
+        chat.tokenizer.pad_token_id,
         schedule,
         place,
         label,

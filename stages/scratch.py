@@ -16,7 +16,7 @@ from stages.paths import Paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 # What computes besides the libraries; a method's file is an input of the round that uses it.
-CODE = ("relearn/training/*.py", "relearn/chat.py", "relearn/models.py")
+CODE = ("relearn/training/*.py", "relearn/chat.py", "relearn/models.py", "relearn/reasoning.py")
 
 
 def name_folder(

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
@@ -70,6 +71,8 @@ def _add_missing(tree: Any) -> list[str]:
     for name, value in ADDED.items():
         group, leaf = name.split(".")
         if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+            if isinstance(value, str):
+                value = DoubleQuotedScalarString(value)  # a bare date would be read as one
             tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added
@@ -154,10 +157,9 @@ def _name_tasks(tree: CommentedMap, yaml: YAML) -> None:
     tree["predict"]["scales"] = _flow_list("")
     tree["eval_3a"].insert(0, "metrics", CommentedMap({name: _flow_list(METRICS[name]) for name in tasks}))
     tree["report"] = CommentedMap(
-        caption=None,
         tasks=CommentedMap(
             {name: _flow(label=label, about=about) for name, (label, about) in WORDS.items() if name in tasks}
-        ),
+        )
     )
 
 

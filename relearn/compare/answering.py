@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.compare.sources import ALPACA, ModelSource, template_beside
+from relearn.chat import choose_template
+from relearn.compare.sources import ALPACA, ModelSource, refuse_unknown_tokens, template_beside
 from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import Decoded, Prompt
-from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.predict import Greedy
 from relearn.progress import say
@@ -23,13 +22,16 @@ GREEDY = Greedy(kind="greedy")
 
 @dataclass(frozen=True)
 class LocalDecoding:
-    """How to decode on this machine. `template` replaces every model's own chat template."""
+    """How to decode on this machine. `template` replaces every model's own chat template; `arguments` go to it, and `date`
+    is what it takes for today."""
 
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
     quantize: Literal["none", "4bit"]
     batch_size: int
     template: str | None
+    arguments: Mapping[str, Any]
+    date: str
 
 
 def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
@@ -76,15 +78,15 @@ def _decode_on(
     from relearn import models
     from relearn.decoding.local import decode
 
-    adapters = {role: source.adapter for role, source in sources.items() if source.adapter is not None}
-    chat = _choose_chat(weights, [*adapters.values()], how.template)
-    model: Any = models.load_base(weights, how.device, how.precision, how.quantize)
-    if adapters:
-        model = _load_adapted(model, adapters, sources)
-    for role in sources:
-        with models.use_adapter(model, role) if adapters else nullcontext():
-            yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
-    del model
+    adapters = [source.adapter for source in sources.values() if source.adapter is not None]
+    chat = _choose_chat(weights, adapters, how)
+    label = next(iter(sources.values())).given
+    base = models.FrozenBase(weights, how.device, how.precision, how.quantize, label)
+    for role, source in sources.items():
+        model = base.put(source.adapter, source.given)
+        yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+        del model
+    del base
     gc.collect()
     if how.device == "cuda":
         import torch
@@ -92,39 +94,26 @@ def _decode_on(
         torch.cuda.empty_cache()
 
 
-def _load_adapted(model: Any, adapters: dict[str, Path], sources: Mapping[str, ModelSource]) -> Any:
-    import torch
-
-    from relearn import models
-
-    for role, folder in adapters.items():
-        try:
-            # One by one, so that the message can name the adapter; the first wraps the model.
-            if hasattr(model, "peft_config"):
-                models.add_adapter(model, role, folder)
-            else:
-                model = models.load_adapters(model, {role: folder})
-        except torch.OutOfMemoryError:
-            raise
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise InputError(
-                f"{sources[role].given}: the adapter does not fit {sources['base'].given} "
-                f"({' '.join(lines[:2])[:200]}); give the base that it was trained on"
-            ) from None
-    return model
-
-
-def _choose_chat(weights: Path, adapters: Sequence[Path], template: str | None) -> Any:
+def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:
     """One way of asking for all models on the same weights: adapters are not helped by a prompt of their own."""
     from relearn import models
-    from relearn.chat import Chat
 
+    more = (how.arguments, how.date)
+    if how.template is not None:
+        return models.load_chat(weights, how.template, *more, instead=True)
     tokenizer = models.load_tokenizer(weights)
-    if template is not None:
-        tokenizer.chat_template = template
-    elif not tokenizer.chat_template:
-        template = next(filter(None, map(template_beside, adapters)), None)
-        whose = "the adapter's is used" if template else "Alpaca's is used; --template FILE gives another"
+    own = choose_template(tokenizer.chat_template, weights.name)
+    saved = {adapter: text for adapter in adapters if (text := template_beside(adapter)) is not None}
+    for adapter, text in saved.items():
+        if own is not None and text.strip() != own.strip():
+            say(
+                f"compare: {adapter.name} was saved with another chat template than that of {weights.name}, which is used for "
+                "both; --template FILE gives another"
+            )
+    if own is None:
+        first = next(iter(saved), None)
+        whose = "the adapter's is used" if saved else "Alpaca's is used; --template FILE gives another"
         say(f"compare: the tokenizer of {weights.name} has no chat template: {whose}")
-    return Chat(tokenizer, template or ALPACA)
+        if first is not None:
+            refuse_unknown_tokens(first, saved[first], tokenizer, weights)
+    return models.load_chat(weights, next(iter(saved.values()), ALPACA), *more)

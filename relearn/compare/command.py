@@ -6,7 +6,7 @@
 
 A model is a folder, a hub name (`owner/name`, `owner/name@revision`), or an adapter of the base; with
 `--endpoint URL`, the name under which a server answers. `--old` are held-out rows of what the base could do,
-`--new` of what it was taught. Exit status: 0, 1 for a mistake, 3 when a guard (`--fail-above`) fails. `--logs` runs no
+`--new` of what it was taught. Exit status: 0, 1 for a mistake or a guard (`--fail-above`) that cannot be judged, 3 when one fails. `--logs` runs no
 model: it compares evaluation logs that are at hand.
 docs/compare.md says more.
 """
@@ -22,6 +22,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from relearn.chat import DATE
 from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.escaping import shown
@@ -46,7 +47,11 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
     "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
-    "given several times."
+    "given several times. Exit 1 when it cannot be judged."
+)
+FLOOR = (
+    "What guessing scores (default: 0): a guard on METRIC that is relative holds only where base is surely above it. May be given several "
+    "times."
 )
 WITHIN = (
     "Exit 0 only if proven to lose at most X, 3 if proven to lose more, 4 if undecided. X is 2% of base's score, or 1.5pt "
@@ -63,6 +68,7 @@ OPTIONS = {
         option("--probes", "Instructions with checks (docs/compare.md).", **FILE),
         option("--out", "Where the results go.", **FILE | {"metavar": "DIR"}),
         option("--fail-above", GUARD, multiple=True, metavar="METRIC=X"),
+        option("--floor", FLOOR, multiple=True, metavar="METRIC=X"),
         option("--rescore", "Score the answers in DIR again, decode nothing.", is_flag=True),
         option("--limit", "At most N rows of each file, drawn under --seed.", least=1),
         option("--seed", "Of the draw and the resampling (default: 1).", least=0, default=1),
@@ -87,6 +93,8 @@ OPTIONS = {
         option("--batch-size", "Default: 16.", least=1, default=16),
         option("--threads", "CPU threads (default: all that are free to use).", least=1),
         option("--template", "Jinja chat template for all models.", **FILE),
+        option("--template-arguments", "What templates take besides, such as '{\"enable_thinking\": false}'.", metavar="JSON"),
+        option("--date", f"Today, for templates that write it (default: {DATE}).", default=DATE, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE"),
     ],
     "Asking a server (vLLM with LoRA modules, say)": [
         option("--endpoint", "Its address up to /v1; models are then names it serves.", metavar="URL"),
@@ -97,6 +105,7 @@ OPTIONS = {
     ],
     "Scoring": [
         option("--encoder", "BERTScore's: minilm (default), a folder or a hub name.", default="minilm"),
+        option("--cut-share", "Share of answers that may end at --max-new-tokens before a comparison is unsound (default: 0.1).", type=click.FloatRange(0, 1), default=0.1, metavar="X"),
         option("--resamples", "Bootstrap resamples (default: 1000).", least=100, default=1000),
         option("--execute", "Run rows' tests for pass@1 (default: off).", choices="off strict best_effort", default="off"),
     ],
@@ -113,7 +122,7 @@ class CompareCommand(click.Command):
 
 
 NEEDED = ("base", "tuned", "old", "new", "out")  # without --logs
-OF_BOTH = ("replayed", "out", "seed", "fail_above")
+OF_BOTH = ("replayed", "out", "seed", "fail_above", "floor")
 
 
 def refuse_mixed_options(context: click.Context) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from relearn.compare.logs import changes, export, gates, page, text
@@ -39,6 +40,7 @@ class Asked:
     allow_other_prompts: bool = False
     require_within: Sequence[str] = ()
     fail_above: Sequence[str] = ()
+    floor: Sequence[str] = ()
     gates: Path | None = None
     out: Path | None = None
     markdown: Path | None = None
@@ -62,8 +64,12 @@ def run(asked: Asked) -> int:
     # What can be refused without a log is refused first.
     rules = [gates.read_gate("require_within", one) for one in asked.require_within]
     rules += [gates.read_gate("fail_above", one) for one in asked.fail_above]
-    rules += gates.read_file(asked.gates) if asked.gates is not None else []
-    result = compare(asked, rules)
+    floors: dict[str, float] = {}
+    if asked.gates is not None:
+        more, floors = gates.read_file(asked.gates)
+        rules += more
+    floors |= dict(map(gates.read_floor, asked.floor))
+    result = compare(asked, rules, floors)
     for note in result.notes:
         print(f"compare: {' '.join(shown(note).split())}", file=sys.stderr)
     print(text.terminal(result))
@@ -73,7 +79,7 @@ def run(asked: Asked) -> int:
     return result.status
 
 
-def compare(asked: Asked, rules: Sequence[gates.Gate]) -> Result:
+def compare(asked: Asked, rules: Sequence[gates.Gate], floors: Mapping[str, float] = MappingProxyType({})) -> Result:
     """The comparison itself, with nothing written."""
     named = {"base": asked.base, "tuned": asked.tuned} | ({"replayed": asked.replayed} if asked.replayed else {})
     clusters: dict[str, int] = {}
@@ -93,7 +99,7 @@ def compare(asked: Asked, rules: Sequence[gates.Gate]) -> Result:
                 notes.append(
                     f"{one.task} {one.metric}: {one.rounding} of the changes counted are no larger than rounding errors"
                 )
-    rulings = gates.judge_all(rules, found[0].series, asked.allow_other_prompts)
+    rulings = gates.judge_all(rules, found[0].series, asked.allow_other_prompts, floors)
     models = {
         role: {
             "logs": side.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import Prediction
 
-FAILED = 3
 SWAPS = 10_000  # of the paired tests
 
 
@@ -30,7 +30,7 @@ def compare(options: SimpleNamespace) -> int:
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
     # All that can be refused is looked at before a model is loaded.
-    guards = [summary.Guard.read(text) for text in options.fail_above]
+    guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
     _refuse_unmeasurable(guards, options)
     asked = [
         *read_held_out(options.old, summary.OLD, options.limit, options.seed),
@@ -43,7 +43,7 @@ def compare(options: SimpleNamespace) -> int:
     notes = _note_overlap(asked)
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     if not options.rescore:
-        made = _answer(given, asked, probes, options, notes, settings)
+        made = list(_answer(given, asked, probes, options, notes, settings))  # all, or nothing is written
         for role, answers in made:
             write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
         write_json(options.out / "settings.json", settings)
@@ -93,6 +93,7 @@ def _answer(
     settings["models"] = {role: source.facts() for role, source in found.items()}
     settings |= {"backend": "local", "device": how.device, "precision": how.precision}
     settings |= {"quantize": how.quantize, "batch_size": how.batch_size, "template": how.template}
+    settings |= {"template_arguments": how.arguments, "date": how.date}
     return answering.decode_here(found, items, how)
 
 
@@ -113,7 +114,24 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
             template = options.template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{options.template}: cannot be read ({error})") from None
-    return answering.LocalDecoding(device, precision, options.quantize, options.batch_size, template)
+    arguments = _read_arguments(options.template_arguments)
+    return answering.LocalDecoding(
+        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date())
+    )
+
+
+def _read_arguments(given: str | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise InputError(
+            f"--template-arguments: not JSON ({error}); write them as '{{\"enable_thinking\": false}}'"
+        ) from None
+    if not isinstance(value, dict):
+        raise InputError("--template-arguments: a JSON object is expected, such as '{\"enable_thinking\": false}'")
+    return value
 
 
 def _ask_server(
@@ -130,11 +148,12 @@ def _ask_server(
             raise InputError(f"--api-key-env: the environment variable {options.api_key_env} is not set")
     address = Address.of(options.endpoint, key)
     how = endpoint.make_settings(options.concurrency, options.timeout, options.attempts)
+    arguments = _read_arguments(options.template_arguments)
     say("compare: a server gives no likelihood of the references, so there are no bits per byte")
     with Journal(options.out / "journal.sqlite") as journal:
         for role, name in given.items():
             label, strategy, seed = f"compare: {role}", answering.GREEDY, options.seed
-            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed)[0]
+            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed, arguments)[0]
 
 
 def _file(out: Path, role: str) -> Path:
@@ -171,6 +190,7 @@ def _score(
     params = Scoring(
         encoder=options.encoder,
         encoder_layers=None,
+        cut_share=options.cut_share,
         rouge_stemmer=True,
         execute=options.execute,
         timeout_s=10.0,
@@ -205,7 +225,7 @@ def _score(
         text += f"\n## Probes\n\n{probing.markdown(probed)}"
         passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
         shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
-    findings = [guard.judge(found.intervals["tasks"]) for guard in guards]
+    findings = [guard.judge(found.intervals["tasks"], params.cut_share) for guard in guards]
     if findings:
         write_json(out / "guards.json", findings)
         text += "\n## Guards\n\n" + "".join(f"- {line}\n" for line in summary.describe_guards(findings))
@@ -214,4 +234,4 @@ def _score(
     print(shown)
     for line in summary.describe_guards(findings):
         print(f"compare: {line}", file=sys.stderr)
-    return FAILED if any(one["failed"] for one in findings) else 0
+    return summary.read_status(findings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn import hub, model_files
+from relearn.chat import choose_template
 from relearn.errors import InputError
 
 HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -106,8 +107,21 @@ def template_beside(adapter: Path) -> str | None:
     if file.is_file():
         return file.read_text(encoding="utf-8")
     config = adapter / "tokenizer_config.json"
-    template = _json(config).get("chat_template") if config.is_file() else None
-    return template if isinstance(template, str) else None
+    return choose_template(_json(config).get("chat_template"), str(config)) if config.is_file() else None
+
+
+def refuse_unknown_tokens(adapter: Path, template: str, tokenizer: Any, weights: Path) -> None:
+    """Raises InputError where a template saved with an adapter uses tokens that its trainer added to the tokenizer."""
+    file = adapter / "tokenizer.json"
+    added = _json(file).get("added_tokens", []) if file.is_file() else []
+    names = [str(token.get("content")) for token in added if isinstance(token, dict)]
+    known = tokenizer.get_vocab()
+    for name in names:
+        if name in template and name not in known:
+            raise InputError(
+                f"{adapter.name}: its chat template uses {name}, a token that the tokenizer of {weights.name} lacks; give a "
+                "base with the tokenizer and embeddings that it was trained with, or --template FILE"
+            )
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any, Final
 
 from tabulate import tabulate
@@ -19,70 +20,124 @@ OLD: Final = "old"  # the tasks, by the options that name their rows
 NEW: Final = "new"
 TITLES = {OLD: "Old skills", NEW: "New skill"}
 GUARD = re.compile(r"((?P<task>old|new)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
+Z2 = NormalDist().inv_cdf(0.975) ** 2  # of a 95% interval (Wilson 1927)
 LARGE = 10.0  # relative changes from here on have no decimals
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Fails where the relative forgetting of `metric` on `task` is surely above `most` (0.05 for 5%)."""
+    """Fails where the relative forgetting of `metric` on `task` is surely above `most` (0.05 for 5%).
+
+    It passes only where it could have failed: the answers are whole, base scores surely more than `floor` (what guessing
+    scores), and there are rows enough for the loss of everything to show. Bits per byte need no answers, and no floor.
+    """
 
     task: str
     metric: str
     most: float
+    floor: float = 0.0
 
     @classmethod
     def read(cls, text: str) -> Guard:
         """From `METRIC=X` or `TASK.METRIC=X`; `old` where no task is named. InputError when it is neither."""
-        match = GUARD.fullmatch(text.strip())
-        try:
-            most = float(match["most"]) if match else math.nan
-        except ValueError:
-            most = math.nan
-        if match is None or not math.isfinite(most):
-            raise InputError(f"--fail-above {text}: METRIC=X is expected, such as rouge_l=0.05, or new.bpb=0.1")
-        known = list(all_metrics())
-        if match["metric"] not in known:
-            raise InputError(f"--fail-above {text}: unknown metric; there are {', '.join(known)}")
-        return cls(match["task"] or OLD, match["metric"], most / 100 if match["percent"] else most)
+        task, metric, most = _read_setting("--fail-above", text, "rouge_l=0.05, or new.bpb=0.1")
+        if most >= 1 and all_metrics()[metric].better == "higher":
+            raise InputError(f"--fail-above {text}: no more than 100% of a score can be lost; use a smaller share")
+        return cls(task, metric, most)
 
-    def judge(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The finding: relative forgetting with its interval, and whether it fails.
-
-        Raises InputError when it cannot be told, which must not pass for a release that forgot nothing.
-        """
-        name = f"--fail-above {self.task}.{self.metric}"
-        comparisons = found.get(self.task, {}).get("comparisons", [])
-        lost = [one for one in comparisons if one["kind"] == "forgetting"]
+    def judge(self, found: Mapping[str, Any], cut_share: float) -> dict[str, Any]:
+        """The finding: relative forgetting with its interval, and whether it passes, fails, or cannot be judged, and why."""
+        details = found.get(self.task, {})
+        lost = [one for one in details.get("comparisons", []) if one["kind"] == "forgetting"]
         one = next((one for one in lost if one["metric"] == self.metric), None)
+        ratio, low, high = (one and one[key] for key in ("ratio", "ratio_low", "ratio_high"))
+        finding = {"task": self.task, "metric": self.metric, "above": self.most, "floor": self.floor}
+        finding |= {"forgotten": ratio, "low": low, "high": high}
         if one is None:
-            raise InputError(
-                f"{name}: was not measured here; there are {', '.join(one['metric'] for one in lost) or 'none'}"
-            )
+            names = ", ".join(dict.fromkeys(one["metric"] for one in lost)) or "none"
+            return finding | {"answer": "unjudged", "reason": f"it was not measured here; there are {names}"}
+        why = self._find_obstacle(one)
+        if not why and float(one["ratio_low"]) > self.most:
+            return finding | {"answer": "fails", "reason": f"surely above {_percent(self.most)}"}
+        why = why or self._find_doubt(one, details, cut_share)
+        if why:
+            return finding | {"answer": "unjudged", "reason": why}
+        return finding | {"answer": "passes", "reason": f"not surely above {_percent(self.most)}"}
+
+    def _find_obstacle(self, one: Mapping[str, Any]) -> str:
+        """Why there is no relative loss at all, if there is none."""
         if one["better"] is None:
-            raise InputError(f"{name}: neither more nor less of it is better on this data; guard another metric")
-        if one["ratio"] is None or one["ratio_low"] is None or math.isinf(one["ratio_low"]):
-            raise InputError(f"{name}: base scores 0, so that nothing relative can be said; guard another metric")
-        return {
-            "task": self.task,
-            "metric": self.metric,
-            "above": self.most,
-            "forgotten": one["ratio"],
-            "low": one["ratio_low"],
-            "high": one["ratio_high"],
-            "failed": one["ratio_low"] > self.most,
-        }
+            return "neither more nor less of it is better on this data; guard another metric"
+        if any(one[key] is None for key in ("ratio", "ratio_low")) or math.isinf(one["ratio_low"]):
+            return "base scores 0, so that nothing relative can be said; guard another metric"
+        return ""
+
+    def _find_doubt(self, one: Mapping[str, Any], details: Mapping[str, Any], cut_share: float) -> str:
+        """Why the guard could not have failed, if it could not: that must not pass for a release that forgot nothing."""
+        if all_metrics()[self.metric].better == "lower":  # bits per byte
+            return ""
+        for model in (one["before"], one["after"]):
+            counts = details["counts"][model]
+            if counts["cut"] > cut_share * counts["items"]:
+                return (
+                    f"{counts['cut']:.0f} of {counts['items']:.0f} answers of {model} ended at the cap; raise "
+                    "--max-new-tokens, or guard bpb"
+                )
+        base = details["scores"][self.metric][one["before"]]
+        if base["low"] is None or base["low"] <= self.floor:
+            ends = "" if base["low"] is None else f" [{base['low']:.3f}, {base['high']:.3f}]"
+            return (
+                f"{one['before']} scores {base['value']:.3f}{ends}, not surely above {self.floor:g}: what it cannot do it "
+                "cannot forget; use other rows, or another metric"
+            )
+        # Of a share that has fallen to 0: what the upper end of 0 of so many leaves of base's lower end.
+        clusters = details["clusters"]
+        if self.metric in details["flips"] and 1 - (Z2 / (clusters + Z2)) / base["low"] <= self.most:
+            rows = "row" if clusters == 1 else "rows that do not belong together"
+            return f"with {clusters} {rows} not even the loss of everything would be sure; use more"
+        return ""
+
+
+def read_floors(texts: Sequence[str], guards: Sequence[Guard]) -> list[Guard]:
+    """The guards with their floors, from `METRIC=X` or `TASK.METRIC=X`. InputError for one that no guard has."""
+    for text in texts:
+        task, metric, floor = _read_setting("--floor", text, "exact_match=0.25, or new.exact_match=25%")
+        if not 0 <= floor < 1:
+            raise InputError(f"--floor {text}: what guessing scores, from 0 to below 1, is expected")
+        if not any((guard.task, guard.metric) == (task, metric) for guard in guards):
+            raise InputError(f"--floor {text}: no --fail-above guards {task}.{metric}; name one that does")
+        guards = [replace(g, floor=floor) if (g.task, g.metric) == (task, metric) else g for g in guards]
+    return list(guards)
+
+
+def _read_setting(option: str, text: str, example: str) -> tuple[str, str, float]:
+    """Task, metric and share of `METRIC=X` or `TASK.METRIC=X`."""
+    match = GUARD.fullmatch(text.strip())
+    try:
+        value = float(match["most"]) if match else math.nan
+    except ValueError:
+        value = math.nan
+    if match is None or not math.isfinite(value):
+        raise InputError(f"{option} {text}: METRIC=X is expected, such as {example}")
+    known = list(all_metrics())
+    if match["metric"] not in known:
+        raise InputError(f"{option} {text}: unknown metric; there are {', '.join(known)}")
+    return match["task"] or OLD, match["metric"], value / 100 if match["percent"] else value
+
+
+def read_status(findings: Sequence[Mapping[str, Any]]) -> int:
+    """The exit status of several guards: all must hold; 1 where one cannot be judged, else 3 where one fails."""
+    answers = {one["answer"] for one in findings}
+    return 1 if "unjudged" in answers else 3 if "fails" in answers else 0
 
 
 def describe_guards(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line a guard."""
     return [
-        f"{one['task']} {one['metric']}: {_percent(one['forgotten'])} forgotten "
-        f"[{_percent(one['low'])}, {_percent(one['high'])}], "
-        + (
-            f"surely above {_percent(one['above'])}: fails"
-            if one["failed"]
-            else f"not surely above {_percent(one['above'])}: passes"
-        )
+        f"{one['task']} {one['metric']}: cannot be judged: {one['reason']}"
+        if one["answer"] == "unjudged"
+        else f"{one['task']} {one['metric']}: {_percent(one['forgotten'])} forgotten "
+        f"[{_percent(one['low'])}, {_percent(one['high'])}], {one['reason']}: {one['answer']}"
         for one in findings
     ]
 
@@ -145,6 +200,8 @@ def _signed(share: float) -> str:
 
 def _words(one: Mapping[str, Any]) -> str:
     if one["p_holm"] is not None and one["p_holm"] <= LEVEL:
+        if one["kind"] == "recovery" and one["better"] and one["ratio_low"] is not None and one["ratio_low"] > 1:
+            return "better, and now above base"
         return "changed" if one["better"] is None else "better" if one["better"] else "worse"
     if not one["detectable"]:
         return "no difference shown"

@@ -6,6 +6,8 @@ Both become a list of `Message`: a system turn or none, then user and assistant 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Container, Mapping
 from typing import Any
 
 from relearn.records import Message
@@ -15,6 +17,8 @@ ROLES = {
     **dict.fromkeys(("user", "human"), "user"),
     **dict.fromkeys(("assistant", "gpt", "model"), "assistant"),
 }
+HISTORY = "history"
+CONTEXT = ("system", "system_prompt", HISTORY)  # columns that stand before a row's own turns
 TOOLS = ("tool", "function", "function_call", "tool_call", "tool_response", "observation")
 
 
@@ -54,6 +58,54 @@ def read_conversation(value: Any) -> list[Message]:
     if turns[-1].role != "assistant":
         raise BadTurns("the last message is the user's; a row ends with the assistant's answer")
     return turns
+
+
+def add_context(turns: list[Message], cells: Mapping[str, Any], apart_from: Container[str] = ()) -> list[Message]:
+    """The turns after what a row's columns `system` and `history` hold (LLaMA-Factory's, ShareGPT's), where they hold anything.
+
+    `history` is a list of [question, answer], or the text of one in JSON. Columns `apart_from` have another meaning. Raises
+    BadTurns.
+    """
+    named = {name: cells[name] for name in CONTEXT if name not in apart_from and not is_missing(cells.get(name))}
+    history = _read_history(named.pop(HISTORY)) if HISTORY in named else []
+    for name, text in named.items():
+        if not isinstance(text, str):
+            raise BadTurns(f"{name} holds {type(text).__name__}, text is expected")
+    systems = list(dict.fromkeys(text for text in named.values() if text.strip()))
+    own = turns[:1] if turns[0].role == "system" else []
+    if len(systems) > 1 or (systems and own and own[0].content.strip() != systems[0].strip()):
+        raise BadTurns("two system messages, which differ; keep one")
+    if systems and not own:
+        own = [Message(role="system", content=systems[0])]
+    return [*own, *history, *(turn for turn in turns if turn.role != "system")]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing: null, or pandas' NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _read_history(value: Any) -> list[Message]:
+    if isinstance(value, str):
+        if not value.strip():
+            return []
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    pairs: list[Any] = value if isinstance(value, list) else [None]
+    if not all(
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text.strip() for text in pair)
+        for pair in pairs
+    ):
+        raise BadTurns("history is no list of [question, answer]; write it so, or as messages")
+    return [
+        Message.model_validate({"role": role, "content": text})
+        for pair in pairs
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
 
 
 def _read_turn(number: int, turn: Any) -> Message:

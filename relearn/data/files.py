@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -74,6 +75,8 @@ class FileTable:
                 except StopIteration:
                     break
                 except csv.Error as error:
+                    if "new-line character" in str(error):
+                        raise InputError(f"{self.where(number)}: {self._explain_returns()}") from None
                     raise InputError(
                         f"{self.where(number)}: not CSV ({error}); quote a cell that holds quotes, commas or line breaks, "
                         "and double the quotes inside it"
@@ -82,6 +85,7 @@ class FileTable:
                     continue
                 if header is None:
                     header = cells
+                    self._check_separator(number, header, delimiter)
                     places = self._places(header, [*columns, *(name for name in header if name in optional)])
                     continue
                 if len(cells) != len(header):
@@ -92,6 +96,29 @@ class FileTable:
                 yield number, {column: cells[place] for column, place in places.items()}
             if header is None:
                 raise InputError(f"{self.name}: is empty; a header line and rows are expected")
+
+    def _explain_returns(self) -> str:
+        """Why a carriage return stands where a line does not end."""
+        with open_bytes(self.path) as file:
+            raw = file.read()
+        if raw.count(b"\n") <= 1:
+            return "the lines end with carriage returns alone, as on old Macs; save the file with line feeds (Unix or Windows)"
+        return "a carriage return alone stands in a cell that is not quoted; quote the cell, or remove the character"
+
+    def _check_separator(self, number: int, header: list[str], delimiter: str) -> None:
+        """Refuses a header that another separator makes one cell of, and Excel's line that names one."""
+        if re.fullmatch(r"sep=.?", header[0].strip(), re.IGNORECASE):
+            raise InputError(
+                f"{self.where(number)}: holds Excel's `sep=` and no header; remove the line, and save the file with commas"
+            )
+        other = next((mark for mark in ",;\t|" if mark != delimiter and mark in header[0]), None)
+        if len(header) == 1 and other is not None:
+            names = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+            how = "name it .tsv" if other == "\t" else f"save it with {names[delimiter]}"
+            raise InputError(
+                f"{self.where(number)}: the cells are separated by {names[other]}, and {names[delimiter]} are expected in "
+                f"a {self._format} file; {how}"
+            )
 
     def _decoded(self, lines: Iterable[bytes]) -> Iterator[str]:
         for number, raw in enumerate(lines, 1):

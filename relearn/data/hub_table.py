@@ -7,7 +7,7 @@ their hashes; `datasets` then streams them from there, so that nothing is copied
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class HubTable:
         """The data set and the row."""
         return f"{self.name}, row {number}"
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
+    def rows(self, columns: Sequence[str], optional: Container[str] = ()) -> Iterator[tuple[int, TableRow]]:
         """Yields (row number, row), class labels by their names; InputError as soon as the files cannot be read."""
         import pyarrow as pa
         from datasets import ClassLabel

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from relearn.data.conversations import BadTurns, read_turns
+from relearn.data.conversations import CONTEXT, BadTurns, add_context, is_missing, read_turns
 from relearn.data.files import FileTable
 from relearn.data.select import normalise
 from relearn.data.table import TableRow
@@ -29,8 +29,21 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "task_id"),
     "messages": ("messages", "conversations"),
 }
-KNOWN = {name for names in ALIASES.values() for name in names}
-NO_INPUT = ("", "not applicable", "not applicable.")
+KNOWN = {*CONTEXT, *(name for names in ALIASES.values() for name in names)}
+# What data sets in the manner of Alpaca write where there is no input, and what pandas does.
+NO_INPUT = (
+    "",
+    "not applicable",
+    "not applicable.",
+    "n/a",
+    "n/a.",
+    "nan",
+    "none",
+    "null",
+    "<noinput>",
+    "<no input>",
+    "no input",
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,10 @@ def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) 
         extra = _text(where, cells, "input")
         asked = alone if extra is None or is_no_input(extra) else with_input(alone, extra)
         turns = [Message(role="user", content=asked)]
+    try:
+        turns = add_context(turns, cells)
+    except BadTurns as fault:
+        raise InputError(f"{where}: {fault}") from None
     tests = _cell(cells, "tests")
     return HeldOutRow(
         id=f"{task}/{_scalar(where, cells, 'id') or number}",
@@ -112,11 +129,11 @@ def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) 
 
 
 def _cell(cells: TableRow, field: str) -> Any:
-    return next((cells[name] for name in ALIASES[field] if cells.get(name) is not None), None)
+    return next((cells[name] for name in ALIASES[field] if not is_missing(cells.get(name))), None)
 
 
 def _name(cells: TableRow, field: str) -> str:
-    return next(name for name in ALIASES[field] if cells.get(name) is not None)
+    return next(name for name in ALIASES[field] if not is_missing(cells.get(name)))
 
 
 def _text(where: str, cells: TableRow, field: str) -> str | None:
@@ -137,7 +154,7 @@ def _scalar(where: str, cells: TableRow, field: str) -> str:
 
 def is_no_input(value: object) -> bool:
     """Whether an `input` cell is empty, or says so as data sets in the manner of Alpaca do."""
-    return value is None or (isinstance(value, str) and value.strip().casefold() in NO_INPUT)
+    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() in NO_INPUT)
 
 
 def with_input(instruction: str, extra: str) -> str:

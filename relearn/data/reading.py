@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from relearn.data.conversations import is_missing
 from relearn.data.select import SPLITS, Candidate, MoreNeeded, Picker, Pool
 from relearn.data.split_guard import SplitGuard
 from relearn.data.table import Table, TableRow
@@ -34,7 +35,7 @@ class TableReading:
         """The cell as text. One that is empty, or not text, is an error in the user's own file; in somebody else's
         data the row is counted as left out, and None returned."""
         value = row[column]
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if is_missing(value) or (isinstance(value, str) and not value.strip()):
             self.refuse(number, "empty", f"column {column!r} is empty; fill it in or delete the row")
             return None
         if not isinstance(value, str):

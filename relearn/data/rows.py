@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relearn.data.conversations import BadTurns, read_conversation
+from relearn.data.conversations import CONTEXT, BadTurns, add_context, read_conversation
 from relearn.data.instruction_rows import assertions, is_no_input, with_input
 from relearn.data.reading import Chooser, TableReading
 from relearn.data.select import Candidate, Pool, digest, normalise
@@ -38,12 +38,17 @@ def choose_rows(
         pool: Pool[Row] = Pool(limit)
         seen: set[int] = set()
         problem_of: dict[int, int] = {}
-        for number, cells in table.rows(wanted):
+        for number, cells in table.rows(wanted, CONTEXT):
             reading.rows += 1
             found = _read_messages(reading, number, cells, columns)
             if found is None:
                 continue
             messages, opening = found
+            try:
+                messages = add_context(messages, cells, wanted)
+            except BadTurns as fault:
+                reading.refuse(number, "bad_messages", str(fault))
+                continue
             if columns.group is None:
                 name: str | None = f"{task}-{digest('instruction', normalise(opening)):016x}"
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from relearn.errors import InputError
@@ -29,8 +29,8 @@ class Table(Protocol):
     def where(self, number: int) -> str:
         """The place of a row in a message, from the number that `rows` gave with it."""
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
-        """Yields (number, row) in the order stored; each row holds at least `columns`.
+    def rows(self, columns: Sequence[str], optional: Container[str] = ()) -> Iterator[tuple[int, TableRow]]:
+        """Yields (number, row) in the order stored; each row holds at least `columns`, and those `optional` ones there are.
 
         Raises InputError when the source is missing or unreadable, or lacks one of the columns.
         """

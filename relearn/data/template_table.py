@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from relearn.data.table import Table, TableRow
 from relearn.params.prepare import InstructionColumns, TemplateColumns
@@ -32,13 +32,17 @@ class TemplateTable:
         """As the table has it."""
         return self.table.where(number)
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
-        """Yields (number, row); InputError as the table's own, for a column that a template names and it lacks."""
+    def rows(self, columns: Sequence[str], optional: Container[str] = ()) -> Iterator[tuple[int, TableRow]]:
+        """Yields (number, row); InputError as the table's own, for a column that a template names and it lacks.
+
+        The table's `optional` columns are there too, but for those that a template has used.
+        """
         named = [name for template in self.templates.values() for name in list_names(template)]
         wanted = list(dict.fromkeys([*named, *([self.group] if self.group else [])]))
-        for number, cells in self.table.rows(wanted):
+        for number, cells in self.table.rows(wanted, optional):
             row: dict[str, object] = {
                 column: fill(template, lambda name, cells=cells: show_value(cells[name]))  # type: ignore[misc]
                 for column, template in self.templates.items()
             }
+            row |= {name: cell for name, cell in cells.items() if name in optional and name not in wanted}
             yield number, row | ({"group": cells[self.group]} if self.group else {})

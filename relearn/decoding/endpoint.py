@@ -12,7 +12,7 @@ byte are left out of the tables. Answers go through the journal: a rerun asks on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from relearn.decoding.items import Decoded, Prompt, Strategy
@@ -23,6 +23,7 @@ from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.finish_reasons import read_ending
 from relearn.params.predict import Beam, Greedy, TopK
+from relearn.reasoning import take_off_reasoning
 
 # An answer that its limit cut off is an answer: below any limit, so that none is asked for again with a larger one.
 NEVER_LONGER = 0
@@ -43,21 +44,26 @@ def decode(
     label: str,
     strategy: Strategy,
     seed: int,
+    arguments: Mapping[str, Any] | None = None,
 ) -> tuple[list[Decoded], Tally]:
     """The answers of the model served as `model`, in the order of `items`, and what it took.
+
+    `arguments` are for the server's chat template: vLLM and SGLang take them as `chat_template_kwargs`.
 
     `address.identity` must change when other weights are served under the same name, since it keys the journal.
     Raises InputError for beams, which the protocol cannot ask for; when the run had to stop; when a prompt got no
     answer, or one that the server withheld. What was received is kept.
     """
-    requests = list(_make_requests(model, items, strategy, seed))
+    requests = list(_make_requests(model, items, strategy, seed, arguments or {}))
     tally = Tally()
     ask(requests, address, how, journal, tally, label, "prompts")
     _refuse_unanswered(model, tally)
     return [_read_answer(request, journal.get(request.key(address.identity))) for request in requests], tally
 
 
-def _make_requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed: int) -> Iterator[Request]:
+def _make_requests(
+    model: str, items: Sequence[Prompt], strategy: Strategy, seed: int, arguments: Mapping[str, Any]
+) -> Iterator[Request]:
     """One request an item. Greedy sends temperature 0 and nothing else: servers refuse fields they do not know."""
     if isinstance(strategy, Beam):
         raise InputError(
@@ -68,12 +74,12 @@ def _make_requests(model: str, items: Sequence[Prompt], strategy: Strategy, seed
     for number, item in enumerate(items, 1):
         turns = tuple((message.role, message.content) for message in item.messages)
         temperature = 0.0
-        extra: tuple[tuple[str, int | float], ...] = ()
+        extra: tuple[tuple[str, Any], ...] = (("chat_template_kwargs", dict(arguments)),) if arguments else ()
         if not isinstance(strategy, Greedy):
             temperature = strategy.temperature
             # The same prompt twice is drawn twice, not read from the journal.
             again = asked[turns, item.limit]
-            extra = (("seed", seed + again), ("top_p", 1.0))
+            extra += (("seed", seed + again), ("top_p", 1.0))
             if isinstance(strategy, TopK):
                 extra += (("top_k", strategy.k),)
         asked[turns, item.limit] += 1
@@ -106,4 +112,6 @@ def _read_answer(request: Request, reply: ServerAnswer | None) -> Decoded:
             f"({reply.refusal or 'content filter'}); switch its filter off, or leave the prompt out"
         )
     finish: Literal["stop", "length"] = "length" if reply.cut else "stop"
-    return Decoded((reply.content or "").strip(), finish, None)
+    text = (reply.content or "").strip()
+    answer, reasoned = take_off_reasoning(text)
+    return Decoded(answer.strip(), finish, None, text if reasoned else None)

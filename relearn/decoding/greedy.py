@@ -7,7 +7,7 @@ from the batch. What a row answers is the same: rows never look at each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -54,13 +54,22 @@ class _Room(DynamicLayer):
 
 
 def supports(model: Any) -> bool:
-    """Whether every layer of the model attends to all earlier tokens, and keeps them as `_Room` does."""
+    """Whether every layer of the model attends to all earlier tokens, and keeps them as `_Room` does.
+
+    Not with an adapter that looks at the prompt: one that puts tokens of its own before it, or begins at some of its
+    tokens (aLoRA).
+    """
+    for adapter in getattr(model, "peft_config", {}).values():
+        if adapter.is_prompt_learning or getattr(adapter, "alora_invocation_tokens", None):
+            return False
     layers = DynamicCache(config=model.config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def continue_prompts(model: Any, prompts: Sequence[Sequence[int]], limit: int, end: int, pad: int) -> list[list[int]]:
-    """The tokens that follow each prompt, up to and with `end`, at most `limit`; call inside `inference_mode`."""
+def continue_prompts(
+    model: Any, prompts: Sequence[Sequence[int]], limit: int, ends: Collection[int], pad: int
+) -> list[list[int]]:
+    """The tokens that follow each prompt, up to and with one of `ends`, at most `limit`; call inside `inference_mode`."""
     width = max(len(prompt) for prompt in prompts)
     ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
     # 0 for padding, 1 for tokens, those to come included
@@ -72,6 +81,7 @@ def continue_prompts(model: Any, prompts: Sequence[Sequence[int]], limit: int, e
     cache = Cache(layers=list(layers))
     found: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # which prompt each row of the batch answers
+    closing = torch.tensor(sorted(ends), dtype=torch.long, device=model.device)
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
     for step in range(1, limit + 1):
         logits = model(
@@ -86,7 +96,7 @@ def continue_prompts(model: Any, prompts: Sequence[Sequence[int]], limit: int, e
         for row, token, over in zip(rows, chosen.tolist(), ended.tolist(), strict=True):
             if not over:
                 found[row].append(token)
-        ended |= chosen == end
+        ended |= torch.isin(chosen, closing)
         positions = positions[:, -1:] + 1
         left = len(rows) - int(ended.sum())
         if left == 0:

@@ -28,14 +28,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came: the text without the prompt, and whether the end token or the limit ended it.
+    """What came: the text without prompt and reasoning, and whether an end token or the limit ended it.
 
-    `nll` is the summed negative log-likelihood in nats of the item's reference and the end token, or None.
+    `nll` is the summed negative log-likelihood in nats of the item's reference and its end, or None; `raw` the text as it
+    came, where reasoning was taken off.
     """
 
     text: str
     finish_reason: Literal["stop", "length"]
     nll: float | None
+    raw: str | None = None
 
     def to_prediction(self, identity: str, task: str, group: str, prompt: str, reference: str | None) -> Prediction:
         """The record that is scored."""
@@ -46,6 +48,7 @@ class Decoded:
             prompt=prompt,
             reference=reference,
             prediction=self.text,
+            raw=self.raw,
             finish_reason=self.finish_reason,
             nll=None if self.nll is None else round(self.nll, 4),
             bytes=None if reference is None else len(reference.encode()),

@@ -9,7 +9,7 @@ batch. Any other model goes the libraries' way (`greedy`, `generate`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -21,11 +21,19 @@ POSITIONS = 64  # whose logits are in memory at a time when references are score
 
 
 def copy_llama(model: Any) -> Llama | None:
-    """The model as `Llama`, with its active adapter; None where it is another kind of model, or not on a CPU."""
+    """The model as `Llama`, with its active LoRA adapter as it is scaled now.
+
+    None where it is another kind of model or of adapter, where a part is not what a plain Llama has there, or not on
+    a CPU.
+    """
+    from peft import PeftModel, PeftType
     from transformers import LlamaForCausalLM
 
-    causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if type(causal) is not LlamaForCausalLM:
+    adapters = model.peft_config.values() if isinstance(model, PeftModel) else ()
+    if any(adapter.peft_type != PeftType.LORA for adapter in adapters):
+        return None
+    causal: Any = model.get_base_model() if adapters else model
+    if type(causal) is not LlamaForCausalLM or not _is_plain(causal):
         return None
     config: Any = causal.config
     plain = config.hidden_act == "silu" and not config.attention_bias and not config.mlp_bias
@@ -35,6 +43,19 @@ def copy_llama(model: Any) -> Llama | None:
         return None
     layers = [_copy_layer(layer) for layer in causal.model.layers]
     return None if None in layers else Llama(causal, layers)
+
+
+def _is_plain(causal: Any) -> bool:
+    """Whether all but the linear layers of the blocks is transformers' own, nothing put around it or in its place."""
+    from transformers.models.llama import modeling_llama as own
+
+    kinds = [(causal.model, own.LlamaModel), (causal.model.embed_tokens, torch.nn.Embedding)]
+    kinds += [(causal.lm_head, torch.nn.Linear), (causal.model.norm, own.LlamaRMSNorm)]
+    kinds += [(causal.model.rotary_emb, own.LlamaRotaryEmbedding)]
+    for layer in causal.model.layers:
+        kinds += [(layer, own.LlamaDecoderLayer), (layer.self_attn, own.LlamaAttention), (layer.mlp, own.LlamaMLP)]
+        kinds += [(norm, own.LlamaRMSNorm) for norm in (layer.input_layernorm, layer.post_attention_layernorm)]
+    return causal.lm_head.bias is None and all(type(module) is kind for module, kind in kinds)
 
 
 def _copy_layer(layer: Any) -> tuple[Tensor, ...] | None:
@@ -63,6 +84,8 @@ def _merge(module: Any) -> Tensor | None:
     weight: Tensor = module.base_layer.weight
     if not module.disable_adapters:
         for name in (name for name in module.active_adapters if name in module.lora_A):
+            if module.lora_B[name].bias is not None:
+                return None
             weight = (weight + module.get_delta_weight(name)).to(weight.dtype)
     return weight
 
@@ -145,10 +168,11 @@ class Batch:
             sums.index_add_(0, owners[part], costs.double())
         return [float(one) for one in sums]
 
-    def answer(self, limit: int, end: int) -> list[list[int]]:
-        """The likeliest token each time, up to and with `end`, at most `limit`; the batch is used up."""
+    def answer(self, limit: int, ends: Collection[int]) -> list[list[int]]:
+        """The likeliest token each time, up to and with one of `ends`, at most `limit`; the batch is used up."""
         found: list[list[int]] = [[] for _ in range(len(self.last))]
         rows = list(range(len(found)))  # which prompt each row of the batch answers
+        closing = torch.tensor(sorted(ends), dtype=torch.long)
         ended = torch.zeros(len(rows), dtype=torch.bool)
         hidden = self.last
         for step in range(limit):
@@ -158,7 +182,7 @@ class Batch:
             for row, token, over in zip(rows, chosen.tolist(), ended.tolist(), strict=True):
                 if not over:
                     found[row].append(token)
-            ended |= chosen == end
+            ended |= torch.isin(chosen, closing)
             left = len(rows) - int(ended.sum())
             if left == 0 or step + 1 == limit:
                 break

@@ -1,9 +1,10 @@
-"""Batched decoding on this machine: prompts sorted by length, padded on the left, stopped at the end token."""
+"""Batched decoding on this machine: prompts sorted by length, padded on the left, stopped where an answer ends (`Chat`)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +15,11 @@ from relearn.chat import Chat
 from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.decoding.keeping import find_or_compute, name_batch
-from relearn.decoding.llama import Batch, copy_llama
+from relearn.decoding.llama import Batch, Llama, copy_llama
+from relearn.errors import InputError
 from relearn.params.predict import Beam, Greedy, TopK
-from relearn.progress import Progress
+from relearn.progress import Progress, say
+from relearn.weights import count_positions
 
 
 def generate_options(strategy: Strategy) -> dict[str, Any]:
@@ -56,21 +59,23 @@ def decode(
     strategy = strategy or Greedy(kind="greedy")
     chosen = generate_options(strategy)
     llama = copy_llama(model)
-    own = isinstance(strategy, Greedy) and greedy.supports(model)
+    if _puts_tokens_before(model):
+        batch_size = 1  # between those tokens and a prompt no padding may stand
+    own = isinstance(strategy, Greedy) and chat.stop_text is None and (llama is not None or greedy.supports(model))
     prompts = [chat.encode_prompt(item.messages) for item in items]
+    _refuse_too_long(model, items, prompts, label)
     order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
-    references = [[] if item.reference is None else chat.encode_response(item.reference) for item in items]
-    found: dict[int, tuple[str, Literal["stop", "length"]]] = {}
+    found: dict[int, tuple[str, Literal["stop", "length"], str | None]] = {}
     nlls: dict[int, float | None] = {}
     seen: Counter[str] = Counter()
 
     def answer(
         asked: Sequence[Sequence[int]], limit: int, read: Callable[[], Batch] | None
-    ) -> list[tuple[str, Literal["stop", "length"]]]:
-        if read is not None and isinstance(strategy, Greedy):
-            rows = read().answer(limit, chat.end)
+    ) -> list[tuple[str, Literal["stop", "length"], str | None]]:
+        if own and read is not None:
+            rows = read().answer(limit, chat.stops)
         elif own:
-            rows = greedy.continue_prompts(model, asked, limit, chat.end, chat.tokenizer.pad_token_id)
+            rows = greedy.continue_prompts(model, asked, limit, chat.stops, chat.tokenizer.pad_token_id)
         else:
             rows = _generate(model, chat, asked, limit, chosen)
         return [_read_text(row, chat) for row in rows]
@@ -78,30 +83,70 @@ def decode(
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
         for batch in _batches(order, batch_size, [item.limit for item in items]):
             asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
-            name = name_batch(["answers", asked, limit, chosen, seed])
+            name = name_batch(["answers", asked, limit, chosen, seed, sorted(chat.stops)])
             seen[name] += 1
             name = name_batch([name, seen[name]])
             read = None
             if llama is not None:
-                wanted = [references[index] for index in batch]
-                read = cache(partial(Batch, llama, asked, max(limit, *map(len, wanted))))
-                nlls |= zip(batch, _score_read(read, asked, wanted, kept), strict=True)
+                rows = [_encode_reference(chat, items[index], prompts[index]) for index in batch]
+                room = max(limit, *(len(reference) for _, reference in rows))
+                read = cache(partial(Batch, llama, asked, room))
+                nlls |= zip(batch, _score_read(llama, read, asked, rows, kept), strict=True)
             torch.manual_seed(int(name[:15], 16))
             found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit, read)), strict=True)
             bar.update(len(batch))
     if llama is None:
-        nlls = dict(enumerate(score_references(model, chat, items, prompts, batch_size, kept)))
-    return [Decoded(*found[index], nlls[index]) for index in range(len(items))]
+        nlls = dict(enumerate(score_references(model, chat, items, batch_size, kept)))
+    answers = [found[index] for index in range(len(items))]
+    reasoned = sum(raw is not None for *_, raw in answers)
+    if reasoned:
+        empty = sum(raw is not None and not text for text, _, raw in answers)
+        say(f"{label}: reasoning was taken off {reasoned} of {len(items)} answers; {empty} held nothing else")
+    return [Decoded(text, finish, nlls[index], raw) for index, (text, finish, raw) in enumerate(answers)]
+
+
+def _refuse_too_long(model: Any, items: Sequence[Prompt], prompts: Sequence[Sequence[int]], label: str) -> None:
+    places = count_positions(model)
+    for item, prompt in zip(items, prompts, strict=True):
+        if places is not None and len(prompt) + item.limit > places:
+            raise InputError(
+                f"{label}: a prompt of {len(prompt)} tokens and an answer of up to {item.limit} are more than the {places} "
+                f"that the model can read (it begins {item.instruction[:40]!r}); lower the limit on new tokens, or leave it out"
+            )
+
+
+def _puts_tokens_before(model: Any) -> bool:
+    """Whether an adapter has the model read tokens of its own first (prompt tuning, prefix tuning, P-tuning)."""
+    return any(adapter.is_prompt_learning for adapter in getattr(model, "peft_config", {}).values())
+
+
+def _encode_reference(chat: Chat, item: Prompt, prompt: list[int]) -> tuple[list[int], list[int]]:
+    """What stands before the reference, and the reference; the prompt and nothing where there is none."""
+    if item.reference is None:
+        return prompt, []
+    return chat.encode_context(item.messages), chat.encode_response(item.reference)
 
 
 def _score_read(
-    read: Callable[[], Batch], asked: Sequence[Sequence[int]], references: Sequence[Sequence[int]], kept: Path | None
+    llama: Llama,
+    read: Callable[[], Batch],
+    asked: Sequence[list[int]],
+    rows: Sequence[tuple[list[int], list[int]]],
+    kept: Path | None,
 ) -> list[float | None]:
-    """The likelihoods of a batch's references, None where there is none; the prompts are read for them at the latest."""
+    """The likelihoods of a batch's references, None where there is none.
+
+    The prompts are read for them at the latest, unless a template has something else before an answer that is given.
+    """
+    before, references = [context for context, _ in rows], [reference for _, reference in rows]
     if not any(references):
-        return [None] * len(references)
-    name = name_batch(["likelihoods", asked, references])
-    scores = find_or_compute(kept, name, lambda: read().score(references))
+        return [None] * len(rows)
+
+    def score() -> list[float]:
+        batch = read() if before == asked else Batch(llama, before, max(map(len, references)))
+        return batch.score(references)
+
+    scores = find_or_compute(kept, name_batch(["likelihoods", rows]), score)
     return [score if reference else None for score, reference in zip(scores, references, strict=True)]
 
 
@@ -125,34 +170,32 @@ def _generate(
     pad = chat.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    more = {} if chat.stop_text is None else {"stop_strings": [chat.stop_text], "tokenizer": chat.tokenizer}
     out = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=limit, eos_token_id=chat.end, pad_token_id=pad, **chosen
+        input_ids=ids,
+        attention_mask=mask,
+        max_new_tokens=limit,
+        eos_token_id=sorted(chat.stops),
+        pad_token_id=pad,
+        **more,
+        **chosen,
     )
     return [row.tolist() for row in out[:, width:]]
 
 
-def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"]]:
-    """The text up to the end token. The end token, not padding, decides: they may be the same token."""
-    ended = chat.end in row
-    kept = row[: row.index(chat.end)] if ended else row
-    text = chat.tokenizer.decode(list(kept), skip_special_tokens=True)
-    return str(text).strip(), "stop" if ended else "length"
+def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"], str | None]:
+    return astuple(chat.read_answer(row))
 
 
 def score_references(
-    model: Any,
-    chat: Chat,
-    items: Sequence[Prompt],
-    prompts: Sequence[Sequence[int]],
-    batch_size: int,
-    kept: Path | None = None,
+    model: Any, chat: Chat, items: Sequence[Prompt], batch_size: int, kept: Path | None = None
 ) -> list[float | None]:
-    """The summed negative log-likelihood, in nats, of each reference and its end token given its prompt.
+    """The summed negative log-likelihood, in nats, of each reference and its end, as the template has them in a conversation.
 
     `kept` as `decode` has it.
     """
     rows = {
-        index: (list(prompts[index]), chat.encode_response(item.reference))
+        index: (chat.encode_context(item.messages), chat.encode_response(item.reference))
         for index, item in enumerate(items)
         if item.reference is not None
     }
@@ -178,9 +221,12 @@ def _score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: i
         ids[line, : len(tokens)] = torch.tensor(tokens)
     first = min(len(prompt) for prompt, _ in rows) - 1
     # Only positions that predict a response need logits; padding on the right is never attended to.
-    logits = model(
-        input_ids=ids.to(model.device), logits_to_keep=torch.arange(first, width - 1, device=model.device)
-    ).logits.float()
+    # An adapter that puts tokens of its own before the prompt moves all positions: there they are counted from the end.
+    counted = _puts_tokens_before(model)
+    kept = width - first if counted else torch.arange(first, width - 1, device=model.device)
+    logits = model(input_ids=ids.to(model.device), logits_to_keep=kept).logits.float()
+    if logits.shape[1] != width - 1 - first:  # the last position too, or all of a model that does not choose
+        logits = logits[:, first - width : -1]
     found = []
     for line, (prompt, answer) in enumerate(rows):
         part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)]

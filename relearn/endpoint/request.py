@@ -62,7 +62,7 @@ class Address:
 class Request:
     """One request. `response_format` is OpenAI's object or None; `repeat` tells apart samples of one request.
 
-    `extra` are further fields of the body that not every server knows (seed, top_k, reasoning_effort).
+    `extra` are further fields of the body that not every server knows (seed, top_k, reasoning_effort, chat_template_kwargs).
     `label` names it to people (a review's id) and is no part of what is asked.
     """
 

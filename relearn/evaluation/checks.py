@@ -6,6 +6,7 @@ Every check also asks that the answer is not empty and does not loop.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -16,9 +17,11 @@ from relearn.evaluation import repetition
 from relearn.evaluation.language import identify_language
 from relearn.metrics.code.find import find_code
 from relearn.metrics.code.lines import parse
+from relearn.metrics.code.program import find_program
 from relearn.sandbox import runner as sandbox
+from relearn.scripts import may_join, split_words
 
-SPEAKER = re.compile(r"^\s*[-*]*\s*\**(?P<name>[A-ZÀ-Ý][\w.'’ -]{0,30}?)\**\s*(\([^)]*\))?\s*:\**\s*\S")
+SPEAKER = re.compile(r"^\s*[-*]*\s*\**(?P<name>[^\W\d_][\w.'’·・ -]{0,30}?)\**\s*([(（][^)）]*[)）])?\s*[:：]\**\s*\S")
 NAME_ALONE = re.compile(r"^\s*\**(?P<name>[A-ZÀ-Ý][\w.'’ -]{0,30}?)\**\s*(\([^)]*\))?\s*(?P<colon>:?)\**\s*$")
 # What stands before a colon, or alone in a line, without being the name of a speaker.
 HEADS = frozenset(
@@ -26,14 +29,20 @@ HEADS = frozenset(
     example ext fade from genre int intro introduction location moral note outro part place point pro pros refrain scene
     sentence setting step subject summary time tip title topic translation verse bridge""".split()
 )
-QUOTED = re.compile(r"“([^“”]+)”|\"([^\"\n]+)\"")
+QUOTED = re.compile(r"“([^“”]+)(?:”|\Z)|\"([^\"\n]+)(?:\"|\Z)")  # the last may have been cut off
 LISTED = re.compile(r"^\s*([-*•]|\d{1,2}[.)])\s+\S")
 PERSONS = {
     "first": frozenset("i me my mine myself we us our ours ourselves".split()),
     "second": frozenset("you your yours yourself yourselves".split()),
 }
-SENTENCE = re.compile(r"[^.!?…]*\w[^.!?…]*([.!?…]+[\"'”’)]*|$)")
-LEADING = " \t\n\"'“”‘’*_#>-"
+# Besides Latin's: Chinese and Japanese, Arabic and Urdu, Devanagari, Armenian, Ethiopic, Burmese, Khmer.
+END_MARKS = ".!?…。！？｡؟۔।॥։።፧။៕។"
+CLOSING = "\"'”’)»」』）"
+SENTENCE = re.compile(rf"[^{END_MARKS}]*\w[^{END_MARKS}]*([{END_MARKS}]+[{CLOSING}]*|$)")
+ENDED = re.compile(rf"[{END_MARKS}][{CLOSING}]*$")
+# Thai and Lao have no mark: a space ends a sentence.
+UNMARKED = re.compile(r"(?<=[\u0e00-\u0eff]) +(?=[\u0e00-\u0eff])")
+LEADING = " \t\n\"'“”‘’«»「」『』《》（(*_#>-"
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Function(Check):
     tests: list[str] = []
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
-        code = find_code(answer)
+        code = find_program(answer, None, [self.name, *self.tests])
         if code is None:
             return "no code"
         if parse(code) is None:
@@ -122,10 +131,10 @@ class Function(Check):
 
 
 class Language(Check):
-    """Is written in a language, told by its function words: fr, en, de, es, it."""
+    """Is written in a language, told by its function words (fr, en, de, es, it) or by its script and letters."""
 
     type: Literal["language"]
-    language: Literal["fr", "en", "de", "es", "it"]
+    language: Literal["fr", "en", "de", "es", "it", "zh", "ja", "ko", "ru", "uk", "el", "he", "ar", "fa", "hi", "th"]
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
         found = identify_language(answer)
@@ -140,7 +149,8 @@ class Dialogue(Check):
     speakers: int = Field(default=2, ge=1)
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
-        names = [found["name"].strip() for line in answer.splitlines() if (found := SPEAKER.match(line))]
+        found = filter(None, map(SPEAKER.match, answer.splitlines()))
+        names = [match["name"].strip() for match in found if not match["name"][0].islower()]
         if len(names) < self.turns:
             return f"{len(names)} turns, fewer than {self.turns}"
         different = len(set(names))
@@ -169,10 +179,21 @@ class Contains(Check):
 
 
 def _holds(answer: str, phrase: str) -> bool:
-    """Whether a word or phrase is in the answer, whole (or with any end, where it ends in `*`), whatever its case."""
+    """Whether a word or phrase is in the answer, whole (or with any end, where it ends in `*`), whatever its case and
+    spacing.
+
+    Where a script writes no spaces, any place is whole.
+    """
+    answer, phrase = (unicodedata.normalize("NFC", text) for text in (answer, phrase))
     words = r"\s+".join(re.escape(word) for word in phrase.removesuffix("*").split())
-    end = "" if phrase.endswith("*") else r"(?!\w)"
-    return re.search(rf"(?<!\w){words}{end}", answer, re.IGNORECASE) is not None
+    for found in re.finditer(f"(?={words})", answer, re.IGNORECASE):
+        matched = re.compile(words, re.IGNORECASE).match(answer, found.start())
+        assert matched is not None
+        start, end = matched.span()
+        edges = (start,) if phrase.endswith("*") else (start, end)
+        if not any(may_join(answer[at - 1]) and may_join(answer[at]) for at in edges if 0 < at < len(answer)):
+            return True
+    return False
 
 
 class Sentences(Check):
@@ -184,10 +205,10 @@ class Sentences(Check):
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
         number = 0
-        for line in answer.splitlines():
+        for line in UNMARKED.sub("\n", answer).splitlines():
             for part in SENTENCE.finditer(line):
-                ended = re.search(r"[.!?…][\"'”’)]*$", part[0].strip()) is not None
-                number += ended or len(re.findall(r"\w+", part[0])) >= 3
+                ended = ENDED.search(part[0].strip()) is not None
+                number += ended or len(split_words(part[0])) >= 3
         if number < self.min:
             return f"{number} sentences, fewer than {self.min}"
         return f"{number} sentences, more than {self.max}" if self.max is not None and number > self.max else ""

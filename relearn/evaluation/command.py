@@ -3,8 +3,9 @@
     python -m relearn.scoring PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
 
 Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
-asserts), `nll` (nats) with `bytes`, `id`, `group` and `task` are used where present, other keys ignored. Prints one
-flat JSON object, the names and values those of the stage; progress and warnings go to stderr.
+asserts), `nll` (nats) with `bytes`, `finish_reason`, `id`, `group` and `task` are used where present, other keys ignored.
+Reasoning is taken off answers first, and counted. Prints one flat JSON object, the names and values those of the stage;
+progress and warnings go to stderr.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.tasks import TaskScores, choose_metrics, metrics_for, score_task
 from relearn.files import read_json_lines, write_json
+from relearn.finish_reasons import read_ending
 from relearn.metrics.metric import all_metrics
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import Prediction
+
+CUT_SHARE = 0.1
 
 
 def _score(predictions: Path, task: str | None, metrics: str | None, json_out: Path | None, **options: Any) -> None:
@@ -38,7 +42,7 @@ def _score(predictions: Path, task: str | None, metrics: str | None, json_out: P
     except InputError as error:
         print(f"relearn.scoring: {error}", file=sys.stderr)
         click.get_current_context().exit(1)
-    print(json.dumps(found, ensure_ascii=False, indent=2))
+    print(json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 FILE: Any = click.Path(path_type=Path)
@@ -61,6 +65,12 @@ command = click.Command(
         click.Option(["--encoder-layers"], type=int, help="Layer that BERTScore reads (default: the last)."),
         click.Option(["--no-stemmer"], is_flag=True, help="ROUGE-L without Porter's stemmer."),
         click.Option(
+            ["--cut-share"],
+            type=click.FloatRange(0, 1),
+            default=CUT_SHARE,
+            help="Share of answers that may have ended at their cap before a warning (default: 0.1).",
+        ),
+        click.Option(
             ["--execute"],
             type=click.Choice(["off", "strict", "best_effort"]),
             default="off",
@@ -78,7 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _params(
-    encoder: str, encoder_layers: int | None, no_stemmer: bool, execute: Any, timeout: float, memory: int
+    encoder: str,
+    encoder_layers: int | None,
+    no_stemmer: bool,
+    cut_share: float,
+    execute: Any,
+    timeout: float,
+    memory: int,
 ) -> Scoring:
     if not 0 < timeout <= 600:
         raise InputError(f"--timeout {timeout:g}: more than 0 and at most 600 seconds are expected")
@@ -89,6 +105,7 @@ def _params(
     return Scoring(
         encoder=encoder,
         encoder_layers=encoder_layers,
+        cut_share=cut_share,
         rouge_stemmer=not no_stemmer,
         execute=execute,
         timeout_s=timeout,
@@ -132,7 +149,16 @@ def score_file(
                 "install the extra `models`"
             )
             del metrics[name]
-    return flat(score_task(scored, predictions, tests, params, metrics))
+    made = score_task(scored, predictions, tests, params, metrics)
+    if made.cut_share > params.cut_share:
+        say(
+            f"relearn.scoring: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it"
+        )
+    if not any(row.get("finish_reason") for _, row in rows):
+        del made.counts["cut"]  # nobody knows
+    for note in made.notes:
+        say(f"relearn.scoring: warning: {note}")
+    return flat(made)
 
 
 def flat(scored: TaskScores) -> dict[str, float | int | str | None]:
@@ -167,9 +193,23 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         tests = value.get("tests")
         if tests is not None and not (isinstance(tests, list) and all(isinstance(test, str) for test in tests)):
             raise InputError(f"{where}: tests: a list of strings is expected")
+        _check_likelihood(where, value)
         yield (
             number,
             {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in value.items()},
+        )
+
+
+def _check_likelihood(where: str, row: dict[str, Any]) -> None:
+    """Refuses a likelihood or a length that is no number of its kind: left out, it would only move the mean."""
+    nll, size, ending = row.get("nll"), row.get("bytes"), row.get("finish_reason")
+    if nll is not None and (isinstance(nll, bool) or not isinstance(nll, int | float) or not 0 <= nll < math.inf):
+        raise InputError(f"{where}: nll: is {json.dumps(nll)}; nats, a number of 0 or more, are expected, or null")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
+        raise InputError(f"{where}: bytes: is {json.dumps(size)}; the reference's length in UTF-8 is expected, or null")
+    if ending is not None and not isinstance(ending, str):
+        raise InputError(
+            f"{where}: finish_reason: is {type(ending).__name__}; text is expected, such as stop or length"
         )
 
 
@@ -180,7 +220,6 @@ def _odd(row: dict[str, Any], key: str) -> str:
 def _prediction(number: int, row: dict[str, Any], task: str) -> Prediction:
     reference = row["reference"]
     nll, size = row.get("nll"), row.get("bytes")
-    measured = isinstance(nll, int | float) and isinstance(size, int)
     return Prediction(
         id=f"line {number}",
         task=task,
@@ -188,7 +227,7 @@ def _prediction(number: int, row: dict[str, Any], task: str) -> Prediction:
         prompt=row["prompt"],
         reference=reference,
         prediction=row["prediction"],
-        finish_reason="stop",
-        nll=float(nll) if measured and nll is not None else None,
-        bytes=size if measured else None,
+        finish_reason="length" if read_ending(row.get("finish_reason")) == "cut" else "stop",
+        nll=None if nll is None else float(nll),
+        bytes=size,
     )

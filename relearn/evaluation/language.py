@@ -1,8 +1,10 @@
-"""Which language a short answer is written in, told by its function words."""
+"""Which language a short answer is written in, told by its function words, or by its script."""
 
 from __future__ import annotations
 
 import re
+
+import regex
 
 # The commonest function words. A short answer of a small model holds a few of them at most, where a statistical
 # identifier needs a paragraph; nothing has to be installed.
@@ -31,8 +33,34 @@ SHARED = {
 }
 
 
+# A script's language; of two languages the one whose own letters the answer holds, else the first.
+SCRIPTS = {
+    r"\p{Han}\p{Hiragana}\p{Katakana}": {"zh": "", "ja": r"[\p{Hiragana}\p{Katakana}]"},
+    r"\p{Hangul}": {"ko": ""},
+    r"\p{Cyrillic}": {"ru": "", "uk": "[іїєґІЇЄҐ]", "": "[ўЎђћџјљњѓќѕҚқҒғӘәҮүҰұҺһЂЋЏЈЉЊЃЌЅ]"},
+    r"\p{Greek}": {"el": ""},
+    r"\p{Hebrew}": {"he": ""},
+    r"\p{Arabic}": {"ar": "", "fa": "[پچژگی]", "": "[ٹڈڑےں]"},
+    r"\p{Devanagari}": {"hi": "", "": "ळ"},
+    r"\p{Thai}": {"th": ""},
+}
+
+
+def identify_script(answer: str) -> str | None:
+    """The language that most letters of an answer are of by their script; empty for one that is not told apart, None for Latin."""
+    letters = len(regex.findall(r"\p{L}", answer))
+    for script, languages in SCRIPTS.items():
+        if 2 * len(regex.findall(rf"(?=\p{{L}})[{script}]", answer)) > letters:
+            first, *others = languages
+            return next((name for name in reversed(others) if regex.search(languages[name], answer)), first)
+    return None
+
+
 def identify_language(answer: str) -> str | None:
-    """The language whose function words are the most frequent; None where none or two stand out equally."""
+    """The language of the script, or in Latin that whose function words are the most frequent; None where none stands out."""
+    script = identify_script(answer)
+    if script is not None:
+        return script or None
     words = re.findall(r"[^\W\d_]+['’]|[^\W\d_]+", answer.lower())
     words = [word.replace("’", "'") for word in words]
     scores = {

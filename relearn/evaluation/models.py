@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
@@ -15,6 +15,7 @@ from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
 from relearn.records import Prediction
+from relearn.scripts import has_latin_letters
 from relearn.statistics import resampling, significance
 
 DIGITS = 4
@@ -64,6 +65,7 @@ def evaluate_models(
         answers = _aligned(predictions, task.name)
         if not answers[models[0]]:
             continue
+        task = _show_chrf(task, answers[models[0]])
         scored = {model: score_task(task, answers[model], tests, params) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
@@ -77,8 +79,11 @@ def evaluate_models(
             points[model][task.name] = _points(task, model, scored[model], comparisons)
         for warning in resampling.warnings(len(rounds.ids), rounds.clusters):
             notes.append(f"{task.name}: {warning}")
+        notes += [f"{task.name}: {note}" for note in _find_blind_spots(scored, params.cut_share)]
         found[task.name] = _details(scored, rounds)
-        signatures |= {name: made for model in models for name, made in scored[model].signatures.items()}
+        for model in models:
+            for name, made in scored[model].signatures.items():
+                signatures.setdefault(name, {})[task.name] = made
         rows += _rows(task.name, task.metrics, scored, rounds)
     tests_made = _correct(compared)
     if tests_made / (params.swaps + 1) > forgetting.LEVEL:
@@ -96,7 +101,9 @@ def evaluate_models(
         rounds = Rounds(together, roles, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
+    signatures = {name: _merge_signatures(by_task) for name, by_task in signatures.items()}
     intervals = {
+        "cut_share": params.cut_share,
         "confidence": resampling.CONFIDENCE,
         "resamples": params.resamples,
         "swaps": params.swaps,
@@ -111,6 +118,36 @@ def evaluate_models(
         intervals["seeds"] = over
         _beside(rows, over["tasks"])
     return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+
+
+def _show_chrf(task: ScoredTask, answers: Sequence[Prediction]) -> ScoredTask:
+    """The task with chrF among what the table shows, where most references are not in Latin letters: it needs no words."""
+    references = [row.reference for row in answers if row.reference]
+    if "chrf" in task.metrics or 2 * sum(map(has_latin_letters, references)) >= len(references):
+        return task
+    first, *others = task.metrics
+    return replace(task, metrics=(first, "chrf", *others))
+
+
+def _merge_signatures(by_task: Mapping[str, Any]) -> Any:
+    """The signature that a metric has on every task, or those of the tasks, as where they need other tokenizers."""
+    first = next(iter(by_task.values()))
+    return first if all(made == first for made in by_task.values()) else {"by_task": dict(by_task)}
+
+
+def _find_blind_spots(scored: Mapping[str, TaskScores], most: float) -> list[str]:
+    """What the scores of a task do not see: answers that ended at the cap, texts that a metric cannot read."""
+    found = [
+        f"{task.counts['cut']:.0f} of {len(task.ids)} answers of {model} ended at the cap on their length ({task.cut_share:.0%}), "
+        "so that a comparison of scores other than bits per byte is not sound; raise the cap and decode again"
+        for model, task in scored.items()
+        if task.cut_share > most
+    ]
+    models: dict[str, list[str]] = {}
+    for model, task in scored.items():
+        for note in task.notes:
+            models.setdefault(note, []).append(model)
+    return found + [note if len(own) == len(scored) else f"{', '.join(own)}: {note}" for note, own in models.items()]
 
 
 def _over_seeds(

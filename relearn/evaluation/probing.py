@@ -15,6 +15,7 @@ from relearn.evaluation.checks import CheckSettings, check_answer
 from relearn.evaluation.probes import Probe
 from relearn.evaluation.repetition import measure_repetition, similarity
 from relearn.metrics.code.find import holds_code
+from relearn.reasoning import take_off_reasoning
 from relearn.records import Prediction
 
 
@@ -45,7 +46,8 @@ def probe_models(
 
 
 def _describe(probe: Probe, row: Prediction, original: str, settings: CheckSettings) -> dict[str, Any]:
-    outcome = check_answer(probe.check, row.prediction, settings)
+    answer, _ = take_off_reasoning(row.prediction)
+    outcome = check_answer(probe.check, answer, settings)
     bits = row.nll / math.log(2) / row.bytes if row.nll is not None and row.bytes else None
     return {
         "output": row.prediction,

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-WORD = re.compile(r"\w+|[^\w\s]")
+from relearn.scripts import MARKS_AND_WORDS
 
 
 def words(text: str) -> list[str]:
     """Words and punctuation marks, lower case: what n-grams are made of here."""
-    return WORD.findall(text.lower())
+    return list(MARKS_AND_WORDS.findall(text.lower()))
 
 
 def repeated_share(text: str, n: int) -> float:
@@ -81,7 +81,7 @@ def measure_repetition(prompt: str, text: str, ngram: int, loop_share: float) ->
     """All of the above for one output."""
     return Repetition(
         characters=len(text),
-        words=len(re.findall(r"\w+", text)),
+        words=sum(re.search(r"\w", word) is not None for word in words(text)),
         repeated_share=round(repeated_share(text, ngram), 4),
         loop=loops(text, ngram, loop_share),
         distinct_1=_rounded(distinct(text, 1)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
@@ -11,6 +11,7 @@ from relearn.evaluation.roles import ScoredTask
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
+from relearn.reasoning import take_off_reasoning
 from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
 
@@ -20,7 +21,11 @@ STANDARD = ("code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", 
 
 @dataclass(frozen=True)
 class TaskScores:
-    """The scores of one model on one task; the arrays of `scores` and `ids`, `groups` run over the same items."""
+    """The scores of one model on one task; the arrays of `scores` and `ids`, `groups` run over the same items.
+
+    `counts` has `cut`, the answers that the limit on tokens ended, and `reasoning`, those that held reasoning, which is not
+    scored. `notes` say which texts a metric cannot see.
+    """
 
     task: str
     ids: list[str]
@@ -28,6 +33,12 @@ class TaskScores:
     scores: dict[str, Scores]
     counts: dict[str, float]
     signatures: dict[str, dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def cut_share(self) -> float:
+        """The share of answers that ended at the limit."""
+        return self.counts["cut"] / len(self.ids) if self.ids else 0.0
 
     def points(self) -> dict[str, float]:
         """Every value by name; those that no item counts for are left out."""
@@ -56,7 +67,7 @@ def choose_metrics(
 
 def metrics_for(references: Sequence[str | None]) -> tuple[str, ...]:
     """What is worth listing for texts of which nothing is known, code or not; CodeBLEU where they are mostly code."""
-    text = ("pass_at_1", "rouge_l", "bertscore", "bleu", "exact_match", "code_rate", "bpb")
+    text = ("pass_at_1", "rouge_l", "bertscore", "bleu", "chrf", "exact_match", "code_rate", "bpb")
     return ("codebleu", *text) if mostly_code(references) else text
 
 
@@ -75,16 +86,23 @@ def score_task(
     """
     if metrics is None:
         metrics = choose_metrics(task.metrics, [row.reference for row in predictions], params.execute)
+    answers, references, reasoned = _without_reasoning(predictions)
     columns: dict[Column, list[Any]] = {
-        "predictions": [row.prediction for row in predictions],
-        "references": [row.reference or None for row in predictions],
+        "predictions": answers,
+        "references": references,
         "prompts": [row.prompt for row in predictions],
         "tests": [tests.get(row.id) or None for row in predictions],
         "nll": [row.nll for row in predictions],
         "bytes": [row.bytes or None for row in predictions],
     }
     items = range(len(predictions))
-    counts: dict[str, float] = {"items": len(items), "with_reference": len(items) - columns["references"].count(None)}
+    counts: dict[str, float] = {
+        "items": len(items),
+        "with_reference": len(items) - columns["references"].count(None),
+        "cut": sum(row.finish_reason == "length" for row in predictions),
+        "reasoning": reasoned,
+    }
+    notes: list[str] = []
     found: dict[str, Scores] = {}
     signatures: dict[str, dict[str, Any]] = {}
     for name, better in metrics.items():
@@ -97,7 +115,8 @@ def score_task(
         read = {column: [columns[column][index] for index in where] for column in metric.reads}
         measured = metric.measure(read, params)
         counts.update(measured.counts)
-        signature = metric.signature(params)
+        notes += measured.notes
+        signature = {**metric.signature(params), **measured.signature}
         for scores in measured.scores:
             found[scores.name] = replace(scores.spread(where, len(items)), better=better)
             signatures[scores.name] = signature
@@ -109,7 +128,31 @@ def score_task(
         scores={name: found[name] for name in dict.fromkeys(order) if name in found},
         counts=counts,
         signatures=signatures,
+        notes=notes,
     )
+
+
+def _without_reasoning(predictions: Sequence[Prediction]) -> tuple[list[str], list[str | None], int]:
+    """Answers and references without reasoning, and how many answers held any.
+
+    A reference that is nothing else is left as it is, and so is the answer to it: there the tags are what was asked for.
+    """
+    answers: list[str] = []
+    references: list[str | None] = []
+    reasoned = 0
+    for row in predictions:
+        answer, found = take_off_reasoning(row.prediction)
+        reference = row.reference or None
+        if reference is not None:
+            wanted, _ = take_off_reasoning(reference)
+            if wanted.strip():
+                reference = wanted
+            else:
+                answer, found = row.prediction, False
+        answers.append(answer)
+        references.append(reference)
+        reasoned += found or row.raw is not None  # what was decoded here has come off already
+    return answers, references, reasoned
 
 
 def mostly_code(references: Sequence[str | None]) -> bool:

@@ -3,7 +3,7 @@
 The embeddings of a text are computed once and kept, so that the references that three models share, and outputs
 that they have in common, cost one pass. The matching is that of bert-score's `greedy_cos_idf`, which the tests
 compare with. An empty side scores 0 (bert-score 0.3.13 raises there); longer texts are cut at what the encoder
-can read.
+can read, and counted, as are those whose script it does not know.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
 from relearn.files import file_hash
-from relearn.metrics.metric import Metric
+from relearn.metrics.metric import Measured, Metric
 from relearn.statistics.scores import Scores, mean
 
 if TYPE_CHECKING:
@@ -51,11 +51,31 @@ class Encoder:
             int(getattr(config, "max_position_embeddings", MAX_TOKENS)) - 2 * (config.model_type == "roberta"),
         )
         self._special = {self._tokenizer.cls_token_id, self._tokenizer.sep_token_id}
+        self._tokens: dict[str, tuple[int, int]] = {}
         self._kept: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     @property
     def signature(self) -> dict[str, Any]:
         return {"encoder": self.name, "encoder_sha256": self.sha256, "layer": self.layers, "tokens": self.limit}
+
+    def is_cut(self, text: str) -> bool:
+        """Whether the encoder reads only the beginning of a text."""
+        number, _ = self._count(text)
+        return bool(number > self.limit)
+
+    def is_unknown(self, text: str) -> bool:
+        """Whether a fifth of a text's tokens or more are the one for what the vocabulary lacks, all alike to it."""
+        number, unknown = self._count(text)
+        own = number - int(self._tokenizer.num_special_tokens_to_add())
+        return bool(5 * unknown >= own > 0)
+
+    def _count(self, text: str) -> tuple[int, int]:
+        """Tokens of a whole text, separators included, and unknown ones among them."""
+        text = text.strip()
+        if text not in self._tokens:
+            ids = self._tokenizer.encode(text, truncation=False, verbose=False)
+            self._tokens[text] = len(ids), ids.count(self._tokenizer.unk_token_id)
+        return self._tokens[text]
 
     def embed(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Each text's unit embeddings (tokens, width), and which tokens count: not the separators, as in bert-score.
@@ -105,6 +125,22 @@ def bertscore(predictions: Sequence[str], references: Sequence[str], encoder: En
     ]
     encoder.embed(differing)  # all at once: batches of like length are several times faster than pairs
     return mean("bertscore", [f1(p, r, encoder) for p, r in zip(predictions, references, strict=True)])
+
+
+def measure_bertscore(predictions: Sequence[str], references: Sequence[str], encoder: Encoder) -> Measured:
+    """`bertscore`, with the number of texts, of either side, that were cut, and of those that the encoder cannot read."""
+    texts = [*predictions, *references]
+    cut, unknown = sum(map(encoder.is_cut, texts)), sum(map(encoder.is_unknown, references))
+    notes = []
+    if cut:
+        notes.append(f"BERTScore read the first {encoder.limit} tokens only of {cut} texts out of {len(texts)}")
+    if 20 * unknown >= len(references) > 0:
+        notes.append(
+            f"BERTScore cannot see {unknown} of {len(references)} references: {encoder.name} does not know their "
+            "characters; name another encoder"
+        )
+    counts = {"bertscore_cut": cut, "bertscore_unknown": unknown}
+    return Measured([bertscore(predictions, references, encoder)], counts, notes)
 
 
 def f1(prediction: str, reference: str, encoder: Encoder) -> float:
@@ -175,7 +211,7 @@ METRIC = Metric(
     name="bertscore",
     label="BERTScore",
     signed="bert_score",
-    score=lambda predictions, references, encoder, encoder_layers: bertscore(
+    score=lambda predictions, references, encoder, encoder_layers: measure_bertscore(
         predictions, references, load_encoder(encoder, encoder_layers)
     ),
     options=("encoder", "encoder_layers"),

@@ -1,13 +1,18 @@
-"""Corpus BLEU-4 by sacrebleu, from 0 to 1 (Papineni et al. 2002; signature of Post 2018)."""
+"""Corpus BLEU-4 by sacrebleu, from 0 to 1 (Papineni et al. 2002; signature of Post 2018).
+
+Each item is tokenized as the script of its reference asks for, so that Chinese rows among English ones are seen too.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from relearn.metrics.metric import Metric
+from relearn.metrics.metric import Measured, Metric
+from relearn.scripts import Tokenizer, choose_tokenizer
 from relearn.statistics.scores import Floats, Scores
 
 ORDER = 4
@@ -34,14 +39,32 @@ def bleu_score(sums: Floats) -> Floats:
 
 
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Corpus BLEU-4, tokenizer 13a, case kept. Raises nothing: an empty prediction matches nothing."""
-    return Scores("bleu", item_statistics(_sacrebleu(), predictions, references, 2 + 2 * ORDER), bleu_score)
+    """Corpus BLEU-4, case kept. Raises nothing: an empty prediction matches nothing."""
+    return measure_bleu(predictions, references).scores[0]
 
 
-def _sacrebleu() -> Any:
+def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measured:
+    """`bleu`, with the tokenizers that it took in its signature, and a note where no answer is long enough for it."""
+    chosen = list(map(choose_tokenizer, references))
+    stats = np.zeros((len(references), 2 + 2 * ORDER))
+    used = [tokenizer for tokenizer in get_args(Tokenizer) if tokenizer in chosen]
+    for tokenizer in used:
+        rows = [index for index, own in enumerate(chosen) if own == tokenizer]
+        some, wanted = ([texts[index] for index in rows] for texts in (predictions, references))
+        stats[rows] = item_statistics(_sacrebleu(tokenizer), some, wanted, stats.shape[1])
+    notes = []
+    if stats[:, 2].sum() > 0 and stats[:, -1].sum() == 0:
+        notes.append(f"BLEU cannot see these answers and is 0: none has {ORDER} words")
+    signatures = [sacrebleu_signature(_sacrebleu(tokenizer))["signature"] for tokenizer in used]
+    signature = {"signature": " and ".join(signatures)} if signatures else {}
+    return Measured([Scores("bleu", stats, bleu_score)], notes=notes, signature=signature)
+
+
+@functools.cache
+def _sacrebleu(tokenizer: Tokenizer = "13a") -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
-    return BLEU(force=True)
+    return BLEU(force=True, tokenize=tokenizer)
 
 
 def item_statistics(metric: Any, predictions: Sequence[str], references: Sequence[str], width: int) -> Floats:
@@ -65,7 +88,7 @@ def sacrebleu_signature(metric: Any) -> dict[str, Any]:
 METRIC = Metric(
     name="bleu",
     label="BLEU",
-    score=bleu,
+    score=measure_bleu,
     library="sacrebleu",
     paper="Papineni et al. 2002; Post 2018",
     describe=lambda: sacrebleu_signature(_sacrebleu()),

@@ -42,7 +42,7 @@ def _sacrebleu() -> Any:
 
 METRIC = Metric(
     name="chrf",
-    label="chrf",
+    label="chrF",
     score=chrf,
     library="sacrebleu",
     paper="Popović 2015",

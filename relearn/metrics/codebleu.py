@@ -63,6 +63,12 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
         values = [None if row is None or (left_out and not row["flow"]) else row[part] for row in rows]
         return mean(name, values)
 
+    notes = []
+    foreign = sum(parse(target) is None for target in targets)
+    if 2 * foreign > len(targets):
+        notes.append(
+            f"CodeBLEU reads Python, which {foreign} of {len(targets)} references are not: its parts are then noise"
+        )
     return Measured(
         [over_items("codebleu", "all"), *(over_items(f"codebleu_{part}", part) for part in PARTS)],
         {
@@ -72,6 +78,7 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
             "references_without_dataflow": without_flow,
             "empty_output_baseline": plain_empty(tuple(targets)),
         },
+        notes,
     )
 
 

@@ -21,10 +21,15 @@ Column = Literal["predictions", "references", "prompts", "tests", "nll", "bytes"
 
 @dataclass(frozen=True)
 class Measured:
-    """What a metric found over some items: scores, and the counts that say how far to trust them."""
+    """What a metric found over some items: scores, and how far to trust them.
+
+    `notes` say which texts it cannot see, each in one clause; `signature` what it chose by looking at them.
+    """
 
     scores: Sequence[Scores]
     counts: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    signature: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relearn.metrics.code.find import find_code
+from relearn.metrics.code.program import find_program
 from relearn.metrics.metric import Metric
 from relearn.sandbox.runner import Job, Mode, ProgramLimits, Verdict, run_all
 from relearn.statistics.scores import Scores, mean
@@ -21,12 +21,12 @@ def pass_at_1(
     timeout_s: float,
     memory_mb: int,
 ) -> Scores:
-    """1 for an answer whose code passes all tests of its row, run in the sandbox; one without code fails unrun.
+    """1 for an answer whose program passes all tests of its row, run in the sandbox; one without code fails unrun.
 
     Equal programs with equal tests are run once. InputError as `run_all`.
     """
     limits = ProgramLimits(timeout_s, memory_mb)
-    codes = map(find_code, predictions, prompts)
+    codes = map(find_program, predictions, prompts, tests)
     keys = [
         None if code is None else (code, tuple(asserts), limits, execute)
         for code, asserts in zip(codes, tests, strict=True)

@@ -1,4 +1,4 @@
-"""ROUGE-L F1 by rouge-score, the mean over items (Lin 2004)."""
+"""ROUGE-L F1 by rouge-score, the mean over items (Lin 2004), over words of any script."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from relearn.metrics.metric import Metric
+from relearn.scripts import split_words
 from relearn.statistics.scores import Scores, mean
 
 
@@ -16,18 +17,19 @@ def _rouge(stemmer: bool) -> Any:
     """rouge-score's scorer with a memory: a corpus has few different words, and stemming is most of its time."""
     from nltk.stem.porter import PorterStemmer
     from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.tokenize import tokenize
 
-    known = SimpleNamespace(stem=functools.lru_cache(100_000)(PorterStemmer().stem)) if stemmer else None
-    once = functools.lru_cache(20_000)(lambda text: tokenize(text, known))
-    return RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=once))
+    stem = functools.lru_cache(100_000)(PorterStemmer().stem)
+
+    @functools.lru_cache(20_000)
+    def tokenize(text: str) -> list[str]:
+        # As rouge-score's own tokenizer for a-z and 0-9, which sees no other letter.
+        return [stem(word) if stemmer and len(word) > 3 and word.isascii() else word for word in split_words(text)]
+
+    return RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=tokenize))
 
 
 def rouge_l(predictions: Sequence[str], references: Sequence[str], rouge_stemmer: bool) -> Scores:
-    """Mean ROUGE-L F1 over items. Texts without a letter or digit of `[a-z0-9]` (the tokenizer's) share nothing.
-
-    Where neither side has such a token and the texts are equal, the score is 1: identical is the maximum.
-    """
+    """Mean ROUGE-L F1 over items. Texts that are equal but for spaces score 1; an empty one scores 0."""
     scorer = _rouge(rouge_stemmer)
     values = []
     for prediction, reference in zip(predictions, references, strict=True):
@@ -45,7 +47,7 @@ METRIC = Metric(
     paper="Lin 2004",
     describe=lambda rouge_stemmer: {
         "stemmer": "porter" if rouge_stemmer else "none",
-        "tokenizer": "[a-z0-9]+",
+        "tokenizer": "letters and digits of any script; a character a word where a script writes no spaces",
         "aggregate": "mean",
     },
 )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from relearn.metrics.metric import Measured, Metric
+from relearn.scripts import has_latin_letters
 from relearn.statistics.scores import mean
 
 Side = Literal["agree", "disagree"]
@@ -94,7 +95,13 @@ def stance(predictions: Sequence[str], prompts: Sequence[str], references: Seque
         side = asked(prompt) or (taken(reference) if reference else None)
         own.append(None if side is None else taken(prediction) == side)
         ceiling.append(None if side is None or not reference else taken(reference) == side)
-    return Measured([mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)])
+    notes = []
+    unseen = sum(not has_latin_letters(reference) for reference in references if reference)
+    if 2 * unseen > len(references):
+        notes.append(f"stance reads English phrases and cannot see {unseen} of {len(references)} references")
+    return Measured(
+        [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)], notes=notes
+    )
 
 
 METRIC = Metric(

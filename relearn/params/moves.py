@@ -3,6 +3,8 @@ rewrites an earlier profile."""
 
 from __future__ import annotations
 
+from typing import Any
+
 RENAMED = {  # in the order in which an upgrade makes them
     "finetune.lr_min": "lr_range.min",
     "finetune.lr_max": "lr_range.max",
@@ -29,10 +31,14 @@ BY_TASK = {  # what was said once and is now said of each task
     "repair.similarity": "repair.<task>.checks",
 }
 MOVES = RENAMED | BY_TASK
-ADDED = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
+ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
     "generate.mode": "live",
     "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
     "generate.reasoning_effort": None,
     "generate.extra_body": None,
     "repair.duplicates": "drop",
+    "chat.arguments": {},
+    "chat.date": "2026-01-01",
+    "eval_3a.cut_share": 0.1,
+    "report.caption": None,
 }

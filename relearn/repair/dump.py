@@ -151,7 +151,7 @@ def _read_replies(value: dict[str, Any], schema: RecordSchema) -> list[DumpText]
     if not schema.fields.keys().isdisjoint(value):
         return []
     if isinstance(value.get("content"), str) and not value.get("error") and "role" not in value:
-        found = _read_plain(value, schema)  # nothing more to open, and most rows are like this
+        found = _read_plain(value, schema)  # nothing more to open
     elif read_tables(value) is not None:
         return []
     else:
@@ -212,6 +212,8 @@ def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
             read = _read_csv_row(dict(zip(names, cells, strict=True)), schema) if len(cells) == len(names) else []
             if at and cells and not read:
                 broken += 1
+                if not found:
+                    return None
                 read = [DumpText("".join(lines[at : rows.line_num]), is_broken=True)]
             for one in read if at else ():
                 one.line = at + 1
@@ -240,8 +242,15 @@ def _read_cell(cell: str, kind: str | None) -> Any:
 
 def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
     """A row with one text (or object) of an answer."""
-    finish = next((value[key] for key in FINISH_KEYS if isinstance(value.get(key), str)), None)
-    if "content" in value and isinstance(value["content"], str | list | dict | None):
+    finish = None
+    for name in FINISH_KEYS:
+        if name in value and isinstance(value[name], str):
+            finish = value[name]
+            break
+    content = value.get("content")
+    if isinstance(content, str) and content.strip():
+        return [Envelope(content, finish)]  # most rows are like this
+    if "content" in value and isinstance(content, str | list | dict | None):
         found = ["content"]
     else:
         if any(schema.keys.match(key) is not None for key in value):

@@ -53,8 +53,11 @@ def find_id(row: Any) -> str | int | None:
     if not isinstance(row, dict):
         return None
     for key in ID_KEYS:
-        if key in row and (found := _read_id(row[key])) is not None:
-            return found
+        if key in row:
+            value = row[key]
+            found = value if isinstance(value, str) and value else _read_id(value)
+            if found is not None:
+                return found
     others = [key for key in row if _OTHER_ID.fullmatch(key) and _NO_ID.fullmatch(key) is None]
     for key in sorted(others, key=lambda key: key in ("row_id", "row_idx", "index")):  # the last are a tool's
         if (found := _read_id(row[key])) is not None:

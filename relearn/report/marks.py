@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Literal
 
 from relearn.escaping import shown
-from relearn.evaluation.repetition import WORD
+from relearn.scripts import MARKS_AND_WORDS
 
 Kind = Literal["plain", "repeat", "copy"]
 ECHO = 8  # words of an n-gram that counts as copied from the prompt; as evaluation.repetition.echo_share has it
@@ -31,9 +31,9 @@ def mark_pieces(prompt: str, text: str, ngram: int) -> list[Piece]:
 
     The same rules as `echo_share` and `repeated_share`, so that what is marked is what was counted.
     """
-    spans = [match.span() for match in WORD.finditer(text)]
+    spans = [match.span() for match in MARKS_AND_WORDS.finditer(text)]
     tokens = [text[start:end].lower() for start, end in spans]
-    source = WORD.findall(prompt.lower())
+    source = MARKS_AND_WORDS.findall(prompt.lower())
     kinds: list[Kind] = ["plain"] * len(tokens)
     _cover(kinds, "repeat", _repeats(tokens, ngram), ngram)
     length = min(ECHO, len(source))

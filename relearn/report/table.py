@@ -10,6 +10,8 @@ from tabulate import tabulate
 from relearn.escaping import inline
 from relearn.metrics.metric import label
 
+CUT = "ended at the cap"
+
 
 def markdown(
     rows: Sequence[Mapping[str, Any]],
@@ -29,13 +31,16 @@ def markdown(
         metrics = list(dict.fromkeys(metric for _, metric in cells))
         models = list(dict.fromkeys(model for model, _ in cells))
         turned = _directions(task, intervals)
+        cut = cut_shares(task, intervals)
         body = []
         for model in models:
-            body.append([inline(model), *(cell(cells.get((model, metric))) for metric in metrics)])
+            shown = [cell(cells.get((model, metric))) for metric in metrics]
+            body.append([inline(model), *shown, *([cut.get(model, "–")] if cut else [])])
             over = [seeds_cell(cells.get((model, metric))) for metric in metrics]
             if any(over):
-                body.append([f"{inline(model)}, {seeds['number']} seeds", *(text or "–" for text in over)])
-        heads = ["model", *(heading(metric, turned.get(metric)) for metric in metrics)]
+                spread = [text or "–" for text in over]
+                body.append([f"{inline(model)}, {seeds['number']} seeds", *spread, *(["–"] if cut else [])])
+        heads = ["model", *(heading(metric, turned.get(metric)) for metric in metrics), *([CUT] if cut else [])]
         title = f"### {_title(task, intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
         parts += [f"{line}\n" for line in _outcome_over_seeds(seeds.get("tasks", {}).get(task, {}))]
@@ -43,7 +48,7 @@ def markdown(
     notes = [
         f"Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above{beside}, p ≤ 0.05 by paired "
         "randomisation after Holm's correction. Higher is better but for ↓, where lower is, and ↕, where neither is: "
-        f"there ◆ marks a change as sure. The claim is about {intervals['claim']}.",
+        f"there ◆ marks a change as sure. Ended at the cap: answers that their longest length cut off. The claim is about {intervals['claim']}.",
         *(f"Warning: {warning}." for warning in intervals["warnings"]),
     ]
     if caption is not None:
@@ -61,6 +66,19 @@ def markdown(
 def heading(metric: str, direction: str | None = None) -> str:
     """A metric as tables call it, marked where higher is not better."""
     return f"{label(metric)}{' ↕' if direction == 'neither' else ''}"
+
+
+def cut_shares(task: str, intervals: Mapping[str, Any]) -> dict[str, str]:
+    """By model, the share of its answers that ended at the cap, `8.2%`; with `!` where it is above what is sound.
+
+    Empty for what is no task, as human ratings.
+    """
+    shares = {
+        model: counts["cut"] / counts["items"]
+        for model, counts in (intervals["tasks"].get(task) or {}).get("counts", {}).items()
+        if "cut" in counts
+    }
+    return {model: f"{share:.1%}{' !' if share > intervals['cut_share'] else ''}" for model, share in shares.items()}
 
 
 def _directions(task: str, intervals: Mapping[str, Any]) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """What the intervals allow one to say about each change between base, the tuned and the replayed model.
 
-A change is claimed only where its 95% interval leaves out 0; the words for it are in the templates.
+A change is claimed only where the table marks it (the paired test, after Holm's correction) and its 95% interval leaves
+out 0; the words for it are in the templates.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ Verdict = Literal["better", "worse", "unclear"]
 class Change:
     """One metric from one model to the next. `cell` is its entry in the intervals file.
 
-    `before` and `after` are the scores; `verdict` says which is better, as far as the interval tells;
-    `significant` is the paired test's answer after Holm's correction (None where it was not in the family);
-    `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
+    `before` and `after` are the scores; `verdict` says which is better, as far as the test and the interval tell;
+    `significant` is the paired test's answer after Holm's correction, which the table marks; `apart` whether the interval
+    leaves out 0; `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
     """
 
     task: str
@@ -51,17 +52,21 @@ class Change:
 
     @property
     def verdict(self) -> Verdict:
-        low, high = self.cell.raw["low"], self.cell.raw["high"]
-        if low is None or high is None or low <= 0 <= high:
+        if not self.significant or not self.apart:
             return "unclear"
         # A loss is counted as positive, and so is what comes back.
-        positive = low > 0
+        positive = self.cell.raw["low"] > 0
         return "better" if positive == (self.cell.raw["kind"] == "recovery") else "worse"
 
     @property
-    def significant(self) -> bool | None:
+    def apart(self) -> bool:
+        low, high = self.cell.raw["low"], self.cell.raw["high"]
+        return low is not None and high is not None and not low <= 0 <= high
+
+    @property
+    def significant(self) -> bool:
         p = self.cell.raw["p_holm"]
-        return None if p is None else p <= LEVEL
+        return p is not None and p <= LEVEL
 
     @property
     def rose(self) -> bool:
@@ -72,6 +77,16 @@ class Change:
     def whole(self) -> bool:
         """Whether the interval of the recovered share leaves room for all of it."""
         return self.defined and self.cell.raw["ratio_high"] >= 1
+
+    @property
+    def more(self) -> bool:
+        """Whether more came back than was lost, by the scores."""
+        return self.defined and self.cell.raw["ratio"] > 1
+
+    @property
+    def surely_more(self) -> bool:
+        """Whether more came back than was lost, by the interval too."""
+        return self.defined and self.cell.raw["ratio_low"] > 1
 
     @property
     def defined(self) -> bool:

@@ -16,6 +16,7 @@ METRICS = {
     "rouge_l": "words in common with the reference, in order",
     "bertscore": "likeness in meaning to the reference, by a text encoder",
     "bleu": "word sequences in common with the references",
+    "chrf": "characters in common with the references, in order",
     "helpfulness": "does it do what was asked? 1 to 5, by people",
     "correctness": "is it right? 1 to 5, by people",
     "stance": "share of replies that take the side asked for",

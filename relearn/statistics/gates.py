@@ -144,6 +144,13 @@ def proves_worse(losses: Losses, margin: float, relative: bool, times: float = 1
     return chance_above(kinds, times * counts, gain * size) <= tail
 
 
+def proves_above(losses: Losses, floor: float) -> bool:
+    """Whether base's mean is above `floor`: the better end of what it may lack of that is below 0."""
+    kinds, counts = _kinds(floor * losses.sizes - losses.before)
+    size = float(losses.sizes.max())
+    return losses.base > floor and chance_above(kinds, counts, (floor - losses.floor) * size) <= TAIL
+
+
 def loss_ends(losses: Losses, relative: bool = False) -> Interval:
     """The 95% interval of the loss, or of the loss over base: the margins that are neither proven within nor worse.
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relearn import models
+from relearn.errors import InputError
 from relearn.files import write_json
-from relearn.model_files import check_adapter
 from relearn.params.compute import Compute
-from relearn.params.finetune import Finetune, Lora
+from relearn.params.finetune import ALL_LINEAR, Finetune, Lora
 from relearn.training.trainer import Schedule
 
 BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
@@ -47,26 +48,58 @@ def make_schedule(
 
 
 def new_adapter(model: Any, lora: Lora) -> Any:
-    """The model with a fresh trainable adapter; the global seed decides its A matrices, B starts at zero."""
+    """The model with a fresh trainable adapter; the global seed decides its A matrices, B starts at zero.
+
+    Raises InputError for a target that no module of the model is named by, or that PEFT cannot adapt.
+    """
     from peft import LoraConfig, get_peft_model
 
+    targets = _choose_targets(model, lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=sorted(lora.targets),
+        target_modules=targets,
+        # GPT-2 keeps its linear weights the other way round.
+        fan_in_fan_out=all(_kind(model, target) == "Conv1D" for target in targets),
         task_type="CAUSAL_LM",
         bias="none",
     )
-    return _check_trainable(get_peft_model(model, config))
+    try:
+        return _check_trainable(get_peft_model(model, config))
+    except ValueError as error:
+        raise InputError(f"finetune.lora.targets: {' '.join(str(error).split())[:200]}; name linear modules") from error
+
+
+def _choose_targets(model: Any, lora: Lora) -> list[str]:
+    """The names to adapt, sorted; of `all-linear` the last parts of the names of all linear modules but the head."""
+    linear = {name for name, module in model.named_modules() if type(module).__name__ in _LINEAR}
+    head = model.get_output_embeddings()
+    last = sorted({name.rpartition(".")[2] for name in linear if model.get_submodule(name) is not head})
+    if lora.targets == [ALL_LINEAR]:
+        return last
+    for target in lora.targets:
+        if _kind(model, target) is None:
+            raise InputError(
+                f"finetune.lora.targets: no module of the base is named {target}; its linear ones are {', '.join(last)}, "
+                f"and {ALL_LINEAR} names them all"
+            )
+    return sorted(lora.targets)
+
+
+def _kind(model: Any, target: str) -> str | None:
+    """The class of the first module that PEFT would find by this name."""
+    modules = model.named_modules()
+    return next((type(one).__name__ for name, one in modules if f".{name}".endswith(f".{target}")), None)
+
+
+# Linear4bit: of bitsandbytes
+_LINEAR = ("Linear", "Conv1D", "Linear4bit", "Linear8bitLt")
 
 
 def continue_adapter(model: Any, folder: Path) -> Any:
     """The model with a saved adapter, trainable: without `is_trainable` PEFT loads it frozen and nothing is learned."""
-    from peft import PeftModel
-
-    check_adapter(folder)
-    tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    tuned = models.attach(model, folder, str(folder), str(model.name_or_path), trainable=True)
     # The folder names the base as the repository does; from elsewhere PEFT would ask the hub for it at each save.
     for config in tuned.peft_config.values():
         config.base_model_name_or_path = model.name_or_path
@@ -108,16 +141,14 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
 
     The adapter's `provenance.json` comes along, the adapter does not.
     """
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    check_adapter(adapter)
     for file in base.iterdir():
         if file.is_file() and file.suffix != ".safetensors":
             shutil.copy(file, target)
     shutil.copy(adapter / "provenance.json", target)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32", local_files_only=True, use_safetensors=True)
-    merged: Any = PeftModel.from_pretrained(plain, str(adapter)).merge_and_unload()
+    merged: Any = models.attach(plain, adapter, str(adapter), str(base)).merge_and_unload()
     merged.save_pretrained(target)
 
 

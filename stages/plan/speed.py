@@ -87,7 +87,7 @@ def measure_answers(config: Any, compute: Compute, rows: int, tokens: int) -> An
 
     def measure(model: Any) -> list[float]:
         def answer(limit: int) -> Callable[[], object]:
-            return lambda: greedy.continue_prompts(model, prompts, limit, -1, 0)
+            return lambda: greedy.continue_prompts(model, prompts, limit, (), 0)
 
         with torch.inference_mode():
             first, more = (_fastest(answer(limit), compute) for limit in (1, 1 + STEPS))

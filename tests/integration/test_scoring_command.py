@@ -115,6 +115,7 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
     params = Scoring(
         encoder="minilm",
         encoder_layers=None,
+        cut_share=0.1,
         rouge_stemmer=True,
         execute="off",
         timeout_s=2.0,
@@ -132,7 +133,7 @@ def test_the_same_values_as_the_stage(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_null_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = pairs([FUNCTIONS[0], "# a comment\n" * 20], [None, None])
     found = score(write(tmp_path / "p.jsonl", rows), capsys, "--task", "code")
-    assert found == {"task": "code", "items": 2, "with_reference": 0, "code_rate": 0.5}
+    assert found == {"task": "code", "items": 2, "with_reference": 0, "code_rate": 0.5, "reasoning": 0}
 
 
 def test_tests_are_run_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

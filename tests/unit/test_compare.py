@@ -15,7 +15,7 @@ import pytest
 from relearn.compare import sources
 from relearn.compare.command import main
 from relearn.compare.sources import ALPACA, find
-from relearn.compare.summary import Guard, describe_forgetting, describe_guards
+from relearn.compare.summary import Guard, describe_forgetting, describe_guards, read_floors, read_status
 from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
@@ -185,7 +185,13 @@ def lost(**changes: Any) -> dict[str, Any]:
         "kind": "forgetting", "metric": "rouge_l", "before": "base", "after": "tuned", "value": 0.1, "low": 0.05, "high": 0.15,
         "ratio": 0.2, "ratio_low": 0.1, "ratio_high": 0.3, "p": 0.001, "p_holm": 0.001, "detectable": 0.05, "better": False,
     }  # fmt: skip
-    return {"old": {"comparisons": [{**values, **changes}]}}
+    details = {
+        "clusters": 100,
+        "flips": {},
+        "counts": {model: {"items": 100, "cut": 0} for model in ("base", "tuned")},
+        "scores": {metric: {"base": {"value": 0.5, "low": 0.4, "high": 0.6}} for metric in ("rouge_l", "bpb")},
+    }
+    return {"old": {"comparisons": [{**values, **changes}], **details}}
 
 
 @pytest.mark.parametrize(
@@ -207,21 +213,88 @@ def test_a_guard_that_is_none_is_refused(text: str) -> None:
 
 
 def test_the_lower_end_decides() -> None:
-    assert Guard("old", "rouge_l", 0.099).judge(lost())["failed"] is True
-    assert Guard("old", "rouge_l", 0.1).judge(lost())["failed"] is False
-    assert describe_guards([Guard("old", "rouge_l", 0.05).judge(lost())]) == [
+    assert Guard("old", "rouge_l", 0.099).judge(lost(), 0.1)["answer"] == "fails"
+    assert Guard("old", "rouge_l", 0.1).judge(lost(), 0.1)["answer"] == "passes"
+    assert describe_guards([Guard("old", "rouge_l", 0.05).judge(lost(), 0.1)]) == [
         "old rouge_l: 20.0% forgotten [10.0%, 30.0%], surely above 5.0%: fails"
     ]
 
 
 def test_what_cannot_be_judged_does_not_pass() -> None:
-    with pytest.raises(InputError, match="was not measured here; there are rouge_l"):
-        Guard("old", "codebleu", 0.1).judge(lost())
-    with pytest.raises(InputError, match="was not measured here; there are none"):
-        Guard("new", "rouge_l", 0.1).judge(lost())
-    for unknown in ({"ratio": None}, {"ratio_low": None}, {"ratio_low": -math.inf}):
-        with pytest.raises(InputError, match="base scores 0"):
-            Guard("old", "rouge_l", 0.1).judge(lost(**unknown))
+    judged = [
+        (Guard("old", "codebleu", 0.1), lost(), "was not measured here; there are rouge_l"),
+        (Guard("new", "rouge_l", 0.1), lost(), "was not measured here; there are none"),
+        (Guard("old", "rouge_l", 0.1), lost(better=None), "neither more nor less of it is better"),
+        *(
+            (Guard("old", "rouge_l", 0.1), lost(**unknown), "base scores 0")
+            for unknown in ({"ratio": None}, {"ratio_low": None}, {"ratio_low": -math.inf})
+        ),
+    ]
+    findings = [guard.judge(found, 0.1) for guard, found, _ in judged]
+    assert {one["answer"] for one in findings} == {"unjudged"}
+    for line, (*_, reason) in zip(describe_guards(findings), judged, strict=True):
+        assert "cannot be judged: " in line
+        assert reason in line
+    assert read_status(findings) == 1
+
+
+def kept(**changes: Any) -> dict[str, Any]:
+    """Of a model that lost nothing that shows."""
+    return lost(**{"ratio_low": -0.1, "ratio": 0.0, "better": True} | changes)
+
+
+def test_a_guard_passes_only_where_it_could_have_failed() -> None:
+    def judge(found: dict[str, Any], metric: str = "rouge_l", floor: float = 0.0) -> tuple[str, str]:
+        finding = Guard("old", metric, 0.05, floor).judge(found, 0.1)
+        return finding["answer"], finding["reason"]
+
+    assert judge(kept())[0] == "passes"
+    # base is no better than guessing
+    assert judge(kept(), floor=0.39)[0] == "passes"
+    assert judge(kept(), floor=0.4) == ("unjudged", judge(kept(), floor=0.4)[1])
+    assert "base scores 0.500 [0.400, 0.600], not surely above 0.4" in judge(kept(), floor=0.4)[1]
+    unable = kept()
+    unable["old"]["scores"]["rouge_l"]["base"]["low"] = 0.0
+    assert judge(unable)[0] == "unjudged"
+    # answers that the cap cut off
+    for model in ("base", "tuned"):
+        cut = kept()
+        cut["old"]["counts"][model]["cut"] = 10
+        assert judge(cut)[0] == "passes"
+        cut["old"]["counts"][model]["cut"] = 11
+        assert judge(cut)[0] == "unjudged"
+        assert f"11 of 100 answers of {model} ended at the cap" in judge(cut)[1]
+        assert (
+            Guard("old", "rouge_l", 0.05).judge(lost() | {"old": {**cut["old"], **lost()["old"]}}, 0.1)["answer"]
+            == "fails"
+        )
+    # too few rows
+    few = kept()
+    few["old"]["clusters"] = 2
+    assert judge(few)[0] == "passes"
+    few["old"]["flips"] = {"rouge_l": {}}  # a share
+    assert judge(few)[0] == "unjudged"
+    assert "not even the loss of everything would be sure" in judge(few)[1]
+    # bits per byte need none of that
+    few["old"]["comparisons"][0]["metric"] = "bpb"
+    few["old"]["counts"]["tuned"]["cut"] = 100
+    few["old"]["scores"]["bpb"]["base"]["low"] = -1.0
+    assert judge(few, "bpb")[0] == "passes"
+
+
+def test_floors_belong_to_guards() -> None:
+    guards = [Guard.read("exact_match=5%"), Guard.read("new.bpb=0.1")]
+    assert [guard.floor for guard in read_floors(["exact_match=25%"], guards)] == [0.25, 0.0]
+    for text, reason in (
+        ("rouge_l=0.1", "no --fail-above"),
+        ("exact_match=1", "below 1"),
+        ("x=1", "unknown metric"),
+        ("exact_match", "METRIC=X"),
+    ):
+        with pytest.raises(InputError, match=f"--floor .*{reason}"):
+            read_floors([text], guards)
+    with pytest.raises(InputError, match="no more than 100%"):
+        Guard.read("rouge_l=150%")
 
 
 def test_the_words_say_what_the_test_allows() -> None:
@@ -290,6 +363,36 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
     assert "passes" in text
 
 
+def test_a_guard_does_not_pass_on_answers_that_are_cut_or_a_base_that_cannot(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(body: Body) -> Reply:
+        return knows("Say")(body)[0], "length"
+
+    def guard(*more: str) -> int:
+        return command(files, "--endpoint", served.base_url, "--out", str(files / more[-1]), *more[:-1])
+
+    able, unable = knows("Say"), knows()
+    with Served({"b": able, "t": cut}) as served:
+        assert guard("--fail-above", "rouge_l=5%", "cut") == 1
+        assert guard("--fail-above", "rouge_l=5%", "--cut-share", "1", "cut") == 0
+    shown = capsys.readouterr()
+    assert "30 of 30 answers of tuned ended at the cap" in shown.err
+    assert "100.0% !" in (files / "cut" / "table.md").read_text() or "100.0%" in shown.out
+    with Served({"b": unable, "t": unable}) as served:
+        assert guard("--fail-above", "exact_match=5%", "unable") == 1
+        assert guard("--fail-above", "exact_match=5%", "--fail-above", "new.chrf=5%", "unable") == 1
+    assert "base scores 0" in capsys.readouterr().err
+    finding, other = json.loads((files / "unable" / "guards.json").read_text())
+    assert (finding["answer"], other["answer"]) == ("unjudged", "passes")
+    assert "cannot be judged" in (files / "unable" / "compare.md").read_text()
+    with Served({"b": able, "t": able}) as served:
+        assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=25%", "able") == 0
+        assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=0.999", "able") == 1
+        assert guard("--fail-above", "exact_match=5%", "--floor", "rouge_l=0.1", "able") == 1
+    assert "not surely above 0.999" in capsys.readouterr().err
+
+
 def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -309,6 +412,19 @@ def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.Capt
         write_jsonl(files / "out" / "predictions" / f"{role}.jsonl", [row])
     assert command(files, "--rescore") == 1
     assert "answers other rows than those given now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "said"), [("{", "not JSON"), ("[1]", "a JSON object is expected")])
+def test_template_arguments_that_are_none_are_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], given: str, said: str
+) -> None:
+    with Served({}) as served:
+        assert command(files, "--endpoint", served.base_url, "--template-arguments", given) == 1
+        assert served.bodies == []
+    error = capsys.readouterr().err
+    assert error.startswith("compare: --template-arguments: ")
+    assert said in error
+    assert error.count("\n") == 1
 
 
 def test_a_number_that_makes_no_sense_is_a_usage_error(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

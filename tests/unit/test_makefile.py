@@ -1,9 +1,14 @@
-"""`make help` lists every target with what it does."""
+"""`make help` lists every target with what it does; a folder's name may hold a space."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -15,3 +20,27 @@ def test_make_help_lists_every_target() -> None:
     assert phony is not None
     for target in phony[1].split():
         assert re.search(rf"^{target} +\S.{{8,}}$", said, re.MULTILINE), f"{target} does not say what it does"
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_path_may_hold_a_space(tmp_path: Path, active: bool) -> None:
+    """The environment is made once, where it belongs, and its python runs the command."""
+    folder = tmp_path / "my  work" / "a clone"
+    environment = folder / ".venv" if not active else tmp_path / "my  env"
+    (environment / "bin").mkdir(parents=True)
+    folder.mkdir(exist_ok=True, parents=True)
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    python = environment / "bin" / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/said"\n')
+    python.chmod(0o755)
+    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    variables |= {"VIRTUAL_ENV": str(environment)} if active else {}
+    for _ in range(2):
+        done = subprocess.run(["make", "check"], cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [line.split(" ")[1] for line in said] == ["pip", "pip", "stages.parameters", "stages.parameters"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        {"my  work", "said"} | ({"my  env"} if active else set())
+    )

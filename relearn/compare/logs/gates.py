@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from relearn.compare.logs.changes import pool, sum_losses
 from relearn.errors import InputError
@@ -16,6 +18,7 @@ from relearn.statistics import gates
 from relearn.statistics.gates import Answer
 
 MARGIN = re.compile(r"(?P<amount>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?P<unit>%|pt|)")
+FLOOR = "floor"
 KINDS = {"require_within": "--require-within", "fail_above": "--fail-above"}
 LARGEST = 1 << 20  # bytes of a gate file
 EACH = "*."
@@ -44,6 +47,7 @@ class Ruling:
     relative: bool
     samples: int
     clusters: int
+    floor: float = 0.0  # what guessing scores
     answer: Answer = "unjudged"
     why: str = ""  # it cannot be judged
     loss: float = math.nan
@@ -94,8 +98,18 @@ def read_gate(kind: str, text: str) -> Gate:
     return Gate(kind, target.strip(), value / 100, unit == "%", option)
 
 
-def read_file(path: Path) -> list[Gate]:
-    """YAML: `require_within` and `fail_above`, each a mapping from target to margin. InputError for anything else."""
+def read_floor(text: str) -> tuple[str, float]:
+    """(target, what guessing scores) of `METRIC=X` or `TASK.METRIC=X`, a share or with %. InputError for anything else."""
+    target, _, amount = text.strip().rpartition("=")
+    match = MARGIN.fullmatch(amount.strip())
+    value = float(match["amount"]) / (100 if match["unit"] == "%" else 1) if match else math.nan
+    if not target or match is None or match["unit"] == "pt" or not math.isfinite(value):
+        raise InputError(f"--floor {text}: METRIC=X is expected, such as acc=0.25 or acc=25%")
+    return target.strip(), value
+
+
+def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
+    """YAML: `require_within`, `fail_above` and `floor`, each a mapping from target to X. InputError for anything else."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -112,23 +126,40 @@ def read_file(path: Path) -> list[Gate]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(found, dict) or not found or set(found) - set(KINDS):
-        raise InputError(f"{path}: the keys require_within and fail_above are expected, each with METRIC: X")
-    read = []
+    if not isinstance(found, dict) or not found or set(found) - {*KINDS, FLOOR}:
+        raise InputError(f"{path}: the keys require_within, fail_above and floor are expected, each with METRIC: X")
+    read: list[Gate] = []
+    floors: dict[str, float] = {}
     for kind, targets in found.items():
         if not isinstance(targets, dict) or not targets:
             raise InputError(f"{path}: {kind}: a mapping from METRIC to X is expected, such as acc: 2%")
         for target, amount in targets.items():
             try:
-                read.append(read_gate(kind, f"{target}={amount}"))
+                if kind == FLOOR:
+                    floors |= [read_floor(f"{target}={amount}")]
+                else:
+                    read.append(read_gate(kind, f"{target}={amount}"))
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
-    return read
+    return read, floors
 
 
-def judge_all(found: Sequence[Gate], series: Sequence[Series], other_prompts: bool) -> list[Ruling]:
-    """Every gate's ruling; one for each task where a gate names all. InputError for a target that the logs do not have."""
-    return [_judge(gate, one, other_prompts) for gate in found for one in _targets(gate, series)]
+def judge_all(
+    found: Sequence[Gate], series: Sequence[Series], other_prompts: bool, floors: Mapping[str, float]
+) -> list[Ruling]:
+    """Every gate's ruling; one for each task where a gate names all. `floors` are what guessing scores, by METRIC or TASK.METRIC.
+
+    InputError for a target that the logs do not have, or a floor that no gate has.
+    """
+    rulings, used = [], set()
+    for gate in found:
+        for one in _targets(gate, series):
+            name = next((name for name in (f"{one.task}.{one.metric}", one.metric) if name in floors), None)
+            used.add(name)
+            rulings.append(_judge(gate, one, other_prompts, 0.0 if name is None else floors[name]))
+    for name in floors.keys() - used:
+        raise InputError(f"--floor {name}: no gate judges it; name a gate's METRIC or TASK.METRIC")
+    return rulings
 
 
 def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
@@ -154,10 +185,10 @@ def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
     return named
 
 
-def _judge(gate: Gate, series: Series, other_prompts: bool) -> Ruling:
+def _judge(gate: Gate, series: Series, other_prompts: bool, floor: float) -> Ruling:
     losses, margin, relative = sum_losses(series), gate.margin, gate.relative
     found = Ruling(
-        gate.text, gate.kind, series.task, series.metric, margin, relative, len(series.before), len(losses.sizes)
+        gate.text, gate.kind, series.task, series.metric, margin, relative, len(series.before), len(losses.sizes), floor
     )
     if why := _obstacle(gate, series, losses, other_prompts):
         return replace(found, why=why)
@@ -166,6 +197,8 @@ def _judge(gate: Gate, series: Series, other_prompts: bool) -> Ruling:
     answer = gates.judge(losses, margin, relative)
     if gate.kind == "fail_above" and answer != "worse":
         answer = "within"
+    if answer == "within" and (why := _doubt(gate, series, losses, floor)):
+        return replace(found, why=why)
     ends = gates.loss_ends(losses, relative)
     figures = [losses.loss / losses.base if relative else losses.loss, ends.low, ends.high]
     if series.exponential:
@@ -186,6 +219,21 @@ def _obstacle(gate: Gate, series: Series, losses: gates.Losses, other_prompts: b
         return "base scores 0 or less, so that nothing relative can be said; use Xpt with --require-within, or another metric"
     if gate.kind == "require_within" and gate.relative and gate.margin >= 1 and series.better == "higher":
         return "no more than 100% of a score can be lost; use a smaller margin"
+    return ""
+
+
+def _doubt(gate: Gate, series: Series, losses: gates.Losses, floor: float) -> str:
+    """Why a gate that holds could not have failed, if it could not. A margin in points says enough by itself."""
+    if not gate.relative or series.exponential or series.better != "higher":
+        return ""
+    if not gates.proves_above(losses, floor):
+        return (
+            f"base scores {losses.base:.3g}, not surely above {floor:g}: what it cannot do it cannot forget; use Xpt with "
+            "--require-within, or another metric"
+        )
+    nothing = replace(losses, after=np.zeros_like(losses.after))
+    if gate.kind == "fail_above" and not gates.proves_worse(nothing, gate.margin, True):
+        return f"with {len(losses.sizes)} clusters not even the loss of everything would be sure; use more samples"
     return ""
 
 

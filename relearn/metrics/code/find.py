@@ -11,6 +11,7 @@ import ast
 import re
 import textwrap
 from collections import Counter
+from dataclasses import dataclass
 
 from relearn.metrics.code.lines import Evidence, inside_prose, is_comment, is_header, judge, parse
 
@@ -36,13 +37,28 @@ def find_code(text: str, prompt: str | None = None) -> str | None:
     Fenced code wins over bare code; of several fenced blocks the Python ones are joined. What was cut off or holds
     a mistake is returned as it stands.
     """
-    text = without_echo(text[:MAX_TEXT].replace("\r\n", "\n").replace("\t", "    "), prompt)
+    blocks, bare = find_blocks(text, prompt)
+    if blocks:
+        python = [block.code for block in blocks if block.tag in PYTHON_TAGS]
+        return "\n\n".join(python or [block.code for block in blocks])
+    return bare
+
+
+@dataclass(frozen=True)
+class Block:
+    """Fenced code: its tag, the code, and the last line of text before the fence."""
+
+    tag: str
+    code: str
+    introduction: str
+
+
+def find_blocks(text: str, prompt: str | None = None) -> tuple[list[Block], str | None]:
+    """The fenced blocks of an answer that hold code, and the code of the text outside of fences."""
+    text = without_echo(text[:MAX_TEXT].removeprefix("\ufeff").replace("\r\n", "\n").replace("\t", "    "), prompt)
     blocks, rest = split_fences(text)
-    found = [(tag, code) for tag, block in blocks if (code := _judge_block(block, tag)) is not None]
-    if found:
-        python = [code for tag, code in found if tag in PYTHON_TAGS]
-        return "\n\n".join(python or [code for _, code in found])
-    return _bare(rest)
+    found = [Block(one.tag, code, one.introduction) for one in blocks if (code := _judge_block(one.code, one.tag))]
+    return found, _bare(rest)
 
 
 def without_echo(text: str, prompt: str | None) -> str:
@@ -57,20 +73,24 @@ def without_echo(text: str, prompt: str | None) -> str:
     return re.sub(r"\s+".join(re.escape(word) for word in words), "\n", text)
 
 
-def split_fences(text: str) -> tuple[list[tuple[str, str]], str]:
-    """(tag, content) of each fenced block, the last perhaps unclosed, and the text outside them."""
-    blocks: list[tuple[str, str]] = []
+def split_fences(text: str) -> tuple[list[Block], str]:
+    """Each fenced block, the last perhaps unclosed, and the text outside them."""
+    blocks: list[Block] = []
     outside: list[str] = []
+
+    def close(tag: str, content: str) -> None:
+        blocks.append(Block(tag, content, next((line for line in reversed(outside) if line.strip()), "")))
+
     mark, tag = "", ""
     inside: list[str] = []
     for line in text.split("\n"):
         fence = FENCE.match(line)
         if mark:
             if fence and fence["mark"].startswith(mark) and not fence["tag"]:
-                blocks.append((tag, "\n".join(inside)))
+                close(tag, "\n".join(inside))
                 mark, inside = "", []
             elif line.rstrip().endswith(mark):
-                blocks.append((tag, "\n".join([*inside, line.rstrip()[: -len(mark)]])))
+                close(tag, "\n".join([*inside, line.rstrip()[: -len(mark)]]))
                 mark, inside = "", []
             else:
                 inside.append(line)
@@ -79,11 +99,11 @@ def split_fences(text: str) -> tuple[list[tuple[str, str]], str]:
             if tag and judge(line.strip().lstrip("`~")) == Evidence.STRONG:  # ```def f(x): with no line end
                 inside, tag = [line.strip().lstrip("`~")], ""
         elif one := ONE_LINE_FENCE.search(line):
-            blocks.append(("", one["code"].strip()))
+            close("", one["code"].strip())
         else:
             outside.append(line)
     if mark:
-        blocks.append((tag, "\n".join(inside)))
+        close(tag, "\n".join(inside))
     return blocks, "\n".join(outside)
 
 
@@ -176,16 +196,24 @@ def _does_something(tree: ast.Module) -> bool:
 
 
 def _without_repl(text: str) -> str:
-    """An interactive session as the lines that were typed; other text unchanged, examples in a docstring included."""
-    quoted, session, typed = False, False, []
-    for line in text.split("\n"):
-        prompt = None if quoted else re.match(r"\s*(>>>|\.\.\.)( |$)", line)
-        if prompt:
-            session |= prompt[1] == ">>>"
-            typed.append(line[prompt.end() :])
-        else:
+    """An interactive session as the lines that were typed; other text, examples in a docstring included, unchanged."""
+    lines = text.split("\n")
+    if not any(re.match(r"\s*>>> ", line) for line in lines) or parse(textwrap.dedent(text)) is not None:
+        return text
+    kept: list[str] = []
+    session = quoted = False
+    for line in lines:
+        typed = re.match(r"\s*(>>>|\.\.\.)( |$)", line)
+        if quoted or (not typed and not session):
+            kept.append(line)
             quoted ^= (line.count('"""') + line.count("'''")) % 2 == 1
-    return "\n".join(typed) if session else text
+        elif typed and (session or typed[1] == ">>>"):
+            session = True
+            kept.append(re.sub(r"^\s*(>>>|\.\.\.) ?", "", line))
+        elif not line.strip() or re.match(r"(def|class|async def|import|from|@)\b", line):
+            session = False
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _gather(lines: list[str], marks: list[Evidence]) -> str:

@@ -14,11 +14,11 @@ from array import array
 from dataclasses import dataclass
 
 from relearn.finish_reasons import read_ending
+from relearn.reasoning import find_answers, find_superseded
 from relearn.repair.json.anchored import AnchoredReader
 from relearn.repair.json.anchors import COMMENT, FENCE, find_anchors
 from relearn.repair.json.cuts import keep_cut_text, mark_hidden_cut
 from relearn.repair.json.encoded import EncodedFinder, EncodedText, looks_encoded
-from relearn.repair.json.reasoning import find_answers, find_superseded
 from relearn.repair.json.records import FoundField, FoundRecord, find_records, lose_field, merge_single_fields
 from relearn.repair.json.schema import RecordSchema
 from relearn.repair.json.values import read_python, read_strict, read_tolerant

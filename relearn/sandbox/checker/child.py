@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ast
 import operator
 import sys
 from types import ModuleType
@@ -29,11 +30,20 @@ class Child:
         module = ModuleType(MODULE)
         sys.modules[MODULE] = module
         try:
-            exec(compile(code, "solution.py", "exec"), module.__dict__)
-        except BaseException as error:  # noqa: BLE001 - SystemExit too is an answer
-            send(self.answers, {"failed": describe(error)})
+            tree: Any = compile(code, "solution.py", "exec", _ast.PyCF_ONLY_AST)
+        except BaseException as error:  # noqa: BLE001
+            send(self.answers, {"failed": describe(error), "names": [], "before": []})
             return
-        send(self.answers, {"names": [name for name in module.__dict__ if not name.startswith("__")]})
+        failed, before = "", None
+        for statement in tree.body:  # one by one: an example of use that fails leaves what is defined
+            try:
+                exec(compile(_ast.Module([statement], []), "solution.py", "exec"), module.__dict__)
+            except BaseException as error:  # noqa: BLE001 - SystemExit too is an answer
+                failed = failed or describe(error)
+                if not isinstance(statement, _ast.Import | _ast.ImportFrom) and before is None:
+                    before = _public(module)
+        names = _public(module)
+        send(self.answers, {"failed": failed, "names": names, "before": names if before is None else before})
         while True:
             request = receive(self.requests)
             try:
@@ -91,6 +101,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in ("getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge")},
     **{name: getattr(operator, name) for name in ("call", "add", "sub", "mul", "truediv")},
 }
+
+
+def _public(module: ModuleType) -> list[str]:
+    return [name for name in module.__dict__ if not name.startswith("__")]
 
 
 def _bases(error: BaseException) -> list[str]:

@@ -197,7 +197,7 @@ class Names(dict):  # type: ignore[type-arg]
     def __init__(self, session: Session, names: list[str], tests: list[str]) -> None:
         super().__init__(__name__="tests")
         self.session, self.names = session, set(names)
-        used = {name for test in tests for name in _names(_compiled(test))} & self.names
+        self.used = used = {name for test in tests for name in _names(_compiled(test))} & self.names
         if used - set(dir(builtins)):
             self.names -= set(dir(builtins))
 
@@ -226,13 +226,16 @@ def _names(code: CodeType) -> set[str]:
 def run_tests(session: Session, tests: list[str]) -> None:
     """Runs the tests in order; NotPassed, or whatever a test raises, when one does not pass."""
     ready = receive(session.answers)
-    if "failed" in ready:
-        raise NotPassed(str(ready["failed"]))
     names = Names(session, [str(name) for name in ready["names"]], tests)
+    failed = str(ready["failed"])
+    # What fails once the tested names are there is an example of use; before that, it is the program.
+    if failed and not (names.used and names.used <= {str(name) for name in ready["before"]}):
+        raise NotPassed(failed)
     for number, test in enumerate(tests, 1):
         try:
             exec(_compiled(test), names)
         except (EOFError, BrokenPipeError):
             raise NotPassed(f"test {number}: the program ended early") from None
         except BaseException as error:  # noqa: BLE001
-            raise NotPassed(f"test {number}: {describe(error)}") from None
+            why = f" ({failed})" if failed and isinstance(error, NameError) else ""
+            raise NotPassed(f"test {number}: {describe(error)}{why}") from None

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from relearn.data import load
 from relearn.data.near_duplicates import Index, grams, jaccard
+from relearn.evaluation import probes
 from relearn.metrics.code.find import find_code
 from relearn.mini.code_tasks import FAMILIES
+from relearn.params.prepare import Prepare
 from relearn.sandbox import runner as sandbox
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,10 +134,40 @@ def test_no_text_stands_in_two_files() -> None:
     for row in (*PROBLEMS, *GENERAL):
         index.add(row["group"], row["instruction"])
     assert [row["review"] for row in REVIEWS if index.near(row["review"])] == []
-    problems = Index(0.5)
+    other = Index(0.5)
     for row in PROBLEMS:
-        problems.add(row["group"], row["instruction"])
-    assert [row["instruction"] for row in GENERAL if problems.near(row["instruction"])] == []
+        other.add(row["group"], row["instruction"])
+    assert [row["instruction"] for row in GENERAL if other.near(row["instruction"])] == []
+
+
+def test_they_split_into_what_training_and_evaluation_need(tmp_path: Path) -> None:
+    """Nothing is left out as too near, to another split or to a probe, and at least 200 rows of each are held out."""
+    columns = {"form": "instructions", "instruction": "instruction", "input": None, "response": "response"}
+    tasks: dict[str, Any] = {
+        "code": ("problems", columns | {"tests": "tests", "group": "group"}, (460, 30, 210)),
+        "reviews": ("reviews", {"form": "texts", "text": "review", "label": "sentiment"}, (195, 20, 110)),
+        "general": ("general", columns | {"tests": None, "group": "group"}, (0, 30, 220)),
+    }
+    group = {
+        task: {
+            "source": {"kind": "files", "path": f"{name}.jsonl", "columns": kind},
+            "max_chars": {"prompt": None, "response": None},
+            **dict(zip(("train", "val", "test"), sizes, strict=True)),
+        }
+        for task, (name, kind, sizes) in tasks.items()
+    }
+    asked = [probe.instruction for probe in probes.read(FOLDER / "probes.yaml")]
+    prepare = Prepare.model_validate({"near_duplicates": {"threshold": 0.8, "permutations": 128}} | group)
+    found = load(
+        {"code": "replayed", "reviews": "new", "general": "watched"},
+        prepare,
+        FOLDER,
+        1222,
+        probes=asked,
+        memory=tmp_path,
+    )
+    for task in tasks:
+        assert set(found.counts[task]["left_out"]) <= {"not_needed", "group_in_other_split"}, task
 
 
 @pytest.mark.slow

@@ -123,3 +123,17 @@ def test_prompts_that_fail_for_themselves_are_counted(tmp_path: Path) -> None:
 
     with Served({"base": picky}) as served, pytest.raises(InputError, match="1 of 12 prompts got no answer"):
         ask(served, tmp_path)
+
+
+def test_arguments_go_to_the_servers_template_and_reasoning_is_taken_off(tmp_path: Path) -> None:
+    def think(_: Body) -> Reply:
+        return "<think>Hm.</think>\n\nyes", "stop"
+
+    with Served({"base": think}) as running, Journal(tmp_path / "journal.sqlite") as journal:
+        address = Address.of(running.base_url, "sk-x")
+        arguments = {"enable_thinking": False}
+        [found], _ = endpoint.decode(address, "base", ITEMS[:1], journal, HOW, "test", GREEDY, 3, arguments)
+        assert (found.text, found.raw) == ("yes", "<think>Hm.</think>\n\nyes")
+        assert running.bodies[0]["chat_template_kwargs"] == arguments
+        endpoint.decode(address, "base", ITEMS[:1], journal, HOW, "test", GREEDY, 3)
+        assert "chat_template_kwargs" not in running.bodies[1]  # another question, not found in the journal

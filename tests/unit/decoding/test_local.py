@@ -90,13 +90,13 @@ def test_rows_that_end_leave_the_copy_too(decoded: Any) -> None:
     copied = local.copy_llama(decoded)
     assert copied is not None
     with torch.inference_mode():
-        whole = Batch(copied, prompts, 20).answer(20, -1)
+        whole = Batch(copied, prompts, 20).answer(20, ())
         end = max(
             {token for row in whole for token in row},
             key=lambda token: len({row.index(token) for row in whole if token in row}),
         )
         batch = Batch(copied, prompts, 20)
-        found = batch.answer(20, end)
+        found = batch.answer(20, {end})
     assert len({len(row) for row in found}) > 1  # else nothing is shown
     assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]
     assert len(batch.seen) < 12
@@ -117,14 +117,14 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(type(loud), "forward", forward)
     with torch.inference_mode():
-        whole = greedy.continue_prompts(loud, prompts, 20, -1, WORDS.pad_token_id)
+        whole = greedy.continue_prompts(loud, prompts, 20, (), WORDS.pad_token_id)
         # a token that comes at other places in other answers stands for the end
         end = max(
             {token for row in whole for token in row},
             key=lambda token: len({row.index(token) for row in whole if token in row}),
         )
         sizes.clear()
-        found = greedy.continue_prompts(loud, prompts, 20, end, WORDS.pad_token_id)
+        found = greedy.continue_prompts(loud, prompts, 20, {end}, WORDS.pad_token_id)
     assert len({len(row) for row in found}) > 1  # else nothing is shown
     assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]
     assert sizes[0] == 12
@@ -180,7 +180,7 @@ def test_a_killed_run_goes_on_with_what_is_kept(
 ) -> None:
     items = [*ITEMS, *ITEMS[:8]]  # the second of two equal batches draws anew, and is kept apart
     whole = decode(trained, CHAT, items, 8, "whole", strategy, 3)
-    real, calls = local._read_text, []
+    real, calls = CHAT.read_answer, []
 
     def dying(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_with_what_is_kept(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(local, "_read_text", dying)
+    monkeypatch.setattr(CHAT, "read_answer", dying)
     with pytest.raises(KeyboardInterrupt):
         decode(trained, CHAT, items, 8, "killed", strategy, 3, tmp_path)
     left = {file.name: file.read_text() for file in tmp_path.iterdir()}
@@ -196,8 +196,8 @@ def test_a_killed_run_goes_on_with_what_is_kept(
     (tmp_path / next(iter(left))).write_text("[[")  # half a file is none
     assert decode(trained, CHAT, items, 8, "again", strategy, 3, tmp_path) == whole
     assert {name: (tmp_path / name).read_text() for name in left} == left
-    for name in ("_read_text", "Batch"):  # nothing is computed again
-        monkeypatch.setattr(local, name, lambda *_: pytest.fail("computed again"))
+    for place, name in ((CHAT, "read_answer"), (local, "Batch"), (local, "_score_batch")):  # nothing is computed again
+        monkeypatch.setattr(place, name, lambda *_: pytest.fail("computed again"))
     assert decode(trained, CHAT, items, 8, "kept", strategy, 3, tmp_path) == whole
 
 

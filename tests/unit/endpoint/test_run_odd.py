@@ -177,7 +177,7 @@ def test_failures_that_are_no_refusals_for_rate_slow_nothing(tmp_path: Path) -> 
     tally = run.go()
     assert (tally.answered, tally.failed, tally.sent) == (100, [], 400)
     assert tally.failing == 0.75
-    assert tally.seconds < 6  # 50 waits of 0.2 s shared among ten
+    assert tally.seconds < 9.5  # 50 waits of 0.2 s shared among ten, also on a busy machine; one after the other 10 s
 
 
 # --- dialects ------------------------------------------------------------------------------------------------

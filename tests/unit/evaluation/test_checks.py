@@ -80,6 +80,7 @@ CASES: list[tuple[Check, str, str]] = [
     (Conversation(type="conversation", turns=2), "**Anna:**\nHello.\n\n**Ben:**\nGood morning.", ""),
     (Conversation(type="conversation", turns=2), "ANNA\nHello.\n\nBEN (O.S.)\nGood morning.", ""),
     (Conversation(type="conversation", turns=2), "“Hello,” said Anna. “Good morning,” said Ben.", ""),
+    (Conversation(type="conversation", turns=2), '"Hello," said Anna. "Good morning, and how', ""),
     (Conversation(type="conversation", turns=2), "Anna said hello to Ben.", "0 turns of speech"),
     (Conversation(type="conversation", turns=2), "Anna: Hello.\nANNA: Hello?", "1 speakers"),
     (Conversation(type="conversation", turns=2), "Step 1: Knead it.\nStep 2: Bake it.", "0 turns of speech"),

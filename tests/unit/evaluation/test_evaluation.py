@@ -26,6 +26,7 @@ from relearn.statistics.scores import mean
 PARAMS = Scoring(
     encoder="minilm",
     encoder_layers=None,
+    cut_share=0.1,
     rouge_stemmer=True,
     execute="best_effort",
     timeout_s=5.0,
@@ -291,3 +292,68 @@ def test_pooled_intervals_keep_each_tasks_share() -> None:
     kept = Rounds(together, ROLES, 200, 1, strata=strata).interval("base", "rouge_l")
     assert (kept.low, kept.high) == (0.5, 0.5)
     assert Rounds(together, ROLES, 200, 1).interval("base", "rouge_l").low < 0.45
+
+
+def cut_off(rows: list[Prediction], number: int) -> list[Prediction]:
+    return [
+        row.model_copy(update={"finish_reason": "length" if index < number else "stop"})
+        for index, row in enumerate(rows)
+    ]
+
+
+def test_answers_that_ended_at_the_cap_are_a_column_and_a_warning() -> None:
+    answers = rows("code", [code(i) for i in range(ITEMS)], 0.5)
+    predictions = {"base": cut_off(answers, 1), "2b": cut_off(answers, 3), "2c": answers}
+    found = evaluate_models(predictions, {}, PARAMS, 7, [CODE], ROLES)
+    assert {model: of["cut"] for model, of in found.intervals["tasks"]["code"]["counts"].items()} == {
+        "base": 1,
+        "2b": 3,
+        "2c": 0,
+    }
+    warnings = [warning for warning in found.warnings if "cap" in warning]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("code: 3 of 12 answers of 2b ended at the cap")
+    assert "not sound" in warnings[0]
+    text = table.markdown(found.rows, found.intervals)
+    assert "| ended at the cap   |" in text
+    assert [line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| base", "| 2"))] == [
+        "8.3%",
+        "25.0% !",
+        "0.0%",
+    ]
+    assert f"Warning: {warnings[0]}." in text
+    lenient = evaluate_models(predictions, {}, PARAMS.model_copy(update={"cut_share": 0.25}), 7, [CODE], ROLES)
+    assert not any("cap" in warning for warning in lenient.warnings)
+
+
+def test_what_a_metric_cannot_see_is_a_warning_of_the_task() -> None:
+    chinese = [
+        row.model_copy(update={"reference": "我们明天去山上看日出。" * 80, "prediction": "我们明天去海边。" * 80})
+        for row in rows("reviews", [""] * ITEMS, 1.0)
+    ]
+    english = rows("code", [code(i) for i in range(ITEMS)], 0.5)
+    found = evaluate_models(
+        {"base": chinese + english, "2b": chinese + english}, {}, PARAMS, 7, TASKS, ModelRoles("base", "2b")
+    )
+    assert any(warning.startswith("reviews: BERTScore read the first") for warning in found.warnings)
+    assert any(warning.startswith("reviews: BERTScore cannot see 12 of 12") for warning in found.warnings)
+    shown = {(row["task"], row["metric"]) for row in found.rows}
+    assert ("reviews", "chrf") in shown
+    assert ("code", "chrf") not in shown
+    # each task's texts have the tokenizer that fits them
+    signatures = found.signatures["bleu"]["by_task"]
+    assert "tok:zh" in signatures["reviews"]["signature"]
+    assert "tok:13a" in signatures["code"]["signature"]
+    assert "library" in found.signatures["rouge_l"]
+
+
+def test_reasoning_in_predictions_is_taken_off_and_counted() -> None:
+    plain = rows("code", [code(i) for i in range(ITEMS)], 0.5)
+    thinking = [
+        row.model_copy(update={"prediction": f"<think>\ndef add_{i}(n): return n\n</think>\n\n{row.prediction}"})
+        for i, row in enumerate(plain)
+    ]
+    found = evaluate_models({"base": plain, "2b": thinking}, {}, PARAMS, 7, [CODE], ModelRoles("base", "2b"))
+    counts = found.intervals["tasks"]["code"]["counts"]
+    assert (counts["base"]["reasoning"], counts["2b"]["reasoning"]) == (0, ITEMS)
+    assert found.points["2b"]["code"]["exact_match"] == 1

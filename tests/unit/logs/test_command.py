@@ -79,6 +79,48 @@ def test_fail_above_keeps_its_meaning(tmp_path: Path) -> None:
     assert "not shown to be more than 7%" in passed.output
 
 
+def four_choices(folder: Path, right: int, number: int) -> list[object]:
+    """Two runs that score alike: `right` of `number`."""
+    values = [1] * right + [0] * (number - right)
+    return ["--logs", *[made.binary(folder / name, values) for name in ("base", "tuned")]]
+
+
+def test_a_relative_gate_holds_only_where_base_is_above_the_floor(tmp_path: Path) -> None:
+    guessing, able = four_choices(tmp_path / "g", 110, 400), four_choices(tmp_path / "a", 320, 400)
+    for gate in ("--fail-above", "--require-within"):
+        assert run(*guessing, gate, "acc=15%").exit_code == 0
+        unjudged = run(*guessing, gate, "acc=15%", "--floor", "acc=0.25")
+        assert unjudged.exit_code == 1
+        assert "base scores 0.275, not surely above 0.25" in " ".join(unjudged.output.split())
+        assert run(*able, gate, "acc=15%", "--floor", "acc=25%").exit_code == 0
+    # points need no floor
+    assert run(*guessing, "--require-within", "acc=5pt", "--floor", "acc=0.25").exit_code == 0
+
+
+def test_a_loss_is_told_whatever_the_floor(tmp_path: Path) -> None:
+    assert run(*logs(tmp_path, 60), "--fail-above", "acc=5%", "--floor", "acc=0.99").exit_code == 3
+
+
+def test_fail_above_cannot_be_judged_on_too_few_samples(tmp_path: Path) -> None:
+    few = run(*four_choices(tmp_path, 3, 3), "--fail-above", "acc=5%")
+    assert few.exit_code == 1
+    assert "not even the loss of everything would be sure" in " ".join(few.output.split())
+
+
+def test_a_floor_is_a_share_that_some_gate_has(tmp_path: Path) -> None:
+    for floor, said in (
+        ("acc", "METRIC=X is expected"),
+        ("acc=2pt", "METRIC=X is expected"),
+        ("f1=0.1", "no gate judges it"),
+    ):
+        found = run(*logs(tmp_path, 0), "--fail-above", "acc=5%", "--floor", floor)
+        assert found.exit_code == 1
+        assert said in found.output
+    file = tmp_path / "gates.yaml"
+    file.write_text("fail_above:\n  acc: 5%\nfloor:\n  acc: 25%\n")
+    assert read_file(file)[1] == {"acc": 0.25}
+
+
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
@@ -105,7 +147,7 @@ def test_a_metric_that_is_not_in_the_logs_is_a_mistake(tmp_path: Path) -> None:
 def test_a_file_of_gates(tmp_path: Path) -> None:
     file = tmp_path / "gates.yaml"
     file.write_text("require_within:\n  acc: 20pt\n  '*.acc': 30%\nfail_above:\n  arith.acc: 0.05\n")
-    assert [(gate.kind, gate.target, gate.relative) for gate in read_file(file)] == [
+    assert [(gate.kind, gate.target, gate.relative) for gate in read_file(file)[0]] == [
         ("require_within", "acc", False),
         ("require_within", "*.acc", True),
         ("fail_above", "arith.acc", True),

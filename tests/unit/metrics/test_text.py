@@ -91,7 +91,9 @@ def test_the_stemmer_is_rouge_scores_own() -> None:
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
-    for prediction, reference in zip(PREDICTIONS, REFERENCES, strict=True):
+    english = [pair for pair in zip(PREDICTIONS, REFERENCES, strict=True) if "".join(pair).isascii()]
+    assert len(english) == 4
+    for prediction, reference in english:
         expected = scorer.score(reference, prediction)["rougeL"].fmeasure
         assert rouge_l([prediction], [reference], rouge_stemmer=True).point == pytest.approx(expected)
 

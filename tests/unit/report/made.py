@@ -57,6 +57,7 @@ def intervals(half: float = 0.05, **tasks: Scores) -> dict[str, Any]:
     """metrics/intervals.json over the tasks given, by default all three."""
     chosen = tasks or {"code": CODE, "reviews": REVIEWS, "general": GENERAL}
     return {
+        "cut_share": 0.1,
         "confidence": 0.95,
         "resamples": 1000,
         "swaps": 10000,
@@ -67,6 +68,7 @@ def intervals(half: float = 0.05, **tasks: Scores) -> dict[str, Any]:
             task: {
                 "items": 220,
                 "clusters": 50,
+                "counts": {model: {"items": 220, "cut": 0} for model in MODELS},
                 "scores": {
                     metric: {
                         model: {

@@ -110,6 +110,65 @@ def test_recovery_says_whether_all_of_it_may_be_back() -> None:
     assert "made writing code worse still" in worse.finding
 
 
+def test_more_than_was_lost_is_told_as_better_than_base() -> None:
+    def told(half: float, last: float) -> Analysis:
+        found = made.intervals(half, code={"codebleu": (0.6, 0.3, last)}, reviews=made.REVIEWS)
+        return analyse(found, made.probes(), made.WORDS)
+
+    surely = told(0.02, 0.7)
+    assert "2c is now better than base (CodeBLEU 0.600 → 0.700)" in surely.finding
+    assert "more than was lost, so that 2c is now better than base" in surely.markdown
+    assert any("2c is now better at it than base" in point for point in surely.advice)
+    perhaps = told(0.15, 0.7)
+    assert (
+        "2c now scores above base (CodeBLEU 0.700 against 0.600; 95% interval of what came back 83% to 183%"
+        in perhaps.finding
+    )
+    assert "the interval leaves room for less than all of it" in perhaps.markdown
+    for analysis in (surely, perhaps, told(0.02, 0.5)):
+        assert not re.search(r"won back 1\d\d%", analysis.finding)
+    assert "now" not in told(0.02, 0.5).finding
+
+
+def test_a_change_that_the_table_does_not_mark_is_not_claimed() -> None:
+    found = made.intervals()
+    for task in found["tasks"].values():
+        for comparison in task["comparisons"]:
+            comparison["p_holm"] = 0.06
+    analysis = analyse(found, made.probes(), made.WORDS)
+    assert analysis.finding == (
+        "Fine-tuning (2b) changed nothing measurable in replying to reviews (ROUGE-L 0.100 → 0.600), and no loss of other skills can be shown."
+    )
+    assert "leaves out 0, but the paired test over all comparisons does not find it (p = 0.060" in analysis.markdown
+    assert not re.search(r"\b(fell|rose|brought [\d])", without_quotes(analysis.markdown))
+    assert not any(re.search("Do not ship|costs|repaired", point) for point in analysis.advice)
+
+
+def test_a_new_skill_that_replay_did_not_surely_cost_is_not_told_as_lost() -> None:
+    found = made.intervals()
+    for comparison in found["tasks"]["reviews"]["comparisons"]:
+        if comparison["kind"] == "recovery":
+            comparison["p_holm"] = 0.2
+    finding = analyse(found, made.probes(), made.WORDS).finding
+    assert "won back" in finding
+    assert "but lost" not in finding
+
+
+CODE_ENDS = [(0.9, 0.3, 0.85), (0.9, 0.3, 0.95), (0.9, 0.3, 0.6), (0.9, 0.3, 0.3), (0.9, 0.88, 0.9)]
+
+
+@pytest.mark.parametrize("code", CODE_ENDS)
+@pytest.mark.parametrize("reviews", [(0.1, 0.6, 0.4), (0.1, 0.6, 0.1), (0.1, 0.6, 0.6)])
+@pytest.mark.parametrize("general", [(0.8, 0.2, 0.3), (0.8, 0.78, 0.8), (0.8, 0.2, 0.8)])
+def test_each_point_of_advice_is_an_item(
+    code: tuple[float, float, float], reviews: tuple[float, float, float], general: tuple[float, float, float]
+) -> None:
+    found = made.intervals(code={"codebleu": code}, reviews={"rouge_l": reviews}, general={"rouge_l": general})
+    for point in analyse(found, made.probes(), made.WORDS).advice:
+        assert point.endswith(".")
+        assert not re.search(r"[.:;] ?- ", point)
+
+
 def test_code_in_replies_is_neither_gain_nor_loss() -> None:
     text = analyse(made.intervals(), made.probes(), made.WORDS).markdown
     assert "answers with code" not in text

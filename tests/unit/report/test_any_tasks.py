@@ -21,7 +21,7 @@ from tests.unit.report import made
 from tests.unit.report.material import material
 
 PARAMS = Scoring(
-    encoder="minilm", encoder_layers=None, rouge_stemmer=True, execute="off", timeout_s=2.0, memory_mb=512,
+    encoder="minilm", encoder_layers=None, cut_share=0.1, rouge_stemmer=True, execute="off", timeout_s=2.0, memory_mb=512,
     resamples=100, swaps=1000,
 )  # fmt: skip
 ITEMS = 24

@@ -13,7 +13,7 @@ import torch
 
 from relearn.chat import Chat
 from relearn.errors import InputError
-from relearn.models import load_adapters, use_adapter
+from relearn.models import FrozenBase
 from relearn.params.finetune import Lora
 from relearn.training.rounds import continue_adapter, new_adapter, replace_folder, save_adapter
 from relearn.training.rows import encode
@@ -93,13 +93,16 @@ def test_checkpointed_activations_give_the_same_adapter(tmp_path: Path) -> None:
 
 def test_switching_adapters_gives_each_its_own_logits(tmp_path: Path) -> None:
     tuned(tmp_path / "scratch", tmp_path / "2b")
-    both = load_adapters(model(WORDS), {"2b": tmp_path / "2b"})
-    with use_adapter(both, "base"):
-        assert torch.equal(both(input_ids=IDS).logits, model(WORDS)(input_ids=IDS).logits)
+    model(WORDS).save_pretrained(tmp_path / "base")
+    WORDS.save_pretrained(tmp_path / "base")
+    base = FrozenBase(tmp_path / "base", "cpu")
     alone = continue_adapter(model(WORDS), tmp_path / "2b").eval()
-    with use_adapter(both, "2b"):
-        assert torch.equal(both(input_ids=IDS).logits, alone(input_ids=IDS).logits)
-    assert not any(weight.requires_grad for weight in both.parameters())
+    for _ in range(2):
+        assert torch.equal(base.put(None)(input_ids=IDS).logits, model(WORDS)(input_ids=IDS).logits)
+        adapted = base.put(tmp_path / "2b")
+        assert torch.equal(adapted(input_ids=IDS).logits, alone(input_ids=IDS).logits)
+        assert not any(weight.requires_grad for weight in adapted.parameters())
+    assert base.loads == 1
 
 
 def test_a_folder_without_an_adapter_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_no_row_is_masked_altogether() -> None:
     for row in encode(CONVERSATIONS, CHAT, 64).rows:
         labels = collate([row], WORDS.pad_token_id)["shift_labels"]
         assert (labels != IGNORED).any()
-        assert labels[0, -1] == CHAT.end
+        assert labels[0, -1] == CHAT.end[-1]
 
 
 def test_each_label_is_the_token_after_its_position() -> None:

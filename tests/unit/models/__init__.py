@@ -1,0 +1,1 @@
+"""Models, adapters and chat templates as people have them."""
