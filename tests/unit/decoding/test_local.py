@@ -66,6 +66,47 @@ def test_own_ways_answer_what_generate_answers(decoded: Any, monkeypatch: pytest
         assert one.nll == pytest.approx(other.nll, rel=1e-5, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        TEMPLATE.replace("\n{% endfor %}", "{% if message.role == 'user' %}<|user|>{% endif %}{% endfor %}"),  # an end of its own
+        TEMPLATE.replace("<|end|>", "</s>"),  # no token: the end is text
+        TEMPLATE.replace("{{ message.content }}", "{% if message.role == 'assistant' %}one {% endif %}{{ message.content }}"),
+    ],
+    ids=["another end", "an end in words", "something before an answer that is given"],
+)  # fmt: skip
+def test_the_copy_goes_by_the_chat(
+    trained: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, template: str
+) -> None:
+    words = tokenizer()
+    words.chat_template = template
+    chat = Chat(words, template, stops=[words.convert_tokens_to_ids("Ġt")])
+    copied = decode(trained, chat, ITEMS, 16, "copy", kept=tmp_path)
+    assert copied == decode(trained, chat, ITEMS, 16, "copy", kept=tmp_path)
+    monkeypatch.setattr(local, "copy_llama", lambda _: None)
+    for one, other in zip(copied, decode(trained, chat, ITEMS, 16, "own"), strict=True):
+        assert (one.text, one.finish_reason, one.raw) == (other.text, other.finish_reason, other.raw)
+        assert one.nll == pytest.approx(other.nll, rel=1e-5, abs=1e-4)
+
+
+def test_a_scaled_adapter_is_copied_as_it_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft.helpers import rescale_adapter_scale
+
+    model = tuned(ALL, model=grouped()).eval()
+
+    def answer() -> list[float | None]:
+        return [one.nll for one in decode(model, CHAT, ITEMS, 16, "scaled")]
+
+    with rescale_adapter_scale(model, 0.5):
+        half = answer()
+    whole = answer()
+    assert half != pytest.approx(whole, rel=1e-3)
+    monkeypatch.setattr(local, "copy_llama", lambda _: None)
+    assert answer() == pytest.approx(whole, rel=1e-5)
+    with rescale_adapter_scale(model, 0.5):
+        assert answer() == pytest.approx(half, rel=1e-5)
+
+
 def test_a_bare_model_under_an_adapter_answers_without_it() -> None:
     model = tuned(ALL, model=grouped()).eval()
     with model.disable_adapter():

@@ -24,7 +24,9 @@ from peft import (
     VeraConfig,
 )  # fmt: skip
 
+from relearn.decoding.llama import copy_llama
 from relearn.errors import InputError
+from relearn.models import FrozenBase
 from tests.unit.models.alone import (
     ARCHITECTURES,
     LIMIT,
@@ -110,17 +112,49 @@ FURTHER: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Any]]:
-    """A base with biases, a plain adapter, and what both answer alone."""
-    folder: Path = tmp_path_factory.mktemp("llama")
-    base = make_base(folder / "base", "llama", attention_bias=True)
+Known = tuple[Path, Path, list[Any]]
+
+
+def _make_llama(folder: Path, biases: bool) -> Known:
+    """A base, a plain adapter, and what both answer alone."""
+    base = make_base(folder / "base", "llama", attention_bias=biases)
     plain = make_adapter(base, folder / "plain", LoraConfig(**LORA))
     return base, plain, [answer_alone(base, adapter) for adapter in (None, plain)]
 
 
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """One that decoding copies."""
+    return _make_llama(tmp_path_factory.mktemp("llama"), biases=False)
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """One that it does not."""
+    return _make_llama(tmp_path_factory.mktemp("biased"), biases=True)
+
+
+COPIED = (
+    *("lora", "rslora", "pissa", "olora", "gaussian", "orthogonal", "bias all", "bias lora_only"),
+    *("a regex", "one layer", "ranks of their own"),
+)
+
+
 @pytest.mark.parametrize("kind", [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in FURTHER)])
-def test_kinds_of_adapter(tmp_path: Path, llama: tuple[Path, Path, list[Any]], kind: str) -> None:
+def test_kinds_of_adapter(tmp_path: Path, llama: Known, kind: str) -> None:
+    _hold_against_alone(tmp_path, llama, kind)
+    tuned = FrozenBase(llama[0], "cpu").put(tmp_path / "tuned")
+    assert (copy_llama(tuned) is not None) == (kind in COPIED)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if "bias" in kind else pytest.mark.slow) for kind in (*KINDS, *FURTHER)]
+)
+def test_kinds_of_adapter_of_a_base_with_biases(tmp_path: Path, biased: Known, kind: str) -> None:
+    _hold_against_alone(tmp_path, biased, kind)
+
+
+def _hold_against_alone(tmp_path: Path, llama: Known, kind: str) -> None:
     base, plain, (base_alone, plain_alone) = llama
     tuned = make_adapter(base, tmp_path / "tuned", {**KINDS, **FURTHER}[kind](), 1.0)
     alone = answer_alone(base, tuned)
@@ -130,9 +164,7 @@ def test_kinds_of_adapter(tmp_path: Path, llama: tuple[Path, Path, list[Any]], k
 
 
 @pytest.mark.parametrize("start", ["pissa_niter_4", "corda", "lora_ga"])
-def test_a_base_that_cannot_be_rewritten_in_the_same_way_is_refused(
-    tmp_path: Path, llama: tuple[Path, Path, list[Any]], start: str
-) -> None:
+def test_a_base_that_cannot_be_rewritten_in_the_same_way_is_refused(tmp_path: Path, llama: Known, start: str) -> None:
     base, plain, _ = llama
     shutil.copytree(plain, tmp_path / "tuned")
     edit(tmp_path / "tuned" / "adapter_config.json", init_lora_weights=start)
@@ -153,9 +185,7 @@ def test_more_tokens_than_the_model_has_places_for_are_refused(tmp_path: Path, k
 
 
 @pytest.mark.parametrize("kind", ["poly", "multitask"])
-def test_an_adapter_that_must_be_told_its_task_is_refused(
-    tmp_path: Path, llama: tuple[Path, Path, list[Any]], kind: str
-) -> None:
+def test_an_adapter_that_must_be_told_its_task_is_refused(tmp_path: Path, llama: Known, kind: str) -> None:
     base, _, _ = llama
     config = {
         "poly": lambda: peft.PolyConfig(r=2, n_tasks=1, n_skills=2, target_modules=["q_proj"], **TASK),

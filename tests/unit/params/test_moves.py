@@ -99,7 +99,8 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
     assert "# passes" in new
     assert new.index("# how it ends") < new.index("eval_3a:")
     assert YAML(typ="safe").load(new) == {
-        "lr_range": {"max": 0.1}, "finetune_2b": {"epochs": 3}, "finetune": {}, "sandbox": {"execute": "off"}, "eval_3a": {},
+        "lr_range": {"max": 0.1}, "finetune_2b": {"epochs": 3}, "finetune": {}, "sandbox": {"execute": "off"},
+        "eval_3a": {"cut_share": 0.1},
     }  # fmt: skip
 
 
