@@ -102,7 +102,7 @@ def _forward(causal: Any, ids: Tensor, first: int, targets: Tensor, count: Any, 
     wanted = targets[labelled]
     count = len(wanted) if count is None else count
     head = causal.lm_head.weight
-    if keep_logits or head.requires_grad:
+    if keep_logits or head.requires_grad or type(causal.lm_head) is not torch.nn.Linear:
         logits = causal.lm_head(hidden)
         loss = functional.cross_entropy(logits.float(), wanted, reduction="sum") / count
         return CausalLMOutputWithPast(loss=loss, logits=logits[None])

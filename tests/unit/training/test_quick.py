@@ -54,12 +54,12 @@ def grouped(dtype: torch.dtype = torch.float32) -> Any:
     return model.to(dtype)
 
 
-def tuned(targets: list[Any], dropout: float = 0.0, model: Any = None) -> Any:
+def tuned(targets: list[Any], dropout: float = 0.0, model: Any = None, size: float = 0.3) -> Any:
     adapter = new_adapter(model or llama(), Lora(rank=4, alpha=6, dropout=dropout, targets=targets))
-    with torch.no_grad():  # B starts at zero, which would hide A's gradient
+    with torch.no_grad():  # one of the two starts at zero, which would hide the other's gradient
         for name, weight in adapter.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(0, 0.3)
+            if "lora_B" in name or "lora_embedding_A" in name:
+                weight.normal_(0, size)
     return adapter.train()
 
 
@@ -69,6 +69,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "all projections": lambda: tuned(ALL),
     "some projections": lambda: tuned(["q_proj", "v_proj", "down_proj"]),
     "grouped heads": lambda: tuned(ALL, model=grouped()),
+    "the head too": lambda: tuned([*ALL, "lm_head"], size=0.1),
+    "the embeddings too": lambda: tuned([*ALL, "embed_tokens"]),
     "grouped heads, all weights": lambda: grouped().train(),
 }
 
