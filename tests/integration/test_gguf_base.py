@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from relearn.files import file_hash
 from relearn.gguf.convert import convert
-from relearn.models import load_adapters, load_base
+from relearn.models import FrozenBase, load_base
 from tests.integration.conftest import Clone
 from tests.integration.desk import Desk
 from tests.unit.gguf.made import write
@@ -76,7 +76,7 @@ def test_a_round_on_the_old_data_is_merged_into_the_weights(desk: Desk) -> None:
     desk.set(base__model={"kind": "model", "path": "plain", "revision": None, "adapt": adapt})
     assert desk.run("base").status == 0, desk.said
     assert desk.paths.losses("base").read_text() == losses
-    adapted = load_adapters(load_base(plain, "cpu"), {"base": base / "adapter"})
+    adapted = FrozenBase(plain, "cpu").put(base / "adapter")
     assert torch.allclose(logits, adapted(input_ids=ids).logits, atol=1e-5)
 
 
