@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from jinja2 import TemplateError
 
-from relearn.errors import InputError
+from relearn.errors import InputError, first_line
 from relearn.reasoning import take_off_reasoning
 from relearn.records import Message, show_turns
 
@@ -102,7 +102,7 @@ class Chat:
             compiled = _compile_jinja_template(self.template)
             known = _get_template_variables(self.template)
         except TemplateError as error:
-            raise InputError(f"{self.source}: {_first_line(error)}") from None
+            raise InputError(f"{self.source}: {first_line(error)}") from None
         for name in self.arguments:
             if name in OWN or name not in known:
                 used = sorted(known - {*OWN, *compiled.globals, *self.tokenizer.special_tokens_map})
@@ -123,7 +123,7 @@ class Chat:
                 **self.arguments,
             )
         except Exception as error:  # a template is a program, and raises what it likes
-            raise InputError(f"{self.source}: {_first_line(error)}") from error
+            raise InputError(f"{self.source}: {first_line(error)}") from error
         return cast(str, text)
 
     def _around_answer(self, prompt: Sequence[Message]) -> tuple[str, str]:
@@ -314,7 +314,3 @@ def _through_first(text: str, tokens: Collection[str]) -> str:
 def _without_last(text: str, tokens: Collection[str]) -> str:
     """A text that ends with one of some tokens, without it."""
     return text.removesuffix(max((token for token in tokens if text.endswith(token)), key=len, default=""))
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""The one exception that a user's mistake raises, and other errors in a line."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ class InputError(Exception):
 
     Stages print it without a traceback and exit with status 1.
     """
+
+
+def first_line(error: Exception) -> str:
+    """What another error says, in its first line that is not blank; its class where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

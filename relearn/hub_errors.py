@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from relearn.errors import InputError
+from relearn.errors import InputError, first_line
 
 Kind = Literal["model", "dataset"]
 
@@ -38,7 +38,7 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
             f"{name} has no revision {revision}; name a branch, tag or commit listed at {page}/commits/main"
         ) from None
     except errors.HFValidationError as error:
-        raise InputError(f"{name}: not a repository name ({_first_line(error)}); write owner/name") from None
+        raise InputError(f"{name}: not a repository name ({first_line(error)}); write owner/name") from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE")
         advice = (
@@ -49,11 +49,11 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
         raise InputError(f"{name}: the hub cannot be reached ({type(error).__name__}): {advice}") from None
     except errors.EntryNotFoundError as error:
         raise InputError(
-            f"{name} at {revision[:12]}: a file is missing ({_first_line(error)}); check {page}/tree/main"
+            f"{name} at {revision[:12]}: a file is missing ({first_line(error)}); check {page}/tree/main"
         ) from None
     except errors.HfHubHTTPError as error:
         raise InputError(
-            f"{name}: the hub answered {error.response.status_code} ({_first_line(error)}); "
+            f"{name}: the hub answered {error.response.status_code} ({first_line(error)}); "
             "for 401 or 403 check HF_TOKEN, otherwise try again later"
         ) from None
 
@@ -61,10 +61,6 @@ def explain_errors(repo_id: str, revision: str, kind: Kind) -> Iterator[None]:
 def name_repository(repo_id: str, kind: Kind) -> str:
     """The repository as messages name it."""
     return f"hub {'data set' if kind == 'dataset' else kind} {repo_id}"
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def list_some(names: Sequence[str]) -> str:

@@ -216,7 +216,7 @@ class FrozenBase:
         if self._model is not None and weights.fingerprint(self._model, self.label) == self._proof:
             return
         self._model = adapted = None  # type: ignore[assignment]
-        _free_memory()
+        free_memory()
         self._model = self._load()
         self.loads += 1
 
@@ -250,7 +250,8 @@ def attach(model: Any, folder: Path, label: str, base: str, trainable: bool = Fa
     return tuned
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Gives back what models that are no longer referred to held, on a GPU too."""
     import torch
 
     gc.collect()

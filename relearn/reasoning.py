@@ -27,6 +27,7 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 # Most texts hold no mark: these are quick to tell.
+_SIGNS = ("[THINK", "[/THINK", "think▷", "assistantfinal", "Here is my response:")
 _MAY_OPEN = re.compile(
     r"(?:<|&lt;)\s?/?\s?(?:\w{1,20}:)?(?:th|rea|ref|res|sc|so|ana|ans|ra|in|ch|cot|pl|unused9|de|fi|ou)", re.IGNORECASE
 )
@@ -38,14 +39,10 @@ _WINDOW = 20_000
 
 def _may_hold(text: str) -> bool:
     """Whether a text has any sign of reasoning: the quick look that spares most texts the long one."""
-    return not (
-        ("<" not in text or ("<|" not in text and _MAY_OPEN.search(text) is None))
-        and ("&lt;" not in text or _MAY_OPEN.search(text) is None)
-        and "[THINK" not in text
-        and "[/THINK" not in text
-        and "think▷" not in text
-        and "assistantfinal" not in text
-        and "Here is my response:" not in text
+    return (
+        "<|" in text
+        or any(sign in text for sign in _SIGNS)
+        or (("<" in text or "&lt;" in text) and _MAY_OPEN.search(text) is not None)
     )
 
 

@@ -26,17 +26,18 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_logs() -> Path:
-    """The folder of logs that evaluation tools wrote, which is not part of this repository either: beside the real data."""
-    folder = real_data.DEFAULT.parent / "logs"
-    if not folder.is_dir():
-        pytest.skip(f"no logs at {folder}; set RELEARN_SHARED to a folder that has them beside it")
-    return folder
+    """The folder of logs that evaluation tools wrote, which is not part of this repository either."""
+    return _beside_the_data("logs")
 
 
 @pytest.fixture(scope="session")
 def shared_cases() -> Path:
-    """The folder of cases from the world, which is not part of this repository either: beside the real data."""
-    folder = real_data.DEFAULT.parent / "cases"
+    """The folder of cases from the world, which is not part of this repository either."""
+    return _beside_the_data("cases")
+
+
+def _beside_the_data(name: str) -> Path:
+    folder = real_data.DEFAULT.parent / name
     if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}; set RELEARN_SHARED to a folder that has them beside it")
+        pytest.skip(f"no {name} at {folder}; set RELEARN_SHARED to a folder that has them beside it")
     return folder

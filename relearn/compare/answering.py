@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +86,7 @@ def _decode_on(
         yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
         del model
     del base
-    gc.collect()
-    if how.device == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()
+    models.free_memory()
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:

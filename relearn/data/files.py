@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from relearn.data.table import TableRow, no_column
-from relearn.errors import InputError
+from relearn.errors import InputError, first_line
 from relearn.files import open_bytes, read_json_lines
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -166,9 +166,8 @@ class FileTable:
                         number += 1
                         yield number, row
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"{self.name}: not readable as Parquet after row {number} ({reason}); write the file again"
+                f"{self.name}: not readable as Parquet after row {number} ({first_line(error)}); write the file again"
             ) from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from relearn import hub
 from relearn.data.table import TableRow, no_column
-from relearn.errors import InputError
+from relearn.errors import InputError, first_line
 from relearn.hub_errors import explain_errors
 
 READERS = ("parquet", "json", "csv")
@@ -112,9 +112,8 @@ class HubTable:
                 }
                 yield number, {**row, **named}
         except (pa.ArrowException, ValueError, OSError, TypeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"{self.name}: not readable after row {number} ({reason}); choose another revision, or download the data "
+                f"{self.name}: not readable after row {number} ({first_line(error)}); choose another revision, or download the data "
                 "and use source kind files"
             ) from None
 

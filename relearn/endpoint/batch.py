@@ -27,7 +27,6 @@ from relearn.endpoint.tally import AskSettings, BatchSettings, Tally
 from relearn.errors import InputError
 from relearn.progress import say
 
-RUNNING = ("validating", "in_progress", "finalizing", "cancelling", "queued", "pending", "running")
 SETTLE_S = 30.0  # a batch whose creation was interrupted may appear in the server's list so much later
 
 

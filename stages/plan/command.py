@@ -47,11 +47,11 @@ def _plan(
         if clusters is not None:
             raise click.UsageError("--clusters needs --prompts")
         # here, since it brings the parameter tree and more, which --help and a comparison do without
-        from stages.plan.profile import plan_profile
-
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
             raise InputError(f'{missing[0]} is not installed: pip install "relearn-llm[pipeline]", or give --prompts')
+        from stages.plan.profile import plan_profile
+
         return plan_profile(profile, loss, price_per_hour, given)
     if profile is not None:
         raise click.UsageError("--profile does not go with --prompts")
