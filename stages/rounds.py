@@ -106,14 +106,13 @@ def finetune_round(
             params.compute,
             params.chat,
             params.launch,
+            *(() if method is None else [method.options]),
         ],
         inputs,
     )
     schedule = rounds.make_schedule(
         params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
     )
-    if method is not None:
-        method.begin(tuned, chat)
     outcome = train(
         tuned,
         encoded,
@@ -130,13 +129,14 @@ def finetune_round(
     provenance = {
         "base": rounds.BASE_PATH,
         "continues": None if start is None else str(start.relative_to(paths.root)),
-        "rows": len(encoded),
+        "rows": outcome.rows,
         "too_long": encoded.too_long,
         "updates": outcome.steps,
         "lr": lr,
         "epochs": epochs,
         "seed": params.seed,
         "last_look": outcome.history[-1],
+        **({"method": method.facts} if method is not None and method.facts else {}),
     }
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)

@@ -97,11 +97,53 @@ class ReplayMethod(Group):
     control: bool = key("Draw the extra rows from the new tasks instead: as many updates without replay.")
 
 
+class KlMethod(Group):
+    """Cross entropy, held to what the base says of the new task's tokens."""
+
+    beta: float = key("Weight of KL(base‖model), a mean over tokens as the loss is.", gt=0, le=1000)
+
+
+class DftMethod(Group):
+    """Each token's loss times its own probability."""
+
+
+class AsftMethod(Group):
+    """dft, held to what the base says of the new task's tokens."""
+
+    alpha: float = key("Weight of the divergence, a mean over tokens as the loss is.", gt=0, le=1000)
+    direction: Literal["forward", "reverse"] = key("forward: KL(base‖model); reverse: KL(model‖base).")
+
+
+class EaftMethod(Group):
+    """Each token's loss times the model's entropy there."""
+
+    top: int = key("Likeliest tokens that the entropy is taken over.", "tokens", ge=2, le=1000)
+    alpha: float = key("Exponent of the weight.", ge=0, le=10)
+
+
+class StmMethod(Group):
+    """Tokens that surprise the base are not learned."""
+
+    threshold: float = key("Greatest perplexity of a token under the base, 1 over its probability.", gt=1)
+
+
+class L2InitMethod(Group):
+    """Held to the weights as they start."""
+
+    strength: float = key("Weight of the summed squared change of the trained weights.", gt=0, le=1000)
+
+
 class Methods(Group):
     """The parameters of every method; `method` in params.yaml chooses one, a file of relearn/training/methods/."""
 
     plain: PlainMethod
     replay: ReplayMethod
+    kl: KlMethod
+    dft: DftMethod
+    asft: AsftMethod
+    eaft: EaftMethod
+    stm: StmMethod
+    l2_init: L2InitMethod
 
 
 class Finetune2b(Group):

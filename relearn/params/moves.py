@@ -41,4 +41,10 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "chat.date": "2026-01-01",
     "eval_3a.cut_share": 0.1,
     "report.caption": None,
+    "finetune_2b.methods.kl": {"beta": 1.0},
+    "finetune_2b.methods.dft": {},
+    "finetune_2b.methods.asft": {"alpha": 0.05, "direction": "forward"},
+    "finetune_2b.methods.eaft": {"top": 20, "alpha": 1.0},
+    "finetune_2b.methods.stm": {"threshold": 2.5},
+    "finetune_2b.methods.l2_init": {"strength": 1e-3},
 }

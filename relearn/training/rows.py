@@ -20,12 +20,18 @@ IGNORED = -100  # the label that torch's cross entropy skips
 class EncodedRow:
     """`ids` are prompt, response and end token; the first `prompt` of them carry no loss.
 
-    Nor do those in `masked`, (start, end) of each: turns between the assistant's, where all of its turns are learned.
+    Nor do those in `masked`, (start, end) of each: turns between the assistant's, where all of its turns are learned, and
+    what a method masks.
     """
 
     ids: tuple[int, ...]
     prompt: int
     masked: tuple[tuple[int, int], ...] = ()
+
+    def learned(self) -> list[int]:
+        """The places in `ids` of the tokens at which the loss looks."""
+        hidden = {at for start, end in self.masked for at in range(start, end)}
+        return [at for at in range(self.prompt, len(self.ids)) if at not in hidden]
 
 
 NOTHING = EncodedRow((0, 0), 2)  # a row at which the loss does not look
