@@ -76,6 +76,15 @@ class Source(Record):
     fields: dict[str, str]
 
 
+class Sample(Record):
+    """What the base itself wrote, drawn at temperature 1: an answer, and the prompt too unless that was `given`."""
+
+    id: str
+    given: bool
+    messages: list[Message]
+    finish_reason: Literal["stop", "length"]
+
+
 class Usage(Record):
     """Tokens as the server counted them."""
 

@@ -29,6 +29,7 @@ class Paths:
     held_out_instructions: Path
     quarantine: Path
     sources: Path
+    samples: Path
     predictions: Path
     ratings: Path
     models: Path
@@ -57,6 +58,7 @@ class Paths:
             held_out_instructions=data / "held_out_instructions.jsonl",
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
+            samples=data / "samples.jsonl",
             predictions=data / "predictions",
             ratings=data / "ratings",
             models=root / "models",

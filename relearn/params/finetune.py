@@ -133,6 +133,14 @@ class L2InitMethod(Group):
     strength: float = key("Weight of the summed squared change of the trained weights.", gt=0, le=1000)
 
 
+class SelfReplayMethod(Group):
+    """Held to what the base says in rows that it wrote itself."""
+
+    mode: Literal["kl", "rows"] = key("kl: held by a divergence; rows: the rows are learned like the others.")
+    beta: float = key("Weight of KL(base‖model), the mean over an update's sampled tokens.", gt=0, le=1000)
+    per_update: int = key("Sampled rows of each update, where they are held.", "rows", ge=1, le=1000)
+
+
 class Methods(Group):
     """The parameters of every method; `method` in params.yaml chooses one, a file of relearn/training/methods/."""
 
@@ -144,12 +152,27 @@ class Methods(Group):
     eaft: EaftMethod
     stm: StmMethod
     l2_init: L2InitMethod
+    self_replay: SelfReplayMethod
+
+
+class Samples(Group):
+    """What the base writes, once, for a method that needs it; for others nothing is drawn."""
+
+    rows: int = key("Rows to draw.", "rows", ge=1, le=100_000)
+    prompts: Literal["template", "new"] = key(
+        "template: the base writes the prompts too, from what its chat template puts before a user's turn; new: the training "
+        "prompts of the new tasks, as many as there are rows at most."
+    )
+    prompt_tokens: int = key("Longest prompt that it writes.", "tokens", ge=1)
+    answer_tokens: int = key("Longest answer.", "tokens", ge=1)
+    batch_size: int = key("Rows drawn at a time.", "rows", ge=1)
 
 
 class Finetune2b(Group):
     """The first round: the new task."""
 
     epochs: float = key("Passes over the new task.", "epochs", gt=0)
+    sample: Samples
     methods: Methods
 
 

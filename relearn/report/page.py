@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
-from relearn.records import Quarantined
+from relearn.records import Quarantined, Sample
 from relearn.report import figures, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
@@ -32,7 +32,8 @@ class Material:
 
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
     versions, models, data. `setting` are sentences that say what kind of experiment the finding is about. `mended` are
-    (what was mended, what the teacher sent, the row's kind, what was kept).
+    (what was mended, what the teacher sent, the row's kind, what was kept). `samples` are what the base wrote for a method
+    that holds the model to it.
     """
 
     words: Words
@@ -46,6 +47,7 @@ class Material:
     mended: Sequence[tuple[str, str, str, str]]
     refused: Sequence[Quarantined]
     as_sent: int
+    samples: Sequence[Sample] = ()
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     setting: Sequence[str] = ()
 

@@ -32,15 +32,16 @@ class Part:
 class Method:
     """Plain fine-tuning; a remedy overrides what it does otherwise.
 
-    `options` are its parameters. `samples` are rows that the base itself wrote, where `needs_samples` (stages.sample).
+    `options` are its parameters. `samples` are rows that the base itself wrote, set before `begin` where `needs_samples`.
     """
 
     needs_samples = False
     has_token_loss = False  # whether `token_loss` takes the place of the cross entropy
     reads_base = False  # whether it gets the base's logits: a further forward pass without gradients
 
-    def __init__(self, options: Any, seed: int, samples: Sequence[EncodedRow] = ()) -> None:
-        self.options, self.seed, self.samples = options, seed, samples
+    def __init__(self, options: Any, seed: int) -> None:
+        self.options, self.seed = options, seed
+        self.samples: Sequence[EncodedRow] = ()
         self.facts: dict[str, float] = {}  # what is worth knowing of this run; goes into the adapter's provenance.json
 
     def choose_rows(self, new: Sequence[T], old: Sequence[T]) -> list[T]:
@@ -58,6 +59,10 @@ class Method:
         """
         return rows
 
+    def cost(self, rows: int) -> float:
+        """About how long an update of `rows` takes, as a multiple of plain's: forward and backward are three passes."""
+        return 4 / 3 if self.reads_base else 1.0
+
     def token_loss(self, logits: Tensor, targets: Tensor, base: Tensor | None) -> Tensor:
         """The losses (n,), in nats, of n labelled tokens; an update learns their mean.
 
@@ -74,8 +79,8 @@ class Method:
         return None
 
 
-def load_method(name: str, options: Any, seed: int, samples: Sequence[EncodedRow] = ()) -> Method:
+def load_method(name: str, options: Any, seed: int) -> Method:
     """The method of that name."""
     module = importlib.import_module(f"relearn.training.methods.{name}")
     found: type[Method] = getattr(module, name.title().replace("_", ""))
-    return found(options, seed, samples)
+    return found(options, seed)

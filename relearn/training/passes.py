@@ -39,23 +39,28 @@ class Passes:
 
     A new LoRA adapter starts with B at zero, so that the base is then the model without it; an adapter that is
     continued is part of the base as it was. Its trainable weights are copied, the others shared. `head` is what
-    `quick.speed_up` yields. `wrapped` is the model in the wrapper through which gradients are shared among processes.
+    `quick.speed_up` yields.
     """
 
     def __init__(self, model: Any, head: Any | None) -> None:
-        self.model = self.wrapped = model
-        self.head = head
+        self.model, self.head = model, head
         self.start = {
             name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad
         }
 
-    def losses(self, batch: Mapping[str, Tensor], token_loss: TokenLoss, with_base: bool = False) -> Tensor:
-        """The loss of each labelled token of a batch (`rows.collate`), in order: (labelled,), fp32."""
+    def losses(
+        self, batch: Mapping[str, Tensor], token_loss: TokenLoss, with_base: bool = False, through: Any | None = None
+    ) -> Tensor:
+        """The loss of each labelled token of a batch (`rows.collate`), in order: (labelled,), fp32.
+
+        `through` is the model in the wrapper that shares gradients among processes: once an update's pass, which all of
+        them make together. Further passes of one process go to the model itself, and their gradients are shared too.
+        """
         base = None
         if with_base:
             with self._as_base():
                 base = self._speak(self.model, batch)
-        return self._lose(self._speak(self.wrapped, batch), base, batch, token_loss)
+        return self._lose(self._speak(through or self.model, batch), base, batch, token_loss)
 
     def base_losses(self, batch: Mapping[str, Tensor], token_loss: TokenLoss) -> Tensor:
         """The same under the base alone, without gradients."""

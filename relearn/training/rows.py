@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from relearn.chat import Chat, TrainOn
 from relearn.errors import InputError
-from relearn.records import Message
+from relearn.records import Message, Sample
 
 IGNORED = -100  # the label that torch's cross entropy skips
 
@@ -75,6 +75,15 @@ def encode(
     if not rows:
         raise InputError(f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it")
     return EncodedRows(rows, too_long)
+
+
+def encode_sample(sample: Sample, chat: Chat) -> EncodedRow:
+    """What the base wrote, as a row whose loss looks at all that it wrote: the end of an answer that was cut is not its."""
+    (asked, _), *rest = chat.encode_conversation(sample.messages, "last")
+    ids = [*asked, *(token for tokens, _ in rest for token in tokens)]
+    if sample.finish_reason == "length":
+        del ids[-len(chat.end) :]
+    return EncodedRow(tuple(ids), len(asked) if sample.given else len(chat.around_instruction()[0]))
 
 
 def collate(rows: Sequence[EncodedRow], pad: int) -> dict[str, torch.Tensor]:

@@ -191,9 +191,8 @@ class _Trainer(Trainer):
         if method is None or passes is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs = None
-        passes.wrapped = model
         if method.has_token_loss:
-            losses = passes.losses(inputs, method.token_loss, method.reads_base)
+            losses = passes.losses(inputs, method.token_loss, method.reads_base, model)
             loss = losses.sum() / num_items_in_batch * processes
         else:
             loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)

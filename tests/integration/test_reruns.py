@@ -25,6 +25,7 @@ ALL = [
     "generate",
     "repair",
     "base",
+    "sample",
     "finetune_2b",
     "finetune_2c",
     "predict",
@@ -34,14 +35,14 @@ ALL = [
 ]
 TUNED = ["finetune_2b", "finetune_2c"]
 ASKED = ["generate", "repair"]  # what is asked, and what is read of the answers
-MODELS = ["base", *TUNED, "predict"]
+MODELS = ["base", "sample", *TUNED, "predict"]
 TINY = "profiles/tiny.yaml"
 
 # What is changed: file, old text, new text; the stages that it makes run again.
 CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "lr": ("params.yaml", "lr: 0.01", "lr: 0.002", TUNED),
     "lr in another notation": ("params.yaml", "lr: 0.01", "lr: 1.0e-2", []),
-    "seed": ("params.yaml", "1222", "7", ["prepare", "generate", "base", *TUNED, "predict", "eval_3a"]),
+    "seed": ("params.yaml", "1222", "7", ["prepare", "generate", *MODELS, "eval_3a"]),
     "prepare.code.train": (TINY, "train: 60", "train: 61", ["prepare"]),
     "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict", "eval_3a", "probe_3b"]),
     "predict.max_new_tokens.code": (TINY, "code: 16", "code: 17", ["predict"]),
@@ -57,8 +58,9 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "finetune.lora.rank": (TINY, "rank: 4", "rank: 8", ["base", *TUNED]),
     "finetune_2b.epochs": (TINY, "epochs: 2             # passes over the replies", "epochs: 3", ["finetune_2b"]),
     "finetune_2c.epochs": (TINY, "epochs: 1             # passes", "epochs: 2  # passes", ["finetune_2c"]),
-    "method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b"]),
+    "method": ("params.yaml", "method: plain", "method: replay", ["sample", "finetune_2b"]),
     "another method's parameters": (TINY, "share: 0.05", "share: 0.1", []),
+    "finetune_2b.sample.answer_tokens": (TINY, "answer_tokens: 96", "answer_tokens: 95", ["sample"]),
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
     "predict.scales": (TINY, "scales: []", "scales: [0.5]", ["predict"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),

@@ -21,7 +21,7 @@ from relearn.training.method import Method, Part, load_method
 from relearn.training.passes import Passes, cross_entropy
 from relearn.training.quick import speed_up
 from relearn.training.rounds import continue_adapter, new_adapter, save_adapter
-from relearn.training.rows import EncodedRows
+from relearn.training.rows import EncodedRow, EncodedRows
 from relearn.training.trainer import train
 from tests.unit.models.alone import make_base
 from tests.unit.training.test_quick import ALL, BATCH, ROWS, grouped, tuned
@@ -143,7 +143,7 @@ def test_loss_and_gradients_are_those_of_the_formula(
 
 @pytest.mark.parametrize("formula", ["kl", "eaft"])
 def test_over_weights_in_bf16_it_is_as_near_to_fp32_as_plain_training(formula: str) -> None:
-    name, options, direct = FORMULAS[formula]
+    name, options, _ = FORMULAS[formula]
     half = tuned(ALL, model=grouped(torch.bfloat16))
     exact = tuned(ALL, model=grouped(torch.bfloat16).float())
     exact.load_state_dict(half.state_dict())
@@ -231,7 +231,7 @@ def test_stm_masks_what_surprises_the_base(quick: bool) -> None:
 
 
 def test_stm_with_nothing_left_is_one_line() -> None:
-    with pytest.raises(InputError, match="stm.threshold: the base finds every token less likely than 1 in 1.01"):
+    with pytest.raises(InputError, match=r"stm\.threshold: the base finds every token less likely than 1 in 1\.01"):
         masked_rows(1.01, quick=True)
 
 
@@ -250,7 +250,9 @@ def test_l2_init_is_the_change_of_the_weights(kind: str) -> None:
     adapted, start = started(kind)
     passes = Passes(adapted, None)
     chosen = method("l2_init", strength=0.1)
-    assert chosen.add_loss(passes, Part(0, 0, 1)) == pytest.approx(0, abs=1e-4)
+    unmoved = chosen.add_loss(passes, Part(0, 0, 1))
+    assert unmoved is not None
+    assert unmoved.item() == pytest.approx(0, abs=1e-4)
     move(adapted)
     parts = [chosen.add_loss(passes, Part(0, index, 2)) for index in range(2)]
     found = sum(part for part in parts if part is not None)
@@ -275,6 +277,63 @@ def test_l2_init_holds_what_is_no_lora_too() -> None:
     assert found.item() == pytest.approx(0.5 * 4 * len(whole.model.norm.weight), rel=1e-5)
 
 
+def replaying(**options: Any) -> tuple[Method, Any, Any]:
+    adapted, start = started()
+    chosen = method("self_replay", **options)
+    chosen.samples = [EncodedRow(row.ids, 1) for row in ROWS]
+    return chosen, adapted, start
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_self_replay_holds_the_model_to_the_base_on_what_the_base_wrote(count: int, quick: bool) -> None:
+    chosen, adapted, start = replaying(mode="kl", beta=0.6, per_update=4)
+    with speed_up(adapted) if quick else nullcontext() as head:
+        passes = Passes(adapted, head)
+        rows = EncodedRows(ROWS[:3], 1)
+        assert chosen.begin(passes, rows, OWN_WORDS.pad_token_id) is rows
+        move(adapted)
+        adapted.train()
+        parts = [chosen.add_loss(passes, Part(3, index, count)) for index in range(count)]
+    assert parts.count(None) == max(0, count - 4)
+    found = sum(part for part in parts if part is not None)
+    assert isinstance(found, torch.Tensor)
+    found.backward()
+    ours = gradients(adapted)
+    adapted.zero_grad()
+    total, tokens = torch.zeros(()), 0
+    for row in chosen._choose(3):  # type: ignore[attr-defined]
+        batch = torch.tensor([row.ids])
+        own = adapted(input_ids=batch).logits[0, :-1].log_softmax(-1)
+        with torch.no_grad():
+            base = start(input_ids=batch).logits[0, :-1].log_softmax(-1)
+        total, tokens = total + forward_kl(own, base).sum(), tokens + len(row.ids) - 1
+    expected = 0.6 * total / tokens
+    expected.backward()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    for place, gradient in gradients(adapted).items():
+        torch.testing.assert_close(ours[place], gradient, rtol=1e-3, atol=1e-6, msg=place)
+
+
+def test_self_replay_goes_through_all_sampled_rows_before_one_comes_again() -> None:
+    chosen, _, _ = replaying(mode="kl", beta=1.0, per_update=4)
+    count = len(chosen.samples)
+    seen = [row for update in range(2 * count) for row in chosen._choose(update)]  # type: ignore[attr-defined]
+    turns = [seen[start : start + count] for start in range(0, len(seen), count)]
+    assert all(sorted(turn, key=hash) == sorted(chosen.samples, key=hash) for turn in turns)
+    assert turns[0] != turns[1]
+
+
+def test_self_replay_may_mix_its_rows_in() -> None:
+    chosen, adapted, _ = replaying(mode="rows", beta=1.0, per_update=4)
+    passes = Passes(adapted, None)
+    assert chosen.begin(passes, EncodedRows(ROWS[:3], 1), 0).rows == [*ROWS[:3], *chosen.samples]
+    assert chosen.add_loss(passes, Part(0, 0, 1)) is None
+    chosen.samples = ()
+    with pytest.raises(InputError, match="self_replay needs rows that the base wrote; run the stage sample"):
+        chosen.begin(passes, EncodedRows(ROWS[:3]), 0)
+
+
 # --- whole runs ---------------------------------------------------------------------------------------------------
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -284,7 +343,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "eaft": {"top": 20, "alpha": 1.0},
     "stm": {"threshold": 320.0},
     "l2_init": {"strength": 0.01},
+    "self_replay": {"mode": "kl", "beta": 2.0, "per_update": 3},
 }
+SAMPLES = [EncodedRow(row.ids, 4) for row in TRAINED.rows[20:27]]
 
 
 def adapted_model(seed: int = 0) -> Any:
@@ -294,6 +355,7 @@ def adapted_model(seed: int = 0) -> Any:
 
 def learn(folder: Path, name: str, rows: EncodedRows = TRAINED, **changes: Any) -> Any:
     small, chosen = adapted_model(), method(name, **OPTIONS[name])
+    chosen.samples = SAMPLES
     outcome = train(small, rows, HELD_OUT, WORDS.pad_token_id, schedule(**changes), folder, "test", method=chosen)
     return small, outcome.history
 
@@ -334,8 +396,7 @@ def test_a_run_goes_on_from_its_adapter_as_the_base(tmp_path: Path) -> None:
     second = continue_adapter(model(WORDS), tmp_path / "2b")
     passes = Passes(second, None)
     move(second)
-    batch = {name: value for name, value in BATCH.items()}
-    found = passes.base_losses(batch, lambda logits, targets, _: cross_entropy(logits, targets))
+    found = passes.base_losses(BATCH, lambda logits, targets, _: cross_entropy(logits, targets))
     with torch.no_grad():
         expected = nll(log_probabilities(first.eval()), targets())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
