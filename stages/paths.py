@@ -30,6 +30,7 @@ class Paths:
     quarantine: Path
     sources: Path
     samples: Path
+    drift: Path
     predictions: Path
     ratings: Path
     models: Path
@@ -59,6 +60,7 @@ class Paths:
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
             samples=data / "samples.jsonl",
+            drift=data / "drift.jsonl",
             predictions=data / "predictions",
             ratings=data / "ratings",
             models=root / "models",

@@ -57,7 +57,7 @@ def sample_answers(
 def _read(row: Sequence[int], chat: Chat, closing: str) -> str:
     """The instruction in what a model wrote after the prefix: what comes before the end of the turn."""
     ended = next((at for at, token in enumerate(row) if token in chat.stops), len(row))
-    text = str(chat.tokenizer.decode(row[:ended], skip_special_tokens=False))
+    text = str(chat.tokenizer.decode(list(row[:ended]), skip_special_tokens=False))
     if closing:
         text = text.partition(closing)[0]
     for token in chat.tokenizer.all_special_tokens:

@@ -41,6 +41,7 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "chat.date": "2026-01-01",
     "eval_3a.cut_share": 0.1,
     "report.caption": None,
+    "drift": {"prompts": 24, "answer_tokens": 64, "batch_size": 16},
     "finetune_2b.methods.kl": {"beta": 1.0},
     "finetune_2b.methods.dft": {},
     "finetune_2b.methods.asft": {"alpha": 0.05, "direction": "forward"},

@@ -99,6 +99,7 @@ def render(material: Material, analysis: Analysis) -> str:
                 figures.draw_losses(material.losses, tasks, {model: roles.part(model) for model in material.losses})
             ),
             flow=_flow(material),
+            drift_text=table.DRIFT,
             pieces=marks.mark_pieces,
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
             scripts=[read_template("filter.js")],

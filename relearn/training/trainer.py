@@ -137,11 +137,11 @@ def train(
     if start is not None and arguments.process_index == 0:
         say(f"{label}: going on from {start.name}")
     with speed_up(model) as head:
-        passes = None if method is None else Passes(model, head)
-        if method is not None and passes is not None:
-            rows = method.begin(passes, rows, pad)
+        own = None if method is None else Passes(model, head)
+        if method is not None and own is not None:
+            rows = method.begin(own, rows, pad)
         trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
-        trainer.pad, trainer.schedule, trainer.method, trainer.passes = pad, schedule, method, passes
+        trainer.pad, trainer.schedule, trainer.method, trainer.passes = pad, schedule, method, own
         trainer.remove_callback(PrinterCallback)
         watch = _Watch(trainer, held_out, pad, schedule, label, live)
         trainer.add_callback(watch)
