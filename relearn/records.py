@@ -76,7 +76,7 @@ class Source(Record):
     fields: dict[str, str]
 
 
-class Sample(Record):
+class SampledRow(Record):
     """What the base itself wrote, drawn at temperature 1: an answer, and the prompt too unless that was `given`."""
 
     id: str

@@ -16,7 +16,7 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import NewRow, Prediction, Quarantined, Reply, Sample
+from relearn.records import NewRow, Prediction, Quarantined, Reply, SampledRow
 from relearn.report import rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
@@ -72,7 +72,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
         mended=mended,
         refused=_choose_refused(paths),
         as_sent=as_sent,
-        samples=list(read_jsonl(paths.samples, Sample)),
+        samples=list(read_jsonl(paths.samples, SampledRow)),
         setting=list(_describe_setting(params)),
         facts={
             "Parameters": list(_flatten(params.model_dump(mode="json"))),

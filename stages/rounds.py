@@ -11,7 +11,7 @@ from relearn.errors import InputError
 from relearn.files import read_jsonl
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import Sample
+from relearn.records import SampledRow
 from relearn.training import rounds
 from relearn.training.method import Method
 from relearn.training.rows import encode, encode_sample
@@ -87,7 +87,7 @@ def finetune_round(
     if encoded.too_long and launch.is_rank_zero():
         say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
     if method is not None and method.needs_samples:
-        samples = [encode_sample(sample, chat) for sample in read_jsonl(paths.samples, Sample)]
+        samples = [encode_sample(sample, chat) for sample in read_jsonl(paths.samples, SampledRow)]
         method.samples = [row for row in samples if len(row.ids) <= limit]
     watched = corpus.read_watched(paths, with_new)
     held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}

@@ -14,7 +14,7 @@ from relearn.files import write_jsonl
 from relearn.model_files import ADAPTER
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import Message, Sample, make_turns
+from relearn.records import Message, SampledRow, make_turns
 from relearn.training.method import load_method
 from stages import corpus
 from stages.paths import Paths
@@ -28,7 +28,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     return {}
 
 
-def _draw(params: Params, paths: Paths) -> Iterator[Sample]:
+def _draw(params: Params, paths: Paths) -> Iterator[SampledRow]:
     from relearn.decoding.sampling import sample_answers, sample_instructions
 
     options, seed = params.finetune_2b.sample, params.seed
@@ -42,10 +42,10 @@ def _draw(params: Params, paths: Paths) -> Iterator[Sample]:
     prompts: list[list[Message]]
     if options.prompts == "new":
         known = [talk[:-1] for talk in corpus.read_new_to_learn(paths)]
-        prompts = random.Random(f"sample {seed}").sample(known, min(options.rows, len(known)))
+        prompts = random.Random(f"sample {seed}").sample(known, min(options.count, len(known)))
     else:
         written = sample_instructions(
-            model, chat, options.rows, options.prompt_tokens, options.batch_size, seed, "sample prompts"
+            model, chat, options.count, options.prompt_tokens, options.batch_size, seed, "sample prompts"
         )
         prompts = [make_turns(text) for text in written]
     answers = sample_answers(model, chat, prompts, options.answer_tokens, options.batch_size, seed, "sample answers")
@@ -54,7 +54,7 @@ def _draw(params: Params, paths: Paths) -> Iterator[Sample]:
         say(f"sample: {empty} of {len(answers)} answers are empty and are left out")
     for number, (turns, answer) in enumerate(zip(prompts, answers, strict=True)):
         if answer.text:
-            yield Sample(
+            yield SampledRow(
                 id=f"{number:04}",
                 given=options.prompts == "new",
                 messages=[*turns, Message(role="assistant", content=answer.text)],

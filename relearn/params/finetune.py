@@ -158,7 +158,7 @@ class Methods(Group):
 class Samples(Group):
     """What the base writes, once, for a method that needs it; for others nothing is drawn."""
 
-    rows: int = key("Rows to draw.", "rows", ge=1, le=100_000)
+    count: int = key("Rows to draw.", "rows", ge=1, le=100_000)
     prompts: Literal["template", "new"] = key(
         "template: the base writes the prompts too, from what its chat template puts before a user's turn; new: the training "
         "prompts of the new tasks, as many as there are rows at most."

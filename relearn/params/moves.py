@@ -50,7 +50,7 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "finetune_2b.methods.l2_init": {"strength": 1e-3},
     "finetune_2b.methods.self_replay": {"mode": "kl", "beta": 1.0, "per_update": 4},
     "finetune_2b.sample": {
-        "rows": 64,
+        "count": 64,
         "prompts": "template",
         "prompt_tokens": 48,
         "answer_tokens": 96,

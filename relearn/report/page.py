@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
-from relearn.records import Quarantined, Sample
+from relearn.records import Quarantined, SampledRow
 from relearn.report import figures, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
@@ -47,7 +47,7 @@ class Material:
     mended: Sequence[tuple[str, str, str, str]]
     refused: Sequence[Quarantined]
     as_sent: int
-    samples: Sequence[Sample] = ()
+    samples: Sequence[SampledRow] = ()
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     setting: Sequence[str] = ()
 

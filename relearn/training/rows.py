@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from relearn.chat import Chat, TrainOn
 from relearn.errors import InputError
-from relearn.records import Message, Sample
+from relearn.records import Message, SampledRow
 
 IGNORED = -100  # the label that torch's cross entropy skips
 
@@ -77,7 +77,7 @@ def encode(
     return EncodedRows(rows, too_long)
 
 
-def encode_sample(sample: Sample, chat: Chat) -> EncodedRow:
+def encode_sample(sample: SampledRow, chat: Chat) -> EncodedRow:
     """What the base wrote, as a row whose loss looks at all that it wrote: the end of an answer that was cut is not its."""
     (asked, _), *rest = chat.encode_conversation(sample.messages, "last")
     ids = [*asked, *(token for tokens, _ in rest for token in tokens)]

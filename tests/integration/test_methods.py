@@ -66,7 +66,7 @@ def test_every_method_trains_as_the_profile_has_it(desk: Desk, name: str) -> Non
     plain = adapter.read_bytes()
     desk.replace("params.yaml", "method: plain", f"method: {name}")
     desk.set(
-        finetune_2b__sample={"rows": 6, "prompts": "template", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
+        finetune_2b__sample={"count": 6, "prompts": "template", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
     )
     samples = []
     for stage in ("sample", "sample", "finetune_2b"):
@@ -80,7 +80,9 @@ def test_every_method_trains_as_the_profile_has_it(desk: Desk, name: str) -> Non
 
 def test_the_base_answers_given_prompts(desk: Desk) -> None:
     desk.replace("params.yaml", "method: plain", "method: self_replay")
-    desk.set(finetune_2b__sample={"rows": 5, "prompts": "new", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4})
+    desk.set(
+        finetune_2b__sample={"count": 5, "prompts": "new", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
+    )
     assert desk.run("sample").status == 0
     known = {json.dumps(row["messages"][:-1]) for row in desk.rows("data/instructions.jsonl")}
     rows = desk.rows("data/samples.jsonl")

@@ -10,7 +10,7 @@ import torch
 from relearn.chat import Chat
 from relearn.decoding.sampling import sample_answers, sample_instructions
 from relearn.errors import InputError
-from relearn.records import Sample, make_turns
+from relearn.records import SampledRow, make_turns
 from relearn.training.rows import encode_sample
 from tests.unit.tiny import TEMPLATE, model, tokenizer
 
@@ -66,7 +66,7 @@ def test_answers_are_to_the_prompts() -> None:
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_the_loss_looks_at_what_the_model_wrote(given: bool, finish: Any) -> None:
     turns = make_turns("Say one then two.", "one two")
-    row = encode_sample(Sample(id="0", given=given, messages=turns, finish_reason=finish), CHAT)
+    row = encode_sample(SampledRow(id="0", given=given, messages=turns, finish_reason=finish), CHAT)
     learned = WORDS.decode(row.ids[row.prompt :])
     before = WORDS.decode(row.ids[: row.prompt])
     end = "<|end|>" if finish == "stop" else ""
