@@ -161,6 +161,20 @@ class Chat:
         """
         return self._fill(self._around_answer(_mark(messages, self._hostile(messages)))[0], messages)
 
+    def around_instruction(self) -> tuple[list[int], str]:
+        """What the template puts before a user's only turn, as tokens, and the text that closes that turn.
+
+        Raises InputError where the template puts nothing before it.
+        """
+        asked = Message(role="user", content=_MARKED.format(0))
+        before, found, after = self.render_prompt([asked]).partition(asked.content)
+        ids = self._ids(before)
+        if not found or not ids:
+            raise InputError(
+                f"{self.source}: nothing comes before a user's turn, so that a model cannot be asked for one"
+            )
+        return ids, _through_first(after, self._special) or after.strip()
+
     def encode_response(self, response: str) -> list[int]:
         """The response's tokens, and those that end it."""
         return [*self._ids(response, plain=True), *self.end]

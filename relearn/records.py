@@ -76,6 +76,31 @@ class Source(Record):
     fields: dict[str, str]
 
 
+class SampledRow(Record):
+    """What the base itself wrote, drawn at temperature 1: an answer, and the prompt too unless that was `given`."""
+
+    id: str
+    given: bool
+    messages: list[Message]
+    finish_reason: Literal["stop", "length"]
+
+
+class Drift(Record):
+    """How far a model has moved from the base along an answer that the base drew to a held-out prompt.
+
+    `divergence` is KL(base‖model) over the whole vocabulary, in nats, summed over the answer's `tokens`. `seed` is that of a
+    round that was trained with a further one.
+    """
+
+    id: str
+    task: str
+    group: str
+    model: str
+    seed: int | None
+    tokens: int
+    divergence: float
+
+
 class Usage(Record):
     """Tokens as the server counted them."""
 

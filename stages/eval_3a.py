@@ -14,7 +14,7 @@ from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import Prediction, Row
+from relearn.records import Drift, Prediction, Row
 from stages.paths import Paths, keep_only
 from stages.roles import list_tasks, name_models
 from stages.run import main
@@ -32,7 +32,8 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         for seed in params.seeds
     }
     settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
-    found = evaluate_models(predictions, tests, settings, params.seed, list_tasks(params), roles, further)
+    moved = list(read_jsonl(paths.drift, Drift))
+    found = evaluate_models(predictions, tests, settings, params.seed, list_tasks(params), roles, further, moved)
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:

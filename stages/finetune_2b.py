@@ -34,7 +34,7 @@ def _round(params: Params, paths: Paths, further: int | None, finished: list[Pat
         lr=params.lr,
         epochs=params.finetune_2b.epochs,
         target=paths.adapter("2b", further),
-        inputs=[paths.instructions, paths.train, paths.models / "base", paths.method(params.method)],
+        inputs=[paths.instructions, paths.train, paths.samples, paths.models / "base", paths.method(params.method)],
         further=further,
         finished=finished,
         method=method,

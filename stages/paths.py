@@ -29,6 +29,8 @@ class Paths:
     held_out_instructions: Path
     quarantine: Path
     sources: Path
+    samples: Path
+    drift: Path
     predictions: Path
     ratings: Path
     models: Path
@@ -57,6 +59,8 @@ class Paths:
             held_out_instructions=data / "held_out_instructions.jsonl",
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
+            samples=data / "samples.jsonl",
+            drift=data / "drift.jsonl",
             predictions=data / "predictions",
             ratings=data / "ratings",
             models=root / "models",

@@ -16,7 +16,7 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import NewRow, Prediction, Quarantined, Reply
+from relearn.records import NewRow, Prediction, Quarantined, Reply, SampledRow
 from relearn.report import rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
@@ -72,6 +72,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
         mended=mended,
         refused=_choose_refused(paths),
         as_sent=as_sent,
+        samples=list(read_jsonl(paths.samples, SampledRow)),
         setting=list(_describe_setting(params)),
         facts={
             "Parameters": list(_flatten(params.model_dump(mode="json"))),
@@ -86,6 +87,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
                 for file in [
                     *(paths.source_rows, paths.held_out_sources, paths.train, paths.held_out),
                     *(paths.replies, paths.instructions, paths.held_out_instructions, paths.quarantine),
+                    paths.samples,
                     *(paths.predicted(model) for model in words.roles.names),
                 ]
             ],

@@ -8,11 +8,13 @@ from typing import Any
 
 from relearn import model_files, models
 from relearn.errors import InputError
+from relearn.files import read_jsonl
 from relearn.params import Params
 from relearn.progress import say
+from relearn.records import SampledRow
 from relearn.training import rounds
 from relearn.training.method import Method
-from relearn.training.rows import encode
+from relearn.training.rows import encode, encode_sample
 from relearn.training.trainer import train
 from relearn.weights import count_positions
 from stages import corpus, launch
@@ -84,6 +86,9 @@ def finetune_round(
     encoded = encode(rows, chat, limit, train_on)
     if encoded.too_long and launch.is_rank_zero():
         say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
+    if method is not None and method.needs_samples:
+        samples = [encode_sample(sample, chat) for sample in read_jsonl(paths.samples, SampledRow)]
+        method.samples = [row for row in samples if len(row.ids) <= limit]
     watched = corpus.read_watched(paths, with_new)
     held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
     model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
@@ -106,14 +111,13 @@ def finetune_round(
             params.compute,
             params.chat,
             params.launch,
+            *(() if method is None else [method.options]),
         ],
         inputs,
     )
     schedule = rounds.make_schedule(
         params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
     )
-    if method is not None:
-        method.begin(tuned, chat)
     outcome = train(
         tuned,
         encoded,
@@ -130,13 +134,14 @@ def finetune_round(
     provenance = {
         "base": rounds.BASE_PATH,
         "continues": None if start is None else str(start.relative_to(paths.root)),
-        "rows": len(encoded),
+        "rows": outcome.rows,
         "too_long": encoded.too_long,
         "updates": outcome.steps,
         "lr": lr,
         "epochs": epochs,
         "seed": params.seed,
         "last_look": outcome.history[-1],
+        **({"method": method.facts} if method is not None and method.facts else {}),
     }
     card = CARD.format(base=rounds.BASE_PATH, name=name)
     rounds.save_adapter(tuned, target, provenance, card, outcome.gathered)

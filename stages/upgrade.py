@@ -69,11 +69,14 @@ def _add_missing(tree: Any) -> list[str]:
     """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on."""
     added = []
     for name, value in ADDED.items():
-        group, leaf = name.split(".")
-        if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+        *path, leaf = name.split(".")
+        group = tree
+        for part in path:
+            group = group.get(part) if isinstance(group, dict) else None
+        if isinstance(group, CommentedMap) and leaf not in group:
             if isinstance(value, str):
                 value = DoubleQuotedScalarString(value)  # a bare date would be read as one
-            tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
+            group.insert(max(0, len(group) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added
 

@@ -77,7 +77,7 @@ def decode(
         elif own:
             rows = greedy.continue_prompts(model, asked, limit, chat.stops, chat.tokenizer.pad_token_id)
         else:
-            rows = _generate(model, chat, asked, limit, chosen)
+            rows = generate(model, chat, asked, limit, chosen)
         return [_read_text(row, chat) for row in rows]
 
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
@@ -161,10 +161,10 @@ def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable
         yield batch
 
 
-def _generate(
+def generate(
     model: Any, chat: Chat, prompts: Sequence[Sequence[int]], limit: int, chosen: dict[str, Any]
 ) -> list[list[int]]:
-    """Continuations by transformers' own `generate`, the prompts cut off."""
+    """Continuations by transformers' own `generate`, the prompts cut off; call inside `inference_mode`."""
     width = max(len(prompt) for prompt in prompts)
     pad = chat.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)

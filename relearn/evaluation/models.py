@@ -9,12 +9,13 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
+from relearn.evaluation.drift import summarise_drift
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
 from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
-from relearn.records import Prediction
+from relearn.records import Drift, Prediction
 from relearn.scripts import has_latin_letters
 from relearn.statistics import resampling, significance
 
@@ -44,11 +45,12 @@ def evaluate_models(
     tasks: Sequence[ScoredTask],
     roles: ModelRoles,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
+    drift: Sequence[Drift] = (),
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
 
     `predictions` are by model, and those of `roles` are compared. `tasks` are in the table's order.
-    `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
+    `drift` is how far the models have moved from base. `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
     scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
     """
     models = [model for model in roles.names if model in predictions]
@@ -113,6 +115,12 @@ def evaluate_models(
         "tasks": found,
         POOLED: pooled,
     }
+    if drift:
+        intervals["drift"] = moved = summarise_drift(drift, params.resamples, seed)
+        for name, of_models in moved["tasks"].items():
+            for model, value in of_models.items():
+                if name in points.get(model, {}):
+                    points[model][name]["drift"] = round(value["value"], DIGITS)
     if trained:
         over = _over_seeds(points, every, trained, tasks, roles, params.resamples, seed)
         intervals["seeds"] = over

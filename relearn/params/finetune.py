@@ -97,17 +97,82 @@ class ReplayMethod(Group):
     control: bool = key("Draw the extra rows from the new tasks instead: as many updates without replay.")
 
 
+class KlMethod(Group):
+    """Cross entropy, held to what the base says of the new task's tokens."""
+
+    beta: float = key("Weight of KL(base‖model), a mean over tokens as the loss is.", gt=0, le=1000)
+
+
+class DftMethod(Group):
+    """Each token's loss times its own probability."""
+
+
+class AsftMethod(Group):
+    """dft, held to what the base says of the new task's tokens."""
+
+    alpha: float = key("Weight of the divergence, a mean over tokens as the loss is.", gt=0, le=1000)
+    direction: Literal["forward", "reverse"] = key("forward: KL(base‖model); reverse: KL(model‖base).")
+
+
+class EaftMethod(Group):
+    """Each token's loss times the model's entropy there."""
+
+    top: int = key("Likeliest tokens that the entropy is taken over.", "tokens", ge=2, le=1000)
+    alpha: float = key("Exponent of the weight.", ge=0, le=10)
+
+
+class StmMethod(Group):
+    """Tokens that surprise the base are not learned."""
+
+    threshold: float = key("Greatest perplexity of a token under the base, 1 over its probability.", gt=1)
+
+
+class L2InitMethod(Group):
+    """Held to the weights as they start."""
+
+    strength: float = key("Weight of the summed squared change of the trained weights.", gt=0, le=1000)
+
+
+class SelfReplayMethod(Group):
+    """Held to what the base says in rows that it wrote itself."""
+
+    mode: Literal["kl", "rows"] = key("kl: held by a divergence; rows: the rows are learned like the others.")
+    beta: float = key("Weight of KL(base‖model), the mean over an update's sampled tokens.", gt=0, le=1000)
+    per_update: int = key("Sampled rows of each update, where they are held.", "rows", ge=1, le=1000)
+
+
 class Methods(Group):
     """The parameters of every method; `method` in params.yaml chooses one, a file of relearn/training/methods/."""
 
     plain: PlainMethod
     replay: ReplayMethod
+    kl: KlMethod
+    dft: DftMethod
+    asft: AsftMethod
+    eaft: EaftMethod
+    stm: StmMethod
+    l2_init: L2InitMethod
+    self_replay: SelfReplayMethod
+
+
+class Samples(Group):
+    """What the base writes, once, for a method that needs it; for others nothing is drawn."""
+
+    count: int = key("Rows to draw.", "rows", ge=1, le=100_000)
+    prompts: Literal["template", "new"] = key(
+        "template: the base writes the prompts too, from what its chat template puts before a user's turn; new: the training "
+        "prompts of the new tasks, as many as there are rows at most."
+    )
+    prompt_tokens: int = key("Longest prompt that it writes.", "tokens", ge=1)
+    answer_tokens: int = key("Longest answer.", "tokens", ge=1)
+    batch_size: int = key("Rows drawn at a time.", "rows", ge=1)
 
 
 class Finetune2b(Group):
     """The first round: the new task."""
 
     epochs: float = key("Passes over the new task.", "epochs", gt=0)
+    sample: Samples
     methods: Methods
 
 

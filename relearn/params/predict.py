@@ -17,6 +17,14 @@ class MaxNewTokens(TaskGroup[Annotated[int, key("Longest answer to a prompt of t
     probe: int = key("Longest answer to a probe.", "tokens", ge=1)
 
 
+class DriftMeter(Group):
+    """How far a model has moved from base, along base's own answers to prompts of the new tasks."""
+
+    prompts: int = key("Held-out prompts of each new task; 0 measures nothing.", "prompts", ge=0)
+    answer_tokens: int = key("Longest answer that base draws.", "tokens", ge=1)
+    batch_size: int = key("Answers drawn at a time.", "rows", ge=1)
+
+
 class Greedy(Group):
     """The likeliest token each time."""
 

@@ -16,7 +16,7 @@ from relearn.params.generate import Generate
 from relearn.params.group import Group, TaskGroup, key
 from relearn.params.moves import MOVES
 from relearn.params.names import nearest
-from relearn.params.predict import EndpointBackend, MaxNewTokens, Predict
+from relearn.params.predict import DriftMeter, EndpointBackend, MaxNewTokens, Predict
 from relearn.params.prepare import Prepare
 from relearn.params.repair import Repair
 from relearn.params.tasks import RESERVED, Report, Task, TaskName, TasksInWords
@@ -61,6 +61,7 @@ class Params(Group):
     finetune_2b: Finetune2b
     finetune_2c: Finetune2c
     predict: Predict
+    drift: DriftMeter
     sandbox: SandboxRules
     eval_3a: Eval3a
     probe_3b: Probe3b

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
-from relearn.records import Quarantined
+from relearn.records import Quarantined, SampledRow
 from relearn.report import figures, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
@@ -32,7 +32,8 @@ class Material:
 
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
     versions, models, data. `setting` are sentences that say what kind of experiment the finding is about. `mended` are
-    (what was mended, what the teacher sent, the row's kind, what was kept).
+    (what was mended, what the teacher sent, the row's kind, what was kept). `samples` are what the base wrote for a method
+    that holds the model to it.
     """
 
     words: Words
@@ -46,6 +47,7 @@ class Material:
     mended: Sequence[tuple[str, str, str, str]]
     refused: Sequence[Quarantined]
     as_sent: int
+    samples: Sequence[SampledRow] = ()
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     setting: Sequence[str] = ()
 
@@ -97,6 +99,7 @@ def render(material: Material, analysis: Analysis) -> str:
                 figures.draw_losses(material.losses, tasks, {model: roles.part(model) for model in material.losses})
             ),
             flow=_flow(material),
+            drift_text=table.DRIFT,
             pieces=marks.mark_pieces,
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
             scripts=[read_template("filter.js")],

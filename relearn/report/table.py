@@ -44,6 +44,7 @@ def markdown(
         title = f"### {_title(task, intervals)}"
         parts.append(f"{title}\n\n{tabulate(body, heads, tablefmt='github', disable_numparse=True)}\n")
         parts += [f"{line}\n" for line in _outcome_over_seeds(seeds.get("tasks", {}).get(task, {}))]
+    parts += _drift(intervals)
     beside = f" ({', '.join(others)}: than base)" if others else ""
     notes = [
         f"Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above{beside}, p ≤ 0.05 by paired "
@@ -61,6 +62,24 @@ def markdown(
             "intervals and marks are of the first.",
         )
     return "\n".join([*parts, *(note + "\n" for note in notes)])
+
+
+DRIFT = (
+    "KL(base‖model) in nats a token along base's own answers to held-out prompts of the new task: how far a model has moved, "
+    "measured without old data."
+)
+
+
+def _drift(intervals: Mapping[str, Any]) -> list[str]:
+    """How far each model has moved from base, a column a new task; nothing where it was not measured."""
+    tasks = intervals.get("drift", {}).get("tasks", {})
+    if not tasks:
+        return []
+    models = dict.fromkeys(model for found in tasks.values() for model in found)
+    body = [[inline(model), *(cell(found.get(model)) for found in tasks.values())] for model in models]
+    heads = ["model", *(inline(task) for task in tasks)]
+    table = tabulate(body, heads, tablefmt="github", disable_numparse=True)
+    return [f"### Distance from base\n\n{DRIFT}\n\n{table}\n"]
 
 
 def heading(metric: str, direction: str | None = None) -> str:
@@ -109,7 +128,7 @@ def cell(row: Mapping[str, Any] | None) -> str:
         return "–"
     if row["low"] is None:
         return f"{row['value']:.3f}"
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}] {row['mark']}".rstrip()
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}] {row.get('mark', '')}".rstrip()
 
 
 def seeds_cell(row: Mapping[str, Any] | None) -> str:

@@ -31,16 +31,17 @@ from relearn.training.rows import IGNORED
 
 
 @contextmanager
-def speed_up(model: Any, keep_logits: bool = True) -> Iterator[bool]:
-    """Inside, `model` computes its training loss with less work, if it can; yields whether it does.
+def speed_up(model: Any) -> Iterator[Any | None]:
+    """Inside, `model` computes its training loss with less work, if it can; yields its head then, else None.
 
     A forward pass with `logits_to_keep` and `shift_labels`, as `rows.collate` gives them, returns the same loss as
-    outside; its `logits` are those of the labelled positions, in order, with shape (1, labelled, vocabulary), or None
-    where they are not to be kept. A pass without those two is as outside.
+    outside and no logits. With `output_hidden_states` too it returns no loss, and as `hidden_states` one tensor
+    (labelled, width), of the labelled positions in order: what the head makes logits of. A pass without those two is
+    as outside.
     """
     causal = _llama(model)
     if causal is None:
-        yield False
+        yield None
         return
     plain = causal.forward
 
@@ -49,13 +50,12 @@ def speed_up(model: Any, keep_logits: bool = True) -> Iterator[bool]:
         targets, kept = kwargs.get("shift_labels"), kwargs.get("logits_to_keep")
         if targets is None or not isinstance(kept, Tensor):
             return plain(*args, **kwargs)
-        return _forward(
-            causal, kwargs["input_ids"], int(kept[0]), targets, kwargs.get("num_items_in_batch"), keep_logits
-        )
+        states = bool(kwargs.get("output_hidden_states"))
+        return _forward(causal, kwargs["input_ids"], int(kept[0]), targets, kwargs.get("num_items_in_batch"), states)
 
     causal.forward = forward
     try:
-        yield True
+        yield causal.lm_head
     finally:
         del causal.forward
 
@@ -77,7 +77,7 @@ def _llama(model: Any) -> Any | None:
     return causal if plain and kinds[True] <= {single} and kinds[False] in (set(), {single}, {half}) else None
 
 
-def _forward(causal: Any, ids: Tensor, first: int, targets: Tensor, count: Any, keep_logits: bool) -> Any:
+def _forward(causal: Any, ids: Tensor, first: int, targets: Tensor, count: Any, states: bool) -> Any:
     """The model's output for `ids` (rows, tokens); `targets` (rows, width) follow the positions from `first` on.
 
     Hidden states are (tokens, width), of all rows one after the other, without those after a row's last label.
@@ -98,13 +98,14 @@ def _forward(causal: Any, ids: Tensor, first: int, targets: Tensor, count: Any, 
     for layer in model.layers:
         hidden = _block(layer, hidden, cos, sin, places, last=layer is model.layers[-1])
     hidden = _norm(model.norm, hidden)
+    if states:
+        return CausalLMOutputWithPast(hidden_states=(hidden,))
     wanted = targets[labelled]
     count = len(wanted) if count is None else count
     head = causal.lm_head.weight
-    if keep_logits or head.requires_grad or type(causal.lm_head) is not torch.nn.Linear:
-        logits = causal.lm_head(hidden)
-        loss = functional.cross_entropy(logits.float(), wanted, reduction="sum") / count
-        return CausalLMOutputWithPast(loss=loss, logits=logits[None])
+    if head.requires_grad or type(causal.lm_head) is not torch.nn.Linear:
+        loss = functional.cross_entropy(causal.lm_head(hidden).float(), wanted, reduction="sum") / count
+        return CausalLMOutputWithPast(loss=loss)
     return CausalLMOutputWithPast(loss=_head_loss(hidden, head, wanted) / count)
 
 

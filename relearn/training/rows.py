@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from relearn.chat import Chat, TrainOn
 from relearn.errors import InputError
-from relearn.records import Message
+from relearn.records import Message, SampledRow
 
 IGNORED = -100  # the label that torch's cross entropy skips
 
@@ -20,12 +20,18 @@ IGNORED = -100  # the label that torch's cross entropy skips
 class EncodedRow:
     """`ids` are prompt, response and end token; the first `prompt` of them carry no loss.
 
-    Nor do those in `masked`, (start, end) of each: turns between the assistant's, where all of its turns are learned.
+    Nor do those in `masked`, (start, end) of each: turns between the assistant's, where all of its turns are learned, and
+    what a method masks.
     """
 
     ids: tuple[int, ...]
     prompt: int
     masked: tuple[tuple[int, int], ...] = ()
+
+    def learned(self) -> list[int]:
+        """The places in `ids` of the tokens at which the loss looks."""
+        hidden = {at for start, end in self.masked for at in range(start, end)}
+        return [at for at in range(self.prompt, len(self.ids)) if at not in hidden]
 
 
 NOTHING = EncodedRow((0, 0), 2)  # a row at which the loss does not look
@@ -69,6 +75,15 @@ def encode(
     if not rows:
         raise InputError(f"max_tokens: all {too_long} training rows are longer than {max_tokens} tokens; raise it")
     return EncodedRows(rows, too_long)
+
+
+def encode_sample(sample: SampledRow, chat: Chat) -> EncodedRow:
+    """What the base wrote, as a row whose loss looks at all that it wrote: the end of an answer that was cut is not its."""
+    (asked, _), *rest = chat.encode_conversation(sample.messages, "last")
+    ids = [*asked, *(token for tokens, _ in rest for token in tokens)]
+    if sample.finish_reason == "length":
+        del ids[-len(chat.end) :]
+    return EncodedRow(tuple(ids), len(asked) if sample.given else len(chat.around_instruction()[0]))
 
 
 def collate(rows: Sequence[EncodedRow], pad: int) -> dict[str, torch.Tensor]:

@@ -24,7 +24,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from relearn.errors import InputError
 from relearn.progress import Progress, say
 from relearn.training.checkpoints import find_checkpoint
-from relearn.training.method import Method
+from relearn.training.method import Method, Part
+from relearn.training.passes import Passes
 from relearn.training.quick import speed_up
 from relearn.training.rows import IGNORED, EncodedRows, GroupedSampler, collate
 
@@ -59,11 +60,12 @@ class TrainingResult:
     """What a run leaves besides the weights.
 
     `history` holds, for each look, `step`, `train` (mean loss since the last look) and each task's held-out loss,
-    in nats per response token; `steps` the updates; `tokens_seen` and `seconds` of this process alone; `gathered` the
-    weights, where each process holds a part of them only (FSDP, DeepSpeed), else None.
+    in nats per response token; `rows` those trained on; `steps` the updates; `tokens_seen` and `seconds` of this process
+    alone; `gathered` the weights, where each process holds a part of them only (FSDP, DeepSpeed), else None.
     """
 
     history: list[dict[str, float]]
+    rows: int
     steps: int
     tokens_seen: int
     seconds: float
@@ -83,7 +85,7 @@ def train(
 ) -> TrainingResult:
     """Trains `model` in place, going on from the last whole checkpoint in `scratch` if there is one.
 
-    `method` may change the loss.
+    `method` may mask rows, add some, and change the loss.
 
     `live` is a folder for DVCLive's curves, to be watched while training; an earlier run's are replaced.
 
@@ -130,27 +132,31 @@ def train(
     )
     if arguments.world_size != count:
         raise RuntimeError(f"{count} processes should train, {arguments.world_size} do")
-    trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
-    trainer.pad, trainer.schedule, trainer.method = pad, schedule, method
-    trainer.remove_callback(PrinterCallback)
-    watch = _Watch(trainer, held_out, pad, schedule, label, live)
-    trainer.add_callback(watch)
     with arguments.main_process_first():  # the first removes what is half-written
         start = find_checkpoint(scratch)
     if start is not None and arguments.process_index == 0:
         say(f"{label}: going on from {start.name}")
-    begun = time.monotonic()
-    try:
-        with speed_up(model, keep_logits=method is not None and method.reads_logits):
+    with speed_up(model) as head:
+        own = None if method is None else Passes(model, head)
+        if method is not None and own is not None:
+            rows = method.begin(own, rows, pad)
+        trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
+        trainer.pad, trainer.schedule, trainer.method, trainer.passes = pad, schedule, method, own
+        trainer.remove_callback(PrinterCallback)
+        watch = _Watch(trainer, held_out, pad, schedule, label, live)
+        trainer.add_callback(watch)
+        begun = time.monotonic()
+        try:
             trainer.train(resume_from_checkpoint=str(start) if start else None)
-    except (RuntimeError, SafetensorError):
-        # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
-        if shutil.disk_usage(scratch).free < _LEAST_FREE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
-        raise
+        except (RuntimeError, SafetensorError):
+            # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
+            if shutil.disk_usage(scratch).free < _LEAST_FREE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
+            raise
     seconds = time.monotonic() - begun
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_sharded() else None
-    return TrainingResult(watch.history(), int(trainer.state.global_step), trainer.tokens_seen, seconds, gathered)
+    steps = int(trainer.state.global_step)
+    return TrainingResult(watch.history(), len(rows), steps, trainer.tokens_seen, seconds, gathered)
 
 
 class _Trainer(Trainer):
@@ -159,6 +165,8 @@ class _Trainer(Trainer):
     pad = 0
     schedule: Schedule
     method: Method | None = None
+    passes: Passes | None = None
+    update, part = -1, 0  # of the last forward pass
     tokens_seen = 0
     loss_sum = 0.0
     looked_at = 0
@@ -177,11 +185,27 @@ class _Trainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        if self.method is not None:
-            share = inputs["shift_labels"].ne(IGNORED).sum() / num_items_in_batch * self.schedule.processes
-            loss = self.method.change_loss(model, inputs, outputs, loss, share)
+        method, passes, processes = self.method, self.passes, self.schedule.processes
+        if num_items_in_batch is not None:  # a method may have masked all labels of an update
+            num_items_in_batch = max(1, int(num_items_in_batch))
+        if method is None or passes is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        outputs = None
+        if method.has_token_loss:
+            losses = passes.losses(inputs, method.token_loss, method.reads_base, model)
+            loss = losses.sum() / num_items_in_batch * processes
+        else:
+            loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        added = method.add_loss(passes, self._next_part())
+        loss = loss if added is None else loss + added * processes
         return (loss, outputs) if return_outputs else loss
+
+    def _next_part(self) -> Part:
+        update, count = self.state.global_step, self.schedule.processes
+        self.part = self.part + 1 if update == self.update else 0
+        self.update = update
+        index = self.part * count + self.args.process_index
+        return Part(update, index, self.current_gradient_accumulation_steps * count)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())

@@ -145,7 +145,8 @@ class Amounts:
             add("base", replayed, base.adapt.epochs, old)
         method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
         chosen = method.choose_rows([new] * fresh, [old] * replayed)
-        add("finetune_2b", len(chosen), params.finetune_2b.epochs * seeds, sum(chosen) / max(1, len(chosen)))
+        cost = method.cost(shared.batch_size * shared.accumulation)
+        add("finetune_2b", len(chosen), params.finetune_2b.epochs * seeds * cost, sum(chosen) / max(1, len(chosen)))
         if replayed:
             again = max(1, round(replayed * params.finetune_2c.share))
             combined = fresh if params.finetune_2c.data == "combined" else 0

@@ -95,7 +95,7 @@ def test_only_what_reads_them_runs_again(eased: Clone, monkeypatch: pytest.Monke
     with Repo(str(eased.folder)) as repo:
         found = repo.status()
     # prepare keeps rows apart from the probes' instructions, and predict asks them: both read their file
-    assert sorted(found) == ["eval_3a", "finetune_2b", "predict", "prepare", "probe_3b", "report"]
+    assert sorted(found) == ["eval_3a", "finetune_2b", "predict", "prepare", "probe_3b", "report", "sample"]
     assert "relearn/training/methods/few_rows.py" in _deps(found["finetune_2b"])
 
 

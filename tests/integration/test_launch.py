@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
@@ -27,7 +26,11 @@ def losses(clone: Clone) -> dict[tuple[str, str], float]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_processes_train_as_one_does(run_clone: Clone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["plain", "kl", "stm", "l2_init", "self_replay"])
+def test_two_processes_train_as_one_does(run_clone: Clone, method: str) -> None:
+    run_clone.edit("params.yaml", "method: plain", f"method: {method}")
+    run_clone.edit("profiles/tiny.yaml", "answer_tokens: 96", "answer_tokens: 12")
+    run_clone.python("stages.sample")
     run_clone.edit("profiles/tiny.yaml", "eval_every: 4 ", "eval_every: 1 ")
     run_clone.python("stages.finetune_2b")
     alone = losses(run_clone)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from relearn.params.finetune import Methods
 from tests.integration.conftest import Clone, copy
 from tests.integration.desk import Desk
 
@@ -15,9 +16,9 @@ TINY = "profiles/tiny.yaml"
 METHODS = "relearn/training/methods"
 # file, old text, new text; the stages that track it
 CHANGES = {
-    "another method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b", "report"]),
-    "its code": (f"{METHODS}/plain.py", '"""', '"""\n', ["finetune_2b"]),
-    "the core": ("relearn/training/method.py", '"""', '"""\n', ["base", "finetune_2b", "finetune_2c"]),
+    "another method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b", "report", "sample"]),
+    "its code": (f"{METHODS}/plain.py", '"""', '"""\n', ["finetune_2b", "sample"]),
+    "the core": ("relearn/training/method.py", '"""', '"""\n', ["base", "finetune_2b", "finetune_2c", "sample"]),
     "another's code": (f"{METHODS}/replay.py", '"""', '"""\n', []),
     "another's parameters": (TINY, "share: 0.05", "share: 0.5", ["report"]),  # the report shows every key
     "a new one's parameters": (TINY, "    plain: {}", "    later: {beta: 1}\n    plain: {}", ["report"]),
@@ -57,6 +58,36 @@ def test_the_method_chosen_is_the_one_that_trains(desk: Desk) -> None:
     ended = desk.run("finetune_2b")
     assert ended.status == 0, ended.errors
     assert json.loads((desk.folder / "models/2b/provenance.json").read_text())["rows"] == 2 * plain
+
+
+@pytest.mark.parametrize("name", [name for name in Methods.model_fields if name not in ("plain", "replay")])
+def test_every_method_trains_as_the_profile_has_it(desk: Desk, name: str) -> None:
+    adapter = desk.folder / "models/2b/adapter_model.safetensors"
+    plain = adapter.read_bytes()
+    desk.replace("params.yaml", "method: plain", f"method: {name}")
+    desk.set(
+        finetune_2b__sample={"count": 6, "prompts": "template", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
+    )
+    samples = []
+    for stage in ("sample", "sample", "finetune_2b"):
+        ended = desk.run(stage)
+        assert ended.status == 0, ended.errors
+        samples.append((desk.folder / "data/samples.jsonl").read_bytes())
+    assert adapter.read_bytes() != plain
+    assert samples[0] == samples[1]
+    assert bool(samples[0]) == (name == "self_replay")
+
+
+def test_the_base_answers_given_prompts(desk: Desk) -> None:
+    desk.replace("params.yaml", "method: plain", "method: self_replay")
+    desk.set(
+        finetune_2b__sample={"count": 5, "prompts": "new", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
+    )
+    assert desk.run("sample").status == 0
+    known = {json.dumps(row["messages"][:-1]) for row in desk.rows("data/instructions.jsonl")}
+    rows = desk.rows("data/samples.jsonl")
+    assert 0 < len(rows) <= 5
+    assert all(row["given"] and json.dumps(row["messages"][:-1]) in known for row in rows)
 
 
 def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None:

@@ -80,7 +80,8 @@ def test_a_profile_that_replayed_keeps_its_share_and_names_the_method(
     parameters.main(["--upgrade", str(file)])
     assert capsys.readouterr().out.splitlines()[-1].startswith("params.yaml: set method: replay ")
     first = YAML(typ="safe").load(file)["finetune_2b"]
-    assert first["methods"] == {"plain": {}, "replay": {"share": 0.2, "control": False}}
+    assert first["methods"]["plain"] == {}
+    assert first["methods"]["replay"] == {"share": 0.2, "control": False}
     assert "replay" not in first
 
 
@@ -99,8 +100,8 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
     assert "# passes" in new
     assert new.index("# how it ends") < new.index("eval_3a:")
     assert YAML(typ="safe").load(new) == {
-        "lr_range": {"max": 0.1}, "finetune_2b": {"epochs": 3}, "finetune": {}, "sandbox": {"execute": "off"},
-        "eval_3a": {"cut_share": 0.1},
+        "lr_range": {"max": 0.1}, "finetune": {}, "sandbox": {"execute": "off"}, "eval_3a": {"cut_share": 0.1},
+        "finetune_2b": {"epochs": 3, "sample": ADDED["finetune_2b.sample"]}, "drift": ADDED["drift"],
     }  # fmt: skip
 
 

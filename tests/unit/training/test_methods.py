@@ -12,7 +12,8 @@ import torch
 
 from relearn.errors import InputError
 from relearn.params.finetune import Methods
-from relearn.training.method import Method, load_method
+from relearn.training.method import Method, Part, load_method
+from relearn.training.passes import Passes
 from relearn.training.trainer import train
 from tests.unit.training.test_trainer import HELD_OUT, ROWS, WORDS, model, same, schedule
 
@@ -71,20 +72,28 @@ def learn(folder: Path, method: Method | None, **changes: Any) -> Any:
     return small
 
 
-def test_a_method_may_change_the_loss_and_its_share_is_of_the_update(tmp_path: Path) -> None:
-    shares: list[float] = []
-
+def test_a_method_may_change_the_loss_of_a_token(tmp_path: Path) -> None:
     class Nothing(Method):
-        def change_loss(self, model: Any, batch: dict[str, Any], outputs: Any, loss: Any, share: Any) -> Any:
-            labels = batch["shift_labels"]
-            assert outputs.logits.shape[:-1].numel() in (int(labels.ne(-100).sum()), labels.numel())
-            shares.append(float(share))
-            return loss * 0
+        has_token_loss = True
+
+        def token_loss(self, logits: torch.Tensor, targets: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
+            assert logits.shape == (len(targets), len(WORDS))
+            assert base is None
+            return logits.sum(-1) * 0
 
     before = model(WORDS)
     assert same(learn(tmp_path / "none", Nothing(None, 1), accumulation=2, batch_size=4), before)
-    passes = torch.tensor(shares).view(-1, 2)  # of ten updates
-    torch.testing.assert_close(passes.sum(1), torch.ones(len(passes)))
     plain = learn(tmp_path / "plain", load_method("plain", None, 1))
     assert same(plain, learn(tmp_path / "without", None))
     assert not same(plain, before)
+
+
+def test_an_update_is_told_to_a_method_pass_by_pass(tmp_path: Path) -> None:
+    parts: list[Part] = []
+
+    class Counting(Method):
+        def add_loss(self, passes: Passes, part: Part) -> None:
+            parts.append(part)
+
+    learn(tmp_path, Counting(None, 1), accumulation=2, batch_size=4)
+    assert parts == [Part(update, index, 2) for update in range(10) for index in range(2)]

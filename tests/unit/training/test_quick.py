@@ -82,17 +82,14 @@ def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
     return loss.item(), {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-@pytest.mark.parametrize("keep_logits", [True, False])
 @pytest.mark.parametrize("kind", list(MODELS))
-def test_loss_and_gradients_are_those_of_the_libraries(
-    kind: str, keep_logits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loss_and_gradients_are_those_of_the_libraries(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likelihood, "POSITIONS", 7)  # several pieces, the last one smaller
     model = MODELS[kind]()
     loss, gradients = learn(model)
-    with speed_up(model, keep_logits) as used:
+    with speed_up(model) as head:
         again, others = learn(model)
-    assert used
+    assert head is model.get_output_embeddings()
     assert again == pytest.approx(loss, rel=1e-6)
     assert gradients.keys() == others.keys()
     for name, gradient in gradients.items():
@@ -109,9 +106,9 @@ def test_over_weights_in_bf16_it_is_as_near_to_fp32_as_the_libraries(monkeypatch
     assert {weight.dtype for weight in half.parameters() if weight.requires_grad} == {torch.float32}
     loss, gradients = learn(exact)
     theirs = learn(half)
-    with speed_up(half, keep_logits=False) as used:
+    with speed_up(half) as head:
         ours = learn(half)
-    assert used
+    assert head is not None
 
     def distance(found: dict[str, torch.Tensor]) -> float:
         pairs = [((found[name] - gradient).norm(), gradient.norm()) for name, gradient in gradients.items()]
@@ -121,24 +118,22 @@ def test_over_weights_in_bf16_it_is_as_near_to_fp32_as_the_libraries(monkeypatch
     assert distance(ours[1]) < 2 * distance(theirs[1]) < 0.1
 
 
-def test_logits_are_not_kept_where_nobody_wants_them() -> None:
+def test_no_logits_are_kept() -> None:
     model = tuned(ALL)
-    with speed_up(model, keep_logits=False):
+    with speed_up(model):
         assert model(**BATCH).logits is None
 
 
-def test_logits_are_those_of_the_labelled_positions() -> None:
+def test_hidden_states_are_those_of_the_labelled_positions() -> None:
     model = tuned(ALL).eval()
     plain = model(input_ids=BATCH["input_ids"]).logits
-    unmasked = [
-        [at - 1 for at in range(row.prompt, len(row.ids)) if not any(start <= at < end for start, end in row.masked)]
-        for row in ROWS
-    ]
-    expected = torch.cat([plain[i, positions] for i, positions in enumerate(unmasked)])
-    with speed_up(model):
-        found = model(**BATCH).logits
+    expected = torch.cat([plain[i, [at - 1 for at in row.learned()]] for i, row in enumerate(ROWS)])
+    with speed_up(model) as head:
+        found = model(**BATCH, output_hidden_states=True)
         asked = model(input_ids=BATCH["input_ids"]).logits  # no labels: every position
-    torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
+    assert found.loss is None
+    assert head is not None
+    torch.testing.assert_close(head(found.hidden_states[0]), expected, rtol=1e-4, atol=1e-5)
     assert asked.shape == plain.shape
     torch.testing.assert_close(asked, plain, rtol=1e-4, atol=1e-5)
 
@@ -158,8 +153,8 @@ def test_a_model_it_does_not_fit_is_left_alone() -> None:
     eager.config._attn_implementation = "eager"
     gelu.config.hidden_act = "gelu"
     for model in (half, eager, gelu):
-        with speed_up(model) as used:
-            assert not used
+        with speed_up(model) as head:
+            assert head is None
             assert not any("forward" in module.__dict__ for module in model.modules())
 
 
