@@ -73,6 +73,8 @@ def _add_missing(tree: Any) -> list[str]:
         if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
             if isinstance(value, str):
                 value = DoubleQuotedScalarString(value)  # a bare date would be read as one
+            if name == "predict.decode_scales":  # what was then called scales was decoded
+                value, tree[group]["scales"] = tree[group].get("scales", _flow_list("")), _flow_list("")
             tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added

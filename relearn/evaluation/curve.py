@@ -37,6 +37,10 @@ class TaskCurve:
         """(clusters, factors + 1): bits at each factor, and bytes."""
         return resampling.cluster_sums(np.hstack([self.bits, self.sizes[:, None]]), self.numbers, self.clusters)
 
+    def points(self) -> Floats:
+        """Bits per byte at each factor."""
+        return np.asarray(self.bits.sum(axis=0) / self.sizes.sum())
+
     def values(self, drawn: Counts) -> Floats:
         """Bits per byte of the sample and of every draw: (1 + draws, factors)."""
         sums = self.sums()

@@ -96,7 +96,7 @@ def compare_at_equal_skill(
         raise InputError("a comparison at equal new skill needs rows of a new task and of an old one, with references")
     for name, runs in methods.items():
         for curve in runs.values():
-            _check_same(name, curve, plain, first)
+            check_same(name, curve, plain, first)
     sizes = {task.name: first.tasks[task.name].clusters for task in known}
     drawn = resampling.draw_within(list(sizes.values()), resamples, seed)
     ends = dict(zip(sizes, np.cumsum(list(sizes.values())), strict=True))
@@ -166,7 +166,7 @@ def _correct_by_task(found: list[AtEqualSkill], old: Sequence[str]) -> list[AtEq
     ]  # fmt: skip
 
 
-def _check_same(name: str, curve: Curve, plain: str, first: Curve) -> None:
+def check_same(name: str, curve: Curve, plain: str, first: Curve) -> None:
     """Raises InputError where two runs cannot be paired."""
     for task, own in first.tasks.items():
         other = curve.tasks.get(task)

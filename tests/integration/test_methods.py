@@ -62,7 +62,7 @@ def test_the_method_chosen_is_the_one_that_trains(desk: Desk) -> None:
 def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None:
     desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
     ended = desk.run("finetune_2c")
-    assert (ended.status, ended.errors.count("no task is replayed, so 2c is a copy of 2b")) == (0, 1)
+    assert (ended.status, ended.errors.count("nothing is replayed, so 2c is a copy of 2b")) == (0, 1)
     tuned, copied = desk.folder / "models/2b", desk.folder / "models/2c"
     for file in ("adapter_model.safetensors", "adapter_config.json"):
         assert (copied / file).read_bytes() == (tuned / file).read_bytes()

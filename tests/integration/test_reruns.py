@@ -60,7 +60,7 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "method": ("params.yaml", "method: plain", "method: replay", ["finetune_2b"]),
     "another method's parameters": (TINY, "share: 0.05", "share: 0.1", []),
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
-    "predict.scales": (TINY, "scales: []", "scales: [0.5]", ["predict"]),
+    "predict.scales": (TINY, "  scales: []", "  scales: [0.5]", ["predict"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
     "eval_3a.resamples": (TINY, "resamples: 100", "resamples: 200", ["eval_3a"]),
     "eval_3a.swaps": (TINY, "swaps: 1000", "swaps: 2000", ["eval_3a"]),
