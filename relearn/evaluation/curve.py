@@ -46,12 +46,17 @@ class TaskCurve:
         sums = self.sums()
         return values_along(sums[:, :-1], sums[:, -1], drawn)
 
-    def lose(self, place: int) -> gates.Losses:
-        """What is lost from base (the factor 0, which is the first) to another factor, as gates take it."""
+    def lose(self, place: int, factors: Floats) -> gates.Losses:
+        """What is lost from base (the factor 0, which is the first) to another factor, as gates take it.
+
+        Bits per byte have no bound: no row is taken to lose more than the most that any row here loses at a factor up to 1
+        (or this one), since losses grow along the curve.
+        """
         sums = self.sums()
-        each = self.bits[:, [0, place]] / self.sizes[:, None]
-        least, most = float(each.min()), float(each.max())
-        return gates.Losses(sums[:, 0], sums[:, place], sums[:, -1], -1, most - least, least)
+        each = self.bits / self.sizes[:, None]
+        near = factors <= max(1.0, factors[place])
+        span = float(np.abs(each - each[:, :1])[:, near].max())
+        return gates.Losses(sums[:, 0], sums[:, place], sums[:, -1], -1, span, float(each[:, 0].min()))
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def find_largest(curve: Curve, old: Sequence[str], most_lost: float) -> dict[str
     kept = 0.0
     for place in range(1, len(curve.factors)):
         for task in old:
-            losses = curve.tasks[task].lose(place)
+            losses = curve.tasks[task].lose(place, curve.factors)
             if gates.proves_within(losses, most_lost, relative=True):
                 continue
             ends = gates.loss_ends(losses, relative=True)
