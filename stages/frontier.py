@@ -45,10 +45,18 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
     """Writes the page, the points and the comparison of `params`' profile; `show` prints the tables."""
     words = describe_tasks(params, paths)
     document = show_experiments(paths)
-    trials = frontier.read(document, words, params.profile)
     curves = frontier.read_curves(document, params.profile, params.lr, partial(_open_curve, paths))
     equal = _compare(params, words, curves)
-    write_text(paths.report / "frontier.html", frontier.render(trials, words, equal, curves))
+    try:
+        trials = frontier.read(document, words, params.profile)
+    except InputError as error:
+        if (
+            not equal
+        ):  # which needs no scores: a base that scores nothing on an old task may still be compared in likelihoods
+            raise
+        say(f"frontier: {error}")
+        trials = []
+    write_text(paths.report / "frontier.html", frontier.render(trials, words, params.profile, equal, curves))
     write_json(paths.metrics / "equal_skill.json", [one.plain() for one in equal])
     write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if show:

@@ -140,15 +140,22 @@ def _write(value: Any) -> str:
 
 
 def is_done(found: Mapping[str, Any], params: Params) -> bool:
-    """Whether an experiment's parameters, as dvc shows them, are these; empty for one that did not end."""
+    """Whether an experiment's parameters, as dvc shows them, are these, as far as they decide; not for one without any.
+
+    The report tracks every key, so that an experiment that ended has all; one of an earlier tree of parameters is another.
+    """
+    try:
+        earlier = Params.model_validate(dict(found)).model_dump(mode="json")
+    except ValueError:
+        return False
     tree = params.model_dump(mode="json")
 
     def look(place: Any, path: Sequence[str | None]) -> Any:
         for step in path:
-            place = place.get(params.method if step is None else step) if isinstance(place, Mapping) else None
+            place = place[params.method if step is None else step]
         return place
 
-    return bool(found) and all(look(found, path) == look(tree, path) for path in DECISIVE)
+    return all(look(earlier, path) == look(tree, path) for path in DECISIVE)
 
 
 def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths: Paths) -> None:

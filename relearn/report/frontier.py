@@ -282,6 +282,7 @@ def as_csv(trials: Sequence[Trial], words: Words) -> str:
 def render(
     trials: Sequence[Trial],
     words: Words,
+    profile: str,
     equal: Sequence[AtEqualSkill] = (),
     curves: Mapping[str, Mapping[int, Curve]] | None = None,
 ) -> str:
@@ -309,7 +310,7 @@ def render(
         heads=table_heads(words),
         rows=table_rows(trials, words),
         number=len({trial.setting for trial in trials}),
-        profile=trials[0].profile,
+        profile=profile,
         equal={
             "plots": remedies.draw(equal, curves, words),
             "heads": remedies.table_heads(equal, words),

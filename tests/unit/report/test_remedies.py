@@ -42,9 +42,9 @@ def test_every_old_task_is_drawn_with_every_method() -> None:
     ElementTree.fromstring(plot)
     assert all(f">{name}<" in plot for name in METHODS)
     trials = frontier.read(test_frontier.shown(), test_frontier.WORDS, "mini")
-    page = frontier.render(trials, WORDS, found, METHODS)
+    page = frontier.render(trials, WORDS, "mini", found, METHODS)
     assert "What each method loses at equal new skill" in page
-    assert "What each method loses" not in frontier.render(trials, WORDS)
+    assert "What each method loses" not in frontier.render(trials, WORDS, "mini")
 
 
 def experiment(name: str, method: str, lr: float = 0.01, **more: Any) -> dict[str, Any]:
