@@ -136,17 +136,19 @@ def find_largest(curve: Curve, old: Sequence[str], most_lost: float) -> dict[str
 
     A fixed-sequence test (Maurer, Hothorn & Lehmacher 1995): up from the smallest factor, each at the full level, and it
     ends at the first that is not proven, so that no correction is needed and a later one that would hold is not taken. Of
-    several tasks all must hold, which needs no correction either (Berger 1982). `factor` is 0 where nothing holds: base;
-    `stopped` is the factor, task and loss at which it ended, None where all hold.
+    several tasks all must hold, which needs no correction either (Berger 1982). Of fewer clusters than FEW_CLUSTERS nothing is
+    proven. `factor` is 0 where nothing holds: base; `stopped` is the factor, task, clusters and loss at which it ended, None
+    where all hold.
     """
     kept = 0.0
     for place in range(1, len(curve.factors)):
         for task in old:
-            losses = curve.tasks[task].lose(place, curve.factors)
-            if gates.proves_within(losses, most_lost, relative=True):
+            losses, clusters = curve.tasks[task].lose(place, curve.factors), curve.tasks[task].clusters
+            if clusters >= resampling.FEW_CLUSTERS and gates.proves_within(losses, most_lost, relative=True):
                 continue
             ends = gates.loss_ends(losses, relative=True)
-            stop = {"factor": float(curve.factors[place]), "task": task, "ratio": losses.loss / losses.base}
+            stop = {"factor": float(curve.factors[place]), "task": task, "clusters": clusters}
+            stop["ratio"] = losses.loss / losses.base
             return {"most_lost": most_lost, "factor": kept, "stopped": stop | asdict(ends)}
         kept = float(curve.factors[place])
     return {"most_lost": most_lost, "factor": kept, "stopped": None}

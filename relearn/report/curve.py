@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from relearn.report import figures
 from relearn.report.words import Words
+from relearn.statistics.resampling import FEW_CLUSTERS
 
 EXPORT = "python -m stages.export --scale {factor}"  # writes a model of the pipeline's curve
 SHOWN = (0.25, 0.5, 0.75, 1.0, 1.5)  # the factors that the plot names
@@ -70,6 +71,10 @@ def say_limit(found: Mapping[str, Any], words: Words, command: str = EXPORT) -> 
             f" At λ = {stopped['factor']:g} that is not proven of {words.label(stopped['task'])}, which has lost "
             f"{stopped['ratio']:+.1%}{ends}."
         )
+        if stopped["clusters"] < FEW_CLUSTERS:
+            why += (
+                f" Its {stopped['clusters']} clusters of prompts are too few to prove anything; {FEW_CLUSTERS} may do."
+            )
     if not limit["factor"]:
         return f"No λ of those tried is proven to keep every old skill within {most}.{why}"
     return (

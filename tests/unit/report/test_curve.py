@@ -11,7 +11,7 @@ from relearn.report.page import render, render_curve
 from tests.unit.report import made
 from tests.unit.report.material import material
 
-STOPPED = {"factor": 1, "task": "code", "ratio": 0.12, "low": 0.08, "high": 0.2}
+STOPPED = {"factor": 1, "task": "code", "clusters": 40, "ratio": 0.12, "low": 0.08, "high": 0.2}
 HELD = {"most_lost": 0.05, "factor": 0.5, "stopped": STOPPED}
 
 
@@ -35,9 +35,11 @@ def test_a_limit_is_said_with_the_command_that_writes_the_model() -> None:
     assert said.startswith("λ = 0.5 is the largest proven to lose at most 5.0% of base's bits per byte")
     assert "At λ = 1 that is not proven of writing code, which has lost +12.0% [+8.0%, +20.0%]." in said
     assert said.endswith("`python -m stages.export --scale 0.5` writes that model.")
-    nothing = curve.say_limit(made.curve(HELD | {"factor": 0.0}), made.WORDS)
+    assert "too few" not in said
+    nothing = curve.say_limit(made.curve(HELD | {"factor": 0.0, "stopped": STOPPED | {"clusters": 3}}), made.WORDS)
     assert nothing is not None
     assert nothing.startswith("No λ of those tried is proven")
+    assert "Its 3 clusters of prompts are too few to prove anything" in nothing
     assert "export" not in nothing
     every = curve.say_limit(made.curve({"most_lost": 0.5, "factor": 1.5, "stopped": None}), made.WORDS, "x {factor}")
     assert every is not None
