@@ -173,6 +173,7 @@ class Decoder:
                     for task, items in _by_task(asked)
                 ]
                 found[factor] = [nll for part in parts for nll in part]
+            del model
         factors = sorted(found)
         for index, (identity, task, group, item) in enumerate(asked):
             nlls = [found[factor][index] for factor in factors]
