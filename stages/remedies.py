@@ -176,7 +176,10 @@ def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths
         say(f"remedies: {method}: about {seconds / 60:.0f} min")
         total += seconds
     if missing:
-        about = unknown or f", about {total / 60:.0f} min here where base is trained, beside what a method adds to plain training"
+        about = (
+            unknown
+            or f", about {total / 60:.0f} min here where base is trained, beside what a method adds to plain training"
+        )
         say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
 
 

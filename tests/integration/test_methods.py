@@ -59,8 +59,12 @@ def test_the_method_chosen_is_the_one_that_trains(desk: Desk) -> None:
     assert json.loads((desk.folder / "models/2b/provenance.json").read_text())["rows"] == 2 * plain
 
 
-def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None:
-    desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+@pytest.mark.parametrize("lacking", ["rows", "epochs"])
+def test_without_anything_to_replay_2c_is_2b_and_is_not_decoded(desk: Desk, lacking: str) -> None:
+    if lacking == "rows":
+        desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+    else:
+        desk.set(finetune_2c__epochs=0)
     ended = desk.run("finetune_2c")
     assert (ended.status, ended.errors.count("nothing is replayed, so 2c is a copy of 2b")) == (0, 1)
     tuned, copied = desk.folder / "models/2b", desk.folder / "models/2c"
@@ -71,6 +75,10 @@ def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None
     ended = desk.run("predict")
     assert ended.status == 0, ended.errors
     assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl"]
+    for stage in ("eval_3a", "probe_3b", "report"):
+        ended = desk.run(stage)
+        assert ended.status == 0, ended.errors
+    assert sorted(file.stem for file in (desk.folder / "metrics/eval_3a").iterdir()) == ["2b", "base"]
 
 
 def test_replay_with_nothing_to_replay_is_one_line(desk: Desk) -> None:
