@@ -26,7 +26,13 @@ REAL := $(VENV)/.relearn-requirements-real
 REAL_LR ?= 1e-3
 RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
-.PHONY: help check identity repro real sweep verify bench test test-commands test-slow lint docs clean
+# The methods of `make remedies`, further training seeds, and settings as `dvc exp run -S` takes them:
+# make remedies METHODS="plain replay" SEEDS="1 2" SETTINGS="profile=smollm2 lr=1e-3"
+METHODS ?= plain replay
+SEEDS ?=
+SETTINGS ?=
+
+.PHONY: help check identity repro real remedies sweep verify bench test test-commands test-slow lint docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -75,6 +81,11 @@ real: $(REAL) identity  ## the experiment on a real model, SmolLM2-135M; prints 
 	@dvc get --quiet . report --rev real --out export/real
 	@cat export/real/table_3a.md
 	@echo 'The page: export/real/index.html. `dvc exp apply real` puts the models and all else into this folder.'
+
+remedies: $(RUN) identity  ## train by each of METHODS what is not there yet, and compare them at equal new skill
+	@python -m stages.parameters
+	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
+	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $$settings
 
 sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run them, draw the frontier
 	@python -m stages.parameters

@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "repair": ("relearn.repair.command", "Turn broken model replies into clean JSON rows."),
     "score": ("relearn.evaluation.command", "Score a file of predictions."),
     "compare": ("relearn.compare.command", "Say what a fine-tune forgot, for models you already have."),
+    "scale": ("relearn.compare.scale_command", "Write a part of what a fine-tune changed, without training."),
 }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from relearn.decoding.items import CurveRow
 from relearn.evaluation import blind, human, ratings, table
+from relearn.evaluation.curve import describe_curve, read_curve
 from relearn.evaluation.models import evaluate_models
 from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
@@ -31,9 +33,13 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         seed: {model: list(read_jsonl(paths.predicted(model, seed), Prediction)) for model in roles.trained}
         for seed in params.seeds
     }
-    settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
-    moved = list(read_jsonl(paths.drift, Drift))
-    found = evaluate_models(predictions, tests, settings, params.seed, list_tasks(params), roles, further, moved)
+    settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
+    moved, tasks = list(read_jsonl(paths.drift, Drift)), list_tasks(params)
+    found = evaluate_models(predictions, tests, settings, params.seed, tasks, roles, further, moved)
+    if paths.curve().is_file():
+        rows = read_curve(read_jsonl(paths.curve(), CurveRow), str(paths.curve()))
+        most, resamples = params.eval_3a.most_lost, params.eval_3a.resamples
+        found.intervals["curve"] = describe_curve(rows, tasks, resamples, params.seed, most)
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:

@@ -1,21 +1,28 @@
 """The instruction data set and the adapters in Hugging Face form, with their cards, in export/.
 
-    python -m stages.export            # writes export/dataset, a folder an adapter, and export/base, if trained here
+    python -m stages.export                 # writes export/dataset, a folder an adapter, and export/base, if trained here
+    python -m stages.export --scale 0.5     # and export/2b@0.5: an adapter with that part of 2b's change (docs/evaluation.md)
+    python -m stages.export --scale 0.5 --merged   # the same as whole weights
 
 Nothing is uploaded; docs/experiments.md gives the commands that do it.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from relearn.compare.scale_command import write_part_of_adapter
+from relearn.errors import InputError
 from relearn.files import write_json, write_text
-from relearn.model_files import OWN
+from relearn.model_files import ADAPTER, OWN, find_weights
 from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
+from relearn.params.predict import MOST_SCALE
 from relearn.params.prepare import HubSource, MiniSource, PackageSource
 from relearn.progress import say
 from relearn.records import NewRow
@@ -32,13 +39,56 @@ TARGET = "export"
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes the folder anew."""
+    factor, merged = read_arguments(sys.argv[1:])
     words = describe_tasks(params, paths)
     rows = _dataset(params, paths, words)
     adapters = words.roles.trained
     for name in adapters:
         _adapter(params, paths, words, name)
+    if factor is not None:
+        _scaled(paths, words, factor, merged)
     say(f"export: {rows} rows and {number(len(adapters))} adapters in {TARGET}/; read the cards, and set the licences")
     return {"rows": rows}
+
+
+def read_arguments(given: list[str]) -> tuple[float | None, bool]:
+    """The factor and whether whole weights are asked for. InputError for anything else."""
+    parser = argparse.ArgumentParser("python -m stages.export", exit_on_error=False, add_help=False, allow_abbrev=False)
+    parser.add_argument("--scale", type=float)
+    parser.add_argument("--merged", action="store_true")
+    try:
+        found, unknown = parser.parse_known_args(given)
+    except argparse.ArgumentError:
+        found, unknown = None, given
+    if found is None or unknown or (found.merged and found.scale is None) or not 0 < (found.scale or 1) <= MOST_SCALE:
+        raise InputError(
+            f"{' '.join(given)}: usage: python -m stages.export [--scale FACTOR [--merged]], FACTOR above 0 and at most "
+            f"{MOST_SCALE:g}"
+        )
+    return found.scale, found.merged
+
+
+def _scaled(paths: Paths, words: Words, factor: float, merged: bool) -> None:
+    """A part of the tuned model's change, as `relearn scale` writes it, with its card."""
+    tuned = words.roles.tuned
+    name = f"{tuned}@{factor:g}"
+    base = paths.models / "base"
+    if (base / ADAPTER).is_dir():
+        raise InputError(
+            "--scale: base has an adapter of its own (base.model.adapt), so that half of the tuned one is not half way"
+        )
+    folder = paths.root / TARGET / name
+    if folder.exists():
+        shutil.rmtree(folder)
+    weights = find_weights(base, paths.root)
+    write_part_of_adapter(paths.root / TARGET / tuned, factor, folder, tuned, weights, merged)
+    kind = "Whole weights" if merged else "An adapter"
+    said = f"{kind} with {factor:g} of the change that {tuned} makes, without further training (Wortsman et al. 2022)."
+    table = (paths.report / "table_3a.md").read_text(encoding="utf-8")
+    write_text(
+        folder / "README.md",
+        f"---\nlicense: other\n---\n# {name}\n\n{said} [{tuned}](../{tuned}/README.md) says how it was made.\n\n{table}",
+    )
 
 
 def _dataset(params: Params, paths: Paths, words: Words) -> int:

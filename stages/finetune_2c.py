@@ -26,11 +26,10 @@ from stages.run import main
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/2c/, with seeds/<seed>/ for each further seed, and metrics/losses/2c.csv.
 
-    Without a replayed task 2c is 2b's adapter copied, and `provenance.json` says so under `copied`.
+    Without a replayed task, or an epoch, 2c is 2b's adapter copied, and `provenance.json` says so under `copied`.
     """
-    old = corpus.read_replayed_to_learn(paths)
-    if not old:
-        say("finetune_2c: no task is replayed, so 2c is a copy of 2b, and tables leave it out")
+    if not params.finetune_2c.epochs or not corpus.read_replayed_to_learn(paths):
+        say("finetune_2c: nothing is replayed, so 2c is a copy of 2b, and tables leave it out")
         _copy(paths, params.seeds)
         return {}
     return run_each_seed(params, paths, "finetune_2c", _round)

@@ -88,6 +88,10 @@ class Paths:
         folder = self.predictions if seed is None else self.predictions / "seeds" / str(seed)
         return folder / f"{model}.jsonl"
 
+    def curve(self, seed: int | None = None) -> Path:
+        """The likelihoods along 2b's learn-forget curve; of a round trained with a further seed, where one is given."""
+        return self.predicted("curve", seed)
+
     def scored(self, model: str) -> Path:
         """The scores of a model, as `dvc metrics show` prints them."""
         return self.metrics / "eval_3a" / f"{model}.json"

@@ -1,4 +1,5 @@
-"""Answers the held-out prompts of every task and the probes with base, 2b, 2c and every 2b scaled.
+"""Answers the held-out prompts of every task and the probes with base, 2b, 2c and every 2b scaled that is to be decoded,
+and finds how likely their references are along 2b's learn-forget curve.
 
 Run by `dvc repro`, or `python -m stages.predict`. Decodes here, in one process that loads the frozen weights once
 and switches adapters, or asks a server that serves the three models by name (`predict.backend`).
@@ -9,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 
 from relearn import model_files, models
 from relearn.decoding import endpoint
-from relearn.decoding.items import Decoded, Prompt
+from relearn.decoding.items import CurveRow, Decoded, Prompt
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.errors import InputError
@@ -28,6 +30,7 @@ from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
 from relearn.records import Prediction, make_turns
+from relearn.scaling.adapter import put_scaled
 from stages import corpus, scratch
 from stages.paths import Paths, keep_only
 from stages.run import main
@@ -39,6 +42,7 @@ DECODING = (
     "relearn/chat.py",
     "relearn/models.py",
     "relearn/reasoning.py",
+    "relearn/scaling/*.py",
 )  # the code that decides an answer
 
 
@@ -58,9 +62,10 @@ class Entry:
 
 
 def work(params: Params, paths: Paths) -> Facts:
-    """Writes data/predictions/<model>.jsonl, and seeds/<seed>/<model>.jsonl for the rounds of further seeds.
+    """Writes data/predictions/<model>.jsonl, and curve.jsonl where `predict.scales` asks for it; and in seeds/<seed>/ those
+    of the rounds of further seeds.
 
-    Without a replayed task 2c is 2b: it is left out, and 2c.jsonl is not there.
+    Without a replayed task, or an epoch of it, 2c is 2b: it is left out, and 2c.jsonl is not there.
     """
     prompts = list_prompts(params, paths)
     entries = list_models(params, paths)
@@ -69,21 +74,32 @@ def work(params: Params, paths: Paths) -> Facts:
     if isinstance(backend, EndpointBackend):
         answered = _ask_server(params, paths, backend, entries, prompts, facts)
     else:
-        answered = _decode_here(params, paths, entries, prompts)
+        here = Decoder(params, paths, entries)
+        answered = ((entry, here.decode(entry, prompts)) for entry in entries)
+    known: dict[tuple[int | None, float], list[Decoded]] = {}  # by the seed and factor of 2b
     for entry, answers in answered:
         write_jsonl(paths.predicted(entry.name, entry.seed), _rows(prompts, answers))
-    keep_only(paths.predictions, [paths.predicted(entry.name, entry.seed) for entry in entries])
+        if entry.adapter == paths.adapter("2b", entry.seed):
+            known[entry.seed, entry.scale] = answers
+        elif entry.name == "base":
+            known |= {(seed, 0.0): answers for seed in (None, *params.seeds)}
+    written = [paths.predicted(entry.name, entry.seed) for entry in entries]
+    for seed in (None, *params.seeds) if params.predict.scales else ():
+        own = {factor: answers for (of, factor), answers in known.items() if of == seed}
+        write_jsonl(paths.curve(seed), here.trace(prompts, seed, own))
+        written.append(paths.curve(seed))
+    keep_only(paths.predictions, written)
     return facts
 
 
 def list_models(params: Params, paths: Paths) -> list[Entry]:
-    """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed, then 2b by each scale."""
+    """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed, then 2b by each scale to decode."""
     adapted = paths.models / "base" / model_files.ADAPTER
     tuned = ["2b"] if _is_copy(paths.adapter("2c")) else ["2b", "2c"]
     return [
         Entry("base", adapted if adapted.is_dir() else None),
         *(Entry(name, paths.adapter(name, seed), seed) for seed in (None, *params.seeds) for name in tuned),
-        *(Entry(f"2b@{scale:g}", paths.adapter("2b"), scale=scale) for scale in params.predict.scales),
+        *(Entry(f"2b@{scale:g}", paths.adapter("2b"), scale=scale) for scale in params.predict.decode_scales),
     ]
 
 
@@ -98,39 +114,99 @@ def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction
         yield answer.to_prediction(identity, task, group, item.instruction, item.reference)
 
 
-def _decode_here(
-    params: Params, paths: Paths, entries: list[Entry], prompts: list[HeldOut]
-) -> Iterator[tuple[Entry, list[Decoded]]]:
-    """One load of the frozen weights, one adapter on them at a time; base comes before any adapter touches them.
+class Decoder:
+    """One load of the frozen weights, one adapter on them at a time; base is to be asked before any adapter touches them.
 
     A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks.
     """
-    from peft.helpers import rescale_adapter_scale
 
-    from relearn.decoding.local import decode
+    def __init__(self, params: Params, paths: Paths, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.adapter is not None:  # so that a missing one shows before anything is decoded
+                model_files.check_adapter(entry.adapter)
+        models.set_seed_and_threads(params.compute.threads, params.seed)
+        self.params, self.paths = params, paths
+        base = paths.models / "base"
+        weights = model_files.find_weights(base, paths.root)
+        self.chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
+        self.frozen = models.FrozenBase(
+            weights, params.compute.device, params.compute.precision, params.compute.quantize
+        )
+        # base.json has a hub model's commit, or a folder's hashes
+        self.described = [base, *sorted(weights.glob("*.json"))]
 
-    for entry in entries:
-        if entry.adapter is not None:  # so that a missing one shows before anything is decoded
-            model_files.check_adapter(entry.adapter)
-    models.set_seed_and_threads(params.compute.threads, params.seed)
-    base = paths.models / "base"
-    weights = model_files.find_weights(base, paths.root)
-    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
-    frozen = models.FrozenBase(weights, params.compute.device, params.compute.precision, params.compute.quantize)
-    described = [base, *sorted(weights.glob("*.json"))]  # base.json has a hub model's commit, or a folder's hashes
-    options = params.predict
-    for entry in entries:
-        inputs = described if entry.adapter is None else [*described, *sorted(entry.adapter.glob("adapter_*"))]
-        kept = scratch.name_folder(paths, "predict", [params.compute, entry.scale], inputs, DECODING)
-        model = frozen.put(entry.adapter)
-        answers: list[Decoded] = []
-        with nullcontext() if entry.scale == 1 else rescale_adapter_scale(model, entry.scale):
-            for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
-                items = [item for *_, item in held_out]
+    def decode(self, entry: Entry, prompts: list[HeldOut]) -> list[Decoded]:
+        """The model's answers, and the likelihoods of the references."""
+        from relearn.decoding.local import decode
+
+        options, answers = self.params.predict, list[Decoded]()
+        kept = self._name_kept(entry)
+        with self._put(entry) as model:
+            for task, items in _by_task(prompts):
                 label = f"predict {entry.label}, {task}"
-                answers += decode(model, chat, items, options.batch_size, label, options.strategy, params.seed, kept)
-        del model
-        yield entry, answers
+                answers += decode(
+                    model, self.chat, items, options.batch_size, label, options.strategy, self.params.seed, kept
+                )
+        return answers
+
+    def trace(self, prompts: list[HeldOut], seed: int | None, known: dict[float, list[Decoded]]) -> Iterator[CurveRow]:
+        """The likelihoods of the references along the factors of 2b's change; those that are `known` are not computed.
+
+        At most `predict.scale_rows` rows of a task, drawn under the seed.
+        """
+        from relearn.decoding.local import score
+
+        options = self.params.predict
+        chosen = choose_traced(prompts, options.scale_rows, self.params.seed)
+        asked = [prompts[index] for index in chosen]
+        found: dict[float, list[float | None]] = {
+            factor: [answers[index].nll for index in chosen] for factor, answers in known.items()
+        }
+        for factor in options.scales:
+            if factor in found:
+                continue
+            entry = Entry(f"2b@{factor:g}", self.paths.adapter("2b", seed), seed, factor)
+            with self._put(entry) as model:
+                kept, size = self._name_kept(entry), options.batch_size
+                parts = [
+                    score(model, self.chat, items, size, f"predict {entry.label}, {task}", kept)
+                    for task, items in _by_task(asked)
+                ]
+                found[factor] = [nll for part in parts for nll in part]
+            del model
+        factors = sorted(found)
+        for index, (identity, task, group, item) in enumerate(asked):
+            nlls = [found[factor][index] for factor in factors]
+            assert item.reference is not None
+            size = len(item.reference.encode())
+            yield CurveRow(
+                id=identity, task=task, group=group, bytes=size, factors=factors, nll=[round(nll or 0.0, 4) for nll in nlls]
+            )  # fmt: skip
+
+    def _put(self, entry: Entry) -> AbstractContextManager[Any]:
+        if entry.adapter is None or entry.scale == 1:
+            return nullcontext(self.frozen.put(entry.adapter))
+        return put_scaled(self.frozen, entry.adapter, entry.scale, str(entry.adapter.relative_to(self.paths.root)))
+
+    def _name_kept(self, entry: Entry) -> Path:
+        inputs = (
+            self.described if entry.adapter is None else [*self.described, *sorted(entry.adapter.glob("adapter_*"))]
+        )
+        return scratch.name_folder(self.paths, "predict", [self.params.compute, entry.scale], inputs, DECODING)
+
+
+def _by_task(prompts: list[HeldOut]) -> Iterator[tuple[str, list[Prompt]]]:
+    for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
+        yield task, [item for *_, item in held_out]
+
+
+def choose_traced(prompts: list[HeldOut], most: int | None, seed: int) -> list[int]:
+    """The prompts with a reference, at most so many of a task."""
+    chosen: list[int] = []
+    for _, found in groupby(range(len(prompts)), lambda index: prompts[index][1]):
+        own = [index for index in found if prompts[index][3].reference is not None]
+        chosen += own if most is None or len(own) <= most else sorted(random.Random(seed).sample(own, most))
+    return chosen
 
 
 def _ask_server(

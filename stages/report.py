@@ -17,7 +17,7 @@ from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
 from relearn.records import NewRow, Prediction, Quarantined, Reply, SampledRow
-from relearn.report import rating, table
+from relearn.report import curve, rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
 from relearn.report.words import TaskText, Words
@@ -36,10 +36,10 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     material = _material(params, paths, words)
     analysis = analyse(material.intervals, material.probes, words)
     write_text(paths.report / "analysis.md", analysis.markdown)
-    write_text(
-        paths.report / "table_3a.md",
-        table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption),
-    )
+    scores = table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption)
+    if (found := material.intervals.get("curve")) is not None:
+        scores += f"\n### {words.roles.tuned}, a part of its change\n\n{curve.markdown(found, words)}"
+    write_text(paths.report / "table_3a.md", scores)
     write_text(paths.report / "index.html", render(material, analysis))
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in words.roles.names

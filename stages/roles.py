@@ -14,8 +14,9 @@ def list_tasks(params: Params) -> list[ScoredTask]:
 
 
 def name_models(params: Params, paths: Paths) -> ModelRoles:
-    """base, 2b, 2c where an old task is replayed, and every 2b scaled (`2b@0.5`) that predict decoded, the least first."""
+    """base, 2b, 2c where it is no copy of 2b, and every 2b scaled (`2b@0.5`) that predict decoded, the least first."""
     scaled = [file.stem for file in paths.predictions.glob("2b@*.jsonl")]
     scaled.sort(key=lambda name: float(name.partition("@")[2]))
-    replayed = "2c" if params.named("replayed") else None
+    copied = paths.predicted("base").is_file() and not paths.predicted("2c").is_file()
+    replayed = "2c" if params.named("replayed") and not copied else None
     return ModelRoles("base", "2b", replayed, tuple(scaled))

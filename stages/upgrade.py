@@ -76,6 +76,8 @@ def _add_missing(tree: Any) -> list[str]:
         if isinstance(group, CommentedMap) and leaf not in group:
             if isinstance(value, str):
                 value = DoubleQuotedScalarString(value)  # a bare date would be read as one
+            if name == "predict.decode_scales":  # what was then called scales was decoded
+                value, group["scales"] = group.get("scales", _flow_list("")), _flow_list("")
             group.insert(max(0, len(group) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from relearn.chat import choose_template
 from relearn.compare.sources import ALPACA, ModelSource, refuse_unknown_tokens, template_beside
 from relearn.data.instruction_rows import HeldOutRow
-from relearn.decoding.items import Decoded, Prompt
+from relearn.decoding.items import CurveRow, Decoded, Prompt
+from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.predict import Greedy
 from relearn.progress import say
@@ -33,6 +34,20 @@ class LocalDecoding:
     date: str
 
 
+@dataclass
+class Along:
+    """The factors of the tuned model's change under which it answers too (`decode`, as `tuned@0.5`) and under which only the
+    likelihoods of the references are found (`score`); `nlls` gets the latter, in the order of what was asked."""
+
+    decode: Sequence[float] = ()
+    score: Sequence[float] = ()
+    nlls: dict[float, list[float | None]] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.decode or self.score)
+
+
 def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
     """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
     return [
@@ -52,30 +67,69 @@ def record_predictions(
         yield answer.to_prediction(probe.id, "probe", probe.kind, probe.instruction, None)
 
 
-def decode_here(
-    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
-) -> Iterator[tuple[str, list[Decoded]]]:
-    """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
+def record_curve(rows: Sequence[HeldOutRow], nlls: Mapping[float, Sequence[float | None]]) -> Iterator[CurveRow]:
+    """The likelihoods of the rows' references by factor, 0 and 1 among them; rows without a reference are left out."""
+    factors = sorted(nlls)
+    for index, row in enumerate(rows):
+        if row.reference:
+            size = len(row.reference.encode())
+            found = [round(nlls[factor][index] or 0.0, 4) for factor in factors]
+            yield CurveRow(id=row.id, task=row.task, group=row.group, bytes=size, factors=factors, nll=found)
 
-    Raises InputError when a model or adapter cannot be loaded, or an adapter does not fit the base.
+
+def decode_here(
+    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, along: Along
+) -> Iterator[tuple[str, list[Decoded]]]:
+    """Yields (role, answers) in the order of `sources`, then of `along.decode`; one model's weights are in memory at a time.
+
+    Between two whole models both are. Raises InputError when a model or adapter cannot be loaded, an adapter does not fit
+    the base, or its change cannot be scaled.
     """
     base = sources["base"].weights
     assert base is not None
+    if along.wanted:
+        _check_scalable(sources, how)
     on_base = {role: source for role, source in sources.items() if source.weights in (None, base)}
-    found = dict(_decode_on(base, on_base, asked, how))
+    found = dict(_decode_on(base, on_base, asked, how, along))
     for role, source in sources.items():
         if role not in found:
             assert source.weights is not None
-            found |= dict(_decode_on(source.weights, {role: source}, asked, how))
+            found |= dict(_decode_on(source.weights, {role: source}, asked, how, along))
+    if along.wanted and sources["tuned"].weights is not None:
+        found |= dict(_decode_between(sources, asked, how, along))
+    for role in [*sources, *map(name_scaled, along.decode)]:
         yield role, found[role]
 
 
+def name_scaled(factor: float) -> str:
+    """The tuned model with so much of its change, as tables call it."""
+    return f"tuned@{factor:g}"
+
+
+def _check_scalable(sources: Mapping[str, ModelSource], how: LocalDecoding) -> None:
+    from relearn.scaling.adapter import check_scalable
+
+    base, tuned = sources["base"], sources["tuned"]
+    if base.adapter is not None:
+        raise InputError(
+            f"{base.given}: wears an adapter, so that half of {tuned.given} is not half way from it; merge it"
+        )
+    if tuned.weights is None:
+        assert tuned.adapter is not None
+        check_scalable(tuned.adapter, tuned.given)
+    elif tuned.adapter is not None:
+        raise InputError(f"{tuned.given}: a base with an adapter of its own; name the adapter's folder")
+    elif how.quantize != "none":
+        raise InputError("--scales: quantised weights of whole models cannot be scaled; use --quantize none")
+
+
 def _decode_on(
-    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
+    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, along: Along
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Everything that runs on one set of weights."""
     from relearn import models
     from relearn.decoding.local import decode
+    from relearn.scaling.adapter import put_scaled
 
     adapters = [source.adapter for source in sources.values() if source.adapter is not None]
     chat = _choose_chat(weights, adapters, how)
@@ -85,8 +139,46 @@ def _decode_on(
         model = base.put(source.adapter, source.given)
         yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
         del model
+    tuned = sources.get("tuned")
+    if along.wanted and tuned is not None and tuned.weights is None and tuned.adapter is not None:
+        for factor in [*along.decode, *along.score]:
+            with put_scaled(base, tuned.adapter, factor, tuned.given) as model:
+                yield from _answer_scaled(model, chat, factor, asked, how, along)
+            del model
     del base
     models.free_memory()
+
+
+def _decode_between(
+    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, along: Along
+) -> Iterator[tuple[str, list[Decoded]]]:
+    """What a whole model answers between base and itself."""
+    from relearn import models
+    from relearn.scaling.whole import Interpolation
+
+    base, tuned = sources["base"].weights, sources["tuned"].weights
+    assert base is not None
+    assert tuned is not None
+    chat = _choose_chat(tuned, [], how)
+    between = Interpolation(base, tuned, how.device, how.precision, sources["tuned"].given)
+    for factor in [*along.decode, *along.score]:
+        yield from _answer_scaled(between.put(factor), chat, factor, asked, how, along)
+    del between
+    models.free_memory()
+
+
+def _answer_scaled(
+    model: Any, chat: Any, factor: float, asked: Sequence[Prompt], how: LocalDecoding, along: Along
+) -> Iterator[tuple[str, list[Decoded]]]:
+    from relearn.decoding.local import decode, score
+
+    role = name_scaled(factor)
+    if factor in along.decode:
+        answers = decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+        along.nlls[factor] = [answer.nll for answer in answers]
+        yield role, answers
+    else:
+        along.nlls[factor] = score(model, chat, asked, how.batch_size, f"compare: {role}")
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:

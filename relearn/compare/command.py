@@ -44,6 +44,7 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
     return click.Option([name], help=help, **more)
 
 
+USUAL = ",".join(f"{number / 8:g}" for number in range(13))  # 0 to 1.5
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
     "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
@@ -56,6 +57,13 @@ FLOOR = (
 WITHIN = (
     "Exit 0 only if proven to lose at most X, 3 if proven to lose more, 4 if undecided. X is 2% of base's score, or 1.5pt "
     "(hundredths). *.METRIC names every task. May be given several times."
+)
+SCALES = (
+    "The learn-forget curve: bits per byte with the tuned model's change scaled by each of LIST, such as 0.25,0.5 (default: "
+    "0 to 1.5 in steps of 0.125). Nothing is trained or decoded."
+)
+MOST_LOST = (
+    "Name the largest of --scales that is proven to lose at most X (0.05 or 5%) of base's bits per byte on --old."
 )
 OF_LOGS = "Evaluation logs instead of models (docs/compare.md)"
 OPTIONS = {
@@ -73,6 +81,11 @@ OPTIONS = {
         option("--limit", "At most N rows of each file, drawn under --seed.", least=1),
         option("--seed", "Of the draw and the resampling (default: 1).", least=0, default=1),
         option("--max-new-tokens", "Longest answer (default: 256).", least=1, default=256),
+    ],
+    "A part of the change (LoRA, rsLoRA, whole models)": [
+        option("--scales", SCALES, is_flag=False, flag_value=USUAL, metavar="[LIST]"),
+        option("--decode-scales", "Answer with the change scaled by each of LIST too.", metavar="LIST"),
+        option("--most-lost", MOST_LOST, metavar="X"),
     ],
     OF_LOGS: [
         option("--logs", "A log, or a run's folder, of each; PATH#RUN where it holds several.", nargs=2, metavar="BASE TUNED"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any, Literal
 
 from relearn.compare import answering, sources, summary
 from relearn.data.instruction_rows import HeldOutRow, read_held_out
-from relearn.decoding.items import Decoded, Prompt
+from relearn.decoding.items import CurveRow, Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation.probes import Probe
 from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
 from relearn.params.evaluate import Scoring
+from relearn.params.predict import MOST_SCALE
 from relearn.progress import say
 from relearn.records import Prediction
 
@@ -32,6 +34,8 @@ def compare(options: SimpleNamespace) -> int:
     # All that can be refused is looked at before a model is loaded.
     guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
     _refuse_unmeasurable(guards, options)
+    along = read_along(options)
+    most_lost = None if options.most_lost is None else summary.read_most_lost(options.most_lost)
     asked = [
         *read_held_out(options.old, summary.OLD, options.limit, options.seed),
         *read_held_out(options.new, summary.NEW, options.limit, options.seed),
@@ -43,14 +47,46 @@ def compare(options: SimpleNamespace) -> int:
     notes = _note_overlap(asked)
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     if not options.rescore:
-        made = list(_answer(given, asked, probes, options, notes, settings))  # all, or nothing is written
-        for role, answers in made:
+        made = dict(_answer(given, asked, probes, options, notes, settings, along))  # all, or nothing is written
+        for role, answers in made.items():
             write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
+        if options.scales is not None:
+            ends = {float(role == "tuned"): [one.nll for one in made[role]] for role in ("base", "tuned")}
+            write_jsonl(_file(options.out, "curve"), answering.record_curve(asked, along.nlls | ends))
+        else:
+            _file(options.out, "curve").unlink(missing_ok=True)
         write_json(options.out / "settings.json", settings)
-    predictions = {role: _read_answers(options.out, role, asked, probes) for role in given}
+    roles = [*given, *map(answering.name_scaled, along.decode)]
+    predictions = {role: _read_answers(options.out, role, asked, probes) for role in roles}
     for note in notes:
         say(f"compare: {note}")
-    return _score(options, predictions, asked, probes, guards)
+    return _score(options, predictions, asked, probes, guards, most_lost)
+
+
+def read_along(options: SimpleNamespace) -> answering.Along:
+    """The factors that the options ask for, without those of base and tuned, which are there anyway."""
+    decode = _read_factors("--decode-scales", options.decode_scales)
+    score = _read_factors("--scales", options.scales)
+    if options.most_lost is not None and options.scales is None:
+        raise InputError("--most-lost: needs --scales")
+    if options.endpoint is not None and (decode or options.scales is not None):
+        raise InputError("--scales: a server does not scale an adapter; decode here")
+    return answering.Along(decode, [factor for factor in score if factor not in decode])
+
+
+def _read_factors(option: str, text: str | None) -> list[float]:
+    factors: set[float] = set()
+    for part in text.split(",") if text else ():
+        try:
+            factor = float(part)
+        except ValueError:
+            factor = -1.0
+        if not 0 <= factor <= MOST_SCALE:
+            raise InputError(
+                f"{option} {text}: numbers from 0 to {MOST_SCALE:g} with commas between are expected, such as 0.25,0.5"
+            )
+        factors.add(factor)
+    return sorted(factors - {0.0, 1.0})
 
 
 def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
@@ -80,6 +116,7 @@ def _answer(
     options: SimpleNamespace,
     notes: list[str],
     settings: dict[str, Any],
+    along: answering.Along,
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """(role, answers); `settings` gets what a result should say of how they were made."""
     items = answering.list_items(asked, probes, options.max_new_tokens)
@@ -94,7 +131,8 @@ def _answer(
     settings |= {"backend": "local", "device": how.device, "precision": how.precision}
     settings |= {"quantize": how.quantize, "batch_size": how.batch_size, "template": how.template}
     settings |= {"template_arguments": how.arguments, "date": how.date}
-    return answering.decode_here(found, items, how)
+    settings |= {"scales": [*along.score], "decode_scales": [*along.decode]} if along.wanted else {}
+    return answering.decode_here(found, items, how, along)
 
 
 def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
@@ -177,14 +215,18 @@ def _score(
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
     guards: Sequence[summary.Guard],
+    most_lost: float | None,
 ) -> int:
     from relearn.evaluation import probing
     from relearn.evaluation.checks import CheckSettings
+    from relearn.evaluation.curve import describe_curve, read_curve
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.roles import ModelRoles, ScoredTask
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
-    from relearn.report import table
+    from relearn.report import curve, table
+    from relearn.report.page import render_curve
+    from relearn.report.words import Words
     from relearn.sandbox.runner import ProgramLimits
 
     params = Scoring(
@@ -199,7 +241,8 @@ def _score(
         swaps=SWAPS,
     )
     tests = {row.id: list(row.tests) for row in asked if row.tests}
-    roles = ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None)
+    others = tuple(role for role in predictions if role not in ("base", "tuned", "replayed"))
+    roles = ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None, others)
     listed = {
         task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
     }
@@ -209,6 +252,10 @@ def _score(
     ]
     found = evaluate_models(predictions, tests, params, options.seed, tasks, roles)
     out: Path = options.out
+    traced = _file(out, "curve")
+    if options.scales is not None:
+        rows = read_curve(read_jsonl(traced, CurveRow), str(traced))
+        found.intervals["curve"] = describe_curve(rows, tasks, params.resamples, options.seed, most_lost)
     write_json(out / "points.json", found.points)
     write_json(out / "intervals.json", found.intervals)
     write_json(out / "signatures.json", found.signatures)
@@ -216,6 +263,10 @@ def _score(
     write_text(out / "table.md", scores)
     write_text(out / "table.csv", as_csv(found.rows))
     text = f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'], tasks)}"
+    if (along := found.intervals.get("curve")) is not None:
+        words, command = Words(tasks, roles), _name_command(options)
+        text += f"\n## A part of the change\n\n{curve.markdown(along, words, command)}"
+        write_text(out / "curve.html", render_curve(along, words, command))
     shown = text
     if probes:
         limits = ProgramLimits(params.timeout_s, params.memory_mb)
@@ -235,3 +286,10 @@ def _score(
     for line in summary.describe_guards(findings):
         print(f"compare: {line}", file=sys.stderr)
     return summary.read_status(findings)
+
+
+def _name_command(options: SimpleNamespace) -> str:
+    """What writes a model of the curve, with `{factor}` in it."""
+    whole = not (Path(options.tuned) / sources.ADAPTER_FILE).is_file()
+    tuned, base = (shlex.quote(name).replace("{", "{{").replace("}", "}}") for name in (options.tuned, options.base))
+    return f"relearn scale {tuned} {{factor}} OUT" + (f" --base {base}" if whole else "")

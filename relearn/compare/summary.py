@@ -110,6 +110,17 @@ def read_floors(texts: Sequence[str], guards: Sequence[Guard]) -> list[Guard]:
     return list(guards)
 
 
+def read_most_lost(text: str) -> float:
+    """The share of base's bits per byte that `--most-lost` allows: `0.05` or `5%`. InputError for anything else."""
+    try:
+        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"--most-lost {text}: a share above 0 is expected, such as 0.05 or 5%")
+    return value
+
+
 def _read_setting(option: str, text: str, example: str) -> tuple[str, str, float]:
     """Task, metric and share of `METRIC=X` or `TASK.METRIC=X`."""
     match = GUARD.fullmatch(text.strip())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relearn.params.predict import Beam, Greedy, Sampled, TopK
-from relearn.records import Message, Prediction, show_turns
+from relearn.records import Message, Prediction, Record, show_turns
 
 Strategy = Greedy | Beam | Sampled | TopK
 
@@ -53,3 +53,18 @@ class Decoded:
             nll=None if self.nll is None else round(self.nll, 4),
             bytes=None if reference is None else len(reference.encode()),
         )
+
+
+class CurveRow(Record):
+    """How likely a held-out row's reference is under the tuned model with so much of its change.
+
+    `nll[i]` is in nats, with the factor `factors[i]` of the change; factors ascend, and 0 (base) and 1 (the tuned model)
+    are among them. `bytes` is the reference's length in UTF-8.
+    """
+
+    id: str
+    task: str
+    group: str
+    bytes: int
+    factors: list[float]
+    nll: list[float]

@@ -64,7 +64,6 @@ def decode(
     own = isinstance(strategy, Greedy) and chat.stop_text is None and (llama is not None or greedy.supports(model))
     prompts = [chat.encode_prompt(item.messages) for item in items]
     _refuse_too_long(model, items, prompts, label)
-    order = sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index))
     found: dict[int, tuple[str, Literal["stop", "length"], str | None]] = {}
     nlls: dict[int, float | None] = {}
     seen: Counter[str] = Counter()
@@ -81,16 +80,15 @@ def decode(
         return [_read_text(row, chat) for row in rows]
 
     with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
-        for batch in _batches(order, batch_size, [item.limit for item in items]):
+        for batch in _batches(items, prompts, batch_size):
             asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
             name = name_batch(["answers", asked, limit, chosen, seed, sorted(chat.stops)])
             seen[name] += 1
             name = name_batch([name, seen[name]])
             read = None
             if llama is not None:
-                rows = [_encode_reference(chat, items[index], prompts[index]) for index in batch]
-                read = cache(partial(Batch, llama, asked))
-                nlls |= zip(batch, _score_read(llama, read, asked, rows, kept), strict=True)
+                read, scores = _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)
+                nlls |= zip(batch, scores, strict=True)
             torch.manual_seed(int(name[:15], 16))
             found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit, read)), strict=True)
             bar.update(len(batch))
@@ -102,6 +100,37 @@ def decode(
         empty = sum(raw is not None and not text for text, _, raw in answers)
         say(f"{label}: reasoning was taken off {reasoned} of {len(items)} answers; {empty} held nothing else")
     return [Decoded(text, finish, nlls[index], raw) for index, (text, finish, raw) in enumerate(answers)]
+
+
+def score(
+    model: Any, chat: Chat, items: Sequence[Prompt], batch_size: int, label: str, kept: Path | None = None
+) -> list[float | None]:
+    """The likelihoods of the references alone, without answers: bit for bit those that `decode` gives beside them.
+
+    `kept` as `decode` has it, and the same folder for the same model.
+    """
+    llama = copy_llama(model)
+    if llama is None:
+        return score_references(model, chat, items, 1 if _puts_tokens_before(model) else batch_size, kept)
+    prompts = [chat.encode_prompt(item.messages) for item in items]
+    nlls: dict[int, float | None] = {}
+    with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
+        for batch in _batches(items, prompts, batch_size):
+            asked = [prompts[index] for index in batch]
+            nlls |= zip(
+                batch, _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)[1], strict=True
+            )
+            bar.update(len(batch))
+    return [nlls[index] for index in range(len(items))]
+
+
+def _read_and_score(
+    llama: Llama, chat: Chat, items: Sequence[Prompt], asked: Sequence[list[int]], kept: Path | None
+) -> tuple[Callable[[], Batch], list[float | None]]:
+    """What reads a batch of prompts, at most once, and the likelihoods of their references."""
+    rows = [_encode_reference(chat, item, prompt) for item, prompt in zip(items, asked, strict=True)]
+    read = cache(partial(Batch, llama, asked))
+    return read, _score_read(llama, read, asked, rows, kept)
 
 
 def _refuse_too_long(model: Any, items: Sequence[Prompt], prompts: Sequence[Sequence[int]], label: str) -> None:
@@ -149,11 +178,11 @@ def _score_read(
     return [score if reference else None for score, reference in zip(scores, references, strict=True)]
 
 
-def _batches(order: Sequence[int], size: int, limits: Sequence[int]) -> Iterable[list[int]]:
-    """Runs of at most `size` indices that share a limit."""
+def _batches(items: Sequence[Prompt], prompts: Sequence[Sequence[int]], size: int) -> Iterable[list[int]]:
+    """Runs of at most `size` indices that share a limit, of like length."""
     batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) == size or limits[batch[0]] != limits[index]):
+    for index in sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index)):
+        if batch and (len(batch) == size or items[batch[0]].limit != items[index].limit):
             yield batch
             batch = []
         batch.append(index)

@@ -125,7 +125,7 @@ def evaluate_models(
         over = _over_seeds(points, every, trained, tasks, roles, params.resamples, seed)
         intervals["seeds"] = over
         _beside(rows, over["tasks"])
-    return Evaluation(points, _plain(intervals), signatures, _plain(rows), notes)
+    return Evaluation(points, make_plain(intervals), signatures, make_plain(rows), notes)
 
 
 def _show_chrf(task: ScoredTask, answers: Sequence[Prediction]) -> ScoredTask:
@@ -293,12 +293,12 @@ def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Compariso
                 row["mark"] = "◆" if comparison.better is None else "▲" if comparison.better else "▼"
 
 
-def _plain(value: Any) -> Any:
-    """Rounded, and nan as None, for JSON without it."""
+def make_plain(value: Any) -> Any:
+    """Rounded, and what is no finite number as None, for JSON that has none."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: make_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [make_plain(item) for item in value]
     if isinstance(value, float):
-        return None if math.isnan(value) else round(value, DIGITS) + 0.0  # no -0.0
+        return None if not math.isfinite(value) else round(value, DIGITS) + 0.0  # no -0.0
     return value

@@ -59,6 +59,12 @@ class Eval3a(ScoreSettings):
     """The scores of every model."""
 
     metrics: MetricLists
+    most_lost: float | None = key(
+        "The most that each old skill may lose, over base's bits per byte: the largest factor of predict.scales that is "
+        "proven to keep it is named, from the smallest up; null names none.",
+        "share",
+        gt=0,
+    )
 
 
 class Scoring(ScoreSettings, SandboxRules):

@@ -179,6 +179,8 @@ class Finetune2b(Group):
 class Finetune2c(Group):
     """The second round: replay."""
 
-    epochs: float = key("Passes over the replayed data.", "epochs", gt=0)
+    epochs: float = key(
+        "Passes over the replayed data; 0: 2c is a copy of 2b, and tables leave it out.", "epochs", ge=0
+    )
     data: Literal["original", "combined"] = key("original: rows of replayed tasks; combined: old and new together.")
     share: float = key("Share of the training rows of replayed tasks that is replayed.", "share", gt=0, le=1)

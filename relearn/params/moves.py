@@ -39,7 +39,10 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "repair.duplicates": "drop",
     "chat.arguments": {},
     "chat.date": "2026-01-01",
+    "predict.decode_scales": [],  # what was listed in predict.scales before there was a curve
+    "predict.scale_rows": None,
     "eval_3a.cut_share": 0.1,
+    "eval_3a.most_lost": None,
     "report.caption": None,
     "drift": {"prompts": 24, "answer_tokens": 64, "batch_size": 16},
     "finetune_2b.methods.kl": {"beta": 1.0},

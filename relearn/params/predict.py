@@ -92,20 +92,29 @@ class Predict(Group):
     )
     max_new_tokens: MaxNewTokens
     scales: list[float] = key(
-        "The tuned model is also answered for with its adapter scaled by each of these, untrained: 0.5 keeps much of what "
-        "was learned and little of the damage (Wortsman et al. 2022). The tables hold each against base; [] for none."
+        "The learn-forget curve: the factors of the tuned model's change under which the references' likelihoods are found, "
+        "untrained and without decoding (Wortsman et al. 2022). 0 is base and 1 the tuned model, which are always there; [] "
+        "for no curve. The whole curve is 0 to 1.5 in steps of 0.125."
+    )
+    scale_rows: int | None = key("Most rows of a task on the curve, drawn under seed; null: all.", "rows", ge=1)
+    decode_scales: list[float] = key(
+        "Factors under which the tuned model also answers, as a model of its own in the tables, held against base: "
+        "0.5 keeps much of what was learned and little of the damage."
     )
 
     @model_validator(mode="after")
     def _scales(self) -> Predict:
-        for scale in self.scales:
-            if not 0 < scale <= MOST_SCALE or scale == 1:
-                raise ValueError(
-                    f"scales: {scale:g} is out of bounds; give what is above 0, at most {MOST_SCALE:g}, and not 1, "
-                    "which is the tuned model itself"
-                )
-            if self.scales.count(scale) > 1:
-                raise ValueError(f"scales: {scale:g} is there twice; list each once")
+        for name in ("scales", "decode_scales"):
+            factors: list[float] = getattr(self, name)
+            for factor in factors:
+                if not 0 <= factor <= MOST_SCALE:
+                    raise ValueError(f"{name}: {factor:g} is out of bounds; give factors from 0 to {MOST_SCALE:g}")
+                if name == "decode_scales" and factor in (0, 1):
+                    raise ValueError(
+                        f"{name}: {factor:g} is {'the tuned model' if factor else 'base'} itself, which answers anyway; remove it"
+                    )
+                if factors.count(factor) > 1:
+                    raise ValueError(f"{name}: {factor:g} is there twice; list each once")
         return self
 
     @model_validator(mode="after")
@@ -115,6 +124,7 @@ class Predict(Group):
                 "strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
                 "or backend local"
             )
-        if isinstance(self.backend, EndpointBackend) and self.scales:
-            raise ValueError("scales: a server does not scale an adapter; use backend local, or []")
+        for name in ("scales", "decode_scales"):
+            if isinstance(self.backend, EndpointBackend) and getattr(self, name):
+                raise ValueError(f"{name}: a server does not scale an adapter; use backend local, or []")
         return self

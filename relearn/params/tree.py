@@ -67,6 +67,11 @@ class Params(Group):
     probe_3b: Probe3b
     report: Report
 
+    @property
+    def replays(self) -> bool:
+        """Whether the second round trains at all."""
+        return bool(self.named("replayed")) and self.finetune_2c.epochs > 0
+
     def named(self, *roles: str) -> list[str]:
         """The tasks of these roles, in the order of the tables."""
         return [name for name, task in self.tasks.items() if task.role in roles]
@@ -123,11 +128,13 @@ class Params(Group):
                 raise ValueError("compute.quantize: 4bit needs compute.device cuda; use none on cpu")
             if self.finetune.optimizer != "adamw":
                 raise ValueError("finetune.optimizer: adamw_8bit needs compute.device cuda; use adamw on cpu")
-        if self.predict.scales and isinstance(self.base.model, ModelBase) and self.base.model.adapt is not None:
-            raise ValueError(
-                "predict.scales: base has an adapter of its own (base.model.adapt), so half of the tuned one is not half "
-                "way from base; use []"
-            )
+        for name in ("scales", "decode_scales"):
+            adapted = isinstance(self.base.model, ModelBase) and self.base.model.adapt is not None
+            if adapted and getattr(self.predict, name):
+                raise ValueError(
+                    f"predict.{name}: base has an adapter of its own (base.model.adapt), so half of the tuned one is not half "
+                    "way from base; use []"
+                )
         if self.compute.quantize == "4bit" and self.compute.precision != "bf16":
             raise ValueError("compute.precision: 4bit weights are computed with in bf16; use bf16")
         return self

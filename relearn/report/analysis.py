@@ -14,10 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relearn.escaping import fenced, inline, quoted
 from relearn.report.cells import Cell, Citation, Citations, root_cell
+from relearn.report.curve import say_limit
 from relearn.report.verdicts import INTERVALS, TaskChanges, find_changes
 from relearn.report.words import Words
 
 PROBES = "metrics/probe_3b.json"
+NO_LIMIT = (
+    "A part of the change may be enough: below is what each part keeps. Set `eval_3a.most_lost` to what each old skill may "
+    "lose, and the largest part that is proven to keep it is named here, with the command that writes it."
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Word
     advice, _ = _render("advice.md.j2", facts)
     markdown, citations = _render("analysis.md.j2", facts)
     points = [line.removeprefix("- ") for line in advice.splitlines() if line.strip()]
+    if (curve := intervals.get("curve")) is not None:
+        points.insert(0, say_limit(curve, words) or NO_LIMIT)
     return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations, found)
 
 

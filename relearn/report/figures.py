@@ -184,6 +184,56 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
 
 
 @dataclass(frozen=True)
+class Stop:
+    """A place on a path: a value along each axis, its interval where one is drawn, and what it is called."""
+
+    x: float
+    y: float
+    label: str = ""
+    across: tuple[float, float] | None = None
+    up: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A path through stops, by its name; `mark` is a place on it that counts."""
+
+    name: str
+    stops: Sequence[Stop]
+    mark: Stop | None = None
+
+
+def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> str:
+    """Every path with its intervals, its name at its end, a dash and a colour each. `name` is the figure's own."""
+    with rc_context(SETTINGS):
+        figure, axes = _figure(6.8, 4.6)
+        ends = []
+        for place, walk in enumerate(walks):
+            style = place % len(DASHES)
+            colour = f"task-{style + 1}"
+            xs, ys = [stop.x for stop in walk.stops], [stop.y for stop in walk.stops]
+            axes.plot(xs, ys, color=COLOURS[colour], linestyle=DASHES[style], linewidth=2, marker="o", markersize=3.5)
+            for stop, width in [*((stop, 1.0) for stop in walk.stops), *([(walk.mark, 3.0)] if walk.mark else [])]:
+                if stop.across:
+                    axes.plot(stop.across, [stop.y, stop.y], color=COLOURS[colour], linewidth=width)
+                if stop.up:
+                    axes.plot([stop.x, stop.x], stop.up, color=COLOURS[colour], linewidth=width)
+                if stop.label:
+                    _label(axes, stop.label, (stop.x, stop.y), (-5, 6), "muted", "normal", fontsize=9, ha="right")
+            if walk.mark:
+                axes.plot([walk.mark.x], [walk.mark.y], marker="D", markersize=8, ls="", color=COLOURS[colour])
+            ends.append((xs[-1], ys[-1], colour, walk.name))
+        heights = _apart(axes, [y for _, y, _, _ in ends])
+        for (x, _, colour, text), height in zip(ends, heights, strict=True):
+            _label(axes, text, (x, height), (8, 0), colour, va="center")
+        axes.axvline(0, color=COLOURS["muted"], linewidth=1)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.margins(x=0.2, y=0.1)
+        return _svg(figure, name)
+
+
+@dataclass(frozen=True)
 class Stream:
     """A share of the texts in the repair figure: how many, what became of them, and the colour that says so."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,16 @@ from markupsafe import Markup
 from tabulate import tabulate
 
 from relearn.errors import InputError
+from relearn.evaluation.curve import Curve
+from relearn.evaluation.equal_skill import AtEqualSkill
 from relearn.evaluation.roles import axis_tasks
 from relearn.metrics.metric import is_lower_better
-from relearn.report import figures
+from relearn.report import figures, remedies
 from relearn.report.page import environment
 from relearn.report.words import Words, join
 
+PLAIN = "plain"  # the method that the others are held against
+WORKSPACE = "workspace"
 FOLDER = "metrics/eval_3a/"  # of the models' metrics files, as dvc names them
 
 
@@ -60,7 +64,7 @@ def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]
     left.
     """
     found: dict[tuple[Any, ...], Trial] = {}
-    for name, data, past in _experiments(document):
+    for name, _, data, past in _experiments(document):
         for trial in _trials(name, data, words):
             if profile is not None and trial.profile != profile:
                 continue
@@ -79,8 +83,50 @@ def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]
     return sorted(found.values(), key=lambda trial: (trial.setting, order.index(trial.model)))
 
 
-def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """(name, data, whether it is a commit) of the experiments, then of the workspace and the commits.
+def read_curves(
+    document: Any, profile: str, lr: float, open_curve: Callable[[str, int | None], Curve | None]
+) -> dict[str, dict[int, Curve]]:
+    """The learn-forget curves of the profile's experiments: by setting, then by training seed; plain training at `lr` first.
+
+    `open_curve` gives that of a revision and a further seed (None for the main one), or None where there is none. A
+    setting is named by its method, and by rate and rank where these are not those of the first. Empty where no plain run at
+    `lr` has a curve.
+    """
+    found: dict[tuple[str, float, int], dict[int, Curve]] = {}
+    for _, revision, data, _ in _experiments(document):
+        params = _read_params(data)
+        if params.get("profile") != profile or not (params.get("predict") or {}).get("scales") or "lr" not in params:
+            continue
+        setting = (_describe_method(params), float(params["lr"]), _read_rank(params))
+        for seed in (None, *(params.get("seeds") or ())):
+            number = int(params.get("seed", 0)) if seed is None else int(seed)
+            if number in found.get(setting, {}):
+                continue
+            if (curve := open_curve(revision, seed)) is not None:
+                found.setdefault(setting, {})[number] = curve
+    first = next((one for one in found if one[0] == PLAIN and one[1] == lr), None)
+    if first is None:
+        return {}
+    ordered = {first: found.pop(first), **found}
+    return {_name_setting(one, first): curves for one, curves in ordered.items()}
+
+
+def list_experiments(document: Any) -> dict[str, dict[str, Any]]:
+    """The parameters of every experiment that has scores, by its name."""
+    return {
+        name: _read_params(data)
+        for name, _, data, past in _experiments(document)
+        if not past and name != WORKSPACE and any(file.startswith(FOLDER) for file in data.get("metrics", {}))
+    }
+
+
+def _name_setting(one: tuple[str, float, int], first: tuple[str, float, int]) -> str:
+    method, lr, rank = one
+    return method + (f", lr {lr:g}" if lr != first[1] else "") + (f", rank {rank}" if rank != first[2] else "")
+
+
+def _experiments(document: Any) -> Iterator[tuple[str, str, Mapping[str, Any], bool]]:
+    """(name, revision, data, whether it is a commit) of the experiments, then of the workspace and the commits.
 
     Those without data (failed, or still queued) are passed over.
     """
@@ -88,17 +134,15 @@ def _experiments(document: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]
         for group in state.get("experiments") or []:
             for one in group.get("revs", []):
                 if one.get("data"):
-                    yield one.get("name") or group.get("name") or one["rev"][:7], one["data"], False
+                    yield one.get("name") or group.get("name") or one["rev"][:7], one["rev"], one["data"], False
     for state in document:
         if state.get("data"):
-            here = state["rev"] == "workspace"
-            yield "workspace" if here else state["rev"][:7], state["data"], not here
+            here = state["rev"] == WORKSPACE
+            yield WORKSPACE if here else state["rev"][:7], state["rev"], state["data"], not here
 
 
 def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]:
-    params: dict[str, Any] = {}
-    for file in data.get("params", {}).values():
-        params |= file.get("data") or {}
+    params = _read_params(data)
     scores = {
         file.removeprefix(FOLDER).removesuffix(".json"): (found or {}).get("data")
         for file, found in data.get("metrics", {}).items()
@@ -129,7 +173,7 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
             model=model,
             profile=str(params.get("profile")),
             lr=float(params["lr"]),
-            rank=int(params.get("finetune", {}).get("lora", {}).get("rank", 0)),
+            rank=_read_rank(params),
             method=_describe_method(params),
             seed=int(params.get("seed", 0)),
             new=round(statistics.fmean(taught[task.name] for task in new), 4),
@@ -137,6 +181,17 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
             taught=taught,
             kept={task: round(share, 4) for task, share in kept.items()},
         )
+
+
+def _read_params(data: Mapping[str, Any]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for file in data.get("params", {}).values():
+        params |= file.get("data") or {}
+    return params
+
+
+def _read_rank(params: Mapping[str, Any]) -> int:
+    return int(params.get("finetune", {}).get("lora", {}).get("rank", 0))
 
 
 def _headline(scores: Mapping[str, float]) -> float:
@@ -224,8 +279,14 @@ def as_csv(trials: Sequence[Trial], words: Words) -> str:
     return out.getvalue()
 
 
-def render(trials: Sequence[Trial], words: Words) -> str:
-    """report/frontier.html."""
+def render(
+    trials: Sequence[Trial],
+    words: Words,
+    profile: str,
+    equal: Sequence[AtEqualSkill] = (),
+    curves: Mapping[str, Mapping[int, Curve]] | None = None,
+) -> str:
+    """report/frontier.html; with the methods at equal new skill, where there are any, and the curves that they were read off."""
     marks = [
         figures.Mark(
             trial.model,
@@ -249,6 +310,15 @@ def render(trials: Sequence[Trial], words: Words) -> str:
         heads=table_heads(words),
         rows=table_rows(trials, words),
         number=len({trial.setting for trial in trials}),
-        profile=trials[0].profile,
+        profile=profile,
+        equal={
+            "plots": remedies.draw(equal, curves, words),
+            "heads": remedies.table_heads(equal, words),
+            "rows": remedies.table_rows(equal),
+            "said": remedies.say(equal),
+        }
+        if equal and curves
+        else None,
+        label=words.label,
         scripts=[],
     )

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
 from relearn.records import Quarantined, SampledRow
-from relearn.report import figures, marks, table, verdicts, words
+from relearn.report import curve, figures, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
 from relearn.report.words import Words
@@ -82,6 +82,7 @@ def render(material: Material, analysis: Analysis) -> str:
     tasks = list(material.intervals["tasks"])
     old, new = axis_tasks([task for task in material.words.tasks if task.name in analysis.changes])
     axes = [*old, *new] if old and new else []
+    found = material.intervals.get("curve")
     return (
         environment()
         .get_template("index.html.j2")
@@ -101,10 +102,17 @@ def render(material: Material, analysis: Analysis) -> str:
             flow=_flow(material),
             drift_text=table.DRIFT,
             pieces=marks.mark_pieces,
+            curve=None if found is None else curve.list_parts(found, material.words),
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
             scripts=[read_template("filter.js")],
         )
     )
+
+
+def render_curve(found: Mapping[str, Any], words: Words, command: str) -> str:
+    """A page of the learn-forget curve alone; `command` as `curve.say_limit` has it."""
+    parts = curve.list_parts(found, words, command)
+    return environment().get_template("curve.html.j2").render(**parts, scripts=[])
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Mapping[str, Any]]]]:

@@ -62,7 +62,7 @@ class Words:
         role = next(one.role for one in self.tasks if one.name == task)
         if role == "new":
             return f"a new skill, which {self.roles.tuned} is trained on"
-        if role == "replayed":
+        if role == "replayed" and self.roles.replayed is not None:
             return f"an old skill, which {self.roles.replayed} replays"
         return "an old skill, which is never replayed"
 

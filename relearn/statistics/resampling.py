@@ -102,11 +102,16 @@ def percentiles(values: Floats, clusters: int) -> Interval:
     values = values[~np.isnan(values)]
     if len(values) == 0 or clusters < 2:
         return Interval(math.nan, math.nan)
-    from scipy.special import ndtr
-
-    tail = ndtr(-math.sqrt(clusters / (clusters - 1)) * student_quantile(clusters - 1, (1 + CONFIDENCE) / 2))
+    tail = student_tail(clusters)
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def student_tail(clusters: int) -> float:
+    """The share of resamples beyond each end of such an interval; `clusters` are 2 or more."""
+    from scipy.special import ndtr
+
+    return float(ndtr(-math.sqrt(clusters / (clusters - 1)) * student_quantile(clusters - 1, (1 + CONFIDENCE) / 2)))
 
 
 def resampled(sums: Floats, combine: Combine, drawn: Counts) -> Floats:

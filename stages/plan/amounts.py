@@ -147,7 +147,7 @@ class Amounts:
         chosen = method.choose_rows([new] * fresh, [old] * replayed)
         cost = method.cost(shared.batch_size * shared.accumulation)
         add("finetune_2b", len(chosen), params.finetune_2b.epochs * seeds * cost, sum(chosen) / max(1, len(chosen)))
-        if replayed:
+        if params.replays:
             again = max(1, round(replayed * params.finetune_2c.share))
             combined = fresh if params.finetune_2c.data == "combined" else 0
             each = (again * old + combined * new) / (again + combined)
@@ -211,7 +211,10 @@ class Amounts:
 
     def _answers(self, config: Any) -> Cost:
         params, limits = self.params, self.params.predict.max_new_tokens
-        models = 1 + (2 if params.named("replayed") else 1) * (1 + len(params.seeds))
+        rounds = 1 + len(params.seeds)
+        models = 1 + (2 if params.replays else 1) * rounds + len(params.predict.decode_scales)
+        known = {0.0, 1.0, *params.predict.decode_scales}
+        scored = rounds * len({*params.predict.scales} - known)  # models along the curve, of which nothing is decoded
         asked = [(self.count_prompts(task)[0], limits.by_task[task]) for task in params.tasks]
         asked.append((len(probes.read(self.paths.probes(params.profile))), limits.probe))
         cost = Cost("predict", models * sum(number for number, _ in asked), models * sum(n * most for n, most in asked))
@@ -225,6 +228,8 @@ class Amounts:
                 number / batch * tried.prompts * (1 + LIKELIHOOD) + math.ceil(number / batch) * most * tried.token
                 for number, most in asked
             )
+            on_curve = sum(min(number, params.predict.scale_rows or number) for number, _ in asked[:-1])
+            cost.seconds += scored * on_curve / batch * tried.prompts * LIKELIHOOD
             longest = width + max(most for _, most in asked)
             weights = self._weights(speed.count_parameters(config))
             cost.memory = weights + tried.cached * longest * batch

@@ -21,7 +21,7 @@ from tests.unit.decoding.serving import Served
 from tests.unit.logs import made as logs
 
 LINE = re.compile(
-    r"^ {0,4}((?:python -m relearn\.\w+(?:\.\w+)?|relearn (?:repair|score|compare|init|plan --prompts))\b.*?(?:\\\n.*?)*)$",
+    r"^ {0,4}((?:python -m relearn\.\w+(?:\.\w+)?|relearn (?:repair|score|compare|init|scale|plan --prompts))\b.*?(?:\\\n.*?)*)$",
     re.M,
 )
 # What the documents name, and what is there for it in this test.

@@ -63,7 +63,7 @@ def followed(clone: Clone) -> Iterator[Clone]:
     """The clone with the document followed, while its teacher is there."""
     profile = follow(clone.folder)
     profile["prepare"]["riddles"]["val"] = 4  # so that its loss is drawn
-    profile["predict"]["scales"] = [0.5]
+    profile["predict"]["decode_scales"] = [0.5]
     profile["eval_3a"]["metrics"]["code"] = ["bpb", "codebleu"]  # so small a base scores nothing else on code
     schema = json.loads((clone.folder / "prompts" / "support.json").read_text())
     with Server(SchemaTeacher(schema)) as server:

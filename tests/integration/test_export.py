@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from relearn.errors import InputError
+from stages.export import read_arguments
 from tests.integration.conftest import Clone
 
 
@@ -47,3 +50,31 @@ def test_an_export_before_the_chain_is_one_line(scratch_clone: Clone) -> None:
     lines = [line for line in ended.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, ended.stderr
     assert "dvc repro" in lines[0]
+
+
+@pytest.mark.parametrize("more", [[], ["--merged"]])
+def test_a_part_of_the_change_is_exported_and_loads(run_clone: Clone, more: list[str]) -> None:
+    run_clone.python("stages.export", "--scale", "0.5", *more)
+    export = run_clone.folder / "export"
+    prompt = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        fresh = AutoModelForCausalLM.from_pretrained(export / "base")
+        tuned = PeftModel.from_pretrained(fresh, export / "2b").eval()
+        for module in tuned.modules():
+            if isinstance(getattr(module, "scaling", None), dict):  # a layer of the adapter
+                module.scaling["default"] *= 0.5
+        wanted = tuned(prompt).logits
+        if more:
+            found = AutoModelForCausalLM.from_pretrained(export / "2b@0.5").eval()(prompt).logits
+        else:
+            fresh = AutoModelForCausalLM.from_pretrained(export / "base")
+            found = PeftModel.from_pretrained(fresh, export / "2b@0.5").eval()(prompt).logits
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert "0.5 of the change that 2b makes" in (export / "2b@0.5" / "README.md").read_text(encoding="utf-8")
+    assert json.loads((export / "2b@0.5" / "provenance.json").read_text(encoding="utf-8"))["scaled"] == 0.5
+
+
+@pytest.mark.parametrize("given", [["--scale"], ["--scale", "9"], ["--merged"], ["--scale", "x"], ["--half"]])
+def test_other_arguments_are_refused_in_one_line(given: list[str]) -> None:
+    with pytest.raises(InputError, match=r"usage: python -m stages\.export \[--scale FACTOR \[--merged\]\]"):
+        read_arguments(given)

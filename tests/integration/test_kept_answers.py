@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from relearn.decoding import local
+from relearn.models import FrozenBase
 from tests.integration.conftest import Clone
 from tests.integration.desk import Desk
 
@@ -67,7 +68,7 @@ def test_a_scaled_adapter_is_a_further_model_and_computes_its_own_answers_alone(
 ) -> None:
     batches = Batches(monkeypatch, desk)
     every, whole = batches.predict()
-    desk.set(predict__scales=[2, 0.5])
+    desk.set(predict__decode_scales=[2, 0.5])
     more, written = batches.predict()
     assert more == 2 * every // 3
     assert {name: written[name] for name in whole} == whole
@@ -86,10 +87,49 @@ def test_a_scaled_adapter_is_a_further_model_and_computes_its_own_answers_alone(
     assert {(one["before"], one["after"]) for one in compared} == {
         ("base", "2b"), ("2b", "2c"), ("base", "2b@0.5"), ("base", "2b@2"),
     }  # fmt: skip
-    desk.set(predict__scales=[])
+    desk.set(predict__decode_scales=[])
     assert batches.predict() == (0, whole)
     assert desk.run("eval_3a").status == 0
     assert sorted(file.stem for file in (desk.folder / "metrics/eval_3a").iterdir()) == ["2b", "2c", "base"]
+
+
+def test_a_curve_costs_likelihoods_of_its_factors_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(monkeypatch, desk)
+    loads: list[Any] = []
+    real = FrozenBase.__init__
+    monkeypatch.setattr(FrozenBase, "__init__", lambda self, *given: loads.append(self) or real(self, *given))
+    every, whole = batches.predict()
+    desk.set(predict__scales=[0, 0.5, 1, 1.5])
+    more, written = batches.predict()
+    assert len(loads) == 2
+    assert loads[-1].loads == 1
+    assert {name: written[name] for name in whole} == whole
+    rows = desk.rows("data/predictions/curve.jsonl")
+    scored = [row for row in desk.rows("data/predictions/base.jsonl") if row["reference"] is not None]
+    likelihoods = sum(-(-sum(row["task"] == task for row in scored) // 4) for task in {row["task"] for row in scored})
+    assert more == 2 * likelihoods  # of two factors, a batch of four prompts each; nothing is answered
+    assert every > 3 * likelihoods
+    assert [row["id"] for row in rows] == [row["id"] for row in scored]
+    for place, name in ((0, "base"), (2, "2b")):  # found where they were decoded
+        nll = {row["id"]: row["nll"] for row in desk.rows(f"data/predictions/{name}.jsonl")}
+        assert [row["nll"][place] for row in rows] == [nll[row["id"]] for row in rows]
+    assert all(row["factors"] == [0, 0.5, 1, 1.5] for row in rows)
+
+    desk.set(predict__decode_scales=[0.5])  # its likelihoods are those of the curve
+    more, _ = batches.predict()
+    decoded = {row["id"]: row["nll"] for row in desk.rows("data/predictions/2b@0.5.jsonl")}
+    assert [row["nll"][1] for row in rows] == [decoded[row["id"]] for row in rows]
+    assert desk.run("eval_3a").status == 0
+    curve = json.loads((desk.folder / "metrics/intervals.json").read_text())["curve"]
+    assert curve["factors"] == [0, 0.5, 1, 1.5]
+    assert "limit" not in curve
+    desk.set(eval_3a__most_lost=0.05, predict__scale_rows=3)
+    batches.predict()
+    assert desk.run("eval_3a").status == 0
+    curve = json.loads((desk.folder / "metrics/intervals.json").read_text())["curve"]
+    assert {found["items"] for found in curve["tasks"].values()} == {3}
+    assert curve["limit"]["factor"] == 0  # of three rows nothing can be proven
+    assert curve["limit"]["stopped"]["factor"] == 0.5
 
 
 def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

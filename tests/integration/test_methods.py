@@ -90,10 +90,14 @@ def test_the_base_answers_given_prompts(desk: Desk) -> None:
     assert all(row["given"] and json.dumps(row["messages"][:-1]) in known for row in rows)
 
 
-def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None:
-    desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+@pytest.mark.parametrize("lacking", ["rows", "epochs"])
+def test_without_anything_to_replay_2c_is_2b_and_is_not_decoded(desk: Desk, lacking: str) -> None:
+    if lacking == "rows":
+        desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
+    else:
+        desk.set(finetune_2c__epochs=0)
     ended = desk.run("finetune_2c")
-    assert (ended.status, ended.errors.count("no task is replayed, so 2c is a copy of 2b")) == (0, 1)
+    assert (ended.status, ended.errors.count("nothing is replayed, so 2c is a copy of 2b")) == (0, 1)
     tuned, copied = desk.folder / "models/2b", desk.folder / "models/2c"
     for file in ("adapter_model.safetensors", "adapter_config.json"):
         assert (copied / file).read_bytes() == (tuned / file).read_bytes()
@@ -102,6 +106,10 @@ def test_without_a_replayed_task_2c_is_2b_and_is_not_decoded(desk: Desk) -> None
     ended = desk.run("predict")
     assert ended.status == 0, ended.errors
     assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl"]
+    for stage in ("eval_3a", "probe_3b", "report"):
+        ended = desk.run(stage)
+        assert ended.status == 0, ended.errors
+    assert sorted(file.stem for file in (desk.folder / "metrics/eval_3a").iterdir()) == ["2b", "base"]
 
 
 def test_replay_with_nothing_to_replay_is_one_line(desk: Desk) -> None:

@@ -15,7 +15,7 @@ FLOORS = (
     | {"finish_reasons", "likelihood", "packages", "placeholders", "precision", "reasoning", "scripts"},
     {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "gguf", "endpoint", "data", "metrics", "logs"},
-    {"mini", "teacher", "repair", "training", "decoding"},
+    {"mini", "teacher", "repair", "training", "decoding", "scaling"},
     {"evaluation"},
     {"report"},
     {"compare", "scoring"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -100,9 +101,19 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
     assert "# passes" in new
     assert new.index("# how it ends") < new.index("eval_3a:")
     assert YAML(typ="safe").load(new) == {
-        "lr_range": {"max": 0.1}, "finetune": {}, "sandbox": {"execute": "off"}, "eval_3a": {"cut_share": 0.1},
+        "lr_range": {"max": 0.1}, "finetune": {}, "sandbox": {"execute": "off"},
+        "eval_3a": {"cut_share": 0.1, "most_lost": None},
         "finetune_2b": {"epochs": 3, "sample": ADDED["finetune_2b.sample"]}, "drift": ADDED["drift"],
     }  # fmt: skip
+
+
+def test_scales_that_were_decoded_still_are() -> None:
+    text = (ROOT / "profiles" / "mini.yaml").read_text(encoding="utf-8")
+    before = re.sub(r"  (decode_scales|scale_rows):.*\n", "", text).replace("  scales: []", "  scales: [0.5, 2]")
+    new, changes = upgrade(before)
+    assert changes == ["predict.decode_scales is new", "predict.scale_rows is new"]
+    found = YAML(typ="safe").load(new)["predict"]
+    assert (found["decode_scales"], found["scales"], found["scale_rows"]) == ([0.5, 2], [], None)
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,26 @@ def probes(**answers: tuple[dict[str, Any], dict[str, Any], dict[str, Any]]) -> 
             for name, given in chosen.items()
         ],
     }
+
+
+def curve(limit: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The `curve` of metrics/intervals.json: half of the change learns most and forgets little."""
+    factors = [0, 0.5, 1, 1.5]
+    changes = {"code": (0, 0.02, 0.13, 0.4), "reviews": (0, -1.0, -1.2, -1.1), "general": (0, 0.1, 0.5, 1.2)}
+    tasks = {
+        task.name: {
+            "role": task.role,
+            "items": 40,
+            "clusters": 30,
+            "points": [
+                {
+                    "factor": factor, "value": round(2 + change, 4), "low": round(1.9 + change, 4), "high": round(2.1 + change, 4),
+                    "change": change, "change_low": change - 0.01, "change_high": change + 0.01,
+                    "share": change / changes[task.name][2], "share_low": 0.0, "share_high": 1.0,
+                }
+                for factor, change in zip(factors, changes[task.name], strict=True)
+            ],
+        }
+        for task in TASKS
+    }  # fmt: skip
+    return {"factors": factors, "tasks": tasks} | ({} if limit is None else {"limit": limit})

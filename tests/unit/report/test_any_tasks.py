@@ -162,4 +162,4 @@ def test_the_frontier_has_a_column_a_task_and_the_methods_parameters(found: Eval
     assert set(rows[0]) >= {"new_sql", "new_letters", "kept_sums", "kept_verse"}
     heads = frontier.table_heads(WORDS)
     assert heads[6:-1] == ["sql", "letters", "new skill", "sums kept", "verse kept", "old kept"]
-    assert "after@0.5 0.1, replay share 0.05" in frontier.render(trials, WORDS)
+    assert "after@0.5 0.1, replay share 0.05" in frontier.render(trials, WORDS, trials[0].profile)

@@ -113,9 +113,9 @@ def test_table_and_plot_hold_every_trial() -> None:
 
 
 def test_the_page_draws_every_setting() -> None:
-    text = frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS)
+    text = frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS, "mini")
     figure = text[text.index("<svg") : text.index("</svg>") + 6]
     ElementTree.fromstring(figure)
     assert figure.count(">2b 0.0") == 3
     assert "over 3 settings" in text
-    assert text == frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS)
+    assert text == frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS, "mini")
