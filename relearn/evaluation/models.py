@@ -9,6 +9,7 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
+from relearn.evaluation.checking import Checker
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, pool
 from relearn.evaluation.roles import ModelRoles, ScoredTask
@@ -44,12 +45,13 @@ def evaluate_models(
     tasks: Sequence[ScoredTask],
     roles: ModelRoles,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
+    checker: Checker | None = None,
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
 
     `predictions` are by model, and those of `roles` are compared. `tasks` are in the table's order.
-    `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
-    scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
+    `further` are the predictions of the rounds run again with other training seeds, by seed and model. `checker` has the checks of
+    the items of suites. Probes are not scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
     """
     models = [model for model in roles.names if model in predictions]
     predictions = {model: predictions[model] for model in models}
@@ -66,11 +68,11 @@ def evaluate_models(
         if not answers[models[0]]:
             continue
         task = _show_chrf(task, answers[models[0]])
-        scored = {model: score_task(task, answers[model], tests, params) for model in models}
+        scored = {model: score_task(task, answers[model], tests, params, checker=checker) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
             again = _aligned({models[0]: predictions[models[0]], **answered}, task.name)
-            scored_again = {name: score_task(task, again[name], tests, params) for name in answered}
+            scored_again = {name: score_task(task, again[name], tests, params, checker=checker) for name in answered}
             trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
         rounds = Rounds(scored, roles, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from relearn.errors import InputError
 from relearn.evaluation.check_files import load_yaml, read_checks, validate
-from relearn.records import Message, Record, make_turns, show_turns
+from relearn.records import Message, Record, Row, make_turns, show_turns
 
 SHIPPED = Path(__file__).parents[1] / "skills"
 MOST = 2_000
@@ -92,11 +92,38 @@ class SkillItem(Record):
     has them."""
 
     id: str
+    task: str
     skill: str
     about: str
     floor: float
     max_new_tokens: int
     checks: list[dict[str, Any]]
+
+
+def make_rows(skills: Sequence[Skill], task: str, limit: int | None, seed: int) -> tuple[list[Row], list[SkillItem]]:
+    """The items of a suite as held-out rows of a watched task, at most `limit` of each skill, and what scores them.
+
+    A row's answer is the item's own, which may be empty; its group is the cluster.
+    """
+    rows, items = [], []
+    for skill in skills:
+        for item in skill.draw(limit, seed):
+            identity = f"{task}-{skill.name}-{item.id}"
+            answer = Message(role="assistant", content=item.answer)
+            rows.append(
+                Row(
+                    id=identity, task=task, role="watched", group=f"{skill.name}/{item.cluster}", split="test",
+                    messages=[*item.messages, answer], tests=[],
+                )
+            )  # fmt: skip
+            checks = [check.model_dump(mode="json", exclude_unset=True) for check in item.check]
+            items.append(
+                SkillItem(
+                    id=identity, task=task, skill=skill.name, about=skill.about, floor=skill.floor,
+                    max_new_tokens=skill.max_new_tokens, checks=checks,
+                )
+            )  # fmt: skip
+    return rows, items
 
 
 def read_suite(folder: Path) -> list[Skill]:

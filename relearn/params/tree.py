@@ -17,7 +17,7 @@ from relearn.params.group import Group, TaskGroup, key
 from relearn.params.moves import MOVES
 from relearn.params.names import nearest
 from relearn.params.predict import EndpointBackend, MaxNewTokens, Predict
-from relearn.params.prepare import Prepare
+from relearn.params.prepare import Prepare, SkillsSource
 from relearn.params.repair import Repair
 from relearn.params.tasks import RESERVED, Report, Task, TaskName, TasksInWords
 
@@ -177,6 +177,10 @@ def _find_mistakes(params: Params) -> Iterator[str]:
         for split in ("train", "val"):
             if not getattr(rows, split) and params.tasks[name].role != "watched":
                 yield f"prepare.{name}.{split}: a {params.tasks[name].role} task is trained; give 1 or more"
+        if isinstance(rows.source, SkillsSource) and params.tasks[name].role != "watched":
+            yield f"tasks.{name}.role: a suite of skills is watched, and nobody trains on it; write watched"
+        if isinstance(rows.source, SkillsSource) and rows.train + rows.val:
+            yield f"prepare.{name}.train: nobody trains on a suite of skills; give 0, and val: 0"
         if rows.is_texts and name not in asked:
             yield f"prepare.{name}.source: gives texts for a teacher, and nobody asks one; name rows with responses"
         if not rows.is_texts and name in asked:
