@@ -85,9 +85,9 @@ def _make_mini(params: Params) -> dict[str, Sequence[Source | Row]]:
     }
 
 
-def _read_suites(params: Params, folder: Path) -> tuple[dict[str, Sequence[Source | Row]], list[SkillItem]]:
+def _read_suites(params: Params, folder: Path) -> tuple[dict[str, list[Row]], list[SkillItem]]:
     """The rows of the tasks that are suites of skills, and what scores their answers."""
-    made: dict[str, Sequence[Source | Row]] = {}
+    made: dict[str, list[Row]] = {}
     items: list[SkillItem] = []
     for name, rows in params.prepare.by_task.items():
         if isinstance(rows.source, SkillsSource):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,10 +35,12 @@ class LocalDecoding:
     date: str
 
 
-def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
-    """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
+def list_items(
+    rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int, caps: Mapping[str, int]
+) -> list[Prompt]:
+    """What is asked: the rows, then the probes; answers of at most `limit` tokens, of a row in `caps` perhaps fewer."""
     return [
-        *(Prompt(row.prompt, limit, row.reference) for row in rows),
+        *(Prompt(row.prompt, min(limit, caps.get(row.id, limit)), row.reference) for row in rows),
         *(Prompt(make_turns(probe.instruction), limit, None) for probe in probes),
     ]
 
@@ -53,16 +57,18 @@ def record_predictions(
 
 
 def decode_here(
-    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
+    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, say_time: bool = False
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`; one model's weights are in memory at a time.
+
+    With `say_time` base answers a batch first, and what all will take is said.
 
     Raises InputError when a model or adapter cannot be loaded, or an adapter does not fit the base.
     """
     base = sources["base"].weights
     assert base is not None
     on_base = {role: source for role, source in sources.items() if source.weights in (None, base)}
-    found = dict(_decode_on(base, on_base, asked, how))
+    found = dict(_decode_on(base, on_base, asked, how, len(sources) if say_time else 0))
     for role, source in sources.items():
         if role not in found:
             assert source.weights is not None
@@ -71,9 +77,9 @@ def decode_here(
 
 
 def _decode_on(
-    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding
+    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, timed: int = 0
 ) -> Iterator[tuple[str, list[Decoded]]]:
-    """Everything that runs on one set of weights."""
+    """Everything that runs on one set of weights; `timed` is how many models the time is said for, if it is."""
     from relearn import models
     from relearn.decoding.local import decode
 
@@ -83,10 +89,35 @@ def _decode_on(
     base = models.FrozenBase(weights, how.device, how.precision, how.quantize, label)
     for role, source in sources.items():
         model = base.put(source.adapter, source.given)
+        if timed:
+            answer = partial(decode, model, chat, batch_size=how.batch_size, label="compare: a look", strategy=GREEDY)
+            say_duration(asked, timed, how.batch_size, answer)
+            timed = 0
         yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
         del model
     del base
     models.free_memory()
+
+
+def say_duration(
+    asked: Sequence[Prompt], models: int, number: int, answer: Callable[[Sequence[Prompt]], object]
+) -> None:
+    """Says how long the answers of all models will take, from `number` of the prompts that `answer` is timed on.
+
+    Time is taken to go with the longest answer allowed. The prompts are a batch from the middle, in the order of
+    limits and lengths. Where there are no more than four batches, nothing is said.
+    """
+    if len(asked) <= 4 * number:
+        return
+    order = sorted(asked, key=lambda item: (item.limit, sum(len(turn.content) for turn in item.messages)))
+    first = (len(order) - number) // 2
+    few = order[first : first + number]
+    begun = time.monotonic()
+    answer(few)
+    share = sum(item.limit for item in asked) / sum(item.limit for item in few)
+    minutes = (time.monotonic() - begun) * share * models / 60
+    shown = "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
+    say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, to judge by {number} of them")
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:

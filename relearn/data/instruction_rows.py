@@ -51,7 +51,7 @@ class HeldOutRow:
     """One held-out prompt. `id` is its own in the whole comparison; `group` the cluster that is resampled with it."""
 
     id: str
-    task: Literal["old", "new"]
+    task: str
     group: str
     prompt: tuple[Message, ...]
     reference: str | None

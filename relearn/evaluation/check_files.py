@@ -47,7 +47,7 @@ def read_checks(value: object, where: str) -> list[Any]:
     found = []
     for check in listed:
         kind = check.get("type") if isinstance(check, dict) else None
-        if kind not in known:
+        if not isinstance(check, dict) or kind not in known:
             raise InputError(f"{where}: unknown check {kind or check!r}; the known types are {', '.join(known)}")
         found.append(validate(known[kind], check, f"{where}: check {kind}: "))
     return found

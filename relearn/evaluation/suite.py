@@ -79,7 +79,7 @@ class Skill(BaseModel):
             return list(self.items)
         generator = random.Random(f"{seed} {self.name}")
         ranks: dict[str, int] = {}
-        order = []
+        order: list[tuple[int, int, int]] = []
         for index in generator.sample(range(len(self.items)), len(self.items)):
             cluster = self.items[index].cluster
             ranks[cluster] = ranks.get(cluster, 0) + 1
@@ -105,7 +105,8 @@ def make_rows(skills: Sequence[Skill], task: str, limit: int | None, seed: int) 
 
     A row's answer is the item's own, which may be empty; its group is the cluster.
     """
-    rows, items = [], []
+    rows: list[Row] = []
+    items: list[SkillItem] = []
     for skill in skills:
         for item in skill.draw(limit, seed):
             identity = f"{task}-{skill.name}-{item.id}"

@@ -158,7 +158,7 @@ def _find_calls(text: str) -> Iterator[dict[str, Any]]:
                     yield value
 
 
-class Table(Check):
+class MarkdownTable(Check):
     """Holds a Markdown table of `columns` columns and `rows` rows (its head not counted), `heads` in its head, in order."""
 
     type: Literal["table"]
