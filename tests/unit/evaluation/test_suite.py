@@ -96,5 +96,7 @@ def test_a_limit_takes_every_cluster_before_a_second_of_one(tmp_path: Path) -> N
         counts = [sum(item.cluster == f"c{n}" for item in drawn) for n in range(4)]
         assert counts == [limit // 4] * 4
     assert skill.draw(8, 3) == skill.draw(8, 3) != skill.draw(8, 4)
-    assert [item.id for item in skill.draw(8, 3)] == sorted((item.id for item in skill.draw(8, 3)), key=lambda i: int(i[1:]))
+    assert [item.id for item in skill.draw(8, 3)] == sorted(
+        (item.id for item in skill.draw(8, 3)), key=lambda i: int(i[1:])
+    )
     assert len(skill.draw(99, 3)) == len(skill.draw(None, 3)) == 20
