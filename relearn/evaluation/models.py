@@ -11,7 +11,7 @@ from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.forgetting import Comparison, Rounds
-from relearn.evaluation.pooling import POOLED, pool
+from relearn.evaluation.pooling import POOLED, choose_pooled, pool
 from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
@@ -97,9 +97,10 @@ def evaluate_models(
         found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner.name == name]
     _mark(rows, compared)
     pooled: dict[str, Any] | None = None
-    if len(every) > 1:
-        together = {model: pool([scored[model] for scored in every]) for model in models}
-        strata = [task for scored in every for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
+    texts = [every[number] for number in choose_pooled([scored[models[0]] for scored in every])]
+    if len(texts) > 1:
+        together = {model: pool([scored[model] for scored in texts]) for model in models}
+        strata = [task for scored in texts for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
         rounds = Rounds(together, roles, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
@@ -177,10 +178,11 @@ def _over_seeds(
             for model in tuned:
                 own[model][task.name] = _points(task, model, of_task[model], comparisons)
         each.append(own)
-    if len(every) > 1:
+    texts = choose_pooled([of_task[first] for of_task in every])
+    if len(texts) > 1:
         for own, scored in zip(each, [every, *trained.values()], strict=True):
             for model in tuned:
-                own[model][POOLED] = pool([of_task[model] for of_task in scored]).points()
+                own[model][POOLED] = pool([scored[number][model] for number in texts]).points()
     return {"seeds": [seed, *trained], "number": len(each), "tasks": seeds.spread(each)}
 
 
