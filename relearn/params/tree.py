@@ -174,13 +174,15 @@ def _find_mistakes(params: Params) -> Iterator[str]:
             if name not in those:
                 yield f"{group}.{name}: belongs to {them} alone; remove it"
     for name, rows in params.prepare.by_task.items():
+        if isinstance(rows.source, SkillsSource):
+            if params.tasks[name].role != "watched":
+                yield f"tasks.{name}.role: a suite of skills is watched, since nobody trains on it; write watched"
+            if rows.train + rows.val:
+                yield f"prepare.{name}.train: nobody trains on a suite of skills; give 0, and val: 0"
+            continue
         for split in ("train", "val"):
             if not getattr(rows, split) and params.tasks[name].role != "watched":
                 yield f"prepare.{name}.{split}: a {params.tasks[name].role} task is trained; give 1 or more"
-        if isinstance(rows.source, SkillsSource) and params.tasks[name].role != "watched":
-            yield f"tasks.{name}.role: a suite of skills is watched, and nobody trains on it; write watched"
-        if isinstance(rows.source, SkillsSource) and rows.train + rows.val:
-            yield f"prepare.{name}.train: nobody trains on a suite of skills; give 0, and val: 0"
         if rows.is_texts and name not in asked:
             yield f"prepare.{name}.source: gives texts for a teacher, and nobody asks one; name rows with responses"
         if not rows.is_texts and name in asked:
