@@ -172,7 +172,7 @@ class Order(Check):
     def fault(self, answer: str, settings: CheckSettings) -> str:
         names = [name.casefold() for name in self.of]
         longest = sorted(names, key=len, reverse=True)
-        pattern = "|".join(rf"(?<![\w.,-]){re.escape(name)}(?![\w-]|[.,]\d)" for name in longest)
+        pattern = "|".join(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\d)" for name in longest)
         text = re.sub(r"[*_`]", "", answer.casefold())
         text = re.sub(r"(?m)^\s*\d{1,2}[.)]\s+(?=\S)", "", text)  # the numbers of a list
         found = re.findall(pattern, re.sub(r"(?<=[\w)])-(?=>)", " ", text))
