@@ -13,7 +13,9 @@ from relearn.evaluation.checks import CheckSettings, check_answer
 from relearn.evaluation.suite import SHIPPED, Item, Skill, read_skill
 from relearn.sandbox.runner import ProgramLimits, bubblewrap
 
-SETTINGS = CheckSettings(ngram=4, loop_share=0.5, execute="strict", limits=ProgramLimits(60, 512))  # a busy machine is slow
+SETTINGS = CheckSettings(
+    ngram=4, loop_share=0.5, execute="strict", limits=ProgramLimits(60, 512)
+)  # a busy machine is slow
 ANSWERS = Path(__file__).parent / "skills"
 NAMES = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
 JUNK = (
