@@ -9,21 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 from relearn.decoding.items import CurveRow
-from relearn.evaluation import blind, human, ratings, table
+from relearn.evaluation import blind, human, ratings, skills, table
+from relearn.evaluation.checking import Checker
 from relearn.evaluation.curve import describe_curve, read_curve
 from relearn.evaluation.models import evaluate_models
+from relearn.evaluation.suite import SkillItem
 from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
 from relearn.records import Drift, Prediction, Row
+from relearn.sandbox.runner import ProgramLimits
 from stages.paths import Paths, keep_only
 from stages.roles import list_tasks, name_models
 from stages.run import main
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, report/table_3a.csv."""
+    """Writes metrics/eval_3a/*.json, metrics/intervals.json, metrics/signatures.json, metrics/skills.json,
+    report/skills.md, report/table_3a.csv."""
     roles = name_models(params, paths)
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in roles.names
@@ -34,8 +38,10 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         for seed in params.seeds
     }
     settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
+    items = list(read_jsonl(paths.skill_items, SkillItem))
+    checker = Checker(items, settings.execute, ProgramLimits(settings.timeout_s, settings.memory_mb))
     moved, tasks = list(read_jsonl(paths.drift, Drift)), list_tasks(params)
-    found = evaluate_models(predictions, tests, settings, params.seed, tasks, roles, further, moved)
+    found = evaluate_models(predictions, tests, settings, params.seed, tasks, roles, further, moved, checker)
     if paths.curve().is_file():
         rows = read_curve(read_jsonl(paths.curve(), CurveRow), str(paths.curve()))
         most, resamples = params.eval_3a.most_lost, params.eval_3a.resamples
@@ -50,6 +56,15 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_json(paths.metrics / "intervals.json", found.intervals)
     write_json(paths.metrics / "signatures.json", found.signatures)
     write_text(paths.report / "table_3a.csv", table.as_csv(found.rows))
+    suites: dict[str, Any] = {}
+    for task in params.tasks:
+        of_task = [item for item in items if item.task == task]
+        if of_task:
+            options = (settings.resamples, settings.swaps, params.seed)
+            suites[task] = skills.measure_skills(predictions, of_task, checker, roles, *options)
+    write_json(paths.metrics / "skills.json", suites)
+    text = "".join(f"## {task}\n\n{skills.describe(one)}\n{skills.show_answers(one)}" for task, one in suites.items())
+    write_text(paths.report / "skills.md", text or "No task of this profile is a suite of skills (docs/skills.md).\n")
     for warning in found.warnings:
         say(f"eval_3a: warning: {warning}")
     return {}

@@ -23,7 +23,7 @@ from relearn.model_files import ADAPTER, OWN, find_weights
 from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
 from relearn.params.predict import MOST_SCALE
-from relearn.params.prepare import HubSource, MiniSource, PackageSource
+from relearn.params.prepare import HubSource, MiniSource, PackageSource, SkillsSource
 from relearn.progress import say
 from relearn.records import NewRow
 from relearn.report import cards
@@ -147,6 +147,8 @@ def _source(params: Params, task: str) -> str:
         return f"the hub's data set {source.dataset}"
     if isinstance(source, PackageSource):
         return f"{source.path} of the Python package {source.package}"
+    if isinstance(source, SkillsSource):
+        return "the suite of skills of relearn" if source.path is None else f"your own suite of skills {source.path}"
     return f"your own file {source.path}"
 
 

@@ -23,6 +23,7 @@ class Paths:
     held_out_sources: Path
     train: Path
     held_out: Path
+    skill_items: Path
     model_files: Path
     replies: Path
     instructions: Path
@@ -53,6 +54,7 @@ class Paths:
             held_out_sources=data / "held_out_sources.jsonl",
             train=data / "train.jsonl",
             held_out=data / "held_out.jsonl",
+            skill_items=data / "skills.jsonl",
             model_files=data / "model_files.json",
             replies=data / "replies.jsonl",
             instructions=data / "instructions.jsonl",

@@ -25,11 +25,12 @@ from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.errors import InputError
 from relearn.evaluation import probes
-from relearn.files import file_hash, write_jsonl
+from relearn.evaluation.suite import SkillItem
+from relearn.files import file_hash, read_jsonl, write_jsonl
 from relearn.params import Params
 from relearn.params.predict import EndpointBackend
 from relearn.progress import say
-from relearn.records import Prediction, make_turns
+from relearn.records import Prediction, Row, make_turns
 from relearn.scaling.adapter import put_scaled
 from stages import corpus, scratch
 from stages.paths import Paths, keep_only
@@ -251,11 +252,21 @@ def _digest(folders: list[Path]) -> str:
 
 
 def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
-    """The held-out rows of every task, in the order of the tables, then the probes."""
+    """The held-out rows of every task, in the order of the tables, then the probes.
+
+    The items of suites are answered to be checked: their longest answer is the skill's where that is shorter, and
+    nothing is asked of their own answers.
+    """
     limits = params.predict.max_new_tokens
+    skills = {item.id: item.max_new_tokens for item in read_jsonl(paths.skill_items, SkillItem)}
+
+    def ask(row: Row, limit: int) -> Prompt:
+        checked = row.id in skills
+        return Prompt(row.prompt, min(limit, skills.get(row.id, limit)), None if checked else row.response)
+
     rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [
-        (row.id, task, row.group, Prompt(row.prompt, limits.by_task[task], row.response))
+        (row.id, task, row.group, ask(row, limits.by_task[task]))
         for task in params.tasks
         for row in rows
         if row.task == task

@@ -2,7 +2,8 @@
 
 Run by `dvc repro`, or `python -m stages.prepare`. What only predict and eval_3a read (the test rows) is apart from what
 is trained on, so that a change of it trains nothing: data/sources.jsonl and data/train.jsonl have train and val,
-data/held_out_sources.jsonl and data/held_out.jsonl have test; data/model_files.json has the hashes of a model folder. What was read, left out and kept is in
+data/held_out_sources.jsonl and data/held_out.jsonl have test;
+data/skills.jsonl has the checks of those rows that are items of a suite of skills; data/model_files.json has the hashes of a model folder. What was read, left out and kept is in
 metrics/prepare.json. A hub branch is resolved to a commit once, and remembered in .cache/hub.
 """
 
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from relearn import data as corpora
+from relearn.evaluation import suite
 from relearn.evaluation.probes import read as read_probes
+from relearn.evaluation.suite import SkillItem
 from relearn.files import file_hash, write_json, write_jsonl
 from relearn.params import Params
-from relearn.params.prepare import MiniSource
+from relearn.params.prepare import MiniSource, SkillsSource
 from relearn.progress import say
 from relearn.records import Role, Row, Source
 from stages.paths import Paths
@@ -29,14 +32,19 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     folder = _from_here(paths.sources / params.profile)
     # read whole, checks too: a mistake in them should show now, not after the training
     probes = read_probes(folder / "probes.yaml")
+    skills, items = _read_suites(params, folder)
     found = corpora.load(
         {name: task.role for name, task in params.tasks.items()},
         params.prepare,
         folder,
         params.seed,
-        probes=[probe.instruction for probe in probes],
+        # nobody trains on what a suite asks, in whatever task it is found
+        probes=[
+            *(probe.instruction for probe in probes),
+            *(row.instruction for rows in skills.values() for row in rows),
+        ],
         memory=paths.cache / "hub",
-        made=_make_mini(params),
+        made=_make_mini(params) | skills,
     )
     texts = [text for rows in found.texts.values() for text in rows]
     rows = [row for rows in found.rows.values() for row in rows]
@@ -44,6 +52,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_jsonl(paths.held_out_sources, (text for text in texts if text.split == "test"))
     write_jsonl(paths.train, (row for row in rows if row.split != "test"))
     write_jsonl(paths.held_out, (row for row in rows if row.split == "test"))
+    write_jsonl(paths.skill_items, items)
     write_json(paths.model_files, _hash_folders(folder))
     write_json(paths.metrics / "prepare.json", found.counts)
     _tell(found.counts)
@@ -74,6 +83,18 @@ def _make_mini(params: Params) -> dict[str, Sequence[Source | Row]]:
         name: [_rename(row, name, params.tasks[name].role) for row in world.build(corpus, params.seed, sizes)]
         for name, (corpus, sizes) in asked.items()
     }
+
+
+def _read_suites(params: Params, folder: Path) -> tuple[dict[str, list[Row]], list[SkillItem]]:
+    """The rows of the tasks that are suites of skills, and what scores their answers."""
+    made: dict[str, list[Row]] = {}
+    items: list[SkillItem] = []
+    for name, rows in params.prepare.by_task.items():
+        if isinstance(rows.source, SkillsSource):
+            where = suite.SHIPPED if rows.source.path is None else folder / rows.source.path
+            made[name], found = suite.make_rows(suite.read_suite(where), name, rows.test, params.seed)
+            items += found
+    return made, items
 
 
 def _rename(row: Source | Row, task: str, role: Role) -> Source | Row:

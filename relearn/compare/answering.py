@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,10 +50,12 @@ class Along:
         return bool(self.decode or self.score)
 
 
-def list_items(rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int) -> list[Prompt]:
-    """What is asked: the rows, then the probes; answers of at most `limit` tokens."""
+def list_items(
+    rows: Sequence[HeldOutRow], probes: Sequence[Probe], limit: int, caps: Mapping[str, int]
+) -> list[Prompt]:
+    """What is asked: the rows, then the probes; answers of at most `limit` tokens, of a row in `caps` perhaps fewer."""
     return [
-        *(Prompt(row.prompt, limit, row.reference) for row in rows),
+        *(Prompt(row.prompt, min(limit, caps.get(row.id, limit)), row.reference) for row in rows),
         *(Prompt(make_turns(probe.instruction), limit, None) for probe in probes),
     ]
 
@@ -78,19 +82,26 @@ def record_curve(rows: Sequence[HeldOutRow], nlls: Mapping[float, Sequence[float
 
 
 def decode_here(
-    sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, along: Along
+    sources: Mapping[str, ModelSource],
+    asked: Sequence[Prompt],
+    how: LocalDecoding,
+    along: Along,
+    say_time: bool = False,
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`, then of `along.decode`; one model's weights are in memory at a time.
 
-    Between two whole models both are. Raises InputError when a model or adapter cannot be loaded, an adapter does not fit
-    the base, or its change cannot be scaled.
+    Between two whole models both are. With `say_time` base answers a batch first, and what all will take is said.
+
+    Raises InputError when a model or adapter cannot be loaded, an adapter does not fit the base, or its change cannot be
+    scaled.
     """
     base = sources["base"].weights
     assert base is not None
     if along.wanted:
         _check_scalable(sources, how)
     on_base = {role: source for role, source in sources.items() if source.weights in (None, base)}
-    found = dict(_decode_on(base, on_base, asked, how, along))
+    timed = len(sources) + len(along.decode) if say_time else 0
+    found = dict(_decode_on(base, on_base, asked, how, along, timed))
     for role, source in sources.items():
         if role not in found:
             assert source.weights is not None
@@ -124,9 +135,14 @@ def _check_scalable(sources: Mapping[str, ModelSource], how: LocalDecoding) -> N
 
 
 def _decode_on(
-    weights: Path, sources: Mapping[str, ModelSource], asked: Sequence[Prompt], how: LocalDecoding, along: Along
+    weights: Path,
+    sources: Mapping[str, ModelSource],
+    asked: Sequence[Prompt],
+    how: LocalDecoding,
+    along: Along,
+    timed: int = 0,
 ) -> Iterator[tuple[str, list[Decoded]]]:
-    """Everything that runs on one set of weights."""
+    """Everything that runs on one set of weights; `timed` is how many models the time is said for, if it is."""
     from relearn import models
     from relearn.decoding.local import decode
     from relearn.scaling.adapter import put_scaled
@@ -137,6 +153,10 @@ def _decode_on(
     base = models.FrozenBase(weights, how.device, how.precision, how.quantize, label)
     for role, source in sources.items():
         model = base.put(source.adapter, source.given)
+        if timed:
+            answer = partial(decode, model, chat, batch_size=how.batch_size, label="compare: a look", strategy=GREEDY)
+            say_duration(asked, timed, how.batch_size, answer)
+            timed = 0
         yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
         del model
     tuned = sources.get("tuned")
@@ -179,6 +199,27 @@ def _answer_scaled(
         yield role, answers
     else:
         along.nlls[factor] = score(model, chat, asked, how.batch_size, f"compare: {role}")
+
+
+def say_duration(
+    asked: Sequence[Prompt], models: int, number: int, answer: Callable[[Sequence[Prompt]], object]
+) -> None:
+    """Says how long the answers of all models will take, from `number` of the prompts that `answer` is timed on.
+
+    Time is taken to go with the longest answer allowed. The prompts are a batch from the middle, in the order of
+    limits and lengths. Where there are no more than four batches, nothing is said.
+    """
+    if len(asked) <= 4 * number:
+        return
+    order = sorted(asked, key=lambda item: (item.limit, sum(len(turn.content) for turn in item.messages)))
+    first = (len(order) - number) // 2
+    few = order[first : first + number]
+    begun = time.monotonic()
+    answer(few)
+    share = sum(item.limit for item in asked) / sum(item.limit for item in few)
+    minutes = (time.monotonic() - begun) * share * models / 60
+    shown = "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
+    say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, to judge by {number} of them")
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:

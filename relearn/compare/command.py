@@ -2,11 +2,12 @@
 
     relearn compare --base MODEL --tuned MODEL_OR_ADAPTER [--replayed MODEL_OR_ADAPTER] \\
         --old old.jsonl --new new.jsonl [--probes probes.yaml] --out DIR [--fail-above METRIC=X]
+    relearn compare --base MODEL --tuned MODEL_OR_ADAPTER --suite skills [--limit N] --out DIR
     relearn compare --logs BASE TUNED [--replayed LOGS] [--out DIR] [--require-within METRIC=X]
 
 A model is a folder, a hub name (`owner/name`, `owner/name@revision`), or an adapter of the base; with
 `--endpoint URL`, the name under which a server answers. `--old` are held-out rows of what the base could do,
-`--new` of what it was taught. Exit status: 0, 1 for a mistake or a guard (`--fail-above`) that cannot be judged, 3 when one fails. `--logs` runs no
+`--new` of what it was taught; a `--suite` of skills brings its own questions. Exit status: 0, 1 for a mistake or a guard (`--fail-above`) that cannot be judged, 3 when one fails. `--logs` runs no
 model: it compares evaluation logs that are at hand.
 docs/compare.md says more.
 """
@@ -73,12 +74,13 @@ OPTIONS = {
         option("--replayed", f"A model that also replayed old data: {A_MODEL}; or its logs.", metavar="MODEL"),
         option("--old", "Held-out rows of old skills.", **FILE),
         option("--new", "Held-out rows of the new one.", **FILE),
+        option("--suite", "A suite of skills: `skills`, the package's own, or a folder of your own (docs/skills.md).", metavar="SUITE"),
         option("--probes", "Instructions with checks (docs/compare.md).", **FILE),
         option("--out", "Where the results go.", **FILE | {"metavar": "DIR"}),
         option("--fail-above", GUARD, multiple=True, metavar="METRIC=X"),
         option("--floor", FLOOR, multiple=True, metavar="METRIC=X"),
         option("--rescore", "Score the answers in DIR again, decode nothing.", is_flag=True),
-        option("--limit", "At most N rows of each file, drawn under --seed.", least=1),
+        option("--limit", "At most N rows of each file, and of each skill, drawn under --seed.", least=1),
         option("--seed", "Of the draw and the resampling (default: 1).", least=0, default=1),
         option("--max-new-tokens", "Longest answer (default: 256).", least=1, default=256),
     ],
@@ -120,7 +122,7 @@ OPTIONS = {
         option("--encoder", "BERTScore's: minilm (default), a folder or a hub name.", default="minilm"),
         option("--cut-share", "Share of answers that may end at --max-new-tokens before a comparison is unsound (default: 0.1).", type=click.FloatRange(0, 1), default=0.1, metavar="X"),
         option("--resamples", "Bootstrap resamples (default: 1000).", least=100, default=1000),
-        option("--execute", "Run rows' tests for pass@1 (default: off).", choices="off strict best_effort", default="off"),
+        option("--execute", "Run rows' tests for pass@1 (default: off). A suite's programs run under bubblewrap unless this is off.", choices="off strict best_effort"),
     ],
 }  # fmt: skip
 
@@ -135,6 +137,7 @@ class CompareCommand(click.Command):
 
 
 NEEDED = ("base", "tuned", "old", "new", "out")  # without --logs
+ALWAYS_NEEDED = ("base", "tuned", "out")  # with --suite
 OF_BOTH = ("replayed", "out", "seed", "fail_above", "floor")
 
 
@@ -160,7 +163,7 @@ def _run(**options: Any) -> None:
             status = run_options(options)
         else:
             check_extra()
-            for name in NEEDED:
+            for name in NEEDED if options["suite"] is None else ALWAYS_NEEDED:
                 if options[name] is None:
                     raise click.UsageError(f"Missing option '--{name}'.")
             # here, because it brings numpy, torch and more, which --help does without

@@ -16,7 +16,9 @@ from relearn.data.instruction_rows import HeldOutRow, read_held_out
 from relearn.decoding.items import CurveRow, Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
+from relearn.evaluation import suite
 from relearn.evaluation.probes import Probe
+from relearn.evaluation.suite import SkillItem
 from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
 from relearn.params.evaluate import Scoring
 from relearn.params.predict import MOST_SCALE
@@ -24,6 +26,7 @@ from relearn.progress import say
 from relearn.records import Prediction
 
 SWAPS = 10_000  # of the paired tests
+SHIPPED_SUITE = "skills"
 
 
 def compare(options: SimpleNamespace) -> int:
@@ -36,18 +39,23 @@ def compare(options: SimpleNamespace) -> int:
     _refuse_unmeasurable(guards, options)
     along = read_along(options)
     most_lost = None if options.most_lost is None else summary.read_most_lost(options.most_lost)
-    asked = [
-        *read_held_out(options.old, summary.OLD, options.limit, options.seed),
-        *read_held_out(options.new, summary.NEW, options.limit, options.seed),
-    ]
+    asked: list[HeldOutRow] = []
+    for task, file in ((summary.OLD, options.old), (summary.NEW, options.new)):
+        if file is not None:
+            asked += read_held_out(file, task, options.limit, options.seed)
+    of_suite, skills = _read_suite(options)
+    asked += of_suite
     probes = probing_file.read(options.probes) if options.probes is not None else []
     given = {"base": options.base, "tuned": options.tuned}
     if options.replayed is not None:
         given["replayed"] = options.replayed
     notes = _note_overlap(asked)
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
+    settings |= {"suite": options.suite, "limit": options.limit} if skills else {}
     if not options.rescore:
-        made = dict(_answer(given, asked, probes, options, notes, settings, along))  # all, or nothing is written
+        made = dict(
+            _answer(given, asked, probes, skills, options, notes, settings, along)
+        )  # all, or nothing is written
         for role, answers in made.items():
             write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
         if options.scales is not None:
@@ -60,7 +68,7 @@ def compare(options: SimpleNamespace) -> int:
     predictions = {role: _read_answers(options.out, role, asked, probes) for role in roles}
     for note in notes:
         say(f"compare: {note}")
-    return _score(options, predictions, asked, probes, guards, most_lost)
+    return _score(options, predictions, asked, probes, skills, guards, most_lost)
 
 
 def read_along(options: SimpleNamespace) -> answering.Along:
@@ -71,6 +79,8 @@ def read_along(options: SimpleNamespace) -> answering.Along:
         raise InputError("--most-lost: needs --scales")
     if options.endpoint is not None and (decode or options.scales is not None):
         raise InputError("--scales: a server does not scale an adapter; decode here")
+    if options.scales is not None and None in (options.old, options.new):
+        raise InputError("--scales: needs --old and --new, whose references it follows")
     return answering.Along(decode, [factor for factor in score if factor not in decode])
 
 
@@ -89,13 +99,22 @@ def _read_factors(option: str, text: str | None) -> list[float]:
     return sorted(factors - {0.0, 1.0})
 
 
+def _read_suite(options: SimpleNamespace) -> tuple[list[HeldOutRow], list[SkillItem]]:
+    """The items of the suite that --suite names, if it does: the package's own, or that of a folder."""
+    if options.suite is None:
+        return [], []
+    folder = suite.SHIPPED if options.suite == SHIPPED_SUITE else Path(options.suite)
+    rows, items = suite.make_rows(suite.read_suite(folder), summary.SUITE, options.limit, options.seed)
+    return [HeldOutRow(row.id, row.task, row.group, tuple(row.prompt), None, ()) for row in rows], items
+
+
 def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
     for guard in guards:
         if guard.metric == "bpb" and options.endpoint is not None:
             raise InputError(
                 "--fail-above bpb: a server gives no likelihood of the references; guard another metric, or decode here"
             )
-        if guard.metric == "pass_at_1" and options.execute == "off":
+        if guard.metric == "pass_at_1" and options.execute in (None, "off"):
             raise InputError("--fail-above pass_at_1: needs --execute strict (or best_effort)")
 
 
@@ -106,24 +125,27 @@ def _note_overlap(asked: Sequence[HeldOutRow]) -> list[str]:
 
 
 def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
-    return {task: sum(row.task == task for row in asked) for task in (summary.OLD, summary.NEW)}
+    counts = {task: sum(row.task == task for row in asked) for task in (summary.OLD, summary.NEW, summary.SUITE)}
+    return {task: count for task, count in counts.items() if count or task != summary.SUITE}
 
 
 def _answer(
     given: dict[str, str],
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
+    skills: Sequence[SkillItem],
     options: SimpleNamespace,
     notes: list[str],
     settings: dict[str, Any],
     along: answering.Along,
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """(role, answers); `settings` gets what a result should say of how they were made."""
-    items = answering.list_items(asked, probes, options.max_new_tokens)
+    caps = {item.id: item.max_new_tokens for item in skills}
+    items = answering.list_items(asked, probes, options.max_new_tokens, caps)
     settings["max_new_tokens"] = options.max_new_tokens
     if options.endpoint is not None:
         settings["backend"] = "endpoint"
-        return _ask_server(given, items, options)
+        return _ask_server(given, items, options, bool(skills))
     found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
     notes += sources.check(found)
     how = _read_local(options)
@@ -132,7 +154,7 @@ def _answer(
     settings |= {"quantize": how.quantize, "batch_size": how.batch_size, "template": how.template}
     settings |= {"template_arguments": how.arguments, "date": how.date}
     settings |= {"scales": [*along.score], "decode_scales": [*along.decode]} if along.wanted else {}
-    return answering.decode_here(found, items, how, along)
+    return answering.decode_here(found, items, how, along, bool(skills))
 
 
 def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
@@ -173,7 +195,7 @@ def _read_arguments(given: str | None) -> dict[str, Any]:
 
 
 def _ask_server(
-    given: dict[str, str], items: Sequence[Prompt], options: SimpleNamespace
+    given: dict[str, str], items: Sequence[Prompt], options: SimpleNamespace, say_time: bool
 ) -> Iterator[tuple[str, list[Decoded]]]:
     from relearn.decoding import endpoint
     from relearn.endpoint.journal import Journal
@@ -189,9 +211,15 @@ def _ask_server(
     arguments = _read_arguments(options.template_arguments)
     say("compare: a server gives no likelihood of the references, so there are no bits per byte")
     with Journal(options.out / "journal.sqlite") as journal:
-        for role, name in given.items():
+
+        def ask(role: str, some: Sequence[Prompt]) -> list[Decoded]:
             label, strategy, seed = f"compare: {role}", answering.GREEDY, options.seed
-            yield role, endpoint.decode(address, name, items, journal, how, label, strategy, seed, arguments)[0]
+            return endpoint.decode(address, given[role], some, journal, how, label, strategy, seed, arguments)[0]
+
+        if say_time:
+            answering.say_duration(items, len(given), options.concurrency, lambda few: ask("base", few))
+        for role in given:
+            yield role, ask(role, items)
 
 
 def _file(out: Path, role: str) -> Path:
@@ -214,14 +242,17 @@ def _score(
     predictions: dict[str, list[Prediction]],
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
+    skills: Sequence[SkillItem],
     guards: Sequence[summary.Guard],
     most_lost: float | None,
 ) -> int:
     from relearn.evaluation import probing
+    from relearn.evaluation.checking import Checker
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.curve import describe_curve, read_curve
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.roles import ModelRoles, ScoredTask
+    from relearn.evaluation.skills import describe, measure_skills, show_answers
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
     from relearn.report import curve, table
@@ -234,7 +265,7 @@ def _score(
         encoder_layers=None,
         cut_share=options.cut_share,
         rouge_stemmer=True,
-        execute=options.execute,
+        execute=options.execute or "off",
         timeout_s=10.0,
         memory_mb=1024,
         resamples=options.resamples,
@@ -250,33 +281,44 @@ def _score(
         ScoredTask(summary.OLD, "replayed" if roles.replayed else "watched", listed[summary.OLD]),
         ScoredTask(summary.NEW, "new", listed[summary.NEW]),
     ]
-    found = evaluate_models(predictions, tests, params, options.seed, tasks, roles)
+    tasks = [task for task in tasks if any(row.task == task.name for row in asked)]
     out: Path = options.out
-    traced = _file(out, "curve")
-    if options.scales is not None:
-        rows = read_curve(read_jsonl(traced, CurveRow), str(traced))
-        found.intervals["curve"] = describe_curve(rows, tasks, params.resamples, options.seed, most_lost)
-    write_json(out / "points.json", found.points)
-    write_json(out / "intervals.json", found.intervals)
-    write_json(out / "signatures.json", found.signatures)
-    scores = table.markdown(found.rows, found.intervals)
-    write_text(out / "table.md", scores)
-    write_text(out / "table.csv", as_csv(found.rows))
-    text = f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(found.intervals['tasks'], tasks)}"
-    if (along := found.intervals.get("curve")) is not None:
-        words, command = Words(tasks, roles), _name_command(options)
-        text += f"\n## A part of the change\n\n{curve.markdown(along, words, command)}"
-        write_text(out / "curve.html", render_curve(along, words, command))
-    shown = text
+    measured: dict[str, Any] = {}
+    parts: list[str] = []
+    if tasks:
+        found = evaluate_models(predictions, tests, params, options.seed, tasks, roles)
+        measured = found.intervals["tasks"]
+        traced = _file(out, "curve")
+        if options.scales is not None:
+            rows = read_curve(read_jsonl(traced, CurveRow), str(traced))
+            found.intervals["curve"] = describe_curve(rows, tasks, params.resamples, options.seed, most_lost)
+        write_json(out / "points.json", found.points)
+        write_json(out / "intervals.json", found.intervals)
+        write_json(out / "signatures.json", found.signatures)
+        scores = table.markdown(found.rows, found.intervals)
+        write_text(out / "table.md", scores)
+        write_text(out / "table.csv", as_csv(found.rows))
+        parts.append(f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(measured, tasks)}")
+        if (along := found.intervals.get("curve")) is not None:
+            words, command = Words(tasks, roles), _name_command(options)
+            parts.append(f"## A part of the change\n\n{curve.markdown(along, words, command)}")
+            write_text(out / "curve.html", render_curve(along, words, command))
+    limits = ProgramLimits(params.timeout_s, params.memory_mb)
+    if skills:
+        checker = Checker(skills, options.execute or "strict", limits)
+        of_suite = measure_skills(predictions, skills, checker, roles, params.resamples, SWAPS, options.seed)
+        write_json(out / "skills.json", of_suite)
+        parts.append(f"## Skills\n\n{describe(of_suite)}")
+        write_text(out / "skills.md", f"{describe(of_suite)}\n{show_answers(of_suite)}")
+    text = shown = "\n".join(parts)
     if probes:
-        limits = ProgramLimits(params.timeout_s, params.memory_mb)
-        settings = CheckSettings(ngram=4, loop_share=0.5, execute=options.execute, limits=limits)
+        settings = CheckSettings(ngram=4, loop_share=0.5, execute=params.execute, limits=limits)
         probed = probing.probe_models(probes, predictions, settings)
         write_json(out / "probes.json", probed)
         text += f"\n## Probes\n\n{probing.markdown(probed)}"
         passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
         shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
-    findings = [guard.judge(found.intervals["tasks"], params.cut_share) for guard in guards]
+    findings = [guard.judge(measured, params.cut_share) for guard in guards]
     if findings:
         write_json(out / "guards.json", findings)
         text += "\n## Guards\n\n" + "".join(f"- {line}\n" for line in summary.describe_guards(findings))

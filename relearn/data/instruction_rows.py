@@ -10,7 +10,7 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from relearn.data.conversations import CONTEXT, BadTurns, add_context, is_missing, read_turns
 from relearn.data.files import FileTable
@@ -51,7 +51,7 @@ class HeldOutRow:
     """One held-out prompt. `id` is its own in the whole comparison; `group` the cluster that is resampled with it."""
 
     id: str
-    task: Literal["old", "new"]
+    task: str
     group: str
     prompt: tuple[Message, ...]
     reference: str | None
@@ -63,7 +63,7 @@ class HeldOutRow:
         return show_turns(list(self.prompt))
 
 
-def read_held_out(path: Path, task: Literal["old", "new"], limit: int | None = None, seed: int = 0) -> list[HeldOutRow]:
+def read_held_out(path: Path, task: str, limit: int | None = None, seed: int = 0) -> list[HeldOutRow]:
     """The rows of a file in its order, or `limit` of them drawn under the seed.
 
     A row without a response stays (null or empty): it is measured by what needs no reference. Without a group, rows
@@ -92,7 +92,7 @@ def read_held_out(path: Path, task: Literal["old", "new"], limit: int | None = N
     return rows
 
 
-def _row(where: str, number: int, cells: TableRow, task: Literal["old", "new"]) -> HeldOutRow:
+def _row(where: str, number: int, cells: TableRow, task: str) -> HeldOutRow:
     messages = _cell(cells, "messages")
     if messages is not None:
         try:

@@ -22,7 +22,15 @@ from relearn.data.table import Table
 from relearn.data.template_table import TemplateTable
 from relearn.data.texts import choose_texts
 from relearn.packages import find_file
-from relearn.params.prepare import HubSource, MiniSource, PackageSource, Prepare, TemplateColumns, TextColumns
+from relearn.params.prepare import (
+    HubSource,
+    MiniSource,
+    PackageSource,
+    Prepare,
+    SkillsSource,
+    TemplateColumns,
+    TextColumns,
+)
 from relearn.records import Role, Row, Source
 
 
@@ -48,7 +56,7 @@ def load(
     """The texts and rows of every task, split as `group` asks, and the counts for `metrics/prepare.json`.
 
     `roles` has the tasks in the order of the tables; `folder` holds the files that sources name; `made` has what
-    mini made, which is taken as it is; `probes` are instructions that no row may equal or nearly equal; `memory` is the
+    mini made and the items of suites, which are taken as they are; `probes` are instructions that no row may equal or nearly equal; `memory` is the
     folder where hub commits are remembered. Rows are shuffled under `seed` within each split.
 
     A prompt that two tasks have belongs to the first, watched tasks last. What is trained on is chosen first, for all
@@ -128,13 +136,13 @@ def _texts(
 
 def _columns(group: Prepare, task: str) -> Any:
     source = group.by_task[task].source
-    assert not isinstance(source, MiniSource)
+    assert not isinstance(source, MiniSource | SkillsSource)
     return source.columns
 
 
 def _open(group: Prepare, task: str, folder: Path, memory: Path) -> Table | None:
     source = group.by_task[task].source
-    if isinstance(source, MiniSource):
+    if isinstance(source, MiniSource | SkillsSource):
         return None
     table: Table
     if isinstance(source, HubSource):

@@ -9,9 +9,10 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.evaluation import forgetting, seeds
+from relearn.evaluation.checking import Checker
 from relearn.evaluation.drift import summarise_drift
 from relearn.evaluation.forgetting import Comparison, Rounds
-from relearn.evaluation.pooling import POOLED, pool
+from relearn.evaluation.pooling import POOLED, choose_pooled, pool
 from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.evaluation.tasks import TaskScores, score_task
 from relearn.params.evaluate import Scoring
@@ -46,12 +47,14 @@ def evaluate_models(
     roles: ModelRoles,
     further: Mapping[int, Mapping[str, Sequence[Prediction]]] | None = None,
     drift: Sequence[Drift] = (),
+    checker: Checker | None = None,
 ) -> Evaluation:
     """Scores every model on every task, over the same items, and compares them.
 
     `predictions` are by model, and those of `roles` are compared. `tasks` are in the table's order.
-    `drift` is how far the models have moved from base. `further` are the predictions of the rounds run again with other training seeds, by seed and model. Probes are not
-    scored here. Raises InputError when the models did not answer the same items, and as `score_task`.
+    `drift` is how far the models have moved from base. `further` are the predictions of the rounds run again with other
+    training seeds, by seed and model. `checker` has the checks of the items of suites. Probes are not scored here. Raises
+    InputError when the models did not answer the same items, and as `score_task`.
     """
     models = [model for model in roles.names if model in predictions]
     predictions = {model: predictions[model] for model in models}
@@ -68,11 +71,11 @@ def evaluate_models(
         if not answers[models[0]]:
             continue
         task = _show_chrf(task, answers[models[0]])
-        scored = {model: score_task(task, answers[model], tests, params) for model in models}
+        scored = {model: score_task(task, answers[model], tests, params, checker=checker) for model in models}
         every.append(scored)
         for other, answered in (further or {}).items():
             again = _aligned({models[0]: predictions[models[0]], **answered}, task.name)
-            scored_again = {name: score_task(task, again[name], tests, params) for name in answered}
+            scored_again = {name: score_task(task, again[name], tests, params, checker=checker) for name in answered}
             trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
         rounds = Rounds(scored, roles, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
@@ -97,9 +100,10 @@ def evaluate_models(
         found[name]["comparisons"] = [comparison.plain() for owner, comparison in compared if owner.name == name]
     _mark(rows, compared)
     pooled: dict[str, Any] | None = None
-    if len(every) > 1:
-        together = {model: pool([scored[model] for scored in every]) for model in models}
-        strata = [task for scored in every for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
+    texts = [every[number] for number in choose_pooled([scored[models[0]] for scored in every])]
+    if len(texts) > 1:
+        together = {model: pool([scored[model] for scored in texts]) for model in models}
+        strata = [task for scored in texts for task in [scored[models[0]].task] * len(scored[models[0]].ids)]
         rounds = Rounds(together, roles, params.resamples, seed, strata=strata)
         pooled = _details(together, rounds)
         rows += _rows(POOLED, rounds.names, together, rounds)
@@ -183,10 +187,11 @@ def _over_seeds(
             for model in tuned:
                 own[model][task.name] = _points(task, model, of_task[model], comparisons)
         each.append(own)
-    if len(every) > 1:
+    texts = choose_pooled([of_task[first] for of_task in every])
+    if len(texts) > 1:
         for own, scored in zip(each, [every, *trained.values()], strict=True):
             for model in tuned:
-                own[model][POOLED] = pool([of_task[model] for of_task in scored]).points()
+                own[model][POOLED] = pool([scored[number][model] for number in texts]).points()
     return {"seeds": [seed, *trained], "number": len(each), "tasks": seeds.spread(each)}
 
 

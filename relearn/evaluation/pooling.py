@@ -14,6 +14,11 @@ POOLED = "pooled"  # stands in the table where a task's name stands
 SHOWN = ("rouge_l", "bertscore", "bleu", "bpb")
 
 
+def choose_pooled(tasks: Sequence[TaskScores]) -> list[int]:
+    """Which of the tasks are pooled: those with references; a suite of skills has none, and would leave nothing in common."""
+    return [number for number, task in enumerate(tasks) if task.counts.get("with_reference", 1)]
+
+
 def pool(scored: Sequence[TaskScores]) -> TaskScores:
     """The items of all tasks under one model, with the metrics of `SHOWN` that every task has.
 

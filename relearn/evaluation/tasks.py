@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
+from relearn.evaluation.checking import Checker
 from relearn.evaluation.roles import ScoredTask
 from relearn.metrics.code.find import holds_code
 from relearn.metrics.metric import Column, all_metrics
@@ -77,11 +78,12 @@ def score_task(
     tests: Mapping[str, list[str]],
     params: Scoring,
     metrics: Mapping[str, Direction] | None = None,
+    checker: Checker | None = None,
 ) -> TaskScores:
     """Scores the predictions of one model on one task, with `metrics` or else what `choose_metrics` says.
 
     `tests` are the asserts of a row by its id; rows without any are left out of pass@1. Rows without a reference get
-    the metrics that need none. Raises InputError when BERTScore's encoder cannot be loaded, or when `strict`
+    the metrics that need none. `checker` has the checks of the rows that are items of a suite. Raises InputError when BERTScore's encoder cannot be loaded, or when `strict`
     execution finds no bubblewrap, and as `choose_metrics`.
     """
     if metrics is None:
@@ -92,6 +94,7 @@ def score_task(
         "references": references,
         "prompts": [row.prompt for row in predictions],
         "tests": [tests.get(row.id) or None for row in predictions],
+        "passed": [_passed(row, checker) for row in predictions],
         "nll": [row.nll for row in predictions],
         "bytes": [row.bytes or None for row in predictions],
     }
@@ -130,6 +133,12 @@ def score_task(
         signatures=signatures,
         notes=notes,
     )
+
+
+def _passed(row: Prediction, checker: Checker | None) -> bool | None:
+    """Whether an answer passes its checks; None where it has none, or they cannot be run here."""
+    outcome = None if checker is None else checker.check(row)
+    return None if outcome is None else outcome.passed
 
 
 def _without_reasoning(predictions: Sequence[Prediction]) -> tuple[list[str], list[str | None], int]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from relearn import metrics
 from relearn.statistics.scores import Direction, Scores
 
-Column = Literal["predictions", "references", "prompts", "tests", "nll", "bytes"]
+Column = Literal["predictions", "references", "prompts", "tests", "passed", "nll", "bytes"]
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,15 @@ class PackageSource(Group):
     columns: Columns
 
 
+class SkillsSource(Group):
+    """A suite of skills, each item with checks of its answer by program. Nobody trains on it."""
+
+    kind: Literal["skills"]
+    path: str | None = key(
+        "Folder of your own under data/sources/<profile>/, a YAML file a skill; null for the suite of the package."
+    )
+
+
 class HubSource(Group):
     """A data set of the Hugging Face hub, pinned to a commit."""
 
@@ -111,10 +120,14 @@ class HubSource(Group):
 class TaskRows(Group):
     """The rows of a task."""
 
-    source: Annotated[MiniSource | FilesSource | PackageSource | HubSource, Field(discriminator="kind")]
+    source: Annotated[MiniSource | FilesSource | PackageSource | HubSource | SkillsSource, Field(discriminator="kind")]
     train: int = key("Rows to train on.", "rows", ge=0)
     val: int = key("Rows whose loss is watched during training.", "rows", ge=0)
-    test: int = key("Held-out rows; 200 or more make the intervals worth reading.", "rows", ge=1)
+    test: int = key(
+        "Held-out rows; 200 or more make the intervals worth reading. Of a suite of skills: of each skill, at most.",
+        "rows",
+        ge=1,
+    )
     max_chars: MaxChars
 
     @property
@@ -122,7 +135,7 @@ class TaskRows(Group):
         """Whether the source gives texts for a teacher, and not rows."""
         if isinstance(self.source, MiniSource):
             return self.source.corpus == "films"
-        return isinstance(self.source.columns, TextColumns)
+        return not isinstance(self.source, SkillsSource) and isinstance(self.source.columns, TextColumns)
 
 
 class Prepare(TaskGroup[TaskRows]):

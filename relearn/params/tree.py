@@ -17,7 +17,7 @@ from relearn.params.group import Group, TaskGroup, key
 from relearn.params.moves import MOVES
 from relearn.params.names import nearest
 from relearn.params.predict import DriftMeter, EndpointBackend, MaxNewTokens, Predict
-from relearn.params.prepare import Prepare
+from relearn.params.prepare import Prepare, SkillsSource
 from relearn.params.repair import Repair
 from relearn.params.tasks import RESERVED, Report, Task, TaskName, TasksInWords
 
@@ -182,6 +182,12 @@ def _find_mistakes(params: Params) -> Iterator[str]:
             if name not in those:
                 yield f"{group}.{name}: belongs to {them} alone; remove it"
     for name, rows in params.prepare.by_task.items():
+        if isinstance(rows.source, SkillsSource):
+            if params.tasks[name].role != "watched":
+                yield f"tasks.{name}.role: a suite of skills is watched, since nobody trains on it; write watched"
+            if rows.train + rows.val:
+                yield f"prepare.{name}.train: nobody trains on a suite of skills; give 0, and val: 0"
+            continue
         for split in ("train", "val"):
             if not getattr(rows, split) and params.tasks[name].role != "watched":
                 yield f"prepare.{name}.{split}: a {params.tasks[name].role} task is trained; give 1 or more"

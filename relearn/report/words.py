@@ -12,6 +12,7 @@ METRICS = {
     "codebleu": "likeness to the reference program in words, syntax and data flow",
     "pass_at_1": "share of programs that run and pass their tests",
     "code_rate": "share of answers that contain code",
+    "checks": "share of answers that pass the checks of their item",
     "exact_match": "share of answers equal to the reference",
     "rouge_l": "words in common with the reference, in order",
     "bertscore": "likeness in meaning to the reference, by a text encoder",

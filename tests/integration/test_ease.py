@@ -73,7 +73,7 @@ def eased(reproduced: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone.edit(TINY, "    plain: {}", "    few_rows: {rows: 5}\n    plain: {}")
     clone.edit("params.yaml", "method: plain", "method: few_rows")
 
-    checks = clone.folder / "relearn/evaluation/checks.py"
+    checks = clone.folder / "relearn/evaluation/checks/text.py"
     checks.write_text(checks.read_text(encoding="utf-8") + CHECK, encoding="utf-8")
     probes = YAML(typ="safe").load(clone.folder / PROBES)
     probes[0]["check"] = [{"type": "shouts"}]

@@ -458,3 +458,69 @@ def test_without_torch_it_says_which_extra_is_missing(
     assert "'.[models]'" in said
     assert '"relearn-llm[models]"' in said
     assert said.count("\n") == 1
+
+
+# --- a suite of skills -------------------------------------------------------------------------------------
+
+
+def skilled(*skills: str) -> Any:
+    """A model that has these skills and answers nothing else."""
+
+    def reply(body: Body) -> Reply:
+        question = body["messages"][-1]["content"]
+        name, number = question.removesuffix(".").split()[-2:]
+        return (f"{number} it is" if name in skills else "Who knows?"), "stop"
+
+    return reply
+
+
+def write_suite(folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("add", "sing"):
+        items = "".join(
+            f"  - {{id: q{n}, instruction: Please {name} {n}., check: {{type: contains, all: ['{n}']}}}}\n"
+            for n in range(100, 140)
+        )
+        text = f"name: {name}\nabout: to {name} well\nmax_new_tokens: 12\nitems:\n{items}"
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def compare_suite(tmp_path: Path, *more: str) -> int:
+    out = str(tmp_path / "out")
+    return main(
+        ["--base", "b", "--tuned", "t", "--suite", str(tmp_path / "suite"), "--out", out, "--resamples", "200", *more]
+    )
+
+
+def test_a_suite_needs_no_rows_and_says_how_long_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_suite(tmp_path / "suite")
+    with Served({"b": skilled("add", "sing"), "t": skilled("sing")}) as served:
+        assert compare_suite(tmp_path, "--endpoint", served.base_url) == 0
+        assert len(served.bodies) == 160
+        assert {body["max_tokens"] for body in served.bodies} == {12}
+    shown = capsys.readouterr()
+    assert "80 prompts for each of 2 models will take less than a minute" in shown.err
+    assert "Mean over 2 skills: -50.0 points" in shown.out
+    found = json.loads((tmp_path / "out" / "skills.json").read_text())
+    assert found["skills"]["add"]["comparisons"][0]["value"] == 1.0
+    assert found["skills"]["sing"]["flips"]["base to tuned"] == {"lost": 0, "gained": 0, "kept": 40}
+    assert "Who knows?" in (tmp_path / "out" / "skills.md").read_text()
+    assert compare_suite(tmp_path, "--rescore") == 0
+
+
+def test_a_limit_is_of_each_skill(tmp_path: Path) -> None:
+    write_suite(tmp_path / "suite")
+    with Served({"b": skilled("add"), "t": skilled()}) as served:
+        assert compare_suite(tmp_path, "--endpoint", served.base_url, "--limit", "10") == 0
+        assert len(served.bodies) == 40
+    found = json.loads((tmp_path / "out" / "skills.json").read_text())
+    assert found["skills"]["add"]["items"] == 10
+    assert found["skills"]["sing"]["status"] == "not measurable here"
+
+
+def test_a_suite_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Served({}) as served:
+        assert compare_suite(tmp_path, "--endpoint", served.base_url) == 1
+        assert served.bodies == []
+    assert "no such folder; a folder with one YAML file a skill is expected" in capsys.readouterr().err

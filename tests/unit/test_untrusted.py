@@ -21,7 +21,8 @@ from markdown_it import MarkdownIt
 from relearn import hub
 from relearn.errors import InputError
 from relearn.evaluation import probing
-from relearn.evaluation.checks import CheckSettings, Function
+from relearn.evaluation.checks import CheckSettings
+from relearn.evaluation.checks.programs import Function
 from relearn.evaluation.models import Evaluation
 from relearn.evaluation.probes import Probe
 from relearn.evaluation.table import as_csv

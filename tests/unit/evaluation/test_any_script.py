@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relearn.evaluation.checks import (
-    Check,
-    CheckSettings,
-    Contains,
-    Dialogue,
-    Language,
-    Sentences,
-    Starts,
-    Verse,
-    check_answer,
-)
+from relearn.evaluation.checks import Check, CheckSettings, check_answer
+from relearn.evaluation.checks.text import Contains, Dialogue, Language, Sentences, Starts, Verse
 from relearn.evaluation.language import identify_language
 from relearn.evaluation.repetition import echo_share, loops, measure_repetition
 from relearn.sandbox.runner import ProgramLimits

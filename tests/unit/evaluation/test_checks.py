@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from relearn.evaluation import checks
-from relearn.evaluation.checks import (
-    Check,
-    CheckSettings,
+from relearn.evaluation.checks import Check, CheckSettings
+from relearn.evaluation.checks.programs import Function
+from relearn.evaluation.checks.text import (
     Contains,
     Conversation,
     Dialogue,
     Excludes,
-    Function,
     Language,
     Mentions,
     Passage,

@@ -38,8 +38,8 @@ def test_good_probes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
-        ("  check: {type: verse, lines: 4}\n", "", "probe poem: no check; add one of verse, function"),
-        ("type: verse", "type: rhyme", "probe poem: unknown check 'rhyme'; the known types are verse, function"),
+        ("  check: {type: verse, lines: 4}\n", "", "probe poem: no check; add one of case, choice"),
+        ("type: verse", "type: rhyme", "probe poem: unknown check 'rhyme'; the known types are case, choice"),
         ("lines: 4", "lines: 4, rhymes: true", "probe poem: check verse: unknown key rhymes"),
         ("lines: 4", "lines: four", "probe poem: check verse: lines: "),
         (", lines: 4", "", "probe poem: check verse: lines is missing"),

@@ -17,7 +17,7 @@ COLUMNS = {"predictions": ["a b c d", "x"], "references": ["a b c d", "y"]}
 
 
 def test_a_file_is_a_metric() -> None:
-    names = "bertscore bleu bpb chrf code_rate codebleu exact_match pass_at_1 rouge_l stance"
+    names = "bertscore bleu bpb checks chrf code_rate codebleu exact_match pass_at_1 rouge_l stance"
     assert " ".join(sorted(all_metrics())) == names
     assert {name for name, metric in all_metrics().items() if metric.better == "lower"} == {"bpb"}
     assert label("codebleu") == "CodeBLEU"

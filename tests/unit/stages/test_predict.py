@@ -52,6 +52,7 @@ def house(tmp_path: Path) -> Paths:
     code = Row(id="c1", task="code", role="replayed", group="g", split="test", messages=messages, tests=[])
     write_jsonl(paths.held_out, [code])
     write_jsonl(paths.held_out_instructions, [])
+    write_jsonl(paths.skill_items, [])
     paths.probes("mini").parent.mkdir(parents=True)
     paths.probes("mini").write_text(PROBE)
     return paths

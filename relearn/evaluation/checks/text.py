@@ -1,24 +1,17 @@
-"""Does an answer to a probe still do what was asked? A class a kind of check: what a probe sets, and how it is told.
-
-Every check also asks that the answer is not empty and does not loop.
-"""
+"""Words, sentences, languages, verse and speech: what an answer says, and in which form."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from relearn.evaluation import repetition
+from relearn.evaluation.checks.check import Check, CheckSettings
 from relearn.evaluation.language import identify_language
 from relearn.metrics.code.find import find_code
-from relearn.metrics.code.lines import parse
-from relearn.metrics.code.program import find_program
-from relearn.sandbox import runner as sandbox
 from relearn.scripts import may_join, split_words
 
 SPEAKER = re.compile(r"^\s*[-*]*\s*\**(?P<name>[^\W\d_][\w.'’·・ -]{0,30}?)\**\s*([(（][^)）]*[)）])?\s*[:：]\**\s*\S")
@@ -45,55 +38,6 @@ UNMARKED = re.compile(r"(?<=[\u0e00-\u0eff]) +(?=[\u0e00-\u0eff])")
 LEADING = " \t\n\"'“”‘’«»「」『』《》（(*_#>-"
 
 
-@dataclass(frozen=True)
-class CheckSettings:
-    """What is a loop (`probe_3b`), and how the tests of a function may be run (`eval_3a`)."""
-
-    ngram: int
-    loop_share: float
-    execute: Literal["off", "strict", "best_effort"]
-    limits: sandbox.ProgramLimits
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """Whether the answer holds up, and if not, why."""
-
-    passed: bool
-    reason: str
-
-
-CHECKS: dict[str, type[Check]] = {}  # by the `type` that probes.yaml names; a subclass of Check joins by itself
-
-
-class Check(BaseModel):
-    """A property of an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        (kind,) = get_args(cls.model_fields["type"].annotation)
-        CHECKS[kind] = cls
-
-    def fault(self, answer: str, settings: CheckSettings) -> str:
-        """What is wrong with the answer, in a few words; empty where nothing is."""
-        raise NotImplementedError
-
-
-def check_answer(checks: Sequence[Check], answer: str, settings: CheckSettings) -> CheckOutcome:
-    """The first thing that is wrong with an answer, if any. InputError as `sandbox.command`."""
-    if not answer.strip():
-        return CheckOutcome(False, "empty")
-    if repetition.loops(answer, settings.ngram, settings.loop_share):
-        return CheckOutcome(False, "loops")
-    for one in checks:
-        reason = one.fault(answer, settings)
-        if reason:
-            return CheckOutcome(False, reason)
-    return CheckOutcome(True, "")
-
-
 class Verse(Check):
     """At least `lines` lines that are not blank, at least `lines` of them at most `longest` characters long."""
 
@@ -107,27 +51,6 @@ class Verse(Check):
         if len(short) < self.lines:
             return f"{len(short)} lines of verse, fewer than {self.lines}"
         return "" if len(set(short)) > len(short) // 2 else "the same line again and again"
-
-
-class Function(Check):
-    """Holds Python code that parses, defines `name`, and passes `tests` (asserts) in the sandbox."""
-
-    type: Literal["function"]
-    name: str = Field(pattern=r"^[A-Za-z_]\w*$")
-    tests: list[str] = []
-
-    def fault(self, answer: str, settings: CheckSettings) -> str:
-        code = find_program(answer, None, [self.name, *self.tests])
-        if code is None:
-            return "no code"
-        if parse(code) is None:
-            return "the code does not parse"
-        if not re.search(rf"^\s*(async\s+)?def\s+{self.name}\s*\(", code, re.MULTILINE):
-            return f"does not define {self.name}"
-        if not self.tests or settings.execute == "off":
-            return ""
-        job = sandbox.Job(code, self.tests)
-        return sandbox.run(job, settings.limits, sandbox.command(settings.execute)).reason
 
 
 class Language(Check):
@@ -161,8 +84,8 @@ class Contains(Check):
     """Holds every word or phrase of `all`, and at least one of `any`; case does not matter, whole words do."""
 
     type: Literal["contains"]
-    all: list[str] = []
-    any: list[str] = []
+    all: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _something(self) -> Contains:
@@ -204,14 +127,20 @@ class Sentences(Check):
     max: int | None = Field(default=None, ge=1)
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
-        number = 0
-        for line in UNMARKED.sub("\n", answer).splitlines():
-            for part in SENTENCE.finditer(line):
-                ended = ENDED.search(part[0].strip()) is not None
-                number += ended or len(split_words(part[0])) >= 3
+        number = count_sentences(answer)
         if number < self.min:
             return f"{number} sentences, fewer than {self.min}"
         return f"{number} sentences, more than {self.max}" if self.max is not None and number > self.max else ""
+
+
+def count_sentences(text: str) -> int:
+    """Sentences by their end marks; a last one without a mark counts from three words on."""
+    number = 0
+    for line in UNMARKED.sub("\n", text).splitlines():
+        for part in SENTENCE.finditer(line):
+            ended = ENDED.search(part[0].strip()) is not None
+            number += ended or len(split_words(part[0])) >= 3
+    return number
 
 
 class Starts(Check):

@@ -1,0 +1,16 @@
+"""Does an answer do what was asked? A class a kind of check: what probes and skills set, and how it is told.
+
+Every module of this package is imported, so that a check is a class in one file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from relearn.evaluation.checks.check import CHECKS, Check, CheckOutcome, CheckSettings, check_answer
+
+__all__ = ["CHECKS", "Check", "CheckOutcome", "CheckSettings", "check_answer"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,309 @@
+"""A suite of skills under several models: by skill what was lost and what came back, and the mean over skills.
+
+The primary test is that of the mean over skills, each with the same weight; the single skills of one comparison go
+through Holm's correction. A skill that no model here can do cannot be lost: it is called not measurable, and left out
+of the mean. The rule looks at the best model, whichever that is, so that it does not favour any.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from relearn.errors import InputError
+from relearn.escaping import fenced, inline, quoted
+from relearn.evaluation.checking import Checker
+from relearn.evaluation.checks import CheckOutcome
+from relearn.evaluation.forgetting import LEVEL, Comparison, Rounds
+from relearn.evaluation.roles import ModelRoles
+from relearn.evaluation.suite import SkillItem
+from relearn.evaluation.tasks import TaskScores
+from relearn.records import Prediction
+from relearn.statistics import resampling, significance
+from relearn.statistics.scores import Floats, Scores, mean, ratio
+
+MEAN = "mean over skills"
+METRIC = "checks"
+DIGITS = 4
+Outcomes = Mapping[str, Sequence[CheckOutcome]]  # by model, over the same items
+
+
+def measure_skills(
+    predictions: Mapping[str, Sequence[Prediction]],
+    items: Sequence[SkillItem],
+    checker: Checker,
+    roles: ModelRoles,
+    resamples: int,
+    swaps: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The suite under every model of `roles`, plain values.
+
+    `mean`: the mean over skills by model with its interval, and the comparisons. `skills`, by name: `about`, how many
+    items and clusters, `status` (measured, not measurable here, not measured) and why, each model's share with its
+    interval, comparisons and flips. `answers`: every item with each model's answer, whether it passed, and why not.
+    Raises InputError when a model did not answer an item.
+    """
+    models = [model for model in roles.names if model in predictions]
+    answered = {model: _answers(model, predictions[model], items) for model in models}
+    names = list(dict.fromkeys(item.skill for item in items))
+    skills: dict[str, Any] = {}
+    scored: dict[str, dict[str, TaskScores]] = {}  # of the skills that are measured
+    compared: dict[str, list[Comparison]] = {}
+    for name in names:
+        own = [item for item in items if item.skill == name]
+        outcomes = {model: [checker.check(answered[model][item.id]) for item in own] for model in models}
+        number = sum(outcome is not None for outcome in outcomes[models[0]])
+        about = {"about": own[0].about, "items": len(own)}
+        if number < len(own):
+            reason = "its programs run under bubblewrap alone, which is missing here or switched off"
+            skills[name] = about | {"status": "not measured", "reason": reason}
+            continue
+        of_models = {model: _score(name, own, answered[model], outcomes[model]) for model in models}
+        rounds = Rounds(of_models, roles, resamples, seed, swaps)
+        reason = _find_obstacle(rounds, own[0].floor)
+        details = about | {"clusters": rounds.clusters, "floor": own[0].floor, "models": _intervals(rounds, METRIC)}
+        if reason:
+            skills[name] = details | {"status": "not measurable here", "reason": reason}
+            continue
+        scored[name], compared[name] = of_models, rounds.compare(METRIC)
+        skills[name] = details | {"status": "measured", "reason": "", "flips": rounds.flips()[METRIC]}
+    _correct(list(compared.values()))
+    for name, comparisons in compared.items():
+        skills[name]["comparisons"] = [comparison.plain() for comparison in comparisons]
+    return {
+        "models": models,
+        "mean": _average(scored, roles, resamples, swaps, seed) if scored else None,
+        "skills": _plain(skills),
+        "answers": [_show(item, answered, checker) for item in items],
+    }
+
+
+def _answers(model: str, rows: Sequence[Prediction], items: Sequence[SkillItem]) -> dict[str, Prediction]:
+    by_id = {row.id: row for row in rows}
+    missing = next((item.id for item in items if item.id not in by_id), None)
+    if missing is not None:
+        raise InputError(f"predictions of {model}: {missing} was not answered; run predict again")
+    return by_id
+
+
+def _score(
+    name: str, items: Sequence[SkillItem], answers: Mapping[str, Prediction], outcomes: Sequence[CheckOutcome | None]
+) -> TaskScores:
+    rows = [answers[item.id] for item in items]
+    passed = [outcome is not None and outcome.passed for outcome in outcomes]
+    cut = sum(row.finish_reason == "length" for row in rows)
+    return TaskScores(
+        task=name,
+        ids=[row.id for row in rows],
+        groups=[row.group for row in rows],
+        scores={METRIC: mean(METRIC, passed, proportion=True)},
+        counts={"items": len(rows), "cut": cut},
+        signatures={},
+    )
+
+
+def _find_obstacle(rounds: Rounds, floor: float) -> str:
+    """Why no loss of the skill could show, if none could: the best model is at what guessing gives, or passes too few."""
+    best = max(rounds.scored, key=lambda model: rounds.scored[model].scores[METRIC].point)
+    point, ends = rounds.scored[best].scores[METRIC].point, rounds.interval(best, METRIC)
+    sums = rounds.sums(best, METRIC)
+    nothing = sums * np.array([0.0, 1.0])
+    if point == 0:
+        return "no model here passes any item"
+    if not resampling.newcombe(nothing, sums).low > 0:
+        return f"the best model passes {point:.0%}: not even the loss of all would be sure"
+    if not ends.low > floor:
+        return f"the best model passes {point:.0%}, not surely more than guessing ({floor:.0%})"
+    return ""
+
+
+def _intervals(rounds: Rounds, name: str) -> dict[str, Any]:
+    found = {}
+    for model, task in rounds.scored.items():
+        ends = rounds.interval(model, name)
+        found[model] = {"value": task.scores[name].point, "low": ends.low, "high": ends.high} | dict(task.counts)
+    return found
+
+
+def _correct(compared: Sequence[Sequence[Comparison]]) -> None:
+    """Holm over the skills of each comparison of two models."""
+    for family in zip(*compared, strict=True):
+        for comparison, adjusted in zip(family, significance.holm([one.p for one in family]), strict=True):
+            comparison.p_holm = adjusted
+
+
+def _average(
+    scored: Mapping[str, Mapping[str, TaskScores]], roles: ModelRoles, resamples: int, swaps: int, seed: int
+) -> dict[str, Any]:
+    """The mean over skills, of which every one weighs the same; resampled within each."""
+    joined = {}
+    for model in next(iter(scored.values())):
+        parts = [of_models[model] for of_models in scored.values()]
+        stats = np.zeros((sum(len(part.ids) for part in parts), 2 * len(parts)))
+        first = 0
+        for number, part in enumerate(parts):
+            stats[first : first + len(part.ids), 2 * number : 2 * number + 2] = part.scores[METRIC].stats
+            first += len(part.ids)
+        joined[model] = TaskScores(
+            task=MEAN,
+            ids=[identity for part in parts for identity in part.ids],
+            groups=[f"{part.task}/{group}" for part in parts for group in part.groups],
+            scores={MEAN: Scores(MEAN, stats, _mean_of_shares)},
+            counts={},
+            signatures={},
+        )
+    strata = [part for part, of_models in scored.items() for _ in of_models[roles.base].ids]
+    rounds = Rounds(joined, roles, resamples, seed, swaps, strata)
+    comparisons = [comparison.plain() | {"p_holm": comparison.p} for comparison in rounds.compare(MEAN)]
+    found = {"skills": len(scored), "models": _intervals(rounds, MEAN), "comparisons": comparisons}
+    plain: dict[str, Any] = _plain(found)
+    return plain
+
+
+def _mean_of_shares(sums: Floats) -> Floats:
+    """(..., 2 × skills) → (...): the mean over skills of passed over items."""
+    pairs = sums.reshape(*sums.shape[:-1], -1, 2)
+    return np.asarray(ratio(pairs).mean(axis=-1))
+
+
+def _show(item: SkillItem, answered: Mapping[str, Mapping[str, Prediction]], checker: Checker) -> dict[str, Any]:
+    rows = {model: answers[item.id] for model, answers in answered.items()}
+    outcomes = {model: checker.check(row) for model, row in rows.items()}
+    return {
+        "id": item.id,
+        "skill": item.skill,
+        "instruction": next(iter(rows.values())).prompt,
+        "models": {
+            model: {
+                "output": row.prediction,
+                "passed": None if (outcome := outcomes[model]) is None else outcome.passed,
+                "reason": "" if outcome is None else outcome.reason,
+            }
+            for model, row in rows.items()
+        },
+    }
+
+
+def describe(found: Mapping[str, Any]) -> str:
+    """Markdown: the table by skill, a line a comparison of the mean, and what was lost and gained in each skill."""
+    models = found["models"]
+    body = []
+    for name, skill in found["skills"].items():
+        if skill["status"] == "not measured":
+            cells = ["not measured"] * len(models)
+        else:
+            cells = [_share(skill["models"][model]) for model in models]
+        body.append([f"{inline(skill['about'])} (`{name}`)", str(skill["items"]), *cells])
+    average = found["mean"]
+    if average is not None:
+        cells = [f"**{_share(average['models'][model])}**" for model in models]
+        body.append([f"**mean over {average['skills']} skills**", "", *cells])
+    heads = ["skill", "items", *map(inline, models)]
+    parts = [tabulate(body, heads, tablefmt="github", disable_numparse=True), ""]
+    for at, one in enumerate(average["comparisons"] if average is not None else ()):
+        parts += [
+            f"### From {inline(one['before'])} to {inline(one['after'])}",
+            "",
+            _sentence(one, average["skills"]),
+            "",
+        ]
+        rows = [
+            _line(name, skill["comparisons"][at], skill["flips"])
+            for name, skill in found["skills"].items()
+            if skill["status"] == "measured"
+        ]
+        heads = ["skill", "change", "95% interval", "of what was there", "lost", "gained", "p (Holm)", "in words"]
+        parts += [tabulate(rows, heads, tablefmt="github", disable_numparse=True), ""]
+    for name, skill in found["skills"].items():
+        if skill["status"] != "measured":
+            parts += [f"- `{name}`: {skill['status']}: {skill['reason']}."]
+    parts += [
+        "",
+        "Shares of items that pass their checks, with 95% intervals over clusters. The test to look at first is that of the "
+        "mean over skills, of which each weighs the same; single skills are tested after Holm's correction over the skills. "
+        "Lost and gained: items that passed before and not after, and the reverse. What no model here can do is left out.",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    ends = "" if value["low"] is None else f" [{value['low']:.0%}, {value['high']:.0%}]"
+    return f"{value['value']:.0%}{ends}"
+
+
+def _sentence(one: Mapping[str, Any], skills: int) -> str:
+    """What the primary test says."""
+    change, (low, high) = _change(one)
+    sure = one["p"] is not None and one["p"] <= LEVEL
+    less = f"; a change of {100 * one['detectable']:.1f} points would have shown" if one["detectable"] else ""
+    verdict = ("a gain" if change > 0 else "a loss") if sure else f"no difference shown{less}"
+    return (
+        f"Mean over {skills} skills: {100 * change:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], "
+        f"{_p(one['p'])}: {verdict}."
+    )
+
+
+def _change(one: Mapping[str, Any]) -> tuple[float, tuple[float, float]]:
+    """Above 0 is better, whatever the comparison is of."""
+    turn = -1 if one["kind"] == "forgetting" else 1
+    ends = [math.nan if end is None else turn * end for end in (one["low"], one["high"])]
+    return turn * one["value"] + 0.0, (min(ends), max(ends))
+
+
+def _p(p: float | None) -> str:
+    return "p unknown" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _line(name: str, one: Mapping[str, Any], flips: Mapping[str, Any]) -> list[str]:
+    change, (low, high) = _change(one)
+    flipped = flips[f"{one['before']} to {one['after']}"]
+    if one["p_holm"] is not None and one["p_holm"] <= LEVEL:
+        words = "gained" if change > 0 else "lost"
+    else:
+        words = "no difference shown"
+        words += f"; one of {100 * one['detectable']:.0f} points would have been" if one["detectable"] else ""
+    relative = "–"
+    if one["ratio"] is not None and math.isfinite(one["ratio"]):
+        relative = f"{-one['ratio']:+.0%}" if one["kind"] == "forgetting" else f"{one['ratio']:.0%} came back"
+    return [
+        f"`{name}`", f"{100 * change:+.0f}", f"[{100 * low:+.0f}, {100 * high:+.0f}]", relative, str(flipped["lost"]),
+        str(flipped["gained"]), "–" if one["p_holm"] is None else _p(one["p_holm"]).removeprefix("p ").removeprefix("= "), words,
+    ]  # fmt: skip
+
+
+def show_answers(found: Mapping[str, Any]) -> str:
+    """Markdown: every item with the answers side by side, a fold a skill; those on which the models differ come first."""
+    parts = []
+    for name, skill in found["skills"].items():
+        own = [one for one in found["answers"] if one["skill"] == name]
+        differ = [one for one in own if len({answer["passed"] for answer in one["models"].values()}) > 1]
+        parts += [f"<details><summary>{inline(skill['about'])}: {len(differ)} of {len(own)} items differ</summary>", ""]
+        for one in [*differ, *(one for one in own if one not in differ)]:
+            parts += [f"#### {inline(one['id'])}", "", quoted(one["instruction"]), ""]
+            for model, answer in one["models"].items():
+                parts += [f"**{inline(model)}** ({_mark(answer)})", "", fenced(answer["output"]), ""]
+        parts += ["</details>", ""]
+    return "\n".join(parts)
+
+
+def _mark(answer: Mapping[str, Any]) -> str:
+    if answer["passed"] is None:
+        return "not measured"
+    return "✓" if answer["passed"] else f"✗ {inline(answer['reason'])}"
+
+
+def _plain(value: Any) -> Any:
+    """Rounded, and nan as None, for JSON without it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) + 0.0 if math.isfinite(value) else None
+    return value
