@@ -30,6 +30,7 @@ class Paths:
     quarantine: Path
     sources: Path
     predictions: Path
+    verdicts: Path
     ratings: Path
     models: Path
     metrics: Path
@@ -58,6 +59,7 @@ class Paths:
             quarantine=data / "quarantine.jsonl",
             sources=data / "sources",
             predictions=data / "predictions",
+            verdicts=data / "verdicts.jsonl",
             ratings=data / "ratings",
             models=root / "models",
             metrics=root / "metrics",

@@ -66,11 +66,18 @@ def upgrade(text: str) -> tuple[str, list[str]]:
 
 
 def _add_missing(tree: Any) -> list[str]:
-    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on."""
+    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on.
+
+    A key outside groups goes to the end of a whole profile.
+    """
     added = []
     for name, value in ADDED.items():
-        group, leaf = name.split(".")
-        if isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
+        group, _, leaf = name.rpartition(".")
+        if not group:
+            if isinstance(tree, CommentedMap) and "predict" in tree and leaf not in tree:
+                tree[leaf] = value
+                added.append(name)
+        elif isinstance(tree, dict) and isinstance(tree.get(group), CommentedMap) and leaf not in tree[group]:
             if isinstance(value, str):
                 value = DoubleQuotedScalarString(value)  # a bare date would be read as one
             tree[group].insert(max(0, len(tree[group]) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)

@@ -41,4 +41,5 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "chat.date": "2026-01-01",
     "eval_3a.cut_share": 0.1,
     "report.caption": None,
+    "judge": None,
 }
