@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from relearn.records import Judgement
 from relearn.statistics import resampling
 from relearn.statistics.resampling import Interval
 from relearn.statistics.scores import Floats
+
+if TYPE_CHECKING:
+    from relearn.evaluation.models import Evaluation
 
 JUDGE: Final = "judge"
 ALIKE = 1.25  # answers count as about as long up to this ratio
@@ -132,6 +135,23 @@ def measure(pairs: Sequence[JudgedPair], models: Sequence[tuple[str, str]]) -> d
         else []
     )
     return found
+
+
+def join(
+    found: Evaluation, pairs: Sequence[JudgedPair], models: Sequence[tuple[str, str]], people: Mapping[str, Any] | None
+) -> None:
+    """Adds `judge` to the intervals, with `people` as how far people agree, and the win rates to the points.
+
+    `over_<model>` is the win rate over that model. Changes `found`, by nothing where nothing was judged.
+    """
+    if not pairs:
+        return
+    measured = measure(pairs, models)
+    found.intervals[JUDGE] = {**measured, "people": people}
+    found.warnings.extend(f"judge: {warning}" for warning in measured["warnings"])
+    for won in measured["wins"]:
+        if won["after"] in found.points:
+            found.points[won["after"]].setdefault(JUDGE, {})[f"over_{won['before']}"] = won["value"]
 
 
 def _wins(before: str, after: str, pairs: Sequence[JudgedPair]) -> dict[str, Any]:

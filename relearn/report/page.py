@@ -20,7 +20,7 @@ from markupsafe import Markup
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
 from relearn.records import Quarantined
-from relearn.report import figures, marks, table, verdicts, words
+from relearn.report import figures, judgements, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
 from relearn.report.words import Words
@@ -99,6 +99,8 @@ def render(material: Material, analysis: Analysis) -> str:
             flow=_flow(material),
             pieces=marks.mark_pieces,
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
+            judge=material.intervals.get("judge"),
+            judgements=judgements,
             scripts=[read_template("filter.js")],
         )
     )
