@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from relearn.compare import answering, sources, summary
+from relearn.compare.judging import CompareJudge
 from relearn.data.instruction_rows import HeldOutRow, read_held_out
 from relearn.decoding.items import Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation.probes import Probe
+from relearn.evaluation.roles import ModelRoles
 from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
@@ -30,6 +32,7 @@ def compare(options: SimpleNamespace) -> int:
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
     # All that can be refused is looked at before a model is loaded.
+    judge = _read_judge(options)
     guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
     _refuse_unmeasurable(guards, options)
     asked = [
@@ -50,7 +53,24 @@ def compare(options: SimpleNamespace) -> int:
     predictions = {role: _read_answers(options.out, role, asked, probes) for role in given}
     for note in notes:
         say(f"compare: {note}")
-    return _score(options, predictions, asked, probes, guards)
+    if judge is not None and options.judge_estimate:
+        print("\n".join(judge.estimate(judge.make_requests(predictions, _name_roles(predictions).pairs))))
+        return 0
+    return _score(options, predictions, asked, probes, guards, judge)
+
+
+def _read_judge(options: SimpleNamespace) -> CompareJudge | None:
+    """The judge, where one is named; InputError for its options without it."""
+    if options.judge is not None:
+        return CompareJudge(options)
+    for name in ("model", "prompt", "api_key_env", "price", "budget", "estimate"):
+        if getattr(options, f"judge_{name}"):
+            raise InputError(f"--judge-{name.replace('_', '-')}: needs --judge, the judge's address")
+    return None
+
+
+def _name_roles(predictions: Collection[str]) -> ModelRoles:
+    return ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None)
 
 
 def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
@@ -177,14 +197,15 @@ def _score(
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
     guards: Sequence[summary.Guard],
+    judge: CompareJudge | None,
 ) -> int:
     from relearn.evaluation import probing
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.models import evaluate_models
-    from relearn.evaluation.roles import ModelRoles, ScoredTask
+    from relearn.evaluation.roles import ScoredTask
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
-    from relearn.report import table
+    from relearn.report import judgements, table
     from relearn.sandbox.runner import ProgramLimits
 
     params = Scoring(
@@ -199,7 +220,7 @@ def _score(
         swaps=SWAPS,
     )
     tests = {row.id: list(row.tests) for row in asked if row.tests}
-    roles = ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None)
+    roles = _name_roles(predictions)
     listed = {
         task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
     }
@@ -225,6 +246,10 @@ def _score(
         text += f"\n## Probes\n\n{probing.markdown(probed)}"
         passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
         shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
+    if judge is not None:
+        measured = judge.judge(judge.make_requests(predictions, roles.pairs), roles.pairs)
+        said = judgements.markdown(measured, level=2)
+        text, shown = text + said, shown + said
     findings = [guard.judge(found.intervals["tasks"], params.cut_share) for guard in guards]
     if findings:
         write_json(out / "guards.json", findings)

@@ -120,7 +120,7 @@ def test_a_bad_prompt_is_named_in_one_line(tmp_path: Path, text: str, named: str
 
 
 def test_a_missing_prompt_names_the_others() -> None:
-    with pytest.raises(InputError, match="agree_disagree, original"):
+    with pytest.raises(InputError, match="agree_disagree, better, original"):
         shipped("none")
 
 
