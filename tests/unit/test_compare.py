@@ -378,7 +378,7 @@ def test_a_judge_is_asked_in_both_orders_once_and_its_win_rates_join_the_results
         text = capsys.readouterr().out
         assert "nothing was sent" in text
         requests = int(re.search(r"requests +(\d+)", text)[1])  # type: ignore[index]
-        assert command(files, *asked, "--judge-budget", "0.0005") == 1
+        assert command(files, *asked, "--judge-budget", "0.01") == 1
         assert "raise --judge-budget to go on" in capsys.readouterr().err
         stopped = judge.arrived
         assert 0 < stopped < requests
