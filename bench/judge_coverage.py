@@ -91,7 +91,9 @@ def draw(chances: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return (generator.random(len(chances))[:, None] > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
-def run(population: Population, rows_of: list[np.ndarray], clusters: int, generator: np.random.Generator) -> list[JudgedPair]:
+def run(
+    population: Population, rows_of: list[np.ndarray], clusters: int, generator: np.random.Generator
+) -> list[JudgedPair]:
     """A sample of clusters, judged in both orders."""
     drawn = generator.integers(0, len(rows_of), size=clusters)
     rows = np.concatenate([rows_of[cluster] for cluster in drawn])

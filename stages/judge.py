@@ -26,6 +26,7 @@ from stages.paths import HERE, Paths
 from stages.roles import name_models
 from stages.run import main
 
+
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes data/verdicts.jsonl and metrics/judge.json, both empty where nobody judges; returns the run's facts."""
     if params.judge is None:
@@ -78,9 +79,7 @@ def _rules(params: Params, judge: EmbeddedJudge) -> Any:
     return JudgeByRules(params.seed, **judge.model_dump(exclude={"kind"}))
 
 
-def _address(
-    params: Params, options: Judging, base_url: str = "http://127.0.0.1/v1", sending: bool = True
-) -> Address:
+def _address(params: Params, options: Judging, base_url: str = "http://127.0.0.1/v1", sending: bool = True) -> Address:
     """Where the judge is, the key to it (needed for sending), and what determines its answers."""
     if isinstance(options.judge, EmbeddedJudge):
         return Address.of(base_url, "embedded", _rules(params, options.judge).identity)

@@ -49,9 +49,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     return {}
 
 
-def _render_rating(
-    words: Words, predictions: dict[str, list[Prediction]], judged: Collection[str], seed: int
-) -> str:
+def _render_rating(words: Words, predictions: dict[str, list[Prediction]], judged: Collection[str], seed: int) -> str:
     tasks = [task.name for task in words.tasks]
     pairs = rating.choose_pairs(predictions, words.roles.pairs, tasks, seed, judged)
     return rating.render(rating.mix_checks(rating.choose(predictions, tasks, seed), pairs, seed))

@@ -74,7 +74,12 @@ class CompareJudge:
         self.address = teacher.find_address(server, NAMES.key, sending=env is not None and not options.judge_estimate)
         if env is None:
             self.address = type(self.address).of(options.judge, "none")
-        self.tasks, self.limit, self.seed, self.out = TASKS[options.judge_rows], options.judge_limit, options.seed, options.out
+        self.tasks, self.limit, self.seed, self.out = (
+            TASKS[options.judge_rows],
+            options.judge_limit,
+            options.seed,
+            options.out,
+        )
 
     def make_requests(
         self, predictions: Mapping[str, Sequence[Prediction]], models: Sequence[tuple[str, str]]

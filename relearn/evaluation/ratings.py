@@ -73,9 +73,7 @@ class Given:
         )
 
 
-def read(
-    folder: Path | str, names: Mapping[str, str] | None = None, checks: Sequence[AttentionCheck] = ()
-) -> Given:
+def read(folder: Path | str, names: Mapping[str, str] | None = None, checks: Sequence[AttentionCheck] = ()) -> Given:
     """What every `*.csv` in a folder holds, by file name; nothing when the folder is missing or empty.
 
     `names` turns `<item>/<key>` or a plain key into the model's name; `checks` are the page's attention checks. Raises
@@ -249,11 +247,7 @@ def _alpha(table: Floats, domain: Sequence[int]) -> float:
     values = np.unique(table[~np.isnan(table)])
     if table.shape[1] < 2 or len(values) < 2:
         return math.nan
-    return float(
-        krippendorff.alpha(
-            reliability_data=table, level_of_measurement="ordinal", value_domain=list(domain)
-        )
-    )
+    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="ordinal", value_domain=list(domain)))
 
 
 def _rounded(value: float) -> float | None:

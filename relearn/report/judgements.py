@@ -26,7 +26,9 @@ def list_rows(judge: Mapping[str, Any]) -> list[list[str]]:
         lengths = [show_figure(won["by_length"][length]) for length in ("shorter", "alike", "longer")]
         rows.append([name, show_figure(won), f"{won['won']}, {won['lost']}, {neither}", *lengths])
         if len(won["by_task"]) > 1:
-            rows += [[f"{name}, {task}", show_figure(figure), "", "", "", ""] for task, figure in won["by_task"].items()]
+            rows += [
+                [f"{name}, {task}", show_figure(figure), "", "", "", ""] for task, figure in won["by_task"].items()
+            ]
     return rows
 
 

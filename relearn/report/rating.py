@@ -88,7 +88,9 @@ def choose_pairs(
             rows = {model: by_id[model][name] for model in models[len(found) % len(models)]}
             if len(found) < per_task and len({row.prediction for row in rows.values()}) == len(rows):
                 prompt = next(iter(rows.values())).prompt
-                answers = [(blind.key(seed, name, model, row.prediction), row.prediction) for model, row in rows.items()]
+                answers = [
+                    (blind.key(seed, name, model, row.prediction), row.prediction) for model, row in rows.items()
+                ]
                 found.append(RatedPrompt(name, prompt, sorted(answers), pair=True))
         chosen += found
     generator.shuffle(chosen)

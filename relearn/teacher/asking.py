@@ -21,6 +21,8 @@ from relearn.params.generate import Generate
 from relearn.records import Reply, Source, Usage
 from relearn.teacher.prompts import PromptTemplate
 
+TEACHER = SettingNames()
+
 
 @dataclass(frozen=True)
 class Question:
@@ -47,7 +49,7 @@ def make_format(kind: str, name: str, schema: Mapping[str, Any]) -> dict[str, An
     return None if kind == "none" else {"type": kind}
 
 
-def make_settings(options: Asking, names: SettingNames = SettingNames()) -> AskSettings:
+def make_settings(options: Asking, names: SettingNames = TEACHER) -> AskSettings:
     """The parameter group as the endpoint's settings; `names` is what the user calls them."""
     batch, batched = options.batch, options.mode == "batch"
     return AskSettings(

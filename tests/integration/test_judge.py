@@ -128,7 +128,9 @@ def test_the_embedded_judge_judges_every_pair_in_both_orders(tmp_path: Path) -> 
     judgements = project.judgements()
     assert len(judgements) == 20 * 3 * 2
     counts = project.read("metrics/judge.json")
-    assert counts["cost_usd"] == pytest.approx((counts["prompt_tokens"] + 2 * counts["completion_tokens"]) / 1e6, abs=1e-6)
+    assert counts["cost_usd"] == pytest.approx(
+        (counts["prompt_tokens"] + 2 * counts["completion_tokens"]) / 1e6, abs=1e-6
+    )
     assert counts["unreadable"] == {"no_verdict": sum(one.better is None for one in judgements)}
     found = measure(join_orders(judgements, PAIRS), PAIRS)
     assert [(won["before"], won["after"], won["number"]) for won in found["wins"]] == [(*pair, 20) for pair in PAIRS]

@@ -403,8 +403,14 @@ def test_a_judge_is_asked_in_both_orders_once_and_its_win_rates_join_the_results
         (["--judge", "127.0.0.1:9", "--judge-model", "m"], "--judge 127.0.0.1:9: an address up to /v1"),
         (["--judge-model", "m"], "--judge-model: needs --judge"),
         (["--judge-estimate"], "--judge-estimate: needs --judge"),
-        (["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-prompt", "none.j2"], "none.j2: no such prompt"),
-        (["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-api-key-env", "NO_SUCH"], "NO_SUCH is not set (--judge-api-key-env)"),
+        (
+            ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-prompt", "none.j2"],
+            "none.j2: no such prompt",
+        ),
+        (
+            ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-api-key-env", "NO_SUCH"],
+            "NO_SUCH is not set (--judge-api-key-env)",
+        ),
     ],
 )
 def test_a_judge_that_cannot_be_asked_is_refused_before_any_model_answers(

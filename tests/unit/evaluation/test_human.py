@@ -78,7 +78,9 @@ def test_people_are_compared_with_a_judge_on_what_both_looked_at() -> None:
     assert (found["alpha"], found["pairs"], found["raters"], found["people"]["alpha"]) == (1.0, 30, 2, 1.0)
     # scores say the same of two answers, where nobody chose between them
     scored = [
-        Rating("a", item, model, 3 + (side if model == "2b" else 0), 3) for (item, _, _), side in judged.items() for model in ("base", "2b")
+        Rating("a", item, model, 3 + (side if model == "2b" else 0), 3)
+        for (item, _, _), side in judged.items()
+        for model in ("base", "2b")
     ]
     assert human.compare_with_judge(judged, Given(scored), 100, SEED)["alpha"] == 1.0  # type: ignore[index]
     against = [Preference("a", item, "base", "2b", -side) for (item, _, _), side in judged.items()]

@@ -17,7 +17,9 @@ PAIRS = [("a", "b")]
 WON, LOST = ("second", "first"), ("first", "second")  # for b: what the two orders said, a shown first, then b
 
 
-def said(*verdicts: tuple[str | None, str | None], lengths: tuple[int, int] = (10, 10), asked: bool = True) -> list[Judgement]:
+def said(
+    *verdicts: tuple[str | None, str | None], lengths: tuple[int, int] = (10, 10), asked: bool = True
+) -> list[Judgement]:
     """Judgements of as many prompts, each in both orders."""
     return [
         Judgement(
@@ -61,7 +63,16 @@ def test_a_win_needs_both_orders_and_everything_else_is_one_half(
 
 
 def test_the_figures_on_the_judge() -> None:
-    found = measured(WON, LOST, ("first", "first"), ("first", "first"), ("second", "second"), ("first", "tie"), ("tie", "tie"), (None, "first"))
+    found = measured(
+        WON,
+        LOST,
+        ("first", "first"),
+        ("first", "first"),
+        ("second", "second"),
+        ("first", "tie"),
+        ("tie", "tie"),
+        (None, "first"),
+    )
     # 6 pairs decided twice or once: 2 + 2 + 1 + 1 more often first, 2 more often second, of 2+2+2+2+2+1+1 decisions
     assert found["first_preference"]["value"] == pytest.approx(((2 + 2 + 1 + 1) - 2) / (2 * 12), abs=1e-4)
     assert found["first_preference"]["number"] == 12
@@ -105,7 +116,14 @@ def test_the_page_has_a_section_where_there_are_verdicts_and_else_none() -> None
     plain = material()
     analysis = analyse(plain.intervals, plain.probes, plain.words)
     assert 'id="judge"' not in render(plain, analysis)
-    people = {"pairs": 3, "raters": 2, "alpha": 0.5, "low": 0.1, "high": 0.9, "people": {"alpha": None, "low": None, "high": None}}
+    people = {
+        "pairs": 3,
+        "raters": 2,
+        "alpha": 0.5,
+        "low": 0.1,
+        "high": 0.9,
+        "people": {"alpha": None, "low": None, "high": None},
+    }
     given = material(intervals={**plain.intervals, "judge": {**measured(WON, LOST, ("first", None)), "people": people}})
     page = render(given, analysis)
     assert 'id="judge"' in page
@@ -117,6 +135,8 @@ def test_the_page_has_a_section_where_there_are_verdicts_and_else_none() -> None
 @pytest.mark.parametrize("shape", ["200 clusters of 1", "60 clusters of 1 to 5"])
 @pytest.mark.parametrize("name", list(judge_coverage.JUDGES))
 def test_intervals_cover_what_the_rule_gives_in_expectation(name: str, shape: str) -> None:
-    found = judge_coverage.cover(judge_coverage.JUDGES[name], judge_coverage.SHAPES[shape], 1000, random=name == "random")
+    found = judge_coverage.cover(
+        judge_coverage.JUDGES[name], judge_coverage.SHAPES[shape], 1000, random=name == "random"
+    )
     assert 0.93 <= found["win_rate covered"] <= 0.975, found
     assert 0.93 <= found["first_preference covered"] <= 0.975, found

@@ -68,7 +68,10 @@ def test_pairs_and_attention_checks(tmp_path: Path) -> None:
         (HEADER + "anna,r1,A,5,4\nanna,r1,A,5,4\n", "line 3: anna has rated item r1, A before"),
         ("", "line 1: no column rater"),
         (HEADER.strip() + ",other,better\nanna,r1,A,,,B,B\n", "line 2: better is 'B'; one of first, second, tie"),
-        (HEADER.strip() + ",other,better\nanna,r1,A,,,B,tie\nanna,r1,B,,,A,tie\n", "line 3: anna has rated item r1, A and B before"),
+        (
+            HEADER.strip() + ",other,better\nanna,r1,A,,,B,tie\nanna,r1,B,,,A,tie\n",
+            "line 3: anna has rated item r1, A and B before",
+        ),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, text: str, wanted: str) -> None:

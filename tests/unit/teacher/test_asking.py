@@ -220,7 +220,8 @@ def test_an_extra_field_does_not_replace_the_programs_own(name: str) -> None:
 def test_a_batch_is_estimated_and_counted_at_its_price(journal: Journal) -> None:
     address = Address.of("http://127.0.0.1/v1", "", "test")
     live, batch = (
-        cost.estimate(asked, asked.options, address, journal) for asked in (questions(mode=mode) for mode in ("live", "batch"))
+        cost.estimate(asked, asked.options, address, journal)
+        for asked in (questions(mode=mode) for mode in ("live", "batch"))
     )
     assert (batch.cost, batch.cost_most) == (live.cost / 2, live.cost_most / 2)
     asked = questions(SOURCES[:2], mode="batch")
