@@ -369,7 +369,7 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
 def test_a_judge_is_asked_in_both_orders_once_and_its_win_rates_join_the_results(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rules = JudgeByRules(3, position_bias=1.0)
+    rules = JudgeByRules(3, position_bias=5.0)
     prices = ("--judge-price", "1", "2")
     with Served({"b": knows("Say"), "t": knows("Sing")}) as served, Server(rules) as judge:
         asked = ("--endpoint", served.base_url, "--judge", judge.base_url, "--judge-model", "referee", *prices)
