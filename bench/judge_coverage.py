@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relearn.evaluation.judged import JudgedPair, measure
+from relearn.evaluation.judged import JudgedPair, first_preference, win_rate
 from relearn.files import write_json
 from relearn.mini.judge import JudgeByRules
 from relearn.records import Judgement
@@ -121,10 +121,10 @@ def cover(judge: JudgeByRules, shape: tuple[int, int, int], runs: int, random: b
     truth = dict(zip(("win_rate", "first_preference"), population.truth(), strict=True))
     held = dict.fromkeys(truth, 0)
     for number in range(runs):
-        found = measure(run(population, rows_of, clusters, np.random.default_rng([7, number])), [("a", "b")])
-        ends = {"win_rate": found["wins"][0], "first_preference": found["first_preference"]}
-        for name, value in truth.items():
-            held[name] += ends[name]["low"] <= value <= ends[name]["high"]
+        pairs = run(population, rows_of, clusters, np.random.default_rng([7, number]))
+        for name, figure in (("win_rate", win_rate(pairs)), ("first_preference", first_preference(pairs))):
+            low, high = figure["low"], figure["high"]
+            held[name] += low is not None and high is not None and low <= truth[name] <= high
     return {
         **{f"true {name}": round(value, 4) for name, value in truth.items()},
         **{f"{name} covered": count / runs for name, count in held.items()},

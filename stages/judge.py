@@ -100,7 +100,7 @@ def _estimate() -> None:
     try:
         params = load(HERE.root)
         found = estimate(params, HERE)
-        budget = params.judge and params.judge.budget_usd
+        budget = None if params.judge is None else params.judge.budget_usd
         print("\n".join(found.lines(budget)) if found else "judge: null in the profile: nothing is asked, at no cost")
     except InputError as error:
         print(f"judge: {error}", file=sys.stderr)

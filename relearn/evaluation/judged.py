@@ -113,7 +113,7 @@ def measure(pairs: Sequence[JudgedPair], models: Sequence[tuple[str, str]]) -> d
         "judgements": len(judgements),
         "unreadable": dict(sorted(unreadable.items())),
         "consistency": _share(asked, lambda pair: (pair.consistent, pair.readable)),
-        "first_preference": _first_preference(asked),
+        "first_preference": first_preference(asked),
         "ties": _share(
             asked,
             lambda pair: (
@@ -121,7 +121,7 @@ def measure(pairs: Sequence[JudgedPair], models: Sequence[tuple[str, str]]) -> d
                 sum(judgement.better is not None for judgement in pair.judgements),
             ),
         ),
-        "longer_wins": _win_rate(longer, lambda pair: pair.outcome * (1 if pair.length == "longer" else -1)),
+        "longer_wins": win_rate(longer, lambda pair: pair.outcome * (1 if pair.length == "longer" else -1)),
         "wins": [
             _wins(before, after, [pair for pair in pairs if (pair.before, pair.after) == (before, after)])
             for before, after in models
@@ -161,24 +161,24 @@ def _wins(before: str, after: str, pairs: Sequence[JudgedPair]) -> dict[str, Any
     return {
         "before": before,
         "after": after,
-        **_win_rate(pairs),
+        **win_rate(pairs),
         "clusters": len({pair.cluster for pair in pairs}),
         "won": sum(pair.outcome > 0 for pair in pairs),
         "lost": sum(pair.outcome < 0 for pair in pairs),
         "equal": sum(not pair.asked for pair in pairs),
         "unreadable": sum(not pair.readable for pair in pairs),
-        "by_task": {task: _win_rate(own) for task, own in by_task.items()},
-        "by_length": {name: _win_rate(own) for name, own in by_length.items()},
+        "by_task": {task: win_rate(own) for task, own in by_task.items()},
+        "by_length": {name: win_rate(own) for name, own in by_length.items()},
     }
 
 
-def _win_rate(pairs: Sequence[JudgedPair], outcome: Callable[[JudgedPair], int] = lambda pair: pair.outcome) -> Figure:
+def win_rate(pairs: Sequence[JudgedPair], outcome: Callable[[JudgedPair], int] = lambda pair: pair.outcome) -> Figure:
     """1/2 + (won - lost) / 2 over pairs, 0 to 1."""
     won, lost = (_sums(pairs, lambda pair, side=side: (outcome(pair) == side, 1)) for side in (1, -1))  # type: ignore[misc]
     return _figure(won, lost, 0.5, len(pairs))
 
 
-def _first_preference(pairs: Sequence[JudgedPair]) -> Figure:
+def first_preference(pairs: Sequence[JudgedPair]) -> Figure:
     """The share of decided judgements that name the first answer, less 1/2.
 
     A pair of which each order names the first answer speaks for a preference, one of which neither does against it;
