@@ -12,7 +12,7 @@ answer over those that decide, less 1/2. Wanted: 93% to 97.5% of the runs' inter
 from __future__ import annotations
 
 import argparse
-import time
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,14 +138,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found: dict[str, dict[str, dict[str, float]]] = {}
+    if options.out is not None and options.out.is_file():  # go on where an earlier run was stopped
+        earlier = json.loads(options.out.read_text(encoding="utf-8"))
+        found = earlier["coverage"] if earlier["runs"] == options.runs else {}
     for shape, size in SHAPES.items():
         for name, judge in JUDGES.items():
-            started = time.monotonic()
-            figures = cover(judge, size, options.runs, random=name == "random")
-            found.setdefault(shape, {})[name] = figures
-            print(f"{shape}; {name}: {figures} ({time.monotonic() - started:.0f} s)", flush=True)
-    if options.out is not None:
-        write_json(options.out, {"runs": options.runs, "coverage": found})
+            if name not in found.setdefault(shape, {}):
+                found[shape][name] = cover(judge, size, options.runs, random=name == "random")
+            print(f"{shape}; {name}: {found[shape][name]}", flush=True)
+            if options.out is not None:
+                write_json(options.out, {"runs": options.runs, "coverage": found})
 
 
 if __name__ == "__main__":
