@@ -160,6 +160,28 @@ class Prediction(Record):
     bytes: int | None
 
 
+class Judgement(Record):
+    """What a judge said of two models' answers to a prompt, shown to it in one order.
+
+    `first` and `second` are the models whose answers it saw first and second, `first_chars` and `second_chars` the
+    answers' lengths in characters. `better` is None where what it wrote (`content`) cannot be read, and `reason` says
+    why. `request` is the hash of what was asked; None where both answers are the same text, a tie that nobody is asked
+    about.
+    """
+
+    id: str
+    task: str
+    group: str
+    first: str
+    second: str
+    first_chars: int
+    second_chars: int
+    better: Literal["first", "second", "tie"] | None
+    reason: str | None
+    content: str | None
+    request: str | None
+
+
 def make_turns(instruction: str, response: str | None = None) -> list[Message]:
     """A conversation of one question, and its answer where one is given."""
     asked = Message(role="user", content=instruction)

@@ -1,7 +1,7 @@
 """Scores every model on every task, with intervals; what 2b forgot and what 2c brought back.
 
-Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/, and data/ratings/ when
-people have rated the answers.
+Run by `dvc repro`, or `python -m stages.eval_3a`. Never decodes: it reads data/predictions/, data/ratings/ when people
+have rated the answers, and data/verdicts.jsonl when a judge has.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relearn.decoding.items import CurveRow
-from relearn.evaluation import blind, human, ratings, skills, table
+from relearn.evaluation import attention, blind, human, judged, ratings, skills, table
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.curve import describe_curve, read_curve
 from relearn.evaluation.models import evaluate_models
@@ -18,7 +18,7 @@ from relearn.files import read_jsonl, write_json, write_text
 from relearn.params import Params
 from relearn.params.evaluate import Scoring
 from relearn.progress import say
-from relearn.records import Drift, Prediction, Row
+from relearn.records import Drift, Judgement, Prediction, Row
 from relearn.sandbox.runner import ProgramLimits
 from stages.paths import Paths, keep_only
 from stages.roles import list_tasks, name_models
@@ -46,10 +46,13 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         rows = read_curve(read_jsonl(paths.curve(), CurveRow), str(paths.curve()))
         most, resamples = params.eval_3a.most_lost, params.eval_3a.resamples
         found.intervals["curve"] = describe_curve(rows, tasks, resamples, params.seed, most)
-    given = ratings.read(paths.ratings, blind.names(predictions, params.seed))
+    given = ratings.read(paths.ratings, blind.names(predictions, params.seed), attention.list_checks(params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:
-        say(f"eval_3a: warning: {stale} of {len(given)} ratings are of answers that have changed; left out")
+        say(f"eval_3a: warning: {stale} of {len(given.ratings)} ratings are of answers that have changed; left out")
+    pairs = judged.join_orders(read_jsonl(paths.verdicts, Judgement), roles.pairs)
+    people = human.compare_with_judge(judged.preferences(pairs), given, params.eval_3a.resamples, params.seed)
+    judged.join(found, pairs, roles.pairs, people)
     for model, points in found.points.items():
         write_json(paths.scored(model), points)
     keep_only(paths.metrics / "eval_3a", [paths.scored(model) for model in found.points])

@@ -6,7 +6,6 @@ what a run would send and cost.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -117,19 +116,13 @@ def _address(params: Params, base_url: str = "http://127.0.0.1/v1", sending: boo
         from relearn.mini.completions import identity
 
         return Address.of(base_url, "embedded", identity(params.seed, teacher.breakage.model_dump()))
-    key = os.environ.get(teacher.api_key_env, "").strip()
-    if not key and sending:
-        raise InputError(
-            f"the environment variable {teacher.api_key_env} is not set (generate.teacher.api_key_env); "
-            f"export {teacher.api_key_env}=… with the server's API key, any word where it wants none"
-        )
-    return Address.of(teacher.base_url, key)
+    return asking.find_address(teacher, "generate.teacher.api_key_env", sending)
 
 
 def estimate(params: Params, paths: Paths) -> cost.Estimate:
     """What a run would send and cost, by the texts that prepare has written; nothing is sent."""
     with _journal(paths) as journal:
-        return cost.estimate(_questions(params, paths), _address(params, sending=False), journal)
+        return cost.estimate(_questions(params, paths), params.generate, _address(params, sending=False), journal)
 
 
 def _estimate() -> None:

@@ -33,6 +33,7 @@ class Paths:
     samples: Path
     drift: Path
     predictions: Path
+    verdicts: Path
     ratings: Path
     models: Path
     metrics: Path
@@ -64,6 +65,7 @@ class Paths:
             samples=data / "samples.jsonl",
             drift=data / "drift.jsonl",
             predictions=data / "predictions",
+            verdicts=data / "verdicts.jsonl",
             ratings=data / "ratings",
             models=root / "models",
             metrics=root / "metrics",

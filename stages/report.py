@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from relearn.files import file_hash, read_jsonl, write_text
 from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
-from relearn.records import NewRow, Prediction, Quarantined, Reply, SampledRow
-from relearn.report import curve, rating, table
+from relearn.records import Judgement, NewRow, Prediction, Quarantined, Reply, SampledRow
+from relearn.report import curve, judgements, rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
 from relearn.report.words import TaskText, Words
@@ -39,14 +39,25 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     scores = table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption)
     if (found := material.intervals.get("curve")) is not None:
         scores += f"\n### {words.roles.tuned}, a part of its change\n\n{curve.markdown(found, words)}"
+    scores += judgements.markdown(material.intervals.get("judge"))
     write_text(paths.report / "table_3a.md", scores)
     write_text(paths.report / "index.html", render(material, analysis))
     predictions: dict[str, list[Prediction]] = {
         model: list(read_jsonl(paths.predicted(model), Prediction)) for model in words.roles.names
     }
-    tasks = [task.name for task in words.tasks]
-    write_text(paths.report / "rate.html", rating.render(rating.choose(predictions, tasks, params.seed)))
+    write_text(paths.report / "rate.html", _render_rating(words, predictions, _list_judged(paths), params.seed))
     return {}
+
+
+def _render_rating(words: Words, predictions: dict[str, list[Prediction]], judged: Collection[str], seed: int) -> str:
+    tasks = [task.name for task in words.tasks]
+    pairs = rating.choose_pairs(predictions, words.roles.pairs, tasks, seed, judged)
+    return rating.render(rating.mix_checks(rating.choose(predictions, tasks, seed), pairs, seed))
+
+
+def _list_judged(paths: Paths) -> set[str]:
+    """The prompts that a judge has looked at; none where there is none."""
+    return {judgement.id for judgement in read_jsonl(paths.verdicts, Judgement)}
 
 
 def describe_tasks(params: Params, paths: Paths) -> Words:

@@ -66,14 +66,17 @@ def upgrade(text: str) -> tuple[str, list[str]]:
 
 
 def _add_missing(tree: Any) -> list[str]:
-    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on."""
+    """Adds the keys of `ADDED` before the last key of their group, which what lies below the group hangs on.
+
+    A key outside groups is for whole profiles alone.
+    """
     added = []
     for name, value in ADDED.items():
         *path, leaf = name.split(".")
         group = tree
         for part in path:
             group = group.get(part) if isinstance(group, dict) else None
-        if isinstance(group, CommentedMap) and leaf not in group:
+        if isinstance(group, CommentedMap) and leaf not in group and (path or "predict" in tree):
             if isinstance(value, str):
                 value = DoubleQuotedScalarString(value)  # a bare date would be read as one
             if name == "predict.decode_scales":  # what was then called scales was decoded

@@ -118,6 +118,18 @@ OPTIONS = {
         option("--timeout", "Seconds for one answer (default: 300).", default=300.0, metavar="S"),
         option("--attempts", "Tries of one request (default: 5).", least=1, default=5),
     ],
+    "Judging (docs/judge.md)": [
+        option("--judge", "Address up to /v1 of a model that says which of two answers is better.", metavar="URL"),
+        option("--judge-model", "The name under which it is served.", metavar="NAME"),
+        option("--judge-prompt", "The criterion: a prompt file (default: better.j2, which comes with relearn).", **FILE),
+        option("--judge-api-key-env", "Environment variable that holds its key.", metavar="NAME"),
+        option("--judge-rows", "Whose answers are judged (default: both).", choices="old new both", default="both"),
+        option("--judge-limit", "Prompts of each file that are judged, drawn under --seed (default: 100).", least=1, default=100),
+        option("--judge-max-tokens", "Longest verdict, reasoning included; four times as much where one is cut (default: 256).", least=1, default=256),
+        option("--judge-price", "USD of a million prompt and completion tokens.", type=(click.FloatRange(0), click.FloatRange(0)), metavar="IN OUT"),
+        option("--judge-budget", "Stop before the cost passes this.", type=click.FloatRange(0, min_open=True), metavar="USD"),
+        option("--judge-estimate", "Print what the judge would be asked and cost; ask it nothing.", is_flag=True),
+    ],
     "Scoring": [
         option("--encoder", "BERTScore's: minilm (default), a folder or a hub name.", default="minilm"),
         option("--cut-share", "Share of answers that may end at --max-new-tokens before a comparison is unsound (default: 0.1).", type=click.FloatRange(0, 1), default=0.1, metavar="X"),

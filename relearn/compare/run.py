@@ -6,18 +6,20 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from relearn.compare import answering, sources, summary
+from relearn.compare.judging import CompareJudge
 from relearn.data.instruction_rows import HeldOutRow, read_held_out
 from relearn.decoding.items import CurveRow, Decoded, Prompt
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation import suite
 from relearn.evaluation.probes import Probe
+from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
 from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
 from relearn.params.evaluate import Scoring
@@ -35,6 +37,7 @@ def compare(options: SimpleNamespace) -> int:
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
     # All that can be refused is looked at before a model is loaded.
+    judge = _read_judge(options)
     guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
     _refuse_unmeasurable(guards, options)
     along = read_along(options)
@@ -68,7 +71,10 @@ def compare(options: SimpleNamespace) -> int:
     predictions = {role: _read_answers(options.out, role, asked, probes) for role in roles}
     for note in notes:
         say(f"compare: {note}")
-    return _score(options, predictions, asked, probes, skills, guards, most_lost)
+    if judge is not None and options.judge_estimate:
+        print("\n".join(judge.estimate(judge.make_requests(predictions, _name_roles(predictions).pairs))))
+        return 0
+    return _score(options, predictions, asked, probes, skills, guards, most_lost, judge)
 
 
 def read_along(options: SimpleNamespace) -> answering.Along:
@@ -106,6 +112,21 @@ def _read_suite(options: SimpleNamespace) -> tuple[list[HeldOutRow], list[SkillI
     folder = suite.SHIPPED if options.suite == SHIPPED_SUITE else Path(options.suite)
     rows, items = suite.make_rows(suite.read_suite(folder), summary.SUITE, options.limit, options.seed)
     return [HeldOutRow(row.id, row.task, row.group, tuple(row.prompt), None, ()) for row in rows], items
+
+
+def _read_judge(options: SimpleNamespace) -> CompareJudge | None:
+    """The judge, where one is named; InputError for its options without it."""
+    if options.judge is not None:
+        return CompareJudge(options)
+    for name in ("model", "prompt", "api_key_env", "price", "budget", "estimate"):
+        if getattr(options, f"judge_{name}"):
+            raise InputError(f"--judge-{name.replace('_', '-')}: needs --judge, the judge's address")
+    return None
+
+
+def _name_roles(predictions: Collection[str]) -> ModelRoles:
+    others = tuple(role for role in predictions if role not in ("base", "tuned", "replayed"))
+    return ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None, others)
 
 
 def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
@@ -245,17 +266,18 @@ def _score(
     skills: Sequence[SkillItem],
     guards: Sequence[summary.Guard],
     most_lost: float | None,
+    judge: CompareJudge | None,
 ) -> int:
     from relearn.evaluation import probing
     from relearn.evaluation.checking import Checker
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.curve import describe_curve, read_curve
     from relearn.evaluation.models import evaluate_models
-    from relearn.evaluation.roles import ModelRoles, ScoredTask
+    from relearn.evaluation.roles import ScoredTask
     from relearn.evaluation.skills import describe, measure_skills, show_answers
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
-    from relearn.report import curve, table
+    from relearn.report import curve, judgements, table
     from relearn.report.page import render_curve
     from relearn.report.words import Words
     from relearn.sandbox.runner import ProgramLimits
@@ -272,8 +294,7 @@ def _score(
         swaps=SWAPS,
     )
     tests = {row.id: list(row.tests) for row in asked if row.tests}
-    others = tuple(role for role in predictions if role not in ("base", "tuned", "replayed"))
-    roles = ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None, others)
+    roles = _name_roles(predictions)
     listed = {
         task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
     }
@@ -318,6 +339,10 @@ def _score(
         text += f"\n## Probes\n\n{probing.markdown(probed)}"
         passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
         shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
+    if judge is not None:
+        judged = judge.judge(judge.make_requests(predictions, roles.pairs), roles.pairs)
+        said = judgements.markdown(judged, level=2)
+        text, shown = text + said, shown + said
     findings = [guard.judge(measured, params.cut_share) for guard in guards]
     if findings:
         write_json(out / "guards.json", findings)

@@ -97,7 +97,7 @@ class _BatchRun:
         if self.over_budget:
             raise InputError(
                 f"the budget of {self.settings.budget_usd:g} USD would be passed ({self.spent:.4f} USD are spent); "
-                f"raise generate.budget_usd to go on; {self.tally.done} of {self.tally.total} answers are kept"
+                f"raise {self.settings.names.budget} to go on; {self.tally.done} of {self.tally.total} answers are kept"
             )
 
     # --- sending -------------------------------------------------------------------------------------------------
@@ -381,8 +381,8 @@ class _BatchRun:
         return InputError(f"{where}: batch {batch.id} was cancelled there; {kept}; run again to send the others")
 
     def _stop(self, failed: Failed, what: str) -> InputError:
-        todo = TODO.get(failed.kind)
+        todo = self.settings.names.fill(TODO.get(failed.kind))
         if failed.status in (404, 405, 501) and "batch" in what:
-            todo = "the server may know no batches: set generate.mode to live"
+            todo = f"the server may know no batches: set {self.settings.names.mode} to live"
         told = f"{self.address.base_url}: {what}: {failed.detail.rstrip('.')}"
         return InputError(f"{told}; {todo}" if todo else told)

@@ -13,13 +13,14 @@ from relearn.endpoint.limits import parse_duration
 # doubtful: stops a run that has no answer yet, and otherwise gives this request up.
 Verdict = Literal["retry", "give_up", "stop", "doubtful", "filtered"]
 
+# {model}, {server} and {key}: the settings to look at, by their names (`tally.SettingNames`)
 TODO = {
-    "auth": "check the key in the environment variable that generate.teacher.api_key_env names",
-    "forbidden": "check the key in the environment variable that generate.teacher.api_key_env names, and what it may use",
+    "auth": "check the key in the environment variable that {key} names",
+    "forbidden": "check the key in the environment variable that {key} names, and what it may use",
     "quota": "add credit or raise the account's limit, then run again",
-    "unknown_model": "check generate.model and generate.teacher.base_url",
+    "unknown_model": "check {model} and {server}",
     "daily_limit": "run again when the day is over, or raise the account's limit",
-    "redirect": "check generate.teacher.base_url",
+    "redirect": "check {server}",
 }
 # A wait longer than this is a daily limit: the run stops rather than hang on.
 LONGEST_WAIT_S = 900.0

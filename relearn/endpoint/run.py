@@ -218,7 +218,7 @@ class _Run:
                 return answer, False
             if self.batches.holds(key):
                 self._stop(
-                    f"{len(self.batches.waiting())} requests are in a batch, and are not asked twice; set generate.mode to batch "
+                    f"{len(self.batches.waiting())} requests are in a batch, and are not asked twice; set {self.settings.names.mode} to batch "
                     f"to fetch it, or give it up (`python -m relearn.endpoint.journal prune {self.journal.path} --batches`)"
                 )
                 raise _Stopped
@@ -264,7 +264,7 @@ class _Run:
                 if failed.verdict == "doubtful":
                     failed.verdict = "give_up" if self._has_answers() else "stop"
                 if failed.verdict == "stop":
-                    todo = TODO.get(failed.kind)
+                    todo = self.settings.names.fill(TODO.get(failed.kind))
                     said = f"{self.address.base_url}: {failed.detail.rstrip('.')}"
                     self._stop(f"{said}; {todo}" if todo else said)
                     raise _Stopped from None
@@ -314,7 +314,7 @@ class _Run:
             except OverBudget:
                 self._stop(
                     f"the budget of {self.settings.budget_usd:g} USD would be passed "
-                    f"({self.budget.spent:.4f} USD are spent); raise generate.budget_usd to go on"
+                    f"({self.budget.spent:.4f} USD are spent); raise {self.settings.names.budget} to go on"
                 )
                 raise _Stopped from None
         cost = 0.0

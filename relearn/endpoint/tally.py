@@ -22,6 +22,21 @@ class BatchSettings:
 
 
 @dataclass(frozen=True)
+class SettingNames:
+    """What the settings are called where the user finds them: keys of the profile, or options of a command."""
+
+    model: str = "generate.model"
+    server: str = "generate.teacher.base_url"
+    key: str = "generate.teacher.api_key_env"
+    budget: str = "generate.budget_usd"
+    mode: str = "generate.mode"
+
+    def fill(self, todo: str | None) -> str | None:
+        """An advice of `errors.TODO` with the settings' names."""
+        return todo and todo.format(model=self.model, server=self.server, key=self.key)
+
+
+@dataclass(frozen=True)
 class AskSettings:
     """How a server is asked. Limits are per minute, None for what the server's headers say; prices in USD.
 
@@ -39,6 +54,7 @@ class AskSettings:
     backoff_s: float = 0.5
     keep_temperature: bool = False
     batch: BatchSettings | None = None
+    names: SettingNames = SettingNames()
 
 
 @dataclass

@@ -46,6 +46,13 @@ class ModelRoles:
         return [(self.base, self.tuned), *recovered, *((self.base, other) for other in self.others)]
 
     @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs whose answers are compared directly: base and tuned, tuned and replayed, base and replayed."""
+        if self.replayed is None:
+            return [(self.base, self.tuned)]
+        return [(self.base, self.tuned), (self.tuned, self.replayed), (self.base, self.replayed)]
+
+    @property
     def trained(self) -> list[str]:
         """The models that a round of training made."""
         return [self.tuned, *([self.replayed] if self.replayed is not None else [])]

@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from relearn.mini import breakage as breaking
 
@@ -51,17 +51,63 @@ def find_review(messages: list[dict[str, Any]]) -> str:
     text = ""
     for message in messages:
         if message.get("role") == "user":
-            text = _text(message.get("content"))
+            text = read_text(message.get("content"))
     fenced = FENCED.search(text)
     return (fenced.group(2) if fenced else text).strip()
 
 
-def _text(content: object) -> str:
+def read_text(content: object) -> str:
+    """A message's content as text."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):  # parts of a multimodal message
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return ""
+
+
+class ChatModel(Protocol):
+    """What a server answers with."""
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of the response to a chat-completions request; ValueError when it is not one."""
+
+
+def read_request(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """The messages and the cap on the answer; ValueError when it is no request that can be answered."""
+    messages = request.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise ValueError("'messages' must be a list of messages")
+    if not messages:
+        raise ValueError("'messages' is empty")
+    if request.get("stream"):
+        raise ValueError("'stream' is not supported")
+    cap = request.get("max_completion_tokens") or request.get("max_tokens") or 4096
+    if not isinstance(cap, int):
+        raise ValueError("'max_tokens' must be an integer")
+    return messages, cap
+
+
+def make_body(
+    request: Mapping[str, Any], digest: str, content: str | None, refusal: str | None, finish: str
+) -> dict[str, Any]:
+    """The response that holds an answer, its tokens counted."""
+    tokens = count_tokens(content if content is not None else refusal or "")
+    prompt = sum(4 + count_tokens(read_text(message.get("content"))) for message in request["messages"])
+    return {
+        "id": f"chatcmpl-{digest[:24]}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": str(request.get("model", "mini-teacher")),
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, "refusal": refusal},
+                "logprobs": None,
+                "finish_reason": finish,
+            }
+        ],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens},
+    }
 
 
 class Teacher:
@@ -76,16 +122,7 @@ class Teacher:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The body of the response to a chat-completions request; ValueError when it is not one."""
-        messages = request.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            raise ValueError("'messages' must be a list of messages")
-        if not messages:
-            raise ValueError("'messages' is empty")
-        if request.get("stream"):
-            raise ValueError("'stream' is not supported")
-        cap = request.get("max_completion_tokens") or request.get("max_tokens") or 4096
-        if not isinstance(cap, int):
-            raise ValueError("'max_tokens' must be an integer")
+        messages, cap = read_request(request)
         asked = request.get("response_format")
         form = str(asked.get("type", "none")) if isinstance(asked, dict) else "none"
         form = form if form in breaking.EXCLUDED else "none"
@@ -97,23 +134,7 @@ class Teacher:
         agree, disagree = self.words(find_review(messages), self.seed)
         said = breaking.write(agree, disagree, kind, rng, form)
         content, finish = self._cut(said, disagree, cap)
-        tokens = count_tokens(content if content is not None else said.refusal or "")
-        prompt = sum(4 + count_tokens(_text(message.get("content"))) for message in messages)
-        return {
-            "id": f"chatcmpl-{digest[:24]}",
-            "object": "chat.completion",
-            "created": 0,
-            "model": str(request.get("model", "mini-teacher")),
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": content, "refusal": said.refusal},
-                    "logprobs": None,
-                    "finish_reason": finish,
-                }
-            ],
-            "usage": {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens},
-        }
+        return make_body(request, digest, content, said.refusal, finish)
 
     @staticmethod
     def _cut(said: breaking.Written, loop: str, cap: int) -> tuple[str | None, str]:

@@ -26,7 +26,7 @@ from typing import Any, TextIO
 from aiohttp import web
 
 from relearn.mini import breakage as breaking
-from relearn.mini.completions import Teacher
+from relearn.mini.completions import ChatModel, Teacher
 from relearn.mini.faults import FAILURES, FaultPlan, HttpFailure
 
 
@@ -58,7 +58,7 @@ class Quota:
 
 
 class Server:
-    """Serves a teacher on loopback, on a thread of its own; a context manager.
+    """Serves a model by rules on loopback, on a thread of its own; a context manager.
 
     `seen` counts the answers sent out whole, by the hash of the messages; `log`, when given, gets a line of JSON
     for each request that arrives. `stall_s` is how long a stalled request is left hanging.
@@ -66,7 +66,7 @@ class Server:
 
     def __init__(
         self,
-        teacher: Teacher,
+        model: ChatModel,
         *,
         faults: FaultPlan | None = None,
         latency_s: float = 0.0,
@@ -75,7 +75,7 @@ class Server:
         stall_s: float = 600.0,
         log: TextIO | None = None,
     ) -> None:
-        self.teacher, self.faults, self.latency_s, self.port = teacher, faults or FaultPlan(), latency_s, port
+        self.model, self.faults, self.latency_s, self.port = model, faults or FaultPlan(), latency_s, port
         self.quota, self.stall_s, self.log = quota, stall_s, log
         self.seen: dict[str, int] = {}
         self.arrived = 0
@@ -145,7 +145,7 @@ class Server:
             asked = json.loads(raw)
             if not isinstance(asked, dict):
                 raise ValueError("the body must be a JSON object")
-            body = self.teacher.answer(asked)
+            body = self.model.answer(asked)
         except ValueError as problem:
             return _error(HttpFailure(400, str(problem), "invalid_request_error"))
         self.arrived += 1

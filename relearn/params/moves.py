@@ -59,4 +59,5 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
         "answer_tokens": 96,
         "batch_size": 16,
     },
+    "judge": None,
 }

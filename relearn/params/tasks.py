@@ -10,7 +10,7 @@ from relearn.params.group import Group, TaskGroup, key
 from relearn.records import Role
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-RESERVED = ("step", "train", "probe", "pooled", "human", "base", "old", "new")  # columns and rows of tables
+RESERVED = ("step", "train", "probe", "pooled", "human", "judge", "base", "old", "new")  # columns and rows of tables
 
 
 class Task(Group):

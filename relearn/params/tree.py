@@ -14,6 +14,7 @@ from relearn.params.evaluate import METRICS, Eval3a, MetricLists, Probe3b, Sandb
 from relearn.params.finetune import Finetune, Finetune2b, Finetune2c, LrRange
 from relearn.params.generate import Generate
 from relearn.params.group import Group, TaskGroup, key
+from relearn.params.judge import Judging
 from relearn.params.moves import MOVES
 from relearn.params.names import nearest
 from relearn.params.predict import DriftMeter, EndpointBackend, MaxNewTokens, Predict
@@ -62,6 +63,9 @@ class Params(Group):
     finetune_2c: Finetune2c
     predict: Predict
     drift: DriftMeter
+    judge: Judging | None = key(
+        "A model that judges pairs of answers to open prompts (docs/judge.md); null: none does, and nothing is asked."
+    )
     sandbox: SandboxRules
     eval_3a: Eval3a
     probe_3b: Probe3b
@@ -201,6 +205,12 @@ def _find_mistakes(params: Params) -> Iterator[str]:
                 yield f"eval_3a.metrics.{name}.{number}: {metric} is unknown{nearest(metric, METRICS)}; one of {', '.join(METRICS)}"
             if metric in metrics[:number]:
                 yield f"eval_3a.metrics.{name}.{number}: {metric} is there twice; name it once"
+    judged = [] if params.judge is None else params.judge.tasks
+    for number, name in enumerate(judged):
+        if name not in params.tasks:
+            yield f"judge.tasks.{number}: {name} is no task{nearest(name, list(params.tasks))}; one of {', '.join(params.tasks)}"
+        if name in judged[:number]:
+            yield f"judge.tasks.{number}: {name} is there twice; name it once"
     methods = list(type(params.finetune_2b.methods).model_fields)
     if params.method not in methods:
         yield f"method: {params.method} is unknown{nearest(params.method, methods)}; one of {', '.join(methods)}"

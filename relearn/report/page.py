@@ -20,7 +20,7 @@ from markupsafe import Markup
 from relearn.escaping import shown
 from relearn.evaluation.roles import ScoredTask, axis_tasks
 from relearn.records import Quarantined, SampledRow
-from relearn.report import curve, figures, marks, table, verdicts, words
+from relearn.report import curve, figures, judgements, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
 from relearn.report.figures import Stream
 from relearn.report.words import Words
@@ -104,6 +104,8 @@ def render(material: Material, analysis: Analysis) -> str:
             pieces=marks.mark_pieces,
             curve=None if found is None else curve.list_parts(found, material.words),
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
+            judge=material.intervals.get("judge"),
+            judgements=judgements,
             scripts=[read_template("filter.js")],
         )
     )

@@ -119,7 +119,10 @@ def _title(task: str, intervals: Mapping[str, Any]) -> str:
         if found["alpha"] is not None and found["low"] is not None
     ]
     agreement = f"Krippendorff's α {', '.join(alphas)}" if alphas else "no answer rated twice: no α"
-    return f"{task}: {details['ratings']} ratings by {details['raters']}, 1 to 5; {agreement}"
+    apart = (
+        f"; {details['apart']['raters']} more failed an attention check, and are left out" if "apart" in details else ""
+    )
+    return f"{task}: {details['ratings']} ratings by {details['raters']}, 1 to 5; {agreement}{apart}"
 
 
 def cell(row: Mapping[str, Any] | None) -> str:

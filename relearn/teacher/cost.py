@@ -1,14 +1,16 @@
-"""What a generation will cost, before anything is sent."""
+"""What requests will cost, before any is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relearn.endpoint.budget import Guess
 from relearn.endpoint.journal import Journal
-from relearn.endpoint.request import Address
+from relearn.endpoint.request import Address, Request
 from relearn.endpoint.survey import survey
-from relearn.teacher.asking import Questions, make_prices
+from relearn.params.asking import Asking
+from relearn.teacher.asking import make_prices
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,16 @@ class Estimate:
         return text
 
 
-def estimate(questions: Questions, address: Address, journal: Journal) -> Estimate:
+def estimate(requests: Iterable[Request], options: Asking, address: Address, journal: Journal) -> Estimate:
     """Counts requests and guesses their tokens; from earlier answers of the same model where there are any.
 
     Without any, a prompt counts a token for four bytes of UTF-8, which suits English prose, and an answer half its
     cap. "At most" takes a token for two bytes and the whole cap; answers that are cut and asked again with a
     larger cap come on top.
     """
-    options = questions.options
     prices = make_prices(options)
     share = prices.batch if options.mode == "batch" else 1.0
-    found = survey(questions, journal, address.identity, options.max_tokens_limit, prices)
+    found = survey(requests, journal, address.identity, options.max_tokens_limit, prices)
     frames = Guess.FRAME * found.missing_messages
     prompt, most = found.missing_bytes / 4 + frames / 4, found.missing_bytes / 2 + frames
     each, basis = (options.max_tokens / 2, "a token for 4 bytes of prompt, answers of half the cap: nothing known yet")

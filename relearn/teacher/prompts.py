@@ -34,20 +34,20 @@ def make_tag(fields: Mapping[str, str], shown: Iterable[str]) -> str:
 
 
 class PromptTemplate:
-    """A prompt file for sources with the given fields, checked when it is read.
+    """A prompt file for sources with the given fields, checked when it is read; `setting` is the key that names it.
 
     Raises InputError when it is missing, is no valid template, has no `user` block, uses an unknown variable, or
     shows no field of the source.
     """
 
-    def __init__(self, path: Path, fields: Iterable[str]) -> None:
+    def __init__(self, path: Path, fields: Iterable[str], setting: str = "generate.<task>.prompt") -> None:
         self.path = path
         self.shown = tuple(fields)
         try:
             source = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             others = ", ".join(sorted(other.stem for other in path.parent.glob("*.j2"))) or "none"
-            raise InputError(f"{path}: no such prompt (generate.<task>.prompt); there are: {others}") from None
+            raise InputError(f"{path}: no such prompt ({setting}); there are: {others}") from None
         except UnicodeDecodeError:
             raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
         environment = ImmutableSandboxedEnvironment(

@@ -1,4 +1,4 @@
-"""The plan of a project's profile: what its held-out prompts could show, and what its stages and its teacher cost."""
+"""The plan of a project's profile: what its held-out prompts could show, and what its stages, teacher and judge cost."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from relearn.errors import InputError
 from relearn.metrics.metric import all_metrics, label
 from relearn.params import Params, load
 from relearn.params.generate import EmbeddedTeacher
+from relearn.params.judge import EmbeddedJudge
 from relearn.statistics.power import FREE, standard_errors
-from stages import generate
+from stages import generate, judge
 from stages.paths import HERE, Paths
 from stages.plan import amounts
 from stages.plan.amounts import Amounts
@@ -58,6 +59,7 @@ def plan_profile(profile: str | None, loss: float, price_per_hour: float | None,
         "stages": [asdict(cost) for cost in stages],
         "seconds": sum(seconds) if config is not None else None,
         "teacher": _price_teacher(params, HERE, sizes),
+        "judge": price_judge(params, HERE, sizes),
         "notes": [*assumed.describe(detection), *sizes.notes],
     }
 
@@ -130,4 +132,29 @@ def _price_teacher(params: Params, paths: Paths, sizes: Amounts) -> dict[str, An
             f"teacher, {found.lines(params.generate.budget_usd)[0]}",
             *found.lines(params.generate.budget_usd)[1:],
         ],
+    }
+
+
+def price_judge(params: Params, paths: Paths, sizes: Amounts) -> dict[str, Any] | None:
+    """What is asked of a judge, and the cost; None where there is none."""
+    options = params.judge
+    if options is None:
+        return None
+    prompts = sum(min(options.prompts, sizes.count_prompts(task)[0]) for task in options.tasks)
+    requests = 2 * prompts * (3 if params.named("replayed") else 1)  # both orders of each pair of models
+    if isinstance(options.judge, EmbeddedJudge):
+        return {"requests": requests, "cost": 0.0, "lines": [f"  judge: {requests} requests, free"]}
+    found = None
+    if paths.predicted("base").is_file() and sizes.is_current("predict"):
+        found = judge.estimate(params, paths)
+    if found is None:
+        most = requests * options.max_tokens * options.price_output / 1e6
+        line = f"  judge: {requests} requests, verdicts at most {most:.2f} USD; `dvc repro predict` lets the prompts be counted"
+        return {"requests": requests, "cost": None, "lines": [line]}
+    first, *lines = found.lines(options.budget_usd)
+    return {
+        "requests": found.requests,
+        "cost": found.cost,
+        "cost_most": found.cost_most,
+        "lines": [f"judge, {first}", *lines],
     }

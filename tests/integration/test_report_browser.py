@@ -6,6 +6,7 @@ test is skipped for it.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relearn.evaluation import blind, ratings
+from relearn.evaluation import attention, blind, ratings
 from relearn.records import Prediction
 from relearn.report import rating
 from relearn.report.analysis import analyse
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 AXE = "4.11.0"
 SEED = 1222
+PAIRS = [("base", "2b"), ("2b", "2c"), ("base", "2c")]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -103,7 +105,9 @@ def page_file(folder: Path, source: Material) -> Path:
 def rating_file(folder: Path, given: dict[str, list[Prediction]], per_task: int = 2) -> Path:
     file = folder / "rate.html"
     tasks = list(dict.fromkeys(row.task for row in given["base"] if row.task != "probe"))
-    file.write_text(rating.render(rating.choose(given, tasks, SEED, per_task)), encoding="utf-8")
+    pairs = rating.choose_pairs(given, PAIRS, tasks, SEED, per_task=1)
+    items = rating.mix_checks(rating.choose(given, tasks, SEED, per_task), pairs, SEED)
+    file.write_text(rating.render(items), encoding="utf-8")
     return file
 
 
@@ -170,10 +174,16 @@ def test_an_injected_script_is_stopped_by_the_policy(watched: Watched, tmp_path:
 
 
 def rate(page: Page, helpful: int, correct: int) -> None:
-    """Scores every answer of the item shown."""
-    for letter in "ABC":
-        page.locator(f'input[name="{letter}-helpfulness"][value="{helpful}"]').check()
-        page.locator(f'input[name="{letter}-correctness"][value="{correct}"]').check()
+    """Scores every answer of the item shown, or chooses the first; does what an attention check says."""
+    texts = page.locator("#answers pre").all_inner_texts()
+    asked = [number for number, text in enumerate(texts) if text.startswith("This is no answer")]
+    if page.locator("#choice fieldset").count():
+        page.locator(f'input[name="better"][value="{("first", "second")[asked[0] if asked else 0]}"]').check()
+        return
+    for number, letter in enumerate("ABC"):
+        wanted = re.findall(r"\d", texts[number]) if number in asked else [helpful, correct]
+        page.locator(f'input[name="{letter}-helpfulness"][value="{wanted[0]}"]').check()
+        page.locator(f'input[name="{letter}-correctness"][value="{wanted[1]}"]').check()
 
 
 def test_ratings_survive_a_reload_and_reach_the_evaluation(watched: Watched, tmp_path: Path) -> None:
@@ -186,10 +196,10 @@ def test_ratings_survive_a_reload_and_reach_the_evaluation(watched: Watched, tmp
         page.get_by_role("button", name="Next").click()
     page.reload()
     assert page.get_by_label("Your name or initials").input_value() == 'Ada, "A"'
-    assert page.locator("#progress").inner_text() == "Instruction 4 of 6; 3 finished"
-    for number in range(3):
+    assert page.locator("#progress").inner_text() == "Instruction 4 of 13; 3 finished"
+    for number in range(10):
         rate(page, 5, 1)
-        if number < 2:
+        if number < 9:
             page.get_by_role("button", name="Next").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as CSV").click()
@@ -197,11 +207,16 @@ def test_ratings_survive_a_reload_and_reach_the_evaluation(watched: Watched, tmp
     saved.parent.mkdir()
     download.value.save_as(saved)
     assert saved.name == "ratings-Ada-A-.csv"
-    found = ratings.read(saved.parent, blind.names(given, SEED))
+    given_ratings = ratings.read(saved.parent, blind.names(given, SEED), attention.list_checks(SEED))
+    found = given_ratings.ratings
+    assert given_ratings.inattentive == set()
     assert len(found) == 18
     assert {rated.rater for rated in found} == {'Ada, "A"'}
     assert sorted({rated.model for rated in found}) == ["2b", "2c", "base"]
-    assert sorted((rated.helpfulness, rated.correctness) for rated in found) == [(4, 2)] * 9 + [(5, 1)] * 9
+    assert {(rated.helpfulness, rated.correctness) for rated in found} == {(4, 2), (5, 1)}
+    assert len(given_ratings.preferences) == 3
+    assert {one.prefers for one in given_ratings.preferences} == {-1}  # the first was chosen each time
+    assert {one.model for one in given_ratings.preferences} <= {"2b", "2c", "base"}
     assert set(watched.asked) <= {file.as_uri()} | {url for url in watched.asked if url.startswith("blob:")}
     assert watched.said == []
 

@@ -30,6 +30,7 @@ ALL = [
     "finetune_2c",
     "predict",
     "drift",
+    "judge",
     "eval_3a",
     "probe_3b",
     "report",
@@ -43,9 +44,10 @@ TINY = "profiles/tiny.yaml"
 CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "lr": ("params.yaml", "lr: 0.01", "lr: 0.002", TUNED),
     "lr in another notation": ("params.yaml", "lr: 0.01", "lr: 1.0e-2", []),
-    "seed": ("params.yaml", "1222", "7", ["prepare", "generate", *MODELS, "eval_3a"]),
+    "seed": ("params.yaml", "1222", "7", ["prepare", "generate", *MODELS, "judge", "eval_3a"]),
     "prepare.code.train": (TINY, "train: 60", "train: 61", ["prepare"]),
-    "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict", "eval_3a", "probe_3b"]),
+    "tasks": (TINY, "{role: replayed}", "{role: watched}", ["prepare", "predict", "judge", "eval_3a", "probe_3b"]),
+    "judge": (TINY, "judge: null ", "judge: {} ", ["judge"]),
     "predict.max_new_tokens.code": (TINY, "code: 16", "code: 17", ["predict"]),
     "report.tasks": (TINY, "writing code", "programming", []),
     "generate.temperature": (TINY, "temperature: 0.7", "temperature: 0.6", ASKED),
@@ -75,7 +77,9 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "a comment in params.yaml": ("params.yaml", "seed: 1222", "seed: 1222  # drawn once", []),
     "another profile": ("profiles/mini.yaml", "ngram: 4", "ngram: 5", []),
     "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "predict", "probe_3b"]),
-    "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ASKED),
+    "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", [*ASKED, "judge"]),
+    "the criterion": ("prompts/better.j2", "well put", "well said", [*ASKED, "judge"]),
+    "how a judge is read": ("relearn/judge/asking.py", '"""', '"""\n', ["judge"]),
     "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
     "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
     "eval_3a.metrics.code": (TINY, "code: [codebleu, pass_at_1,", "code: [pass_at_1, codebleu,", ["eval_3a"]),
@@ -285,7 +289,7 @@ def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
     clone.edit("params.yaml", "lr: 0.01", "lr: 0.002")
     with_another_rate = ran(clone.run("dvc", "repro").stdout)
     assert sorted(set(with_another_rate) & set(ALL)) == sorted(
-        [*TUNED, "predict", "drift", "eval_3a", "probe_3b", "report"]
+        [*TUNED, "predict", "drift", "judge", "eval_3a", "probe_3b", "report"]
     )
 
     clone.edit(TINY, "resamples: 100", "resamples: 150")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,10 @@ from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.tasks import mostly_code
-from relearn.files import write_jsonl
-from relearn.records import Prediction
+from relearn.files import read_jsonl, write_jsonl
+from relearn.mini.judge import JudgeByRules
+from relearn.mini.server import Server
+from relearn.records import Judgement, Prediction
 from tests.unit.decoding.serving import Body, Reply, Served
 
 
@@ -361,6 +364,62 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
     text = (files / "out" / "compare.md").read_text()
     assert "### Old skills: from base to tuned" in text
     assert "passes" in text
+
+
+def test_a_judge_is_asked_in_both_orders_once_and_its_win_rates_join_the_results(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = JudgeByRules(3, position_bias=5.0)
+    prices = ("--judge-price", "1", "2")
+    with Served({"b": knows("Say"), "t": knows("Sing")}) as served, Server(rules) as judge:
+        asked = ("--endpoint", served.base_url, "--judge", judge.base_url, "--judge-model", "referee", *prices)
+        assert command(files, *asked, "--judge-estimate") == 0
+        assert judge.arrived == 0
+        text = capsys.readouterr().out
+        assert "nothing was sent" in text
+        requests = int(re.search(r"requests +(\d+)", text)[1])  # type: ignore[index]
+        assert command(files, *asked, "--judge-budget", "0.01") == 1
+        assert "raise --judge-budget to go on" in capsys.readouterr().err
+        stopped = judge.arrived
+        assert 0 < stopped < requests
+        assert command(files, *asked) == 0
+        assert judge.arrived == requests
+        shown = capsys.readouterr().out
+        assert "tuned over base" in shown
+        assert command(files, "--rescore", *asked[2:]) == 0
+        assert judge.arrived == requests  # the journal answers
+    found = json.loads((files / "out" / "judge.json").read_text())
+    judgements = list(read_jsonl(files / "out" / "verdicts.jsonl", Judgement))
+    assert len(judgements) == 2 * found["pairs"] == 2 * found["wins"][0]["number"]
+    assert sum(one.request is not None for one in judgements) == found["judgements"]
+    assert "## judge: which of two answers is better" in (files / "out" / "compare.md").read_text()
+    assert found["first_preference"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--judge", "http://127.0.0.1:9/v1"], "--judge: needs --judge-model"),
+        (["--judge", "127.0.0.1:9", "--judge-model", "m"], "--judge 127.0.0.1:9: an address up to /v1"),
+        (["--judge-model", "m"], "--judge-model: needs --judge"),
+        (["--judge-estimate"], "--judge-estimate: needs --judge"),
+        (
+            ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-prompt", "none.j2"],
+            "none.j2: no such prompt",
+        ),
+        (
+            ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--judge-api-key-env", "NO_SUCH"],
+            "NO_SUCH is not set (--judge-api-key-env)",
+        ),
+    ],
+)
+def test_a_judge_that_cannot_be_asked_is_refused_before_any_model_answers(
+    files: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    with Served({"b": knows("Say"), "t": knows("Sing")}) as served:
+        assert command(files, "--endpoint", served.base_url, *more) == 1
+        assert served.bodies == []
+    assert said in capsys.readouterr().err
 
 
 def test_a_guard_does_not_pass_on_answers_that_are_cut_or_a_base_that_cannot(

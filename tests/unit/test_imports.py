@@ -16,7 +16,7 @@ FLOORS = (
     {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "gguf", "endpoint", "data", "metrics", "logs"},
     {"mini", "teacher", "repair", "training", "decoding", "scaling"},
-    {"evaluation"},
+    {"evaluation", "judge"},
     {"report"},
     {"compare", "scoring"},
     {"cli"},

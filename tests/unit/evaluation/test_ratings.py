@@ -9,7 +9,8 @@ import pytest
 
 from relearn.errors import InputError
 from relearn.evaluation import ratings
-from relearn.evaluation.ratings import Rating
+from relearn.evaluation.attention import list_checks
+from relearn.evaluation.ratings import Given, Preference, Rating
 
 HEADER = "rater,item,key,helpfulness,correctness\n"
 
@@ -23,12 +24,37 @@ def test_read_and_blind_keys(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "anna,r1,A,5,4\nanna,r1,B,,2\n")
     write(tmp_path, "item,KEY,rater,correctness,helpfulness,note\nr1,A,ben,3,4,fine\n", "b.csv")
     found = ratings.read(tmp_path, {"r1/A": "base", "B": "2b"})
-    assert found == [
+    assert found.ratings == [
         Rating("anna", "r1", "base", 5, 4),
         Rating("anna", "r1", "2b", None, 2),
         Rating("ben", "r1", "base", 4, 3),
     ]
-    assert ratings.read(tmp_path / "none") == []
+    assert ratings.read(tmp_path / "none") == Given()
+
+
+def test_pairs_and_attention_checks(tmp_path: Path) -> None:
+    scored, _, chosen, _ = list_checks(7)
+    assert scored.scores is not None
+    header = HEADER.strip() + ",other,better\n"
+    helpful, correct = scored.scores
+    write(
+        tmp_path,
+        header
+        + "anna,r1,A,,,B,second\nanna,r2,B,,,A,tie\nanna,r1,A,5,4,,\n"
+        + f"anna,{scored.id},{scored.key},{helpful},{correct},,\nanna,{scored.id},beside,1,1,,\n"
+        + f"anna,{chosen.id},beside,,,{chosen.key},second\n"
+        + f"ben,r1,A,1,1,,\nben,{scored.id},{scored.key},{helpful},{correct},,\nben,{chosen.id},beside,,,{chosen.key},first\n"
+        + f"cleo,r1,B,,,A,first\ncleo,{scored.id},{scored.key},{correct},{helpful},,\n"
+        + f"dan,r1,A,3,3,,\ndan,{scored.id},{scored.key},{helpful},,,\n",
+    )
+    found = ratings.read(tmp_path, {"A": "base", "B": "2b"}, list_checks(7))
+    assert found.inattentive == {"ben", "cleo"}
+    assert found.of(inattentive=False).preferences == [
+        Preference("anna", "r1", "base", "2b", 1), Preference("anna", "r2", "2b", "base", 0),
+    ]  # fmt: skip
+    assert [one.rater for one in found.of(inattentive=False).ratings] == ["anna", "dan"]
+    assert [one.rater for one in found.of(inattentive=True).ratings] == ["ben"]
+    assert [one.rater for one in found.of(inattentive=True).preferences] == ["cleo"]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +67,11 @@ def test_read_and_blind_keys(tmp_path: Path) -> None:
         (HEADER + "anna,r1,A,5\n", "line 2: 5 columns are expected"),
         (HEADER + "anna,r1,A,5,4\nanna,r1,A,5,4\n", "line 3: anna has rated item r1, A before"),
         ("", "line 1: no column rater"),
+        (HEADER.strip() + ",other,better\nanna,r1,A,,,B,B\n", "line 2: better is 'B'; one of first, second, tie"),
+        (
+            HEADER.strip() + ",other,better\nanna,r1,A,,,B,tie\nanna,r1,B,,,A,tie\n",
+            "line 3: anna has rated item r1, A and B before",
+        ),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, text: str, wanted: str) -> None:

@@ -103,7 +103,7 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
     assert YAML(typ="safe").load(new) == {
         "lr_range": {"max": 0.1}, "finetune": {}, "sandbox": {"execute": "off"},
         "eval_3a": {"cut_share": 0.1, "most_lost": None},
-        "finetune_2b": {"epochs": 3, "sample": ADDED["finetune_2b.sample"]}, "drift": ADDED["drift"],
+        "finetune_2b": {"epochs": 3, "sample": ADDED["finetune_2b.sample"]},
     }  # fmt: skip
 
 

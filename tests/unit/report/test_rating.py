@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from relearn.evaluation import blind
-from relearn.report.rating import choose, render
+from relearn.evaluation import attention, blind
+from relearn.report.rating import choose, choose_pairs, mix_checks, render
 from tests.unit.report.material import predictions
 
 SEED = 1222
@@ -47,6 +47,36 @@ def test_a_key_stands_for_the_text_it_was_given_for() -> None:
     others = [("code-2", "2b", "x"), ("code-1", "2c", "x"), ("code-1", "2b", "y")]
     assert blind.key(1, "code-1", "2b", "x") not in [blind.key(1, *other) for other in others]
     assert blind.key(1, "code-1", "2b", "x") != blind.key(2, "code-1", "2b", "x")
+
+
+PAIRS = [("base", "2b"), ("2b", "2c"), ("base", "2c")]
+
+
+def test_pairs_show_each_two_models_blindly_and_what_a_judge_saw_first() -> None:
+    given = predictions()
+    items = choose_pairs(given, PAIRS, TASKS, SEED, judged={f"code-{n}" for n in (3, 5, 7)})
+    assert len(items) == 30
+    assert items == choose_pairs(given, PAIRS, TASKS, SEED, judged={f"code-{n}" for n in (3, 5, 7)})
+    names = blind.names(given, SEED)
+    models = [tuple(names[f"{item.id}/{key}"] for key, _ in item.answers) for item in items]
+    assert {frozenset(pair) for pair in models} == {frozenset(pair) for pair in PAIRS}
+    assert len(set(models)) == 6  # either of two may come first
+    assert {f"code-{n}" for n in (3, 5, 7)} <= {item.id for item in items}
+    assert not any(item.id.endswith("-0") for item in items)  # answered alike
+
+
+def test_checks_are_among_the_items_and_say_what_to_do() -> None:
+    given = predictions()
+    items = mix_checks(choose(given, TASKS, SEED), choose_pairs(given, PAIRS, TASKS, SEED), SEED)
+    assert [item.pair for item in items] == sorted(item.pair for item in items)
+    assert len(items) == 64
+    for check in attention.list_checks(SEED):
+        (item,) = (item for item in items if item.id == check.id)
+        texts = dict(item.answers)
+        assert texts[check.key] == check.text
+        assert len(texts) == (2 if item.pair else 3)
+        assert check.scores is None or all(str(score) in check.text for score in check.scores)
+    assert mix_checks([], [], SEED) == []
 
 
 def test_hostile_texts_stay_in_their_element() -> None:

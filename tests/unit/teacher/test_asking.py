@@ -163,16 +163,16 @@ def test_complaining() -> None:
 
 def test_an_estimate_before_and_after(journal: Journal) -> None:
     asked, address = questions(), Address.of("http://x/v1", "key", "test")
-    first = cost.estimate(asked, address, journal)
+    first = cost.estimate(asked, asked.options, address, journal)
     assert (first.requests, first.journalled) == (12, 0)
     assert first.completion_most == 12 * 64
     assert 0 < first.cost < first.cost_most
     run(questions(SOURCES[:6]), journal)
-    second = cost.estimate(asked, address, journal)
+    second = cost.estimate(asked, asked.options, address, journal)
     assert (second.requests, second.journalled) == (12, 6)
     assert "6 that this model has given" in second.basis
     _, _, summary = run(asked, journal)
-    whole = cost.estimate(asked, address, journal)
+    whole = cost.estimate(asked, asked.options, address, journal)
     assert (whole.journalled, whole.cost, whole.cost_most) == (12, 0, 0)
     assert whole.spent == pytest.approx(summary["cost_usd"], abs=1e-6)
     assert second.spent < summary["cost_usd"] <= second.spent + second.cost_most
@@ -180,7 +180,7 @@ def test_an_estimate_before_and_after(journal: Journal) -> None:
 
 
 def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> None:
-    found = cost.estimate(questions(), Address.of("http://x/v1", "key"), journal)
+    found = cost.estimate(questions(), questions().options, Address.of("http://x/v1", "key"), journal)
     text = "\n".join(found.lines(1e-9))
     assert "estimate, nothing was sent" in text
     assert "passes it" in text
@@ -219,7 +219,10 @@ def test_an_extra_field_does_not_replace_the_programs_own(name: str) -> None:
 
 def test_a_batch_is_estimated_and_counted_at_its_price(journal: Journal) -> None:
     address = Address.of("http://127.0.0.1/v1", "", "test")
-    live, batch = (cost.estimate(questions(mode=mode), address, journal) for mode in ("live", "batch"))
+    live, batch = (
+        cost.estimate(asked, asked.options, address, journal)
+        for asked in (questions(mode=mode) for mode in ("live", "batch"))
+    )
     assert (batch.cost, batch.cost_most) == (live.cost / 2, live.cost_most / 2)
     asked = questions(SOURCES[:2], mode="batch")
     for request, batched in zip(asked, (True, False), strict=True):
