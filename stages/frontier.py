@@ -35,6 +35,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if "--markdown" in sys.argv[1:]:
         print(frontier.markdown(trials, words))
+        print(frontier.describe_drift(trials, words))
     if "--write" in sys.argv[1:]:
         _write_into_docs(paths, frontier.markdown(trials, words))
     say(f"frontier: {len(trials)} models of {len({trial.setting for trial in trials})} settings; report/frontier.html")
