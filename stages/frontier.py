@@ -61,6 +61,7 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
     write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if show:
         print(frontier.markdown(trials, words))
+        print(frontier.describe_drift(trials, words))
         print(f"\n{remedies.markdown(equal, words)}" if equal else "")
     if into_docs:
         _write_into_docs(paths, frontier.markdown(trials, words))

@@ -7,7 +7,8 @@ Shenfeld et al. (2025, arXiv 2509.04259).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,27 @@ def summarise_drift(rows: Iterable[Drift], resamples: int, seed: int) -> dict[st
                 "prompts": len(own), "tokens": int(sums[:, 1].sum()), "clusters": number,
             }  # fmt: skip
     return found
+
+
+FEWEST = 5  # runs, for a correlation to be worth an interval
+
+
+def correlate(drifts: Sequence[float], lost: Sequence[float]) -> dict[str, float] | None:
+    """Spearman's rank correlation of the distance from base with what was forgotten, over runs, and its 95% interval.
+
+    The interval is Fisher's, with the variance that Bonett & Wright (2000) give for ranks. None for fewer than `FEWEST` runs,
+    or where all are the same.
+    """
+    if len(drifts) < FEWEST or len({*drifts}) == 1 or len({*lost}) == 1:
+        return None
+    from scipy.stats import spearmanr
+
+    value = float(spearmanr(drifts, lost).statistic)
+    reach = resampling.normal_quantile(0.975) * math.sqrt((1 + value**2 / 2) / (len(drifts) - 3))
+    if abs(value) == 1:  # of which Fisher's transformation is infinite
+        value = math.copysign(1 - 1e-9, value)
+    low, high = (math.tanh(math.atanh(value) + side * reach) for side in (-1, 1))
+    return {"value": value, "low": low, "high": high, "runs": len(drifts)}
 
 
 def _mean(sums: Floats) -> Floats:

@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 from relearn.errors import InputError
 from relearn.evaluation.curve import Curve
+from relearn.evaluation.drift import correlate
 from relearn.evaluation.equal_skill import AtEqualSkill
 from relearn.evaluation.roles import axis_tasks
 from relearn.metrics.metric import is_lower_better
@@ -36,7 +37,7 @@ class Trial:
     `method` is the first round's, with its parameters. `new` is the mean of the headlines of the new tasks, higher
     being better; `forgetting` the mean over the old tasks of the axis of the share of base's headline that the model
     lacks. `taught` holds each new task's headline, `kept` each old one's as a share of base's; a task that the
-    experiment did not have is missing.
+    experiment did not have is missing. `drift` is the mean distance from base over the new tasks, where it was measured.
     """
 
     experiment: str
@@ -50,6 +51,7 @@ class Trial:
     forgetting: float
     taught: Mapping[str, float]
     kept: Mapping[str, float]
+    drift: float | None = None
 
     @property
     def setting(self) -> tuple[float, int, str, int]:
@@ -166,6 +168,7 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
             for task, (is_new, value, before) in both.items()
             if not is_new and before
         }
+        drifts = [own[task.name]["drift"] for task in new if "drift" in own.get(task.name, {})]
         if any(task.name not in kept for task in old) or any(task.name not in taught for task in new):
             continue
         yield Trial(
@@ -180,6 +183,7 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
             forgetting=round(1 - statistics.fmean(kept[task.name] for task in old), 4),
             taught=taught,
             kept={task: round(share, 4) for task, share in kept.items()},
+            drift=statistics.fmean(drifts) if drifts else None,
         )
 
 
@@ -264,6 +268,18 @@ def markdown(trials: Sequence[Trial], words: Words) -> str:
     return tabulate(table_rows(trials, words), table_heads(words), tablefmt="github", disable_numparse=True)
 
 
+def describe_drift(trials: Sequence[Trial], words: Words) -> str:
+    """How the distance from base and forgetting go together over runs of the first round; nothing for too few of them."""
+    runs = [trial for trial in trials if trial.model == words.roles.tuned and trial.drift is not None]
+    found = correlate([trial.drift or 0.0 for trial in runs], [trial.forgetting for trial in runs])
+    if found is None:
+        return ""
+    return (
+        f"Distance from base, measured without old data, and forgetting over {found['runs']} runs of {words.roles.tuned}: rank "
+        f"correlation {found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]."
+    )
+
+
 def as_csv(trials: Sequence[Trial], words: Words) -> str:
     """The points as `dvc plots` draws them: one row a trial, a column a task after what is drawn."""
     out = io.StringIO()
@@ -309,6 +325,7 @@ def render(
         figure=Markup(figure),
         heads=table_heads(words),
         rows=table_rows(trials, words),
+        drift=describe_drift(trials, words),
         number=len({trial.setting for trial in trials}),
         profile=profile,
         equal={

@@ -11,7 +11,7 @@ import torch
 from relearn.chat import Chat
 from relearn.decoding.drift import Walk, measure_drift
 from relearn.decoding.items import Decoded
-from relearn.evaluation.drift import summarise_drift
+from relearn.evaluation.drift import correlate, summarise_drift
 from relearn.params.finetune import Lora
 from relearn.records import Drift, make_turns
 from relearn.report import table
@@ -87,3 +87,18 @@ def test_the_table_shows_it_where_it_was_measured() -> None:
     assert "### Distance from base" in text
     assert "| 2b      | 3.889 [" in text
     assert summarise_drift([], 100, 1) == {"tasks": {}, "seeds": {}}
+
+
+def test_a_correlation_is_of_ranks_and_wider_for_fewer_runs() -> None:
+    generator = np.random.default_rng(4)
+    drifts = generator.exponential(size=40)
+    lost = np.exp(drifts) + generator.normal(0, 1, 40)
+    few, many = correlate(list(drifts[:8]), list(lost[:8])), correlate(list(drifts), list(lost))
+    assert few is not None
+    assert many is not None
+    ranks = [np.argsort(np.argsort(values)) for values in (drifts, lost)]
+    assert many["value"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert many["high"] - many["low"] < few["high"] - few["low"]
+    assert many["low"] < many["value"] < many["high"]
+    assert correlate([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]) is None
+    assert correlate([1.0] * 9, list(range(9))) is None

@@ -119,3 +119,20 @@ def test_the_page_draws_every_setting() -> None:
     assert figure.count(">2b 0.0") == 3
     assert "over 3 settings" in text
     assert text == frontier.render(frontier.read(shown(), WORDS, "mini"), WORDS, "mini")
+
+
+def test_the_distance_from_base_is_held_against_forgetting_over_runs() -> None:
+    """One point a run of the first round; a distance that grows with what is lost has a correlation of 1."""
+    runs = []
+    for number, kept in enumerate([0.8, 0.7, 0.5, 0.4, 0.2, 0.1]):
+        one = data(0.001 * (number + 1), 0.2, kept)
+        one["metrics"]["metrics/eval_3a/2b.json"]["data"]["reviews"]["drift"] = 0.1 * number
+        runs.append(
+            {"revs": [{"rev": f"{number}" * 40, "name": f"run-{number}", "data": one}], "name": f"run-{number}"}
+        )
+    document = [{"rev": "0" * 40, "name": "main", "data": None, "experiments": runs}]
+    trials = frontier.read(document, WORDS, "mini")
+    said = frontier.describe_drift(trials, WORDS)
+    assert "forgetting over 6 runs of 2b: rank correlation 1.00 [1.00, 1.00]" in said
+    assert said in frontier.render(trials, WORDS, "mini")
+    assert frontier.describe_drift(frontier.read(shown(), WORDS, "mini"), WORDS) == ""
