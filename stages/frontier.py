@@ -58,9 +58,10 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
         trials = []
     write_text(paths.report / "frontier.html", frontier.render(trials, words, params.profile, equal, curves))
     write_json(paths.metrics / "equal_skill.json", [one.plain() for one in equal])
-    write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
+    if trials:
+        write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if show:
-        print(frontier.markdown(trials, words))
+        print(frontier.markdown(trials, words) if trials else "")
         print(f"\n{remedies.markdown(equal, words)}" if equal else "")
     if into_docs:
         _write_into_docs(paths, frontier.markdown(trials, words))
