@@ -50,9 +50,7 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
     try:
         trials = frontier.read(document, words, params.profile)
     except InputError as error:
-        if (
-            not equal
-        ):  # which needs no scores: a base that scores nothing on an old task may still be compared in likelihoods
+        if not equal:  # likelihoods can be compared where base scores nothing
             raise
         say(f"frontier: {error}")
         trials = []
