@@ -50,18 +50,18 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
     try:
         trials = frontier.read(document, words, params.profile)
     except InputError as error:
-        if (
-            not equal
-        ):  # which needs no scores: a base that scores nothing on an old task may still be compared in likelihoods
+        if not equal:  # likelihoods can be compared where base scores nothing
             raise
         say(f"frontier: {error}")
         trials = []
     write_text(paths.report / "frontier.html", frontier.render(trials, words, params.profile, equal, curves))
     write_json(paths.metrics / "equal_skill.json", [one.plain() for one in equal])
-    write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
+    if trials:
+        write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))
     if show:
-        print(frontier.markdown(trials, words))
-        print(frontier.describe_drift(trials, words))
+        if trials:
+            print(frontier.markdown(trials, words))
+            print(frontier.describe_drift(trials, words))
         print(f"\n{remedies.markdown(equal, words)}" if equal else "")
     if into_docs:
         _write_into_docs(paths, frontier.markdown(trials, words))
