@@ -29,7 +29,7 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would also fill all memory that is asked for, against code that reads what nobody wrote, a pass over memory each.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     set_seed(seed)
     logging.set_verbosity_error()
     # peft 0.21 asks each model about a property that transformers 5.23 has renamed.
