@@ -89,8 +89,8 @@ sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run the
 verify: $(RUN)  ## run the chain in two fresh clones and compare every output, byte for byte
 	python -m tests.verify
 
-bench: $(DEV)  ## every benchmark beside its peers, and docs/benchmarks.md from them
-	python -m bench.all
+bench: $(DEV) $(REAL)  ## every benchmark beside its peers, and docs/benchmarks.md from them (VLLM=ENV/bin/python: vLLM too)
+	python -m bench.all $(addprefix --vllm ,$(VLLM))
 
 test: $(DEV)  ## the tests that take minutes, fast ones first
 	python -m pytest

@@ -89,7 +89,7 @@ def _training(found: Any) -> Iterator[Cells]:
         f"{found['trl_tokens_per_s']:,} tokens/s", f"{found['ratio']:.2f}",
     )  # fmt: skip
     yield (
-        "training, a large fp32 matrix product", f"{found['peak_share'] * found['peak_gflops']:.0f} GFLOP/s",
+        "training, an fp32 matrix product", f"{found['peak_share'] * found['peak_gflops']:.0f} GFLOP/s",
         f"{found['peak_gflops']:.0f} GFLOP/s", f"{found['peak_share']:.2f}",
     )  # fmt: skip
 
@@ -110,6 +110,48 @@ def _decoding(found: Any) -> Iterator[Cells]:
             f"{theirs['seconds']:.1f} s{note}{load}",
             f"{theirs['seconds'] / ours:.1f}",
         )
+
+
+def _real(found: Any) -> Iterator[Cells]:
+    training, decoding, likelihoods = found["training"], found["decoding"], found["likelihoods"]
+    precision = training["precision"]
+    yield (
+        f"SmolLM2-135M, training in {precision}, TRL's SFTTrainer", f"{training['ours_tokens_per_s']:,} tokens/s",
+        f"{training['trl_tokens_per_s']:,} tokens/s", f"{training['ratio']:.2f}",
+    )  # fmt: skip
+    yield (
+        f"SmolLM2-135M, training, a {precision} matrix product", f"{training['peak_share'] * training['peak_gflops']:.0f} GFLOP/s",
+        f"{training['peak_gflops']:.0f} GFLOP/s", f"{training['peak_share']:.2f}",
+    )  # fmt: skip
+    fastest, rates = decoding["fastest"], decoding["tokens_per_s"]
+    for way, title in (("generate", "transformers' `generate`"), ("vllm", "vLLM's CPU build")):
+        if way not in fastest:
+            yield f"SmolLM2-135M, decoding, {title}", "", "not run: no `--vllm`", "–"
+            continue
+        ours, theirs = f"ours {fastest['ours']}", f"{way} {fastest[way]}"
+        yield (
+            f"SmolLM2-135M, decoding {decoding['prompts']} prompts, {title}, each in its fastest precision",
+            f"{rates[ours]:.0f} tokens/s ({fastest['ours']})", f"{rates[theirs]:.0f} tokens/s ({fastest[way]})",
+            f"{decoding['ratio'][way]:.2f}",
+        )  # fmt: skip
+        yield (
+            f"the same, both in fp32: {decoding['same_in_fp32'][way]} of {decoding['prompts']} answers equal",
+            f"{rates['ours fp32']:.0f} tokens/s", f"{rates[f'{way} fp32']:.0f} tokens/s", f"{decoding['ratio_fp32'][way]:.2f}",
+        )  # fmt: skip
+    for what, share, peak in (
+        ("decoding", decoding["peak_share"], decoding["peak_gflops"]),
+        (
+            "likelihoods",
+            {f"ours {each}": run["peak_share"] for each, run in likelihoods.items()},
+            {f"ours {each}": run["peak_gflops"] for each, run in likelihoods.items()},
+        ),
+    ):
+        for each in ("bf16", "fp32"):
+            one, limit = share[f"ours {each}"], peak[f"ours {each}"]
+            yield (
+                f"SmolLM2-135M, {what}, a {each} matrix product", f"{one * limit:.0f} GFLOP/s", f"{limit:.0f} GFLOP/s",
+                f"{one:.2f}",
+            )  # fmt: skip
 
 
 def _scoring(found: Any) -> Iterator[Cells]:
@@ -140,6 +182,7 @@ ROWS = (
     Row("generation", (), (), _generation),
     Row("repair_fidelity", ("bench.repair_fidelity",), ("bench.repair_fidelity --records 300",), _repair),
     Row("tuning", ("bench.tuning",), ("bench.tuning --rounds 1 --epochs 1 --rows 64",), _training),
+    Row("real", ("bench.real",), ("bench.real --rounds 1 --rows 24 --prompts 2",), _real),
     Row("decoding", ("bench.decoding",), ("bench.decoding --limit 4 --sample 1",), _decoding),
     Row("scoring", ("bench.scoring",), ("bench.scoring --rounds 1 --limit 20",), _scoring),
     Row("repro", ("bench.repro",), ("bench.repro --rounds 1",), _repro),
@@ -201,12 +244,12 @@ def _run_generation(quick: bool) -> str | None:
     return None if "relearn" in found["ways"] else "bench.generation gave no figures"
 
 
-def run(row: Row, quick: bool) -> str | None:
+def run(row: Row, quick: bool, vllm: str | None = None) -> str | None:
     """Runs a row; None, or why it could not be measured."""
     if row.name == "generation":
         return _run_generation(quick)
     for command in row.quick if quick else row.commands:
-        done = _ran(command)
+        done = _ran(f"{command} --vllm {vllm}" if vllm and row.name == "real" else command)
         print(done.stdout, end="", flush=True)
         if done.returncode:
             return _reason(done)
@@ -277,11 +320,12 @@ def main() -> None:
     names = [row.name for row in ROWS]
     parser.add_argument("--quick", action="store_true", help="each at its smallest; the page is printed, not written")
     parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--vllm", metavar="PYTHON", help="for `bench.real`: an interpreter that has vLLM's CPU build")
     parser.add_argument("--write", action="store_true", help="run nothing, write the page from bench/out/")
     options = parser.parse_args()
     reasons: dict[str, str] = {}
     for row in () if options.write else ROWS:
-        if row.name in options.only and (reason := run(row, options.quick)):
+        if row.name in options.only and (reason := run(row, options.quick, options.vllm)):
             reasons[row.name] = reason
             print(f"{row.name}: {reason}", flush=True)
     text = page(OUT, reasons)

@@ -3,14 +3,15 @@
     python -m bench.tuning                   # after `make repro`, whose base and rows it trains; about 7 minutes
     python -m bench.tuning --rounds 1
     python -m bench.tuning --shuffled        # TRL with its own order of rows, too
+    python -m bench.tuning --folder FOLDER   # another project, which has run (`bench.real`)
 
 The sides, each in a process of its own, one after the other, never two at once, in turn:
 - `ours`: `relearn.training.trainer`;
 - `trl`: `SFTTrainer` given the very batches of ours in the same order, so that both make the same updates;
 - `trl_shuffled`, where asked for: `SFTTrainer` with its own order, its default: rows of unlike lengths, more padding.
 
-All get the same token ids and masks, the same adapter with the same first weights, fp32, the same batch size, number of
-updates, optimiser (fused AdamW), schedule, clipping and checkpoints. TRL is asked for no more than its defaults
+All get the same token ids and masks, the same adapter with the same first weights (fp32), frozen weights in the
+profile's precision, the same batch size, number of updates, optimiser (fused AdamW), schedule, clipping and checkpoints. TRL is asked for no more than its defaults
 otherwise, but for gradient checkpointing (its default), which is switched off: it would only slow it down. Each round
 has a seed of its own, the same for all sides.
 
@@ -20,7 +21,7 @@ all, on the saved adapter over a base that no trainer has touched. The run fails
 from ours in any round. Those of `trl_shuffled` may, since another order ends in another place: their mean difference
 over the rounds is reported. `peak_share` is the arithmetic that a token needs (the frozen weights forwards and
 backwards, the adapter three times, attention; logits only where the loss looks) times tokens a second, over what a
-large fp32 matrix product reaches here.
+matrix product in that precision reaches here (`relearn.precision`).
 
 Writes bench/out/tuning.json: `ratio` (median over rounds of ours / TRL), `ours_tokens_per_s`, `trl_tokens_per_s`
 (medians), `peak_share`, `cpu_ratio` (of processor time, which a busy machine moves less), and each run. TRL
@@ -41,6 +42,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from relearn.files import write_json
+from relearn.precision import measure_product
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "tuning.json"
 SCRATCH = ROOT / ".cache" / "bench"
@@ -56,6 +60,8 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (2e-3)")
     parser.add_argument("--seed", type=int, default=1222, help="of the first round; the next ones count on (1222)")
     parser.add_argument("--shuffled", action="store_true", help="also TRL with its own order of rows")
+    parser.add_argument("--folder", type=Path, default=ROOT, help="the project that has run (this one)")
+    parser.add_argument("--out", type=Path, default=OUT, help="the result's file (bench/out/tuning.json)")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
@@ -68,9 +74,8 @@ def main() -> None:
         for side in sides:
             runs[side].append(_child(side, options, options.seed + number, site))
             print(f"round {number + 1}, {side}: {runs[side][-1]['tokens_per_s']:,.0f} tokens/s", flush=True)
-    result = compare(runs, _peak(runs["ours"][0]["threads"]))
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result = compare(runs, measure_product(runs["ours"][0]["precision"], runs["ours"][0]["threads"], 3))
+    write_json(options.out, result)
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
     if max(result["held_out_difference"].values()) > APART:
         sys.exit(f"tuning: held-out losses lie more than {APART:.0%} apart; the comparison does not hold")
@@ -78,7 +83,7 @@ def main() -> None:
 
 def compare(runs: dict[str, list[dict[str, Any]]], peak: float) -> dict[str, Any]:
     """The figures of the comparison; `peak` in FLOP/s. Raises ValueError when the sides did not do the same work."""
-    for key in ("rows", "updates", "tokens", "threads"):
+    for key in ("rows", "updates", "tokens", "threads", "precision"):
         if len({run[key] for side in runs.values() for run in side}) != 1:
             raise ValueError(f"the sides differ in {key}")
     ours = runs["ours"][0]
@@ -107,7 +112,7 @@ def compare(runs: dict[str, list[dict[str, Any]]], peak: float) -> dict[str, Any
                 task: round(statistics.fmean(_differences(runs, "trl_shuffled", task)), 4) for task in ours["held_out"]
             },
         }
-    return {**result, **{key: ours[key] for key in ("rows", "updates", "tokens", "threads")}, "runs": runs}
+    return {**result, **{key: ours[key] for key in ("rows", "updates", "tokens", "threads", "precision")}, "runs": runs}
 
 
 def _ratios(runs: dict[str, list[dict[str, Any]]], side: str, clock: str) -> list[float]:
@@ -125,7 +130,7 @@ def _differences(runs: dict[str, list[dict[str, Any]]], side: str, task: str) ->
 
 def _child(side: str, options: argparse.Namespace, seed: int, site: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.tuning", "--side", side, f"--seed={seed}"]
-    command += [f"--{name}={getattr(options, name)}" for name in ("rows", "epochs", "lr")]
+    command += [f"--{name}={getattr(options, name)}" for name in ("rows", "epochs", "lr", "folder")]
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     quiet = {
         "HF_HUB_OFFLINE": "1",
@@ -155,44 +160,28 @@ def _trl() -> Path:
     return site
 
 
-def _peak(threads: int) -> float:
-    """FLOP/s of an fp32 matrix product of 2048 x 2048, the best of a few."""
-    import torch
-
-    torch.set_num_threads(threads)
-    one = torch.randn(2048, 2048)
-    best = float("inf")
-    for _ in range(12):
-        begun = time.perf_counter()
-        torch.mm(one, one)
-        best = min(best, time.perf_counter() - begun)
-    return 2 * 2048**3 / best
-
-
 def _side(options: argparse.Namespace) -> dict[str, Any]:
     """One run: loads what all sides share, trains, and measures."""
     import torch
 
     from relearn import model_files, models
-    from relearn.chat import Chat
     from relearn.params import load
     from relearn.training import rounds
     from relearn.training.rows import encode
     from relearn.training.trainer import measure_loss
     from stages import corpus
-    from stages.paths import HERE as paths
+    from stages.paths import Paths
 
-    params = load(ROOT)
+    paths, params = Paths.of(options.folder), load(options.folder)
     models.set_seed_and_threads(params.compute.threads, options.seed)
-    weights = model_files.find_weights(paths.models / "base", ROOT)
-    tokenizer = models.load_tokenizer(weights)
-    chat = Chat(tokenizer, params.chat.template)
+    weights = model_files.find_weights(paths.models / "base", options.folder)
+    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
     rows = encode(corpus.read_new_to_learn(paths)[: options.rows], chat, params.finetune.max_tokens)
     held_out = {
         task: encode(found, chat, params.finetune.max_tokens)
         for task, found in corpus.read_watched(paths, True).items()
     }
-    model = models.load_base(weights, "cpu")
+    model = models.load_base(weights, "cpu", params.compute.precision)
     models.set_seed_and_threads(params.compute.threads, options.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
     schedule = rounds.make_schedule(params.finetune, params.compute, options.lr, options.epochs, options.seed)
@@ -202,10 +191,10 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         # The byte-equal runs that our stages promise need this; nobody asks it of TRL, and it has a price.
         torch.use_deterministic_algorithms(False)
     begun, busy = time.perf_counter(), time.process_time()
-    updates = SIDES[options.side](tuned, tokenizer, rows, schedule, scratch)
+    updates = SIDES[options.side](tuned, chat.tokenizer, rows, schedule, scratch)
     seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     rounds.save_adapter(tuned, scratch / "end", {}, "")
-    clean = models.FrozenBase(weights, "cpu").put(scratch / "end")
+    clean = models.FrozenBase(weights, "cpu", params.compute.precision).put(scratch / "end")
     tokens = round(sum(len(row.ids) for row in rows.rows) * options.epochs)
     return {
         "seed": options.seed,
@@ -213,12 +202,14 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         "updates": updates,
         "tokens": tokens,
         "threads": params.compute.threads,
+        "precision": params.compute.precision,
         "seconds": round(seconds, 2),
         "cpu_seconds": round(busy, 2),
         "tokens_per_s": round(tokens / seconds, 1),
         "flop_per_token": flop_per_token(tuned, [(len(row.ids), row.prompt) for row in rows.rows]),
         "held_out": {
-            task: round(measure_loss(clean, found, tokenizer.pad_token_id, 32), 5) for task, found in held_out.items()
+            task: round(measure_loss(clean, found, chat.tokenizer.pad_token_id, 32), 5)
+            for task, found in held_out.items()
         },
     }
 
