@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from relearn.likelihood import POSITIONS, SLICE
 from relearn.training.rows import IGNORED
-
-POSITIONS = 64  # whose logits are in memory at a time
 
 # (logits (n, vocabulary), the tokens that follow (n,), the base's logits (n, vocabulary) or None) -> losses (n,), in nats
 TokenLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -74,7 +73,7 @@ class Passes:
 
     def _in_states(self) -> bool:
         """Whether positions are kept as hidden states: their logits can be made, and forgotten, at any time."""
-        return self.head is not None and not any(weight.requires_grad for weight in self.head.parameters())
+        return type(self.head) is torch.nn.Linear and not self.head.weight.requires_grad
 
     def _speak(self, model: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The labelled positions' hidden states or logits."""
@@ -105,25 +104,31 @@ class Passes:
 class _Pieces(torch.autograd.Function):
     """Losses (n,) of positions (n, width); the gradient is made along with them, so that no logits are kept.
 
-    `head` makes logits of positions, and is frozen; without it they are logits.
+    `head` makes logits of positions, and is frozen; without it they are logits. Products are made of `POSITIONS`
+    positions, and losses of `SLICE`, whose logits stay in the caches.
     """
 
     @staticmethod
     def forward(
         ctx: Any, said: Tensor, base: Tensor | None, targets: Tensor, head: Any | None, token_loss: TokenLoss
     ) -> Tensor:
-        learns = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(said) if learns else None
+        gradient = torch.empty_like(said) if ctx.needs_input_grad[0] else None
         losses = torch.empty(len(said), dtype=torch.float32, device=said.device)
         for start in range(0, len(said), POSITIONS):
             part = slice(start, start + POSITIONS)
-            with torch.set_grad_enabled(learns):
-                piece = said[part].detach().requires_grad_(learns)
-                of_base = None if base is None else _to_logits(base[part], head)
-                found = token_loss(_to_logits(piece, head), targets[part], of_base)
-                if gradient is not None:
-                    (gradient[part],) = torch.autograd.grad(found.sum(), piece)
-            losses[part] = found.detach()
+            logits = said[part] if head is None else head(said[part])
+            of_base = None if base is None else base[part] if head is None else head(base[part])
+            back = None if gradient is None else gradient[part] if head is None else torch.empty_like(logits)
+            for first in range(0, len(logits), SLICE):
+                few = slice(first, first + SLICE)
+                with torch.set_grad_enabled(back is not None):
+                    own = logits[few].float().detach().requires_grad_(back is not None)
+                    found = token_loss(own, targets[part][few], None if of_base is None else of_base[few].float())
+                    if back is not None:
+                        back[few] = torch.autograd.grad(found.sum(), own)[0]
+                losses[part][few] = found.detach()
+            if gradient is not None and back is not None and head is not None:
+                gradient[part] = back @ head.weight
         ctx.save_for_backward(gradient)
         return losses
 
@@ -131,10 +136,6 @@ class _Pieces(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return (gradient * gradients[0][:, None]).to(gradient.dtype), None, None, None, None
-
-
-def _to_logits(positions: Tensor, head: Any | None) -> Tensor:
-    return (positions if head is None else cast(Tensor, head(positions))).float()
 
 
 # `apply` has no types of its own.
