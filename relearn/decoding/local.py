@@ -129,8 +129,7 @@ def _read_and_score(
 ) -> tuple[Callable[[], Batch], list[float | None]]:
     """What reads a batch of prompts, at most once, and the likelihoods of their references."""
     rows = [_encode_reference(chat, item, prompt) for item, prompt in zip(items, asked, strict=True)]
-    room = max(items[0].limit, *(len(reference) for _, reference in rows))
-    read = cache(partial(Batch, llama, asked, room))
+    read = cache(partial(Batch, llama, asked))
     return read, _score_read(llama, read, asked, rows, kept)
 
 
@@ -172,7 +171,7 @@ def _score_read(
         return [None] * len(rows)
 
     def score() -> list[float]:
-        batch = read() if before == asked else Batch(llama, before, max(map(len, references)))
+        batch = read() if before == asked else Batch(llama, before)
         return batch.score(references)
 
     scores = find_or_compute(kept, name_batch(["likelihoods", rows]), score)
