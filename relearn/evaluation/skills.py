@@ -29,7 +29,6 @@ from relearn.statistics.scores import Floats, Scores, mean, ratio
 MEAN = "mean over skills"
 METRIC = "checks"
 DIGITS = 4
-Outcomes = Mapping[str, Sequence[CheckOutcome]]  # by model, over the same items
 
 
 def measure_skills(
