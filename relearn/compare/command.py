@@ -48,7 +48,7 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
 USUAL = ",".join(f"{number / 8:g}" for number in range(13))  # 0 to 1.5
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
-    "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
+    "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X, or suite.checks=X: the mean over skills. May be "
     "given several times. Exit 1 when it cannot be judged."
 )
 FLOOR = (
