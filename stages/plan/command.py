@@ -103,7 +103,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
             }
             for cost in found["stages"]
         ]
-        lines += [tabulate(costs, headers="keys", disable_numparse=True), *found["teacher"]["lines"], *(found["judge"] or {}).get("lines", [])]
+        lines += [
+            tabulate(costs, headers="keys", disable_numparse=True),
+            *found["teacher"]["lines"],
+            *(found["judge"] or {}).get("lines", []),
+        ]
     return [*lines, "", *(f"- {note}" for note in found["notes"])]
 
 
