@@ -50,7 +50,7 @@ class JudgeByRules:
         return f"judge by rules/{version()}/seed={self.seed}/{rules}"
 
     def chances(self, instruction: str, first: str, second: str) -> dict[str, float]:
-        """How likely it names the first, the second, a tie, or (None's place, "") nothing that can be read."""
+        """How likely it names the first, the second, a tie, or (the empty key) nothing that can be read."""
         logit = rate_merit(instruction, first) - rate_merit(instruction, second) + self.position_bias
         logit += self.length_bias * math.log2((1 + len(first)) / (1 + len(second)))
         decided = max(0.0, 1 - self.ties - self.unreadable)

@@ -24,6 +24,8 @@ from relearn.mini.judge import JudgeByRules
 from relearn.mini.server import Server
 from relearn.records import Judgement, Prediction
 from tests.conftest import ROOT
+from tests.integration.conftest import Clone
+from tests.integration.desk import Desk
 from tests.integration.test_generate_transformers import served
 
 __all__ = ["served"]
@@ -196,3 +198,30 @@ def test_judging_through_transformers_serve(served: tuple[str, Path], tmp_path: 
     assert found["wins"][0]["number"] == 4
     project.run()
     assert project.read(".cache/runs/judge.json")["sent"] == 0
+
+
+def test_verdicts_reach_table_and_page_and_leave_no_trace_when_off(
+    reproduced: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(reproduced, tmp_path / "desk", monkeypatch, capsys)
+    shown = ["metrics/intervals.json", "metrics/eval_3a/2c.json", "report/table_3a.md", "report/analysis.md"]
+    before = {name: (desk.folder / name).read_bytes() for name in shown}
+    assert b"judge" not in b"".join(before.values())
+    assert (desk.folder / "data" / "verdicts.jsonl").read_bytes() == b""
+
+    desk.set(judge={**JUDGING, "tasks": ["general", "reviews"]})
+    for stage in ("judge", "eval_3a", "report"):
+        ended = desk.run(stage)
+        assert ended.status == 0, ended.errors
+    judged = json.loads((desk.folder / "metrics/intervals.json").read_text())["judge"]
+    assert [(won["before"], won["after"]) for won in judged["wins"]] == PAIRS
+    assert judged["people"] is None
+    points = json.loads((desk.folder / "metrics/eval_3a/2c.json").read_text())
+    assert set(points["judge"]) == {"over_base", "over_2b"}
+    assert "### judge: which of two answers is better" in (desk.folder / "report/table_3a.md").read_text()
+    assert 'id="judge"' in (desk.folder / "report/index.html").read_text()
+
+    desk.set(judge=None)
+    for stage in ("judge", "eval_3a", "report"):
+        assert desk.run(stage).status == 0
+    assert {name: (desk.folder / name).read_bytes() for name in shown} == before
