@@ -46,7 +46,7 @@ def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
         frozen.put(None), chat, [row.prompt for row in chosen], params.drift.answer_tokens, params.drift.batch_size,
         params.seed, "drift base",
     )  # fmt: skip
-    walks = [DrawnAnswer.of(chat, row.prompt, answer) for row, answer in zip(chosen, answers, strict=True)]
+    draws = [DrawnAnswer.of(chat, row.prompt, answer) for row, answer in zip(chosen, answers, strict=True)]
     for seed in (None, *params.seeds):
         for name in MODELS:
             adapter = paths.adapter(name, seed)
@@ -54,13 +54,13 @@ def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
                 continue
             model = frozen.put(adapter, str(adapter.relative_to(paths.root)))
             with Progress(
-                f"drift {name}" if seed is None else f"drift {name}, seed {seed}", len(walks), "answers"
+                f"drift {name}" if seed is None else f"drift {name}, seed {seed}", len(draws), "answers"
             ) as bar:
-                for row, walk in zip(chosen, walks, strict=True):
-                    if walk.answer:
+                for row, drawn in zip(chosen, draws, strict=True):
+                    if drawn.answer:
                         yield Drift(
-                            id=row.id, task=row.task, group=row.group, model=name, seed=seed, tokens=len(walk.answer),
-                            divergence=round(measure_drift(model, walk), 6),
+                            id=row.id, task=row.task, group=row.group, model=name, seed=seed, tokens=len(drawn.answer),
+                            divergence=round(measure_drift(model, drawn), 6),
                         )  # fmt: skip
                     bar.update(1)
 

@@ -38,16 +38,16 @@ class DrawnAnswer:
 def measure_drift(model: Any, drawn: DrawnAnswer) -> float:
     """KL(π₀‖π) in nats, summed over the answer's tokens. `model` is PEFT's; π₀ is it without its adapter."""
     with torch.inference_mode():
-        own = _find_log_probabilities(model, walk)
+        own = _find_log_probabilities(model, drawn)
         with model.disable_adapter():
-            base = _find_log_probabilities(model, walk)
+            base = _find_log_probabilities(model, drawn)
         return float(functional.kl_div(own, base, reduction="sum", log_target=True))
 
 
 def _find_log_probabilities(model: Any, drawn: DrawnAnswer) -> torch.Tensor:
     """(answer tokens, vocabulary), of what follows the prompt and each token but the last."""
-    ids = torch.tensor([[*walk.prompt, *walk.answer]], device=model.device)
-    kept = torch.arange(len(walk.prompt) - 1, ids.shape[1] - 1, device=model.device)
+    ids = torch.tensor([[*drawn.prompt, *drawn.answer]], device=model.device)
+    kept = torch.arange(len(drawn.prompt) - 1, ids.shape[1] - 1, device=model.device)
     logits = model(input_ids=ids, logits_to_keep=kept).logits[0]
     if len(logits) != len(kept):  # of a model that does not choose
         logits = logits[kept]
