@@ -204,6 +204,7 @@ def test_verdicts_reach_table_and_page_and_leave_no_trace_when_off(
     reproduced: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(reproduced, tmp_path / "desk", monkeypatch, capsys)
+    desk.write("requirements.txt", (ROOT / "requirements.txt").read_bytes())
     shown = ["metrics/intervals.json", "metrics/eval_3a/2c.json", "report/table_3a.md", "report/analysis.md"]
     before = {name: (desk.folder / name).read_bytes() for name in shown}
     assert b"judge" not in b"".join(before.values())
