@@ -34,7 +34,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
-    from relearn.decoding.drift import Walk, measure_drift
+    from relearn.decoding.drift import BaseAnswer, measure_drift
     from relearn.decoding.sampling import sample_answers
 
     chosen = choose_rows(corpus.read_held_out(paths), params.drift.prompts, params.seed)
@@ -46,7 +46,7 @@ def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
         frozen.put(None), chat, [row.prompt for row in chosen], params.drift.answer_tokens, params.drift.batch_size,
         params.seed, "drift base",
     )  # fmt: skip
-    walks = [Walk.of(chat, row.prompt, answer) for row, answer in zip(chosen, answers, strict=True)]
+    walks = [BaseAnswer.of(chat, row.prompt, answer) for row, answer in zip(chosen, answers, strict=True)]
     for seed in (None, *params.seeds):
         for name in MODELS:
             adapter = paths.adapter(name, seed)

@@ -20,14 +20,14 @@ from relearn.records import Message
 
 
 @dataclass(frozen=True)
-class Walk:
+class BaseAnswer:
     """A prompt and the base's answer, as tokens."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
 
     @classmethod
-    def of(cls, chat: Chat, prompt: Sequence[Message], answer: Decoded) -> Walk:
+    def of(cls, chat: Chat, prompt: Sequence[Message], answer: Decoded) -> BaseAnswer:
         """The end of an answer that was cut at its limit is not the base's, and is left out."""
         tokens = chat.encode_response(answer.text)
         if answer.finish_reason == "length":
@@ -35,7 +35,7 @@ class Walk:
         return cls(tuple(chat.encode_prompt(prompt)), tuple(tokens))
 
 
-def measure_drift(model: Any, walk: Walk) -> float:
+def measure_drift(model: Any, walk: BaseAnswer) -> float:
     """KL(π₀‖π) in nats, summed over the answer's tokens. `model` is PEFT's; π₀ is it without its adapter."""
     with torch.inference_mode():
         own = _find_log_probabilities(model, walk)
@@ -44,7 +44,7 @@ def measure_drift(model: Any, walk: Walk) -> float:
         return float(functional.kl_div(own, base, reduction="sum", log_target=True))
 
 
-def _find_log_probabilities(model: Any, walk: Walk) -> torch.Tensor:
+def _find_log_probabilities(model: Any, walk: BaseAnswer) -> torch.Tensor:
     """(answer tokens, vocabulary), of what follows the prompt and each token but the last."""
     ids = torch.tensor([[*walk.prompt, *walk.answer]], device=model.device)
     kept = torch.arange(len(walk.prompt) - 1, ids.shape[1] - 1, device=model.device)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from relearn.chat import Chat
-from relearn.decoding.drift import Walk, measure_drift
+from relearn.decoding.drift import BaseAnswer, measure_drift
 from relearn.decoding.items import Decoded
 from relearn.evaluation.drift import correlate, summarise_drift
 from relearn.params.finetune import Lora
@@ -33,8 +33,8 @@ def adapted(size: float) -> Any:
     return tuned
 
 
-def walk(finish: Any = "stop") -> Walk:
-    return Walk.of(CHAT, PROMPT, Decoded("one two", finish, None))
+def walk(finish: Any = "stop") -> BaseAnswer:
+    return BaseAnswer.of(CHAT, PROMPT, Decoded("one two", finish, None))
 
 
 def test_an_answer_is_walked_with_its_end_unless_it_was_cut() -> None:
