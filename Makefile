@@ -103,8 +103,8 @@ verify: $(RUN)  ## run the chain in two fresh clones and compare every output, b
 bench: $(DEV) $(REAL)  ## every benchmark beside its peers, and docs/benchmarks.md from them (VLLM=ENV/bin/python: vLLM too)
 	python -m bench.all $(addprefix --vllm ,$(VLLM))
 
-test: $(DEV)  ## the tests that take minutes, fast ones first
-	python -m pytest
+test: $(DEV)  ## the tests that take minutes, on two cores
+	python -m pytest -n 2 --dist loadfile
 
 test-commands: $(DEV)  ## the documented commands in scratch clones, what re-runs what, and dead keys (minutes)
 	python -m pytest -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \

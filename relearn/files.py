@@ -159,6 +159,8 @@ def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:
         for row in rows:
             file.write(dump_line(row) + "\n")
             count += 1
+        if count == 0:
+            file.write("\n")  # DVC warns of an empty file at every step, though there is nothing to do about it
     return count
 
 

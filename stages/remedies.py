@@ -35,6 +35,7 @@ RUN = ("finetune_2b", "predict")  # what an experiment runs that takes time, whe
 # What an experiment must have been run with to be the one that is wanted; None stands for the method.
 DECISIVE: list[list[str | None]] = [
     ["lr"], ["seed"], ["method"], ["seeds"], ["finetune"], ["finetune_2b", "epochs"], ["finetune_2b", "methods", None],
+    ["finetune_2b", "sample"], ["drift"],
     ["finetune_2c"], ["predict"], ["compute"], ["tasks"], ["chat"],
 ]  # fmt: skip
 

@@ -208,7 +208,7 @@ def test_verdicts_reach_table_and_page_and_leave_no_trace_when_off(
     shown = ["metrics/intervals.json", "metrics/eval_3a/2c.json", "report/table_3a.md", "report/analysis.md"]
     before = {name: (desk.folder / name).read_bytes() for name in shown}
     assert b"judge" not in b"".join(before.values())
-    assert (desk.folder / "data" / "verdicts.jsonl").read_bytes() == b""
+    assert (desk.folder / "data" / "verdicts.jsonl").read_bytes().strip() == b""
 
     desk.set(judge={**JUDGING, "tasks": ["general", "reviews"]})
     for stage in ("judge", "eval_3a", "report"):

@@ -160,7 +160,7 @@ def test_new_tasks_from_files_alone_need_no_teacher(project: Project) -> None:
         project.profile["report"]["tasks"].pop(name, None)
     project.run()
     assert len(project.rows("chats")) == 14
-    assert project.paths.replies.read_text() == ""
+    assert project.paths.replies.read_text().strip() == ""
 
 
 def test_the_embedded_teacher_says_what_it_does_not_know(project: Project) -> None:
