@@ -220,7 +220,7 @@ def _answer_ours(model: Any, chat: Any, prompts: Sequence[list[int]]) -> list[li
     found: list[list[int]] = []
     with torch.inference_mode():
         for start in range(0, len(prompts), BATCH):
-            found += Batch(llama, prompts[start : start + BATCH], LIMIT).answer(LIMIT, chat.stops)
+            found += Batch(llama, prompts[start : start + BATCH]).answer(LIMIT, chat.stops)
     return found
 
 
@@ -286,7 +286,7 @@ def _time_likelihoods(
     with torch.inference_mode():
         for start in range(0, len(prompts), BATCH):
             part = slice(start, start + BATCH)
-            batch = Batch(llama, prompts[part], max(map(len, references[part])))
+            batch = Batch(llama, prompts[part])
             nats += sum(batch.score(references[part]))
     seconds = time.perf_counter() - begun
     pairs = list(zip(prompts, references, strict=True))

@@ -28,6 +28,8 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # It would also fill all memory that is asked for, against code that reads what nobody wrote, a pass over memory each.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     set_seed(seed)
     logging.set_verbosity_error()
     # peft 0.21 asks each model about a property that transformers 5.23 has renamed.
@@ -128,6 +130,9 @@ def load_base(
         raise InputError(f"{folder}: {_explain_loading(folder, error)}") from error
     model, found = loaded
     weights.check_model(folder, model, found)
+    if device == "cpu":
+        for weight in model.parameters():
+            weight.data = weight.data.clone()  # out of the file's mapping, whose pages slow products down
     model.eval()
     # A saved sampling setting (Llama-2 ships one) would warn at every greedy call; decoding states its own.
     model.generation_config.temperature = model.generation_config.top_p = None

@@ -91,7 +91,7 @@ def _read_suites(params: Params, folder: Path) -> tuple[dict[str, list[Row]], li
     items: list[SkillItem] = []
     for name, rows in params.prepare.by_task.items():
         if isinstance(rows.source, SkillsSource):
-            where = suite.SHIPPED if rows.source.path is None else folder / rows.source.path
+            where = suite.find_folder(rows.source.path, folder)
             made[name], found = suite.make_rows(suite.read_suite(where), name, rows.test, params.seed)
             items += found
     return made, items

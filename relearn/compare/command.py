@@ -47,7 +47,7 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
 
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
-    "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X. May be "
+    "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X, or suite.checks=X: the mean over skills. May be "
     "given several times. Exit 1 when it cannot be judged."
 )
 FLOOR = (

@@ -208,7 +208,7 @@ def _score(
     from relearn.evaluation.checks import CheckSettings
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.roles import ModelRoles, ScoredTask
-    from relearn.evaluation.skills import describe, measure_skills, show_answers
+    from relearn.evaluation.skills import as_guarded, describe, measure_skills, show_answers
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
     from relearn.report import table
@@ -253,6 +253,7 @@ def _score(
         checker = Checker(skills, options.execute or "strict", limits)
         of_suite = measure_skills(predictions, skills, checker, roles, params.resamples, SWAPS, options.seed)
         write_json(out / "skills.json", of_suite)
+        measured = measured | {summary.SUITE: as_guarded(of_suite)}
         parts.append(f"## Skills\n\n{describe(of_suite)}")
         write_text(out / "skills.md", f"{describe(of_suite)}\n{show_answers(of_suite)}")
     text = shown = "\n".join(parts)

@@ -20,7 +20,7 @@ OLD: Final = "old"  # the tasks, by the options that name their rows
 NEW: Final = "new"
 SUITE: Final = "suite"
 TITLES = {OLD: "Old skills", NEW: "New skill"}
-GUARD = re.compile(r"((?P<task>old|new)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
+GUARD = re.compile(r"((?P<task>old|new|suite)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
 Z2 = NormalDist().inv_cdf(0.975) ** 2  # of a 95% interval (Wilson 1927)
 LARGE = 10.0  # relative changes from here on have no decimals
 

@@ -9,15 +9,19 @@ batch. Any other model goes the libraries' way (`greedy`, `generate`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from relearn.likelihood import score_positions
+
 DROP = 8  # rows are dropped when one in so many has ended: dropping copies the others' buffers
-POSITIONS = 64  # whose logits are in memory at a time when references are scored
+TOKENS = 2048  # that are read together: what they are in a layer then stays in the caches
+GROW = 32  # slots that are made at a time
+SCORES = 3 << 20  # of attention at a time: then their products stay in the caches
 
 
 def copy_llama(model: Any) -> Llama | None:
@@ -111,6 +115,21 @@ class Llama:
         single = single * (single.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()
         return single.to(hidden.dtype) * weight
 
+    def project(self, layer: Sequence[Tensor], hidden: Tensor, turns: tuple[Tensor, Tensor]) -> list[Tensor]:
+        """Query, key and value of hidden states (n, width), each (n, heads, width of a head)."""
+        projected = (self.normalise(hidden, layer[0]) @ layer[2].t()).view(len(hidden), -1, self.width)
+        both = projected[:, : self.heads + self.kept_heads]
+        cos, sin = turns
+        half = self.width // 2
+        turned = torch.cat((-both[..., half:], both[..., :half]), -1) * sin + both * cos
+        return [turned[:, : self.heads], turned[:, self.heads :], projected[:, self.heads + self.kept_heads :]]
+
+    def finish(self, layer: Sequence[Tensor], hidden: Tensor, mixed: Tensor) -> Tensor:
+        """What a block makes of hidden states (n, width), attention having mixed the values."""
+        hidden = hidden + mixed @ layer[3].t()
+        gate, up = (self.normalise(hidden, layer[1]) @ layer[4].t()).chunk(2, -1)
+        return hidden + (functional.silu(gate) * up) @ layer[5].t()
+
     def logits(self, hidden: Tensor) -> Tensor:
         """(n, vocabulary) of hidden states (n, width)."""
         return self.normalise(hidden, self.norm) @ self.head.t()
@@ -119,11 +138,12 @@ class Llama:
 class Batch:
     """Prompts that have been read; call all of it inside `inference_mode`.
 
-    A layer's buffers are (rows, heads that are kept, slots, width). Slots: the tokens that all prompts begin with; the
-    rest of each prompt, its padding first; `room` for what comes after.
+    A layer's buffers are (rows, heads that are kept, slots, width), without gaps: with them a product over keys takes
+    a third of the time. Slots: the tokens that all prompts begin with; the rest of each prompt, its padding first; then
+    what is answered, for which more are made as they are needed.
     """
 
-    def __init__(self, model: Llama, prompts: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(self, model: Llama, prompts: Sequence[Sequence[int]]) -> None:
         self.model = model
         shortest = min(len(prompt) for prompt in prompts)
         shared = next((at for at in range(shortest - 1) if len({prompt[at] for prompt in prompts}) > 1), shortest - 1)
@@ -131,10 +151,10 @@ class Batch:
         rest = int(lengths.max())
         self.slots = shared + rest
         self.padding = rest - lengths  # of each row
-        shape = (len(prompts), model.kept_heads, self.slots + room, model.width)
-        self.buffers = [[model.embedding.new_empty(shape) for _ in range(2)] for _ in model.layers]
-        self.seen = torch.ones(len(prompts), self.slots + room, dtype=torch.bool)  # False: padding
-        self.seen[:, shared : self.slots] = torch.arange(rest)[None] >= self.padding[:, None]
+        shape = (len(prompts), model.kept_heads, self.slots, model.width)
+        self.buffers = [[model.embedding.new_zeros(shape) for _ in range(2)] for _ in model.layers]
+        self.seen = torch.ones(len(prompts), self.slots, dtype=torch.bool)  # False: padding
+        self.seen[:, shared:] = torch.arange(rest)[None] >= self.padding[:, None]
         if shared:
             self._read(torch.tensor([prompts[0][:shared]]), torch.ones(1, shared, dtype=torch.bool), 0)
             for buffer in (one for pair in self.buffers for one in pair):
@@ -142,7 +162,7 @@ class Batch:
         ids = torch.zeros(len(prompts), rest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
             ids[row, rest - len(prompt) + shared :] = torch.tensor(prompt[shared:])
-        self.last = self._read(ids, self.seen[:, shared : self.slots], shared)[lengths.cumsum(0) - 1]
+        self.last = self._read(ids, self.seen[:, shared:], shared)[lengths.cumsum(0) - 1]
 
     def score(self, references: Sequence[Sequence[int]]) -> list[float]:
         """The summed negative log-likelihood, in nats, of each reference after its prompt; 0 for an empty one."""
@@ -162,111 +182,142 @@ class Batch:
         states = torch.cat(hidden)[targets >= 0]
         owners, targets = owners[targets >= 0], targets[targets >= 0]
         sums = torch.zeros(len(references), dtype=torch.float64)
-        for part in (slice(at, at + POSITIONS) for at in range(0, len(targets), POSITIONS)):
-            logits = self.model.logits(states[part]).float()
-            costs = logits.logsumexp(-1) - logits.gather(1, targets[part][:, None])[:, 0]
-            sums.index_add_(0, owners[part], costs.double())
+        costs = score_positions(self.model.normalise(states, self.model.norm), self.model.head, targets)
+        sums.index_add_(0, owners, costs.double())
         return [float(one) for one in sums]
 
     def answer(self, limit: int, ends: Collection[int]) -> list[list[int]]:
         """The likeliest token each time, up to and with one of `ends`, at most `limit`; the batch is used up."""
         found: list[list[int]] = [[] for _ in range(len(self.last))]
-        rows = list(range(len(found)))  # which prompt each row of the batch answers
+        rows = torch.arange(len(found))  # which prompt each row of the batch answers
         closing = torch.tensor(sorted(ends), dtype=torch.long)
         ended = torch.zeros(len(rows), dtype=torch.bool)
         hidden = self.last
         for step in range(limit):
-            chosen = (
-                self.model.logits(hidden).max(-1).indices
-            )  # the first of equals, as argmax, which takes longer in bf16
-            for row, token, over in zip(rows, chosen.tolist(), ended.tolist(), strict=True):
+            # the first of equals, as argmax, which takes longer in bf16
+            chosen = self.model.logits(hidden).max(-1).indices
+            for row, token, over in zip(rows.tolist(), chosen.tolist(), ended.tolist(), strict=True):
                 if not over:
                     found[row].append(token)
             ended |= torch.isin(chosen, closing)
             left = len(rows) - int(ended.sum())
             if left == 0 or step + 1 == limit:
                 break
-            if (len(rows) - left) * DROP >= len(rows):
+            used = self.slots + step
+            many = (len(rows) - left) * DROP >= len(rows)
+            if many or used == self.seen.shape[1]:
                 kept = (~ended).nonzero()[:, 0]
-                self._keep(kept, self.slots + step)
-                rows, chosen, ended = [rows[at] for at in kept.tolist()], chosen[kept], ended[kept]
-            real = torch.ones(len(rows), 1, dtype=torch.bool)
-            hidden = self._read(chosen[:, None], real, self.slots + step)
+                self._keep(kept, used)
+                rows, chosen, ended = rows[kept], chosen[kept], ended[kept]
+            hidden = self._read_one(chosen, used)
         return found
 
     def _keep(self, kept: Tensor, used: int) -> None:
-        """Only these rows, of which so many slots hold something."""
-        self.seen, self.padding = self.seen[kept], self.padding[kept]
+        """Only these rows, of which so many slots hold something, with room for `GROW` more at least."""
+        slots = max(self.seen.shape[1], used + GROW)
+        seen = torch.zeros(len(kept), slots, dtype=torch.bool)
+        seen[:, :used] = self.seen[kept, :used]
+        self.seen, self.padding = seen, self.padding[kept]
         for pair in self.buffers:
             for number, old in enumerate(pair):
-                pair[number] = old.new_empty((len(kept), *old.shape[1:]))
+                pair[number] = old.new_zeros((len(kept), old.shape[1], slots, old.shape[3]))
                 pair[number][:, :, :used] = old[kept, :, :used]
 
     def _read(self, ids: Tensor, real: Tensor, start: int) -> Tensor:
         """Hidden states of the tokens `ids` (rows, tokens), those that are `real`, row by row: (real ones, width).
 
-        Their keys and values go into the slots from `start` on. Each sees the slots before them that hold something,
-        and of their own those up to itself.
+        Each sees the slots before `start` that hold something, and of these those up to itself. Keys and values go
+        into the slots from `start` on, where there are any.
         """
+        counts = real.sum(1)
+        number = real.flatten().long().cumsum(0).view(real.shape) - 1
+        found = self.model.embedding.new_empty(int(counts.sum()), self.model.embedding.shape[1])
+        for rows in _by_length(counts):
+            columns = real[rows].any(0).nonzero()[:, 0]
+            own = real[rows][:, columns]
+            found[number[rows][:, columns][own]] = self._read_rows(
+                rows, ids[rows][:, columns], own, start, int(columns[0])
+            )
+        return found
+
+    def _read_rows(self, rows: Tensor, ids: Tensor, real: Tensor, start: int, skipped: int) -> Tensor:
+        """The same for some rows, of whose columns the first that hold padding alone were left out."""
         model = self.model
         count, tokens = ids.shape
-        end = start + tokens
-        seen = self.seen[:count, None, :end] & torch.ones(tokens, end, dtype=torch.bool).tril(start)
-        seen |= (
-            torch.arange(end) == torch.arange(start, end)[:, None]
-        )  # padding sees itself: scores of nothing are no numbers
+        stored = self.seen.shape[1] > start
+        first = start + skipped
+        before = first if stored else start
+        seen = torch.cat((self.seen[rows, :before], real), 1)[:, None]
+        seen = seen & torch.ones(tokens, before + tokens, dtype=torch.bool).tril(before)
+        # padding sees itself: scores of nothing are no numbers
+        seen |= torch.arange(before + tokens) == torch.arange(before, before + tokens)[:, None]
         mask = torch.zeros(seen.shape, dtype=model.embedding.dtype).masked_fill_(~seen, float("-inf"))
         mask = mask.repeat(1, model.heads // model.kept_heads, 1)[:, None]
-        at = None if bool(real.all()) else real.flatten().nonzero()[:, 0]
-        position = torch.arange(start, end) - (
-            self.padding[:count, None] if start else torch.zeros(1, 1, dtype=torch.long)
-        )
-        position = position.expand(count, -1).flatten()
-        flat = ids.flatten()
-        if at is not None:
-            flat, position = flat[at], position[at]
-        hidden = functional.embedding(flat, model.embedding)
-        turns = tuple(part[0][:, None] for part in model.rotary(hidden, position[None]))
+        position = torch.arange(first, first + tokens) - (self.padding[rows, None] if start else 0)
+        hidden = functional.embedding(ids[real], model.embedding)
+        turns = self._turn(position.expand(count, -1)[real])
+        at = real.flatten().nonzero()[:, 0]
         for layer, buffers in zip(model.layers, self.buffers, strict=True):
-            hidden = self._block(layer, buffers, hidden, turns, mask, at, (count, tokens), slice(start, end))
+            query, *new = (_spread(each, at, count, tokens) for each in model.project(layer, hidden, turns))
+            if stored:
+                for buffer, each in zip(buffers, new, strict=True):
+                    buffer[rows, :, first : first + tokens] = each
+                keys, values = (buffer[rows, :, : first + tokens] for buffer in buffers)
+            else:
+                keys, values = (torch.cat((buffer[rows], each), 2) for buffer, each in zip(buffers, new, strict=True))
+            mixed = self._attend(query.reshape(count, model.kept_heads, -1, model.width), keys, values, mask)
+            mixed = mixed.view(count, model.heads, tokens, model.width).transpose(1, 2).reshape(count * tokens, -1)
+            hidden = model.finish(layer, hidden, mixed[at])
         return hidden
 
-    def _block(
-        self,
-        layer: tuple[Tensor, ...],
-        buffers: list[Tensor],
-        hidden: Tensor,
-        turns: tuple[Tensor, ...],
-        mask: Tensor,
-        at: Tensor | None,
-        shape: tuple[int, int],
-        slots: slice,
-    ) -> Tensor:
-        model = self.model
-        before, after, inputs, output, opened, closed = layer
-        heads, kept, width = model.heads, model.kept_heads, model.width
-        projected = (model.normalise(hidden, before) @ inputs.t()).view(len(hidden), -1, width)
-        both = projected[:, : heads + kept]
-        cos, sin = turns
-        half = width // 2
-        turned = torch.cat((-both[..., half:], both[..., :half]), -1) * sin + both * cos
-        parts = (turned[:, :heads], turned[:, heads:], projected[:, heads + kept :])
-        query, key, value = (self._spread(part, at, shape) for part in parts)
-        for buffer, new in zip(buffers, (key, value), strict=True):
-            buffer[: shape[0], :, slots] = new
-        keys, values = (buffer[: shape[0], :, : slots.stop] for buffer in buffers)
-        # the queries that share keys below each other
-        mixed = functional.scaled_dot_product_attention(
-            query.reshape(shape[0], kept, -1, width), keys, values, attn_mask=mask, scale=model.scale
-        )
-        mixed = mixed.view(shape[0], heads, shape[1], width).transpose(1, 2).reshape(shape[0] * shape[1], -1)
-        hidden = hidden + (mixed if at is None else mixed[at]) @ output.t()
-        gate, up = (model.normalise(hidden, after) @ opened.t()).chunk(2, -1)
-        return hidden + (functional.silu(gate) * up) @ closed.t()
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Attention of queries (rows, heads that are kept, queries that share keys below each other, width)."""
+        scale = self.model.scale
+        many = SCORES // (query.shape[1] * mask.shape[2] * mask.shape[3])
+        if query.dtype == torch.float32 or many == 0:  # two products are faster than the CPU's own kernel in bf16 alone
+            return functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scale)
+        found = []
+        for q, k, v, bias in zip(*(each.split(many) for each in (query, keys, values, mask)), strict=True):
+            bias = bias.expand(-1, q.shape[1], -1, -1).flatten(0, 1)
+            q, k, v = (each.flatten(0, 1) for each in (q, k, v))
+            found.append(torch.bmm(torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale).softmax(-1), v))
+        return torch.cat(found).view(query.shape)
 
-    def _spread(self, tokens: Tensor, at: Tensor | None, shape: tuple[int, int]) -> Tensor:
-        """(tokens, heads, width) as (rows, heads, tokens of a row, width), zero where there is none."""
-        if at is not None:
-            grid = tokens.new_zeros(shape[0] * shape[1], *tokens.shape[1:])
-            tokens = grid.index_copy_(0, at, tokens)
-        return tokens.view(*shape, *tokens.shape[1:]).transpose(1, 2)
+    def _read_one(self, ids: Tensor, slot: int) -> Tensor:
+        """Hidden states of one token a row, (rows, width), whose keys and values go into that slot."""
+        model = self.model
+        self.seen[:, slot] = True
+        hidden = functional.embedding(ids, model.embedding)
+        turns = self._turn(slot - self.padding)
+        bias = torch.zeros(self.seen.shape, dtype=hidden.dtype).masked_fill_(~self.seen, float("-inf"))
+        bias = bias[:, None].expand(-1, model.kept_heads, -1).reshape(-1, 1, bias.shape[1])
+        for layer, buffers in zip(model.layers, self.buffers, strict=True):
+            query, *new = model.project(layer, hidden, turns)
+            for buffer, each in zip(buffers, new, strict=True):
+                buffer[:, :, slot] = each
+            keys, values = (buffer.flatten(0, 1) for buffer in buffers)
+            query = query.reshape(len(keys), -1, model.width)
+            shares = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=model.scale).softmax(-1)
+            hidden = model.finish(layer, hidden, torch.bmm(shares, values).view(len(hidden), -1))
+        return hidden
+
+    def _turn(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """The rotary embedding's cosines and sines, each (tokens, 1, width)."""
+        cos, sin = self.model.rotary(self.model.embedding, position[None])
+        return cos[0][:, None], sin[0][:, None]
+
+
+def _by_length(counts: Tensor) -> Iterator[Tensor]:
+    """Rows in groups of like numbers of tokens, at most `TOKENS` with padding; none of those without any."""
+    order = counts.argsort(descending=True, stable=True).tolist()
+    order = order[: int(counts.count_nonzero())]
+    while order:
+        many = max(1, TOKENS // int(counts[order[0]]))
+        yield torch.tensor(order[:many])
+        order = order[many:]
+
+
+def _spread(tokens: Tensor, at: Tensor, count: int, columns: int) -> Tensor:
+    """(tokens, heads, width) as (rows, heads, columns, width), zero where there is none."""
+    grid = tokens.new_zeros(count * columns, *tokens.shape[1:]).index_copy_(0, at, tokens)
+    return grid.view(count, columns, *tokens.shape[1:]).transpose(1, 2)

@@ -89,8 +89,7 @@ def decode(
             read = None
             if llama is not None:
                 rows = [_encode_reference(chat, items[index], prompts[index]) for index in batch]
-                room = max(limit, *(len(reference) for _, reference in rows))
-                read = cache(partial(Batch, llama, asked, room))
+                read = cache(partial(Batch, llama, asked))
                 nlls |= zip(batch, _score_read(llama, read, asked, rows, kept), strict=True)
             torch.manual_seed(int(name[:15], 16))
             found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit, read)), strict=True)
@@ -143,7 +142,7 @@ def _score_read(
         return [None] * len(rows)
 
     def score() -> list[float]:
-        batch = read() if before == asked else Batch(llama, before, max(map(len, references)))
+        batch = read() if before == asked else Batch(llama, before)
         return batch.score(references)
 
     scores = find_or_compute(kept, name_batch(["likelihoods", rows]), score)

@@ -29,7 +29,6 @@ from relearn.statistics.scores import Floats, Scores, mean, ratio
 MEAN = "mean over skills"
 METRIC = "checks"
 DIGITS = 4
-Outcomes = Mapping[str, Sequence[CheckOutcome]]  # by model, over the same items
 
 
 def measure_skills(
@@ -163,6 +162,25 @@ def _average(
     found = {"skills": len(scored), "models": _intervals(rounds, MEAN), "comparisons": comparisons}
     plain: dict[str, Any] = _plain(found)
     return plain
+
+
+def as_guarded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The mean over skills in the form in which the intervals of a task are, for a guard on `checks`.
+
+    Answers that end at the longest length of their skill are not counted as cut: it is part of what was asked.
+    """
+    average = found["mean"]
+    if average is None:
+        return {}
+    measured = [skill for skill in found["skills"].values() if skill["status"] == "measured"]
+    items = sum(skill["items"] for skill in measured)
+    return {
+        "clusters": sum(skill["clusters"] for skill in measured),
+        "counts": {model: {"items": items, "cut": 0} for model in found["models"]},
+        "scores": {METRIC: average["models"]},
+        "flips": {},
+        "comparisons": [{**one, "metric": METRIC} for one in average["comparisons"]],
+    }
 
 
 def _mean_of_shares(sums: Floats) -> Floats:

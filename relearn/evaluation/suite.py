@@ -127,6 +127,11 @@ def make_rows(skills: Sequence[Skill], task: str, limit: int | None, seed: int) 
     return rows, items
 
 
+def find_folder(path: str | None, sources: Path) -> Path:
+    """The folder of a suite: the package's own where `path` is None, else one below `sources`."""
+    return SHIPPED if path is None else sources / path
+
+
 def read_suite(folder: Path) -> list[Skill]:
     """The skills of a folder's `*.yaml` files, by name.
 

@@ -26,9 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from relearn.likelihood import score_positions
 from relearn.training.rows import IGNORED
-
-POSITIONS = 64  # whose logits are in memory at a time: 64 of 49,152 tokens are 6 MB in bf16
 
 
 @contextmanager
@@ -352,18 +351,8 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        total = torch.zeros((), dtype=torch.float32)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(hidden), POSITIONS):
-            part = slice(start, start + POSITIONS)
-            logits = (hidden[part] @ weight.t()).float()
-            wanted = targets[part][:, None]
-            log_sums = logits.logsumexp(-1, keepdim=True)
-            total += (log_sums - logits.gather(1, wanted)).sum()
-            if gradient is not None:
-                shares = logits.sub_(log_sums).exp_()
-                shares.scatter_add_(1, wanted, shares.new_full((1, 1), -1.0).expand(len(shares), 1))
-                gradient[part] = shares.to(weight.dtype) @ weight
+        total = score_positions(hidden, weight, targets, gradient).sum()
         ctx.save_for_backward(gradient)
         return total
 

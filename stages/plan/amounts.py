@@ -16,10 +16,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from relearn.errors import InputError
-from relearn.evaluation import probes
+from relearn.evaluation import probes, suite
 from relearn.params import Params
 from relearn.params.base import GgufBase, ModelBase, ScratchBase
 from relearn.params.finetune import Lora
+from relearn.params.prepare import SkillsSource
 from relearn.records import Message, make_turns
 from relearn.training.method import load_method
 from stages import corpus, run
@@ -121,7 +122,12 @@ class Amounts:
         if self.repaired:
             groups = [row.group for row in corpus.read_held_out(self.paths) if row.task == task]
             return len(groups), len(set(groups))
-        texts = self.params.prepare.by_task[task].test
+        rows = self.params.prepare.by_task[task]
+        if isinstance(rows.source, SkillsSource):
+            where = suite.find_folder(rows.source.path, self.paths.sources / self.params.profile)
+            items, _ = suite.make_rows(suite.read_suite(where), task, rows.test, self.params.seed)
+            return len(items), len({row.group for row in items})
+        texts = rows.test
         return texts * self.rows_of_text(task), texts
 
     def list_rounds(self) -> list[Round]:

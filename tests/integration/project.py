@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 PREPARED = (
     "data/train.jsonl", "data/held_out.jsonl", "data/sources.jsonl", "data/held_out_sources.jsonl", "data/model_files.json",
-    "metrics/prepare.json",
+    "data/skills.jsonl", "metrics/prepare.json",
 )  # fmt: skip
 
 

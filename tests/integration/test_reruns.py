@@ -73,6 +73,8 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "the probes": ("data/sources/tiny/probes.yaml", "about the sea", "about a sea", ["prepare", "predict", "probe_3b"]),
     "the prompt": ("prompts/agree_disagree.j2", "two or three", "three or four", ASKED),
     "the code of a metric": ("relearn/metrics/codebleu.py", '"""', '"""\n', ["eval_3a", "report"]),
+    "a skill": ("relearn/skills/ordering.yaml", "max_new_tokens: 64", "max_new_tokens: 65", ["prepare"]),
+    "the code of a check": ("relearn/evaluation/checks/text.py", '"""', '"""\n', ["eval_3a", "probe_3b"]),
     "what counts as code": ("relearn/metrics/code/find.py", '"""', '"""\n', ["eval_3a", "probe_3b", "report"]),
     "eval_3a.metrics.code": (TINY, "code: [codebleu, pass_at_1,", "code: [pass_at_1, codebleu,", ["eval_3a"]),
     "what a task is called": (TINY, "label: writing code", "label: programming", []),  # report alone: see `shows`

@@ -507,6 +507,9 @@ def test_a_suite_needs_no_rows_and_says_how_long_it_takes(tmp_path: Path, capsys
     assert found["skills"]["sing"]["flips"]["base to tuned"] == {"lost": 0, "gained": 0, "kept": 40}
     assert "Who knows?" in (tmp_path / "out" / "skills.md").read_text()
     assert compare_suite(tmp_path, "--rescore") == 0
+    assert compare_suite(tmp_path, "--rescore", "--fail-above", "suite.checks=10%") == 3
+    assert compare_suite(tmp_path, "--rescore", "--fail-above", "suite.checks=90%") == 0
+    assert compare_suite(tmp_path, "--rescore", "--fail-above", "rouge_l=10%") == 1
 
 
 def test_a_limit_is_of_each_skill(tmp_path: Path) -> None:

@@ -131,12 +131,12 @@ def test_rows_that_end_leave_the_copy_too(decoded: Any) -> None:
     copied = local.copy_llama(decoded)
     assert copied is not None
     with torch.inference_mode():
-        whole = Batch(copied, prompts, 20).answer(20, ())
+        whole = Batch(copied, prompts).answer(20, ())
         end = max(
             {token for row in whole for token in row},
             key=lambda token: len({row.index(token) for row in whole if token in row}),
         )
-        batch = Batch(copied, prompts, 20)
+        batch = Batch(copied, prompts)
         found = batch.answer(20, {end})
     assert len({len(row) for row in found}) > 1  # else nothing is shown
     assert found == [row[: row.index(end) + 1] if end in row else row for row in whole]

@@ -35,7 +35,7 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a task that nobody knows": ("mini", {"tasks.chat": {"role": "watched"}}, "prepare.chat", "missing; add it"),
     "a task forgotten": ("mini", {"tasks.general": ...}, "prepare.general", "unknown key"),
     "no new task": ("mini", {"tasks.reviews.role": "watched"}, "tasks", "role new"),
-    "no old task": ("llama2-7b", {"tasks.code.role": "new"}, "tasks", "replayed or watched"),
+    "no old task": ("mini", {"tasks.code.role": "new", "tasks.general.role": "new"}, "tasks", "replayed or watched"),
     "one task": ("mini", {"tasks": {"code": {"role": "new"}}}, "prepare.reviews", "unknown key"),
     "a task's name in capitals": ("mini", {"tasks.Code": {"role": "new"}}, "tasks.Code", "should match pattern"),
     "a task named like the mix of old ones": ("mini", {"tasks.old": {"role": "new"}}, "tasks.old", "another name"),

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from transformers import AutoModelForCausalLM
 
+from relearn.evaluation.suite import SHIPPED
 from relearn.params import load
 from relearn.params.base import ScratchBase
 from relearn.training.rounds import new_adapter
@@ -131,6 +132,13 @@ def test_a_plan_counts_the_rows_that_the_profile_asks_for(tmp_path: Path) -> Non
     assert rows["finetune_2c"] == (asked["code"].train, 1)
     assert rows["base"][0] == sum(asked[task].train for task in ("code", "general", "reviews"))
     assert sizes.count_prompts("reviews") == (2 * asked["reviews"].test, asked["reviews"].test)
+
+
+def test_a_plan_counts_the_items_of_a_suite(tmp_path: Path) -> None:
+    profile = load(ROOT, "smollm2")
+    prompts, clusters = Amounts(profile, Paths.of(tmp_path)).count_prompts("skills")
+    assert prompts == profile.prepare.by_task["skills"].test * len(list(SHIPPED.glob("*.yaml")))
+    assert clusters > prompts / 2
 
 
 def test_another_profile_is_planned_with_a_rate_of_its_own(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from relearn import likelihood
 from relearn.chat import Chat
 from relearn.params.finetune import Lora
-from relearn.training import quick
 from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
 from relearn.training.rows import NOTHING, EncodedRow, collate, encode
@@ -87,7 +87,7 @@ def learn(model: Any) -> tuple[float, dict[str, torch.Tensor]]:
 def test_loss_and_gradients_are_those_of_the_libraries(
     kind: str, keep_logits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quick, "POSITIONS", 7)  # several pieces, the last one smaller
+    monkeypatch.setattr(likelihood, "POSITIONS", 7)  # several pieces, the last one smaller
     model = MODELS[kind]()
     loss, gradients = learn(model)
     with speed_up(model, keep_logits) as used:
@@ -102,7 +102,7 @@ def test_loss_and_gradients_are_those_of_the_libraries(
 
 def test_over_weights_in_bf16_it_is_as_near_to_fp32_as_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding differs; the distance from what fp32 gives is of the same size."""
-    monkeypatch.setattr(quick, "POSITIONS", 7)
+    monkeypatch.setattr(likelihood, "POSITIONS", 7)
     half = tuned(ALL, model=grouped(torch.bfloat16))
     exact = tuned(ALL, model=grouped(torch.bfloat16).float())
     exact.load_state_dict(half.state_dict())
