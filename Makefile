@@ -107,7 +107,7 @@ test: $(DEV)  ## the tests that take minutes, on two cores
 	python -m pytest -n 2 --dist loadfile
 
 test-commands: $(DEV)  ## the documented commands in scratch clones, what re-runs what, and dead keys (minutes)
-	python -m pytest -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
+	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
 	  tests/integration/test_parameters_read.py tests/integration/test_ease.py tests/integration/test_plan.py
 
 test-slow: $(DEV) $(REAL)  ## the tests marked slow

@@ -66,7 +66,7 @@ def work(params: Params, paths: Paths) -> Facts:
     """Writes data/predictions/<model>.jsonl, and curve.jsonl where `predict.scales` asks for it; and in seeds/<seed>/ those
     of the rounds of further seeds.
 
-    Without a replayed task, or an epoch of it, 2c is 2b: it is left out, and 2c.jsonl is not there.
+    Without a replayed task, or an epoch of it, 2c is 2b: it does not answer, and 2c.jsonl has no row.
     """
     prompts = list_prompts(params, paths)
     entries = list_models(params, paths)
@@ -89,6 +89,9 @@ def work(params: Params, paths: Paths) -> Facts:
         own = {factor: answers for (of, factor), answers in known.items() if of == seed}
         write_jsonl(paths.curve(seed), here.trace(prompts, seed, own))
         written.append(paths.curve(seed))
+    if all(entry.name != "2c" for entry in entries):
+        write_jsonl(paths.predicted("2c"), [])
+        written.append(paths.predicted("2c"))
     keep_only(paths.predictions, written)
     return facts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relearn.evaluation.roles import ModelRoles, ScoredTask
+from relearn.files import read_json_lines
 from relearn.params import Params
 from stages.paths import Paths
 
@@ -17,6 +18,7 @@ def name_models(params: Params, paths: Paths) -> ModelRoles:
     """base, 2b, 2c where it is no copy of 2b, and every 2b scaled (`2b@0.5`) that predict decoded, the least first."""
     scaled = [file.stem for file in paths.predictions.glob("2b@*.jsonl")]
     scaled.sort(key=lambda name: float(name.partition("@")[2]))
-    copied = paths.predicted("base").is_file() and not paths.predicted("2c").is_file()
+    answers = paths.predicted("2c")
+    copied = answers.is_file() and next(read_json_lines(answers), None) is None
     replayed = "2c" if params.named("replayed") and not copied else None
     return ModelRoles("base", "2b", replayed, tuple(scaled))

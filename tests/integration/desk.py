@@ -85,7 +85,7 @@ class Desk:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a JSON Lines file."""
-        return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines() if line.strip()]
 
     def put(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Writes a JSON Lines file."""

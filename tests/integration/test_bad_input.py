@@ -345,17 +345,17 @@ PROBE = "- id: one\n  kind: poem\n  instruction: Write a poem.\n"
 CHECK = "  check: {type: verse, lines: 4}\n"
 
 
-@case("probe_3b", f"{SOURCES}/probes.yaml, probe one: no check; add one of verse")
+@case("probe_3b", f"{SOURCES}/probes.yaml, probe one: no check; add one of case")
 def a_probe_without_a_check(desk: Desk) -> None:
     desk.write(f"{SOURCES}/probes.yaml", PROBE)
 
 
-@case("predict", f"{SOURCES}/probes.yaml, probe one: no check; add one of verse")
+@case("predict", f"{SOURCES}/probes.yaml, probe one: no check; add one of case")
 def a_probe_without_a_check_before_decoding(desk: Desk) -> None:
     desk.write(f"{SOURCES}/probes.yaml", PROBE)
 
 
-@case("prepare", f"{SOURCES}/probes.yaml, probe one: no check; add one of verse")
+@case("prepare", f"{SOURCES}/probes.yaml, probe one: no check; add one of case")
 def a_probe_without_a_check_before_anything(desk: Desk) -> None:
     desk.write(f"{SOURCES}/probes.yaml", PROBE)
 

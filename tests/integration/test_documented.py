@@ -28,6 +28,8 @@ LINE = re.compile(
 STAND_INS = {
     "meta-llama/Llama-2-7b-chat-hf": "base",
     "org/base": "base",
+    "MODEL": "base",
+    "MODEL_OR_ADAPTER": "forgot",
     "models/base": "base",
     "models/2b": "forgot",
     "models/2c": "same",
@@ -87,6 +89,7 @@ def test_a_documented_command_runs(folder: Path, document: str, command: str) ->
     if "compare" in command and "--logs" not in words:
         words += ["--threads", "1", "--resamples", "100"]
         words += [] if "--max-new-tokens" in words else ["--max-new-tokens", "12"]
+        words += ["--limit", "1"] if "--suite" in words and "--limit" not in words else []
     shutil.rmtree(folder / "compared", ignore_errors=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     says_one = {name: lambda body: ("one one", "stop") for name in ("base", "tuned")}

@@ -9,6 +9,7 @@ import pytest
 from dvc.repo import Repo
 
 from relearn.params.finetune import Methods
+from tests.conftest import ROOT
 from tests.integration.conftest import Clone, copy
 from tests.integration.desk import Desk
 
@@ -68,7 +69,7 @@ def test_every_method_trains_in_the_chain(desk: Desk, name: str) -> None:
     desk.set(
         finetune_2b__sample={"count": 6, "prompts": "template", "prompt_tokens": 8, "answer_tokens": 8, "batch_size": 4}
     )
-    desk.set(finetune_2b__methods__stm={"threshold": 200.0})  # this base is sure of nothing
+    desk.set(finetune_2b__methods__stm={"threshold": 400.0})  # this base is sure of nothing
     samples = []
     for stage in ("sample", "sample", "finetune_2b"):
         ended = desk.run(stage)
@@ -97,6 +98,7 @@ def test_without_anything_to_replay_2c_is_2b_and_is_not_decoded(desk: Desk, lack
         desk.put("data/train.jsonl", [row for row in desk.rows("data/train.jsonl") if row["role"] != "replayed"])
     else:
         desk.set(finetune_2c__epochs=0)
+    desk.write("requirements.txt", (ROOT / "requirements.txt").read_bytes())
     ended = desk.run("finetune_2c")
     assert (ended.status, ended.errors.count("nothing is replayed, so 2c is a copy of 2b")) == (0, 1)
     tuned, copied = desk.folder / "models/2b", desk.folder / "models/2c"
@@ -106,7 +108,8 @@ def test_without_anything_to_replay_2c_is_2b_and_is_not_decoded(desk: Desk, lack
     assert (desk.folder / "metrics/losses/2c.csv").read_text() == "step,task,loss\n"
     ended = desk.run("predict")
     assert ended.status == 0, ended.errors
-    assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "base.jsonl"]
+    assert sorted(file.name for file in desk.paths.predictions.iterdir()) == ["2b.jsonl", "2c.jsonl", "base.jsonl"]
+    assert desk.rows("data/predictions/2c.jsonl") == []
     for stage in ("eval_3a", "probe_3b", "report"):
         ended = desk.run(stage)
         assert ended.status == 0, ended.errors

@@ -194,7 +194,11 @@ def test_the_original_experiments_data_sets(project: Project, tmp_path: Path) ->
         assert counts["reviews"]["splits"]["test"] == {"negative": 10, "positive": 10}
         assert counts["code"]["left_out"]["empty"] == 1
         assert all("guessing\nfor" in text.fields["text"] for text in project.texts())
-        assert all(row.instruction.startswith("Print") and "\n" not in row.instruction for row in project.rows())
+        assert all(
+            row.instruction.startswith("Print") and "\n" not in row.instruction
+            for row in project.rows()
+            if row.task == "code"
+        )
         hub.move("dataset", "stanfordnlp/imdb", imdb("another film"))
         project.prepared(**hub.environment(tmp_path / "fresh home"))
         assert project.hashes() == first
