@@ -212,7 +212,11 @@ def test_without_a_replayed_task_2c_is_a_copy_and_nothing_shows_it(watching: Clo
     assert json.loads((folder / "models/2c/provenance.json").read_text())["copied"] == "models/2b"
     weights = [(folder / f"models/{model}/adapter_model.safetensors").read_bytes() for model in ("2b", "2c")]
     assert weights[0] == weights[1]
-    assert sorted(file.name for file in (folder / "data/predictions").iterdir()) == ["2b.jsonl", "base.jsonl"]
+    assert sorted(file.name for file in (folder / "data/predictions").iterdir()) == [
+        "2b.jsonl",
+        "2c.jsonl",
+        "base.jsonl",
+    ]
     found = json.loads(watching.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     assert {Path(file).stem: list(scores["data"]) for file, scores in found.items()} == {
         model: ["general", "riddles", "chats"] for model in ("base", "2b")
