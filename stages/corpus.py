@@ -5,8 +5,10 @@ A task's role is in its rows: the stages that train track no names of tasks.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from relearn.errors import InputError
 from relearn.files import read_jsonl
@@ -14,6 +16,7 @@ from relearn.records import Message, NewRow, Role, Row, Source, Split
 from stages.paths import Paths
 
 Conversation = list[Message]
+T = TypeVar("T")
 
 
 def read_old(paths: Paths, split: Split, *roles: Role) -> list[Row]:
@@ -76,3 +79,10 @@ def read_watched(paths: Paths, with_new: bool) -> dict[str, list[Conversation]]:
     for row in rows:
         found.setdefault(row.task, []).append(row.messages)
     return found
+
+
+def draw(rows: Sequence[T], most: int | None, generator: random.Random) -> list[T]:
+    """At most so many of the rows, drawn, in their order; all of them where there are no more, or for None."""
+    if most is None or len(rows) <= most:
+        return list(rows)
+    return [rows[place] for place in sorted(generator.sample(range(len(rows)), most))]

@@ -5,10 +5,8 @@ Run by `dvc repro`, or `python -m stages.drift`. It needs no old data (`relearn.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from relearn import model_files, models
@@ -17,6 +15,7 @@ from relearn.params import Params
 from relearn.progress import Progress, say
 from relearn.records import Drift, Row
 from stages import corpus
+from stages.base_model import find_base, freeze_base, is_copy
 from stages.paths import Paths
 from stages.run import main
 
@@ -39,9 +38,8 @@ def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
 
     chosen = choose_rows(corpus.read_held_out(paths), params.drift.prompts, params.seed)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    weights = model_files.find_weights(paths.models / "base", paths.root)
-    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
-    frozen = models.FrozenBase(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    weights, chat = find_base(params, paths)
+    frozen = freeze_base(params, weights)
     answers = sample_answers(
         frozen.put(None), chat, [row.prompt for row in chosen], params.drift.answer_tokens, params.drift.batch_size,
         params.seed, "drift base",
@@ -50,7 +48,7 @@ def _measure(params: Params, paths: Paths) -> Iterator[Drift]:
     for seed in (None, *params.seeds):
         for name in MODELS:
             adapter = paths.adapter(name, seed)
-            if _is_copy(adapter):
+            if is_copy(adapter):
                 continue
             model = frozen.put(adapter, str(adapter.relative_to(paths.root)))
             with Progress(
@@ -70,18 +68,8 @@ def choose_rows(rows: list[Row], most: int, seed: int) -> list[Row]:
     chosen: list[Row] = []
     for task in dict.fromkeys(row.task for row in rows if row.role == "new"):
         own = [row for row in rows if row.task == task]
-        places = (
-            range(len(own))
-            if len(own) <= most
-            else sorted(random.Random(f"drift {seed}").sample(range(len(own)), most))
-        )
-        chosen += [own[place] for place in places]
+        chosen += corpus.draw(own, most, random.Random(f"drift {seed}"))
     return chosen
-
-
-def _is_copy(adapter: Path) -> bool:
-    file = adapter / "provenance.json"
-    return file.is_file() and "copied" in json.loads(file.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ what a run would send and cost.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,14 +16,14 @@ from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
-from relearn.params import Params, load
+from relearn.params import Params
 from relearn.params.generate import EmbeddedTeacher
 from relearn.records import Source
 from relearn.repair.json import load_task_schema
 from relearn.teacher import asking, cost
 from relearn.teacher.prompts import PromptTemplate
-from stages.paths import HERE, Paths
-from stages.run import main
+from stages.paths import Paths
+from stages.run import main_or_estimate
 
 
 def _journal(paths: Paths) -> Journal:
@@ -125,21 +124,9 @@ def estimate(params: Params, paths: Paths) -> cost.Estimate:
         return cost.estimate(_questions(params, paths), params.generate, _address(params, sending=False), journal)
 
 
-def _estimate() -> None:
-    """Prints what a run would send and cost."""
-    try:
-        params = load(HERE.root)
-        print("\n".join(estimate(params, HERE).lines(params.generate.budget_usd)))
-    except InputError as error:
-        print(f"generate: {error}", file=sys.stderr)
-        sys.exit(1)
+def _say(params: Params, paths: Paths) -> list[str]:
+    return estimate(params, paths).lines(params.generate.budget_usd)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--estimate"]:
-        _estimate()
-    elif sys.argv[1:]:
-        print("usage: python -m stages.generate [--estimate]", file=sys.stderr)
-        sys.exit(2)
-    else:
-        main("generate", work)
+    main_or_estimate("generate", work, _say)

@@ -6,7 +6,6 @@ would send and cost.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,14 +16,14 @@ from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.judge import asking
-from relearn.params import Params, load
+from relearn.params import Params
 from relearn.params.judge import EmbeddedJudge, Judging
 from relearn.records import Prediction
 from relearn.teacher import asking as teacher
 from relearn.teacher import cost
-from stages.paths import HERE, Paths
+from stages.paths import Paths
 from stages.roles import name_models
-from stages.run import main
+from stages.run import main_or_estimate
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
@@ -95,23 +94,12 @@ def estimate(params: Params, paths: Paths) -> cost.Estimate | None:
         return cost.estimate(requests, params.judge, _address(params, params.judge, sending=False), journal)
 
 
-def _estimate() -> None:
-    """Prints what a run would send and cost."""
-    try:
-        params = load(HERE.root)
-        found = estimate(params, HERE)
-        budget = None if params.judge is None else params.judge.budget_usd
-        print("\n".join(found.lines(budget)) if found else "judge: null in the profile: nothing is asked, at no cost")
-    except InputError as error:
-        print(f"judge: {error}", file=sys.stderr)
-        sys.exit(1)
+def _say(params: Params, paths: Paths) -> list[str]:
+    found = estimate(params, paths)
+    if found is None or params.judge is None:
+        return ["judge: null in the profile: nothing is asked, at no cost"]
+    return found.lines(params.judge.budget_usd)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--estimate"]:
-        _estimate()
-    elif sys.argv[1:]:
-        print("usage: python -m stages.judge [--estimate]", file=sys.stderr)
-        sys.exit(2)
-    else:
-        main("judge", work)
+    main_or_estimate("judge", work, _say)

@@ -25,6 +25,7 @@ from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params import Params
 from relearn.records import make_turns
+from stages.base_model import find_base, freeze_base
 from stages.paths import Paths
 from stages.roles import name_models
 from stages.run import main
@@ -44,10 +45,8 @@ class Playground:
         for name in self.names[1:]:
             if not (paths.adapter(name) / "adapter_config.json").is_file():
                 raise InputError(f"models/{name}: no adapter; run dvc repro first")
-        weights = model_files.find_weights(base, paths.root)
-        self.chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
-        compute = params.compute
-        self.base = models.FrozenBase(weights, compute.device, compute.precision, compute.quantize)
+        weights, self.chat = find_base(params, paths)
+        self.base = freeze_base(params, weights)
         adapted = base / model_files.ADAPTER
         self.adapters: dict[str, Path | None] = {"base": adapted if adapted.is_dir() else None}
         self.adapters |= {name: paths.adapter(name) for name in self.names[1:]}

@@ -8,7 +8,6 @@ and switches adapters, or asks a server that serves the three models by name (`p
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from relearn.progress import say
 from relearn.records import Prediction, Row, make_turns
 from relearn.scaling.adapter import put_scaled
 from stages import corpus, scratch
+from stages.base_model import find_base, freeze_base, is_copy
 from stages.paths import Paths, keep_only
 from stages.run import main
 
@@ -99,18 +99,12 @@ def work(params: Params, paths: Paths) -> Facts:
 def list_models(params: Params, paths: Paths) -> list[Entry]:
     """What is decoded, in order: base, 2b, 2c, then 2b and 2c of each further seed, then 2b by each scale to decode."""
     adapted = paths.models / "base" / model_files.ADAPTER
-    tuned = ["2b"] if _is_copy(paths.adapter("2c")) else ["2b", "2c"]
+    tuned = ["2b"] if is_copy(paths.adapter("2c")) else ["2b", "2c"]
     return [
         Entry("base", adapted if adapted.is_dir() else None),
         *(Entry(name, paths.adapter(name, seed), seed) for seed in (None, *params.seeds) for name in tuned),
         *(Entry(f"2b@{scale:g}", paths.adapter("2b"), scale=scale) for scale in params.predict.decode_scales),
     ]
-
-
-def _is_copy(adapter: Path) -> bool:
-    """Whether the second round had nothing to replay (`stages.finetune_2c`)."""
-    file = adapter / "provenance.json"
-    return file.is_file() and "copied" in json.loads(file.read_text(encoding="utf-8"))
 
 
 def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction]:
@@ -130,14 +124,10 @@ class Decoder:
                 model_files.check_adapter(entry.adapter)
         models.set_seed_and_threads(params.compute.threads, params.seed)
         self.params, self.paths = params, paths
-        base = paths.models / "base"
-        weights = model_files.find_weights(base, paths.root)
-        self.chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
-        self.frozen = models.FrozenBase(
-            weights, params.compute.device, params.compute.precision, params.compute.quantize
-        )
+        weights, self.chat = find_base(params, paths)
+        self.frozen = freeze_base(params, weights)
         # base.json has a hub model's commit, or a folder's hashes
-        self.described = [base, *sorted(weights.glob("*.json"))]
+        self.described = [paths.models / "base", *sorted(weights.glob("*.json"))]
 
     def decode(self, entry: Entry, prompts: list[HeldOut]) -> list[Decoded]:
         """The model's answers, and the likelihoods of the references."""
@@ -209,7 +199,7 @@ def choose_traced(prompts: list[HeldOut], most: int | None, seed: int) -> list[i
     chosen: list[int] = []
     for _, found in groupby(range(len(prompts)), lambda index: prompts[index][1]):
         own = [index for index in found if prompts[index][3].reference is not None]
-        chosen += own if most is None or len(own) <= most else sorted(random.Random(seed).sample(own, most))
+        chosen += corpus.draw(own, most, random.Random(seed))
     return chosen
 
 

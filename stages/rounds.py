@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from relearn import model_files, models
+from relearn import models
 from relearn.errors import InputError
 from relearn.files import read_jsonl
 from relearn.params import Params
@@ -19,6 +19,7 @@ from relearn.training.trainer import train
 from relearn.weights import count_positions
 from stages import corpus, launch
 from stages import scratch as scratch_folder
+from stages.base_model import find_base
 from stages.curves import write_curves
 from stages.paths import Paths
 
@@ -78,9 +79,7 @@ def finetune_round(
     """
     label = name if further is None else f"{name}, seed {further}"
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    base = paths.models / "base"
-    weights = model_files.find_weights(base, paths.root)
-    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
+    weights, chat = find_base(params, paths)
     limit = params.finetune.max_tokens
     train_on = params.chat.train_on
     encoded = encode(rows, chat, limit, train_on)

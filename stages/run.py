@@ -65,6 +65,21 @@ def main(name: str, work: Work) -> None:
     run(name, work, HERE)
 
 
+def main_or_estimate(name: str, work: Work, estimate: Callable[[Params, Paths], list[str]]) -> None:
+    """As `main`; with `--estimate` it sends nothing and prints the lines that say what a run would send and cost."""
+    if sys.argv[1:] == ["--estimate"]:
+        try:
+            print("\n".join(estimate(load(HERE.root), HERE)))
+        except InputError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            sys.exit(1)
+    elif sys.argv[1:]:
+        print(f"usage: python -m stages.{name} [--estimate]", file=sys.stderr)
+        sys.exit(2)
+    else:
+        main(name, work)
+
+
 def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
     """Runs a stage and leaves the process: status 0, 1 for a mistake that one line explains, 130 for Ctrl-C.
 

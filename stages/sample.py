@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from relearn import model_files, models
+from relearn import models
 from relearn.files import write_jsonl
 from relearn.model_files import ADAPTER
 from relearn.params import Params
@@ -17,6 +17,7 @@ from relearn.progress import say
 from relearn.records import Message, SampledRow, make_turns
 from relearn.training.method import load_method
 from stages import corpus
+from stages.base_model import find_base, freeze_base
 from stages.paths import Paths
 from stages.run import main
 
@@ -33,12 +34,9 @@ def _draw(params: Params, paths: Paths) -> Iterator[SampledRow]:
 
     options, seed = params.finetune_2b.sample, params.seed
     models.set_seed_and_threads(params.compute.threads, seed)
-    base = paths.models / "base"
-    weights = model_files.find_weights(base, paths.root)
-    chat = models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
-    adapted = base / ADAPTER
-    frozen = models.FrozenBase(weights, params.compute.device, params.compute.precision, params.compute.quantize)
-    model = frozen.put(adapted if adapted.is_dir() else None)
+    weights, chat = find_base(params, paths)
+    adapted = paths.models / "base" / ADAPTER
+    model = freeze_base(params, weights).put(adapted if adapted.is_dir() else None)
     prompts: list[list[Message]]
     if options.prompts == "new":
         known = [talk[:-1] for talk in corpus.read_new_to_learn(paths)]

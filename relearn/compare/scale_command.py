@@ -23,6 +23,7 @@ from relearn.commands import FILE, SETTINGS
 from relearn.compare.command import check_extra
 from relearn.errors import InputError
 from relearn.escaping import shown
+from relearn.params.predict import MOST_SCALE
 
 BESIDE = (".json", ".jinja", ".model", ".txt", ".md")  # what comes along with weights
 
@@ -114,7 +115,7 @@ command = click.Command(
     context_settings=SETTINGS,
     params=[
         click.Argument(["model"], metavar="MODEL"),
-        click.Argument(["factor"], type=click.FloatRange(0, 4), metavar="FACTOR"),
+        click.Argument(["factor"], type=click.FloatRange(0, MOST_SCALE), metavar="FACTOR"),
         click.Argument(["out"], type=FILE["type"], metavar="OUT"),
         click.Option(["--base"], metavar="MODEL", help="The model before; needed for whole weights."),
         click.Option(["--merged"], is_flag=True, help="Write the whole model (fp32) with the scaled adapter in it."),

@@ -2,7 +2,7 @@
 
 Weights are copied once, with the active adapter added, so that q, k and v are one product, and gate and up another.
 What the prompts of a batch begin with in common is read once; no product runs over padding; keys and values are
-written into a buffer that has room for the answers, and a prompt is read once for its answer and for the likelihood of
+written into buffers that grow with the answers, and a prompt is read once for its answer and for the likelihood of
 its reference; the vocabulary's product is for positions whose logits somebody wants. Rows that have ended leave the
 batch. Any other model goes the libraries' way (`greedy`, `generate`).
 """

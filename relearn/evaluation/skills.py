@@ -19,6 +19,7 @@ from relearn.escaping import fenced, inline, quoted
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.checks import CheckOutcome
 from relearn.evaluation.forgetting import LEVEL, Comparison, Rounds
+from relearn.evaluation.models import make_plain
 from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
 from relearn.evaluation.tasks import TaskScores
@@ -28,7 +29,6 @@ from relearn.statistics.scores import Floats, Scores, mean, ratio
 
 MEAN = "mean over skills"
 METRIC = "checks"
-DIGITS = 4
 
 
 def measure_skills(
@@ -77,7 +77,7 @@ def measure_skills(
     return {
         "models": models,
         "mean": _average(scored, roles, resamples, swaps, seed) if scored else None,
-        "skills": _plain(skills),
+        "skills": make_plain(skills),
         "answers": [_show(item, answered, checker) for item in items],
     }
 
@@ -160,7 +160,7 @@ def _average(
     rounds = Rounds(joined, roles, resamples, seed, swaps, strata)
     comparisons = [comparison.plain() | {"p_holm": comparison.p} for comparison in rounds.compare(MEAN)]
     found = {"skills": len(scored), "models": _intervals(rounds, MEAN), "comparisons": comparisons}
-    plain: dict[str, Any] = _plain(found)
+    plain: dict[str, Any] = make_plain(found)
     return plain
 
 
@@ -314,14 +314,3 @@ def _mark(answer: Mapping[str, Any]) -> str:
     if answer["passed"] is None:
         return "not measured"
     return "✓" if answer["passed"] else f"✗ {inline(answer['reason'])}"
-
-
-def _plain(value: Any) -> Any:
-    """Rounded, and nan as None, for JSON without it."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, DIGITS) + 0.0 if math.isfinite(value) else None
-    return value

@@ -19,7 +19,6 @@ from relearn.model_files import check_adapter, read_json
 from relearn.models import FrozenBase
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-MOST = 4.0  # of the change: answers fall apart long before
 OF_PEFT = "base_model.model."  # before the base's own names
 # Options of LoRA under which the change is no multiple of B, or is no change of this base.
 NOT_LINEAR = {
