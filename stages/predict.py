@@ -195,10 +195,10 @@ def _by_task(prompts: list[HeldOut]) -> Iterator[tuple[str, list[Prompt]]]:
 
 
 def choose_traced(prompts: list[HeldOut], most: int | None, seed: int) -> list[int]:
-    """The prompts with a reference, at most so many of a task."""
+    """The prompts with a reference whose likelihood is wanted, at most so many of a task."""
     chosen: list[int] = []
     for _, found in groupby(range(len(prompts)), lambda index: prompts[index][1]):
-        own = [index for index in found if prompts[index][3].reference is not None]
+        own = [index for index in found if prompts[index][3].reference is not None and prompts[index][3].weighed]
         chosen += corpus.draw(own, most, random.Random(seed))
     return chosen
 
@@ -250,12 +250,15 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
     The items of suites are answered to be checked: their longest answer is the skill's where that is shorter, and
     nothing is asked of their own answers.
     """
-    limits = params.predict.max_new_tokens
+    limits, weighed = params.predict.max_new_tokens, params.predict.likelihoods
     skills = {item.id: item.max_new_tokens for item in read_jsonl(paths.skill_items, SkillItem)}
 
     def ask(row: Row, limit: int) -> Prompt:
         checked = row.id in skills
-        return Prompt(row.prompt, min(limit, skills.get(row.id, limit)), None if checked else row.response)
+        reference = None if checked else row.response
+        return Prompt(
+            row.prompt, min(limit, skills.get(row.id, limit)), reference, weighed is None or row.task in weighed
+        )
 
     rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [

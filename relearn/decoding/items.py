@@ -14,11 +14,13 @@ Strategy = Greedy | Beam | Sampled | TopK
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt to answer: its turns, the most tokens an answer may have, and what it is measured against."""
+    """A prompt to answer: its turns, the most tokens an answer may have, what it is measured against, and whether the
+    likelihood of that is wanted."""
 
     messages: Sequence[Message]
     limit: int
     reference: str | None
+    weighed: bool = True
 
     @property
     def instruction(self) -> str:

@@ -150,7 +150,7 @@ def _puts_tokens_before(model: Any) -> bool:
 
 def _encode_reference(chat: Chat, item: Prompt, prompt: list[int]) -> tuple[list[int], list[int]]:
     """What stands before the reference, and the reference; the prompt and nothing where there is none."""
-    if item.reference is None:
+    if item.reference is None or not item.weighed:
         return prompt, []
     return chat.encode_context(item.messages), chat.encode_response(item.reference)
 
@@ -225,7 +225,7 @@ def score_references(
     rows = {
         index: (chat.encode_context(item.messages), chat.encode_response(item.reference))
         for index, item in enumerate(items)
-        if item.reference is not None
+        if item.reference is not None and item.weighed
     }
     order = sorted(rows, key=lambda index: (len(rows[index][0]) + len(rows[index][1]), index))
     found: list[float | None] = [None] * len(items)

@@ -17,7 +17,7 @@ from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
 
 # Scored on every task, listed or not: they cost little, and metrics/intervals.json has them.
-STANDARD = ("code_rate", "bleu", "chrf", "rouge_l", "bertscore", "exact_match", "bpb")
+STANDARD = ("code_rate", "bleu", "chrf", "rouge_l", "exact_match", "bpb")
 
 
 @dataclass(frozen=True)

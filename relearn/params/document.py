@@ -171,7 +171,7 @@ def _type(annotation: Any) -> str:
     if get_origin(annotation) is list:
         return f"list of {names[get_args(annotation)[0]]}s"
     kind = next(part for part in (get_args(annotation) or (annotation,)) if part is not type(None))
-    return "mapping" if get_origin(kind) is dict else names[kind]
+    return "mapping" if get_origin(kind) is dict else names[kind] if kind in names else _type(kind)
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

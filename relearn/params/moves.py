@@ -39,6 +39,7 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what
     "repair.duplicates": "drop",
     "chat.arguments": {},
     "chat.date": "2026-01-01",
+    "predict.likelihoods": None,
     "predict.decode_scales": [],  # what was listed in predict.scales before there was a curve
     "predict.scale_rows": None,
     "eval_3a.cut_share": 0.1,

@@ -91,6 +91,10 @@ class Predict(Group):
         "Prompts decoded together; fixed, since sums in another order differ in the last bits.", "prompts", ge=1
     )
     max_new_tokens: MaxNewTokens
+    likelihoods: list[str] | None = key(
+        "Tasks whose references' likelihoods are found, for bits per byte and the curve; null: all. Long references take as "
+        "long as answers do."
+    )
     scales: list[float] = key(
         "The learn-forget curve: the factors of the tuned model's change under which the references' likelihoods are found, "
         "untrained and without decoding (Wortsman et al. 2022). 0 is base and 1 the tuned model, which are always there; [] "

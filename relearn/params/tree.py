@@ -206,11 +206,12 @@ def _find_mistakes(params: Params) -> Iterator[str]:
             if metric in metrics[:number]:
                 yield f"eval_3a.metrics.{name}.{number}: {metric} is there twice; name it once"
     judged = [] if params.judge is None else params.judge.tasks
-    for number, name in enumerate(judged):
-        if name not in params.tasks:
-            yield f"judge.tasks.{number}: {name} is no task{nearest(name, list(params.tasks))}; one of {', '.join(params.tasks)}"
-        if name in judged[:number]:
-            yield f"judge.tasks.{number}: {name} is there twice; name it once"
+    for where, names in (("judge.tasks", judged), ("predict.likelihoods", params.predict.likelihoods or [])):
+        for number, name in enumerate(names):
+            if name not in params.tasks:
+                yield f"{where}.{number}: {name} is no task{nearest(name, list(params.tasks))}; one of {', '.join(params.tasks)}"
+            if name in names[:number]:
+                yield f"{where}.{number}: {name} is there twice; name it once"
     methods = list(type(params.finetune_2b.methods).model_fields)
     if params.method not in methods:
         yield f"method: {params.method} is unknown{nearest(params.method, methods)}; one of {', '.join(methods)}"

@@ -223,6 +223,10 @@ class Amounts:
         scored = rounds * len({*params.predict.scales} - known)  # models along the curve, of which nothing is decoded
         asked = [(self.count_prompts(task)[0], limits.by_task[task]) for task in params.tasks]
         asked.append((len(probes.read(self.paths.probes(params.profile))), limits.probe))
+        wanted = params.predict.likelihoods
+        weighed = [
+            number for task, (number, _) in zip(params.tasks, asked, strict=False) if wanted is None or task in wanted
+        ]
         cost = Cost("predict", models * sum(number for number, _ in asked), models * sum(n * most for n, most in asked))
         if params.predict.backend.kind != "local":
             cost.basis = "asked of a server"
@@ -231,10 +235,11 @@ class Amounts:
             width = max(2, round(max(self._row_tokens) / 2))
             tried = speed.measure_answers(config, params.compute, batch, width)
             cost.seconds = models * sum(
-                number / batch * tried.prompts * (1 + LIKELIHOOD) + math.ceil(number / batch) * most * tried.token
+                number / batch * tried.prompts + math.ceil(number / batch) * most * tried.token
                 for number, most in asked
             )
-            on_curve = sum(min(number, params.predict.scale_rows or number) for number, _ in asked[:-1])
+            cost.seconds += models * sum(weighed) / batch * tried.prompts * LIKELIHOOD
+            on_curve = sum(min(number, params.predict.scale_rows or number) for number in weighed)
             cost.seconds += scored * on_curve / batch * tried.prompts * LIKELIHOOD
             longest = width + max(most for _, most in asked)
             weights = self._weights(speed.count_parameters(config))

@@ -132,6 +132,32 @@ def test_a_curve_costs_likelihoods_of_its_factors_alone(desk: Desk, monkeypatch:
     assert curve["limit"]["stopped"]["factor"] == 0.5
 
 
+def test_the_references_of_a_task_need_not_be_weighed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(monkeypatch, desk)
+    _, whole = batches.predict()
+    before = desk.rows("data/predictions/2b.jsonl")
+    desk.set(predict__likelihoods=["general", "reviews"], predict__scales=[0.5])
+    on_curve, _ = batches.predict()
+    for old, new in zip(before, desk.rows("data/predictions/2b.jsonl"), strict=True):
+        assert new == (old | {"nll": None} if new["task"] == "code" else old)
+    rows = desk.rows("data/predictions/curve.jsonl")
+    assert {row["task"] for row in rows} == {"general", "reviews"}
+    assert on_curve == -(-sum(row["task"] == "general" for row in rows) // 4) - (
+        -sum(row["task"] == "reviews" for row in rows) // 4
+    )
+    assert desk.run("eval_3a").status == 0
+    scored = json.loads((desk.folder / "metrics/eval_3a/2b.json").read_text())
+    assert "bpb" not in scored["code"]
+    assert {"codebleu", "rouge_l"} <= set(scored["code"])
+    assert "bpb" in scored["general"]
+    desk.set(predict__likelihoods=None, predict__scales=[])
+    assert batches.predict() == (0, whole)
+    desk.set(predict__likelihoods=["codes"])
+    ended = desk.run("predict")
+    assert ended.status != 0
+    assert "predict.likelihoods.0: codes is no task (did you mean code?)" in ended.errors
+
+
 def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = Batches(monkeypatch, desk)
     batches.predict()

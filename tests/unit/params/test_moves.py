@@ -120,9 +120,11 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
 
 def test_scales_that_were_decoded_still_are() -> None:
     text = (ROOT / "profiles" / "mini.yaml").read_text(encoding="utf-8")
-    before = re.sub(r"  (decode_scales|scale_rows):.*\n", "", text).replace("  scales: []", "  scales: [0.5, 2]")
+    before = re.sub(r"  (likelihoods|decode_scales|scale_rows):.*\n", "", text).replace(
+        "  scales: []", "  scales: [0.5, 2]"
+    )
     new, changes = upgrade(before)
-    assert changes == ["predict.decode_scales is new", "predict.scale_rows is new"]
+    assert changes == ["predict.likelihoods is new", "predict.decode_scales is new", "predict.scale_rows is new"]
     found = YAML(typ="safe").load(new)["predict"]
     assert (found["decode_scales"], found["scales"], found["scale_rows"]) == ([0.5, 2], [], None)
 
