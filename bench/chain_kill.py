@@ -131,6 +131,11 @@ def _undisturbed(place: Path, profile: str, lr: str) -> dict[str, float]:
     return {stage: round(end - begun, 3) for (stage, begun), end in zip(run.begun.items(), ends, strict=True)}
 
 
+def _environment(clone: Clone) -> dict[str, str]:
+    """The clone's, in which a large model's threads may spin."""
+    return {name: value for name, value in clone.environment.items() if not name.startswith(("OMP_", "GOMP_"))}
+
+
 class Run:
     """A `dvc repro` in a session of its own, its output read as it comes."""
 
@@ -142,7 +147,7 @@ class Run:
         self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            ["dvc", "repro"], cwd=clone.folder, env={**clone.environment, MARK: self.mark},
+            ["dvc", "repro"], cwd=clone.folder, env={**_environment(clone), MARK: self.mark},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=die_with_parent,  # it goes with this command, should that be stopped
         )  # fmt: skip
