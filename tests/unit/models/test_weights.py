@@ -191,7 +191,7 @@ def test_biases_that_the_file_lacks_are_missed_where_the_base_has_some(made: Pat
         edit(tmp_path / "bias" / "adapter_config.json", bias=bias)
         FrozenBase(made / "base", "cpu").put(tmp_path / "bias")
         biased = make_base(tmp_path / bias, "llama", attention_bias=True)
-        with pytest.raises(InputError, match=f"was trained with bias: {bias}, and the file has no biases"):
+        with pytest.raises(InputError, match=f"was trained with bias: {bias}, but the file has no biases"):
             FrozenBase(biased, "cpu").put(tmp_path / "bias")
 
 
@@ -217,11 +217,11 @@ def test_an_adapter_with_added_words_asks_for_the_larger_base(made: Path, tmp_pa
 
 # What transformers says where a library is not installed, and where one config asks for a model that it does not know.
 FOLDERS: dict[str, tuple[dict[str, object], str]] = {
-    "bitsandbytes": ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, r"is quantised \(bitsandbytes\).*or give the model as it was before"),
+    "bitsandbytes": ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, r"is quantised \(bitsandbytes\).*or give the unquantised model"),
     "gptq": ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"is quantised \(gptq\)"),
     "awq": ({"quantization_config": {"quant_method": "awq", "bits": 4}}, r"is quantised \(awq\)"),
     "compressed-tensors": ({"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {}}}, r"is quantised \(compressed-tensors\)"),
-    "an encoder-decoder": ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "t5 writes no text from left to right"),
+    "an encoder-decoder": ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "t5 does not write text from left to right"),
     "heads that do not divide": ({"num_attention_heads": 3, "head_dim": ...}, r"config\.json cannot be read .*multiple of the number of attention heads"),
     "a text for a number": ({"hidden_size": "wide"}, r"config\.json cannot be read"),
     "ends that are words": ({"eos_token_id": "<end>"}, "eos_token_id holds no token numbers"),
