@@ -182,7 +182,7 @@ def test_an_estimate_before_and_after(journal: Journal) -> None:
 def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> None:
     found = cost.estimate(questions(), questions().options, Address.of("http://x/v1", "key"), journal)
     text = "\n".join(found.lines(1e-9))
-    assert "estimate, nothing was sent" in text
+    assert "estimate (nothing was sent)" in text
     assert "passes it" in text
     assert "stays within it" in "\n".join(found.lines(100.0))
 
