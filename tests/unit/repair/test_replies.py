@@ -277,9 +277,9 @@ def test_numbers_and_booleans_are_written_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rows": [{"name": "x", "instruction": "{txt}", "response": "mood"}]}, "repair.film.rows: instruction of the row x: {txt} is no field; there are text, mood, steps, answer"),
-        ({"rows": [{"name": "x", "instruction": "{text}", "response": "text"}]}, "repair.film.rows: response of the row x: text is no field of the record; there are mood, steps, answer"),
-        ({"checks": [{"kind": "echo", "of": "review", "share": 0.5}]}, "repair.film.checks: echo: review is no field of the source; there are text"),
+        ({"rows": [{"name": "x", "instruction": "{txt}", "response": "mood"}]}, "repair.film.rows: instruction of the row x: {txt} is not a field; choose from text, mood, steps, answer"),
+        ({"rows": [{"name": "x", "instruction": "{text}", "response": "text"}]}, "repair.film.rows: response of the row x: text is not a field of the record; choose from mood, steps, answer"),
+        ({"checks": [{"kind": "echo", "of": "review", "share": 0.5}]}, "repair.film.checks: echo: review is not a field of the source; choose from text"),
         ({"checks": [{"kind": "contradiction", "sides": {"mood": "left"}}]}, "repair.film.checks: contradiction: no words are known for left; sides are agree, disagree"),
     ],
 )  # fmt: skip
