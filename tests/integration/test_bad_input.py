@@ -60,7 +60,7 @@ def refused(desk: Desk, stage: str, *expected: str, patience: float = 20.0) -> N
     for part in expected:
         assert part in lines[-1], lines[-1]
     assert len(lines[-1]) < 600, "a line, not a page"
-    assert str(desk.folder) not in lines[-1], "paths are told from the repository's root"
+    assert str(desk.folder) not in lines[-1], "paths are relative to the repository's root"
     assert desk.state() == before
 
 

@@ -475,8 +475,8 @@ BAD_TALKS: dict[str, tuple[Any, str]] = {
     "a late system message": ([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "message 2 is of role system"),
     "an empty answer": ([{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}], "message 2 holds no text"),
     "a picture": ([{"role": "user", "content": [{"type": "image_url"}]}], "message 1 holds no text"),
-    "a text": ("hello", "no list of messages"),
-    "nothing": ([], "no list of messages"),
+    "a text": ("hello", "not a list of messages"),
+    "nothing": ([], "not a list of messages"),
 }  # fmt: skip
 
 

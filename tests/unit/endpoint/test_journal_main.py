@@ -134,7 +134,7 @@ def test_prune_selects_by_ending_and_by_kind(path: Path, condition: list[str], a
 def test_prune_takes_from_one_table(path: Path, conditions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         main(["prune", str(path), *conditions])
-    assert "take one" in capsys.readouterr().err
+    assert "use one of them" in capsys.readouterr().err
     assert len(keys(path)) == 4
 
 

@@ -313,7 +313,7 @@ def test_answers_that_ended_at_the_cap_are_a_column_and_a_warning() -> None:
     warnings = [warning for warning in found.warnings if "cap" in warning]
     assert len(warnings) == 1
     assert warnings[0].startswith("code: 3 of 12 answers of 2b ended at the cap")
-    assert "not sound" in warnings[0]
+    assert "unsound" in warnings[0]
     text = table.markdown(found.rows, found.intervals)
     assert "| ended at the cap   |" in text
     assert [line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| base", "| 2"))] == [

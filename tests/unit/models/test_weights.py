@@ -1,4 +1,4 @@
-"""Weights that are not there, not used or no numbers: refused in one line that names the weight and the likely cause."""
+"""Weights that are not there, not used or not numbers: refused in one line that names the weight and the likely cause."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ BASES: dict[str, tuple[Callable[[Weights], Weights], str]] = {
     "a worn adapter": (rename(r"q_proj\.", "q_proj.base_layer."), "merge_and_unload"),
     "an adapter left beside": (lambda weights: {**weights, "model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(2, 16)}, "merge it"),
     "another library's names": (rename("self_attn", "attention"), "another architecture"),
-    "a layer missing": (drop("layers.1."), r"layers\.1\..* is missing; the file is not whole"),
+    "a layer missing": (drop("layers.1."), r"layers\.1\..* is missing; the file is incomplete"),
     "one norm missing": (drop("model.norm"), r"model\.norm\.weight is missing"),
     "the head missing": (drop("lm_head"), r"lm_head\.weight is missing"),
     "the embeddings missing": (drop("embed_tokens"), r"embed_tokens\.weight is missing"),

@@ -43,7 +43,7 @@ def test_a_limit_is_said_with_the_command_that_writes_the_model() -> None:
     assert "export" not in nothing
     every = curve.say_limit(made.curve({"most_lost": 0.5, "factor": 1.5, "stopped": None}), made.WORDS, "x {factor}")
     assert every is not None
-    assert every.endswith("up. `x 1.5` writes that model.")
+    assert every.endswith("every old skill. `x 1.5` writes that model.")
     assert curve.say_limit(made.curve(), made.WORDS) is None
 
 
