@@ -166,7 +166,7 @@ def _find_mistakes(params: Params) -> Iterator[str]:
     fixed = {name for group in TASK_GROUPS.values() for name in group.model_fields}
     for name in params.tasks:
         if name in fixed or name in RESERVED:
-            yield f"tasks.{name}: is a reserved name; give the task another"
+            yield f"tasks.{name}: is a reserved name; give the task another name"
     old, new = params.named("replayed", "watched"), params.named("new")
     if not new or not old:
         yield "tasks: needs a task of role new, and one of role replayed or watched; add one"

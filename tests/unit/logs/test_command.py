@@ -40,7 +40,7 @@ def logs(tmp_path: Path, lost: int, samples: int = 1000) -> list[object]:
         (0, "acc=1pt", 0, "proven within 1pt"),
         (0, "acc=0.3pt", 4, "undecided about 0.3pt"),
         (60, "acc=2pt", 3, "proven worse than 2pt: 6pt lost"),
-        (20, "acc=2pt", 4, "none would"),
+        (20, "acc=2pt", 4, "no number of samples would decide"),
         (10, "arith.acc=3%", 0, "proven within 3%: 1.25% lost"),
         (10, "*.acc=2%", 4, "draw a new sample of that size, do not top this one up"),
     ],
@@ -141,7 +141,7 @@ def test_a_margin_says_what_it_is_of(gate: str, said: str) -> None:
 def test_a_metric_that_is_not_in_the_logs_is_a_mistake(tmp_path: Path) -> None:
     found = run(*logs(tmp_path, 0), "--require-within", "f1=2%")
     assert found.exit_code == 1
-    assert "there are acc" in found.output
+    assert "choose from acc" in found.output
 
 
 def test_a_file_of_gates(tmp_path: Path) -> None:
