@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of the whole chain: does what goes on end in the bytes of an uninterrupted run?
+"""SIGKILL at random moments of the whole chain: does a continued chain end in the bytes of an uninterrupted run?
 
     python -m bench.chain_kill              # 40 kills, eight to a chain; about 20 minutes on a quiet core
     python -m bench.chain_kill --kills 10 --profile smollm2 --lr 1e-3   # ten in one chain of the real model; an hour
@@ -47,7 +47,7 @@ MARK = "RELEARN_CHAIN_KILL"  # in the environment of everything that a run start
 
 
 def main() -> None:
-    """Makes or finds the clone, runs what kills are missing, and writes the tally."""
+    """Makes or finds the clone, runs the missing kills, and writes the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--profile", default="tiny")
@@ -190,7 +190,7 @@ class Run:
         """The process of the stage that runs now; None while dvc is at work itself."""
         try:
             for child in psutil.Process(self.pid).children(recursive=True):
-                # the program itself, not a shell that may stand before it
+                # the program itself, not a shell that may be in between
                 if any(word.startswith("stages.") for word in child.cmdline()):
                     return child
         except psutil.NoSuchProcess:

@@ -9,7 +9,7 @@ drawn from the length of the undisturbed run, start again to the end, and compar
 and the curves. A run that ended before its kill counts for nothing and is drawn again.
 
 A process forked from one that has imported the libraries runs each stage, since seven seconds of imports would
-otherwise stand before two of training. What was done is kept in .cache/bench/, under a hash of the code: stop this
+otherwise precede two of training. What was done is kept in .cache/bench/, under a hash of the code: stop this
 command at any time, and the same command goes on. Writes bench/out/tuning_kill.json.
 """
 
@@ -44,7 +44,7 @@ LONGER = (
 
 
 def main() -> None:
-    """Makes or finds the clone, runs what kills are missing, and writes the tally."""
+    """Makes or finds the clone, runs the missing kills, and writes the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="kills of each round (20)")
     options = parser.parse_args()

@@ -75,7 +75,7 @@ def _source_files() -> list[str]:
 
 
 def make(folder: Path, home: Path) -> Clone:
-    """The working tree as it stands (committed or not) as a fresh clone with the profile tiny, nothing run yet."""
+    """The working tree as it is (committed or not) as a fresh clone with the profile tiny, nothing run yet."""
     for name in _source_files():
         left_by_a_run = name == "dvc.lock" or name.startswith(("metrics/", "report/"))
         if left_by_a_run and not name.endswith(".gitignore"):

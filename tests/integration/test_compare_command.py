@@ -76,7 +76,7 @@ def test_an_adapter_and_the_whole_model_it_makes_forget_alike(folder: Path) -> N
     assert points["tuned"]["old"]["bpb"] > points["base"]["old"]["bpb"]
     probe = json.loads((folder / "three" / "probes.json").read_text())["probes"][0]["models"]
     assert (probe["base"]["passed"], probe["tuned"]["passed"]) == (True, False)
-    assert "surely above 20.0%: fails" in done.stderr
+    assert "significantly above 20.0%: fails" in done.stderr
     assert "### Old skills: from base to tuned" in done.stdout
     text = "".join(path.read_text() for path in (folder / "three").glob("*.*"))
     assert str(folder) not in text  # nothing of this machine in what is passed on

@@ -116,7 +116,7 @@ def serve(url: str, **more: Any) -> dict[str, Any]:
 
 def test_off_it_asks_nothing_and_writes_nothing(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", None)
-    assert "nothing is asked, at no cost" in project.run("--estimate")
+    assert "nothing is sent, and it costs nothing" in project.run("--estimate")
     project.run()
     assert project.judgements() == []
     assert project.read("metrics/judge.json") == {}

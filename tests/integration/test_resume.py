@@ -31,7 +31,7 @@ def test_killed_rounds_end_in_the_same_bytes_many_times(run_clone: Clone) -> Non
 
 @pytest.mark.slow
 def test_a_checkpoint_serves_only_the_run_that_wrote_it(run_clone: Clone, tmp_path: Path) -> None:
-    """A checkpoint of other parameters is not gone on from; the same one is, whichever folder the checkout stands in."""
+    """A checkpoint of other parameters is not gone on from; the same one is, whichever folder the checkout is in."""
     lengthen(run_clone.folder)
     killed = Kills(run_clone.folder, "2b", run_clone.environment)
     while killed.done(1)[0]["from"] == 0:  # a moment before the first checkpoint shows nothing

@@ -37,7 +37,7 @@ def answers(name: str, kind: str) -> dict[str, Any]:
 
 def check(item: Item, answer: str) -> str:
     if any(one.runs_programs for one in item.check) and bubblewrap() is None:
-        pytest.skip("programs run under bubblewrap alone")
+        pytest.skip("programs run only under bubblewrap")
     return check_answer(item.check, answer, SETTINGS).reason
 
 

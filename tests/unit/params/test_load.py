@@ -266,11 +266,11 @@ PARAMS = {
     "empty": ("", "params.yaml: holds no keys", "key: value"),
     "a list": ("- lr\n- seed\n", "params.yaml: holds no keys", "key: value"),
     "a word": ("mini\n", "params.yaml: holds no keys", "key: value"),
-    "an open bracket": ("profile: [mini\nlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "mend that line"),
-    "a tab": ("profile: mini\n\tlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "mend that line"),
-    "an object of Python": ("profile: !!python/object:os.system x\nlr: 1\n", "not YAML", "mend that line"),
-    "two documents": ("profile: mini\n---\nlr: 0.01\n", "not YAML", "mend that line"),
-    "an impossible date": ("profile: 2023-02-31\nlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "mend the file"),
+    "an open bracket": ("profile: [mini\nlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "fix that line"),
+    "a tab": ("profile: mini\n\tlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "fix that line"),
+    "an object of Python": ("profile: !!python/object:os.system x\nlr: 1\n", "not YAML", "fix that line"),
+    "two documents": ("profile: mini\n---\nlr: 0.01\n", "not YAML", "fix that line"),
+    "an impossible date": ("profile: 2023-02-31\nlr: 0.01\nseed: 1\nmethod: plain\n", "not YAML", "fix the file"),
 }  # fmt: skip
 
 
@@ -317,4 +317,4 @@ def test_what_is_swept_may_not_be_in_a_profile(root: Path, name: str) -> None:
 
 def test_an_empty_profile_lists_its_first_key(root: Path) -> None:
     (root / "profiles" / "mini.yaml").write_text("# nothing\n")
-    assert refusal(root) == "profiles/mini.yaml: holds no keys; lines of the form `key: value` are expected"
+    assert refusal(root) == "profiles/mini.yaml: holds no keys; expected lines of the form `key: value`"
