@@ -103,8 +103,13 @@ verify: $(RUN)  ## run the chain in two fresh clones and compare every output, b
 bench: $(DEV) $(REAL)  ## every benchmark beside its peers, and docs/benchmarks.md from them (VLLM=ENV/bin/python: vLLM too)
 	python -m bench.all $(addprefix --vllm ,$(VLLM))
 
+# Tests start some hundred processes of the project: each would compile it anew where nothing compiled may be kept.
+test test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
+
+# Three workers, since some tests wait for a server or for a limit to pass. In the order of the files: the last ones are
+# short, where xdist's own order, by the number of tests, leaves one worker alone with the longest.
 test: $(DEV)  ## the tests that take minutes, on two cores
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-commands: $(DEV)  ## the documented commands in scratch clones, what re-runs what, and dead keys (minutes)
 	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
