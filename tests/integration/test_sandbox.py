@@ -112,7 +112,10 @@ def is_left_by_this_worker(process: psutil.Process) -> bool:
 
 
 def test_hostile_programs_fail_and_leave_nothing(
-    prefix: tuple[str, ...] | None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, listener: int
+    prefix: tuple[str, ...] | None,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    listener: int,
 ) -> None:
     tmp_path, scratch = tmp_path_factory.mktemp("outside"), tmp_path_factory.mktemp("scratch")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -134,7 +137,8 @@ def test_hostile_programs_fail_and_leave_nothing(
     mine = [
         process
         for process in psutil.process_iter(["ppid", "cmdline"])
-        if process.pid not in before and "checker/__main__.pyc" in " ".join(process.info["cmdline"] or [])
+        if process.pid not in before
+        and "checker/__main__.pyc" in " ".join(process.info["cmdline"] or [])
         and is_left_by_this_worker(process)
     ]
     assert mine == []

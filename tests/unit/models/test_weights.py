@@ -230,9 +230,7 @@ FOLDERS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", FOLDERS)
-def test_folders_that_cannot_be_loaded(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
+def test_folders_that_cannot_be_loaded(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     # transformers' message lists every model that it knows, and imports them all for their names: ten seconds
     monkeypatch.setattr(_LazyAutoMapping, "__iter__", lambda mapping: iter(()))
     changes, said = FOLDERS[case]
