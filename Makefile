@@ -103,8 +103,13 @@ verify: $(RUN)  ## run the chain in two fresh clones and compare every output, b
 bench: $(DEV) $(REAL)  ## run every benchmark against its peers, and write docs/benchmarks.md (VLLM=ENV/bin/python adds vLLM)
 	python -m bench.all $(addprefix --vllm ,$(VLLM))
 
+# Each test run starts some hundred processes of the project, which would compile it anew where nothing compiled is kept.
+test test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
+
+# Three workers, since some tests wait for a server or for a limit to pass. In the order of the files: the last ones are
+# short, where xdist's own order, by the number of tests, leaves one worker alone with the longest.
 test: $(DEV)  ## run the fast tests (minutes, on two cores)
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-commands: $(DEV)  ## run the documented commands in scratch clones, and test what re-runs what (minutes)
 	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \

@@ -24,6 +24,7 @@ from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
 from relearn.params.predict import Greedy
 from relearn.records import Prediction, make_turns
+from tests.integration.forked import run_module
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,11 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(folder: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "relearn.compare", "--old", "old.jsonl", "--new", "new.jsonl", "--out", out,
-         "--max-new-tokens", "12", "--batch-size", "8", "--resamples", "200", "--threads", "1", *more],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
-    )  # fmt: skip
+    given = [
+        "--old", "old.jsonl", "--new", "new.jsonl", "--out", out, "--max-new-tokens", "12", "--batch-size", "8",
+        "--resamples", "200", "--threads", "1", *more,
+    ]  # fmt: skip
+    return run_module("relearn.compare", given, folder, ENVIRONMENT, 250)
 
 
 def answers(folder: Path, out: str, role: str) -> list[Prediction]:

@@ -159,6 +159,7 @@ def test_the_references_of_a_task_need_not_be_weighed(desk: Desk, monkeypatch: p
 
 
 def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.own_code()
     batches = Batches(monkeypatch, desk)
     batches.predict()
     desk.set(predict__max_new_tokens__code=15)
