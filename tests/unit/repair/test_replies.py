@@ -292,7 +292,9 @@ def test_a_name_that_there_is_not_is_told_in_one_line(tmp_path: Path, change: di
 
 def test_a_field_of_both_is_told(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-    with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of both the source and the record"):
+    with pytest.raises(
+        InputError, match=r"repair\.film\.rows: .*\{text\} is a field of both the source and the record"
+    ):
         task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)
 
 
