@@ -48,7 +48,7 @@ def test_a_model_that_writes_no_instruction_is_one_line() -> None:
     small.lm_head.register_forward_hook(
         lambda _, __, made: torch.nn.functional.one_hot(torch.tensor(WORDS.eos_token_id), made.shape[-1]) * 99.0 + made
     )
-    with pytest.raises(InputError, match=r"finetune_2b\.sample\.prompts: of 20 instructions .* 0 are not empty"):
+    with pytest.raises(InputError, match=r"finetune_2b\.sample\.prompts: only 0 of 20 instructions .* are not empty"):
         draw(small)
 
 

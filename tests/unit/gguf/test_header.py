@@ -91,7 +91,7 @@ def test_a_list_beyond_the_file(sound: Path, tmp_path: Path) -> None:
         ({"split.count": 4}, "one of 4 parts; join them"),
         ({"llama.block_count": 1 << 20}, f"{1 << 20} blocks of {len(list_shapes())} tensors"),
         ({"llama.rope.dimension_count": 1 << 31}, "llama.rope.dimension_count is 2147483648, beyond"),
-        ({"llama.embedding_length": "64"}, "llama.embedding_length is missing or no number"),
+        ({"llama.embedding_length": "64"}, "llama.embedding_length is missing or not a number"),
         ({"llama.attention.head_count": None}, "llama.attention.head_count is missing"),
         ({"tokenizer.ggml.tokens": None}, "no tokenizer (tokenizer.ggml.tokens)"),
         ({"tokenizer.ggml.model": None}, "no tokenizer"),
