@@ -266,7 +266,8 @@ def _vllm(python: str, precision: str, each: int) -> dict[str, Any]:
             [python, str(ROOT / "bench" / "vllm_answers.py")],
             input=part, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
         )  # fmt: skip
-        run = json.loads(done.stdout.splitlines()[-1])
+        lines = reversed(done.stdout.splitlines())
+        run = json.loads(next(line for line in lines if line.startswith("{")))  # vLLM may print more as it ends
         seconds, answers = seconds + run["seconds"], answers + run["answers"]
     return {"tokens_per_s": sum(map(len, answers)) / seconds, "answers": answers}
 

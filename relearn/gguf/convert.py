@@ -76,7 +76,8 @@ def _load(path: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokeni
             **place, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
         )
         model, facts = loaded
-        tokenizer = AutoTokenizer.from_pretrained(**place)
+        # said here, since the tokenizer's file records it, and offline it is so by itself
+        tokenizer = AutoTokenizer.from_pretrained(**place, local_files_only=True)
     except InputError:
         raise
     except Exception as error:  # what transformers, numpy and tokenizers raise over a foreign file is of any type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_every_tensor_is_that_of_the_file(tmp_path: Path, kind: GGMLQuantization
     file = write(tmp_path / "model.gguf", kind=kind)
     convert(file, tmp_path / "base")
     compare_tensors(file, tmp_path / "base", HEADS, KV_HEADS)
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_the_tokenizer_is_the_same_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
+    monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda: offline)
+    convert(write(tmp_path / "model.gguf"), tmp_path / "base")
+    saved = json.loads((tmp_path / "base" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert saved["local_files_only"] is True
 
 
 def test_the_folder_is_a_model(tmp_path: Path) -> None:
