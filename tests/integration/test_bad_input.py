@@ -241,7 +241,7 @@ def fewer_code_rows_than_the_splits_need(desk: Desk) -> None:
     own(desk, prepare__code__train=40)
 
 
-@case("prepare", f"{SOURCES}/reviews.csv: 2 usable rows of 40", "38 duplicate")
+@case("prepare", f"{SOURCES}/reviews.csv: has 2 usable rows of 40", "38 duplicate")
 def the_same_row_again_and_again(desk: Desk) -> None:
     own(desk, "text,label\n" + "Good film.,1\nBad film.,0\n" * 20)
 
@@ -442,7 +442,7 @@ def no_such_schema(desk: Desk) -> None:
     desk.set(generate__reviews__schema="agree")
 
 
-@case("generate", "prompts/agree_disagree.json: ", "contentEncoding is not understood", "leave it out")
+@case("generate", "prompts/agree_disagree.json: ", "contentEncoding is not supported", "leave it out")
 def a_schema_that_says_more_than_is_understood(desk: Desk) -> None:
     desk.replace("prompts/agree_disagree.json", '{"type": "string"}', '{"type": "string", "contentEncoding": "base64"}')
 
@@ -531,7 +531,7 @@ def no_reply_at_all(desk: Desk) -> None:
     desk.write("data/replies.jsonl", "")
 
 
-@case("repair", "a reply of the task letters, which repair does not describe; run generate again")
+@case("repair", "belongs to the task letters, which repair does not describe; run generate again")
 def a_reply_of_an_unknown_task(desk: Desk) -> None:
     rows = desk.rows("data/replies.jsonl")
     desk.put("data/replies.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
