@@ -90,7 +90,7 @@ def test_a_list_beyond_the_file(sound: Path, tmp_path: Path) -> None:
         ({"general.type": "adapter"}, "holds 'adapter', not a model"),
         ({"split.count": 4}, "one of 4 parts; join them"),
         ({"llama.block_count": 1 << 20}, f"{1 << 20} blocks of {len(list_shapes())} tensors"),
-        ({"llama.rope.dimension_count": 1 << 31}, "llama.rope.dimension_count is 2147483648, beyond"),
+        ({"llama.rope.dimension_count": 1 << 31}, "llama.rope.dimension_count is 2147483648, more than any"),
         ({"llama.embedding_length": "64"}, "llama.embedding_length is missing or not a number"),
         ({"llama.attention.head_count": None}, "llama.attention.head_count is missing"),
         ({"tokenizer.ggml.tokens": None}, "no tokenizer (tokenizer.ggml.tokens)"),

@@ -88,7 +88,7 @@ def test_empty_is_null_or_blank() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="no kind"):
+    with pytest.raises(ValueError, match="not a kind"):
         written("broken")
     assert all(written(kind) is not None for kind in breakage.KINDS if kind != "empty")
 

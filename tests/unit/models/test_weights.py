@@ -82,7 +82,7 @@ BASES: dict[str, tuple[Callable[[Weights], Weights], str]] = {
     "biases that the configuration denies": (lambda weights: {**weights, "model.layers.0.self_attn.q_proj.bias": torch.ones(16)}, r"q_proj\.bias is not used"),
     "a NaN": (put("layers.1.mlp.up_proj", float("nan")), r"layers\.1\.mlp\.up_proj\.weight holds NaN or infinity"),
     "an infinity": (put("lm_head", float("-inf")), r"lm_head\.weight holds NaN or infinity"),
-    "another shape": (widen("layers.0.mlp.gate_proj"), r"gate_proj\.weight has the shape 64 × 16, config\.json asks for 32 × 16"),
+    "another shape": (widen("layers.0.mlp.gate_proj"), r"gate_proj\.weight has the shape 64 × 16, but config\.json asks for 32 × 16"),
     "more rows than words": (widen("embed_tokens"), r"embed_tokens\.weight has the shape"),
 }  # fmt: skip
 
