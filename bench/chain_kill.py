@@ -1,7 +1,7 @@
 """SIGKILL at random moments of the whole chain: does a continued chain end in the bytes of an uninterrupted run?
 
     python -m bench.chain_kill              # 40 kills, eight to a chain; about 20 minutes on a quiet core
-    python -m bench.chain_kill --kills 10 --profile smollm2 --lr 1e-3   # ten in one chain of the real model; an hour
+    python -m bench.chain_kill --kills 10 --per-chain 10 --profile smollm2 --lr 1e-3   # of the real model; 45 minutes
 
 Works in clones of the working tree. The chain runs once undisturbed, which also times its stages.
 A kill's moment is a stage drawn from all and a time drawn from that stage's length (dvc's own work on it, such as
@@ -41,7 +41,6 @@ from tests.verify import compare, files
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "chain_kill.json"
 WAYS = ("dvc", "stage", "group")
-PER_CHAIN = 8
 LINGER = 10.0  # seconds a process may take to end after its parent was killed (on a machine busy with other work)
 MARK = "RELEARN_CHAIN_KILL"  # in the environment of everything that a run starts
 
@@ -50,6 +49,7 @@ def main() -> None:
     """Makes or finds the clone, runs the missing kills, and writes the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--per-chain", type=int, default=8, help="kills in one chain (8)")
     parser.add_argument("--profile", default="tiny")
     parser.add_argument("--lr", default="0.01")
     options = parser.parse_args()
@@ -59,10 +59,9 @@ def main() -> None:
         state.seconds = _undisturbed(place, options.profile, options.lr)
         state.save()
     pristine = Clone(place / "pristine" / "clone", place / "pristine" / "home")
-    per_chain = PER_CHAIN if options.profile == "tiny" else options.kills
     while len(state.kills) < options.kills:
         chain = Chain(copy(pristine, _fresh(place / "chain")), state)
-        count = min(per_chain, options.kills - len(state.kills))
+        count = min(options.per_chain, options.kills - len(state.kills))
         state.kills += chain.done(count, Clone(place / "reference" / "clone", place / "reference" / "home"))
         state.chains += 1
         state.save()
@@ -131,23 +130,19 @@ def _undisturbed(place: Path, profile: str, lr: str) -> dict[str, float]:
     return {stage: round(end - begun, 3) for (stage, begun), end in zip(run.begun.items(), ends, strict=True)}
 
 
-def _environment(clone: Clone) -> dict[str, str]:
-    """The clone's, in which a large model's threads may spin."""
-    return {name: value for name, value in clone.environment.items() if not name.startswith(("OMP_", "GOMP_"))}
-
-
 class Run:
     """A `dvc repro` in a session of its own, its output read as it comes."""
 
     def __init__(self, clone: Clone) -> None:
         self.clone = clone
+        clone.free_threads()  # a large model's
         self.begun: dict[str, float] = {}  # the moment at which each stage began
         self.lines: list[str] = []
         self.ended = 0.0
         self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            ["dvc", "repro"], cwd=clone.folder, env={**_environment(clone), MARK: self.mark},
+            ["dvc", "repro"], cwd=clone.folder, env={**clone.environment, MARK: self.mark},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=die_with_parent,  # it goes with this command, should that be stopped
         )  # fmt: skip

@@ -198,7 +198,7 @@ def choose_traced(prompts: list[HeldOut], most: int | None, seed: int) -> list[i
     """The prompts with a reference whose likelihood is wanted, at most so many of a task."""
     chosen: list[int] = []
     for _, found in groupby(range(len(prompts)), lambda index: prompts[index][1]):
-        own = [index for index in found if prompts[index][3].reference is not None and prompts[index][3].weighed]
+        own = [index for index in found if prompts[index][3].weighed_reference is not None]
         chosen += corpus.draw(own, most, random.Random(seed))
     return chosen
 
@@ -250,15 +250,13 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
     The items of suites are answered to be checked: their longest answer is the skill's where that is shorter, and
     nothing is asked of their own answers.
     """
-    limits, weighed = params.predict.max_new_tokens, params.predict.likelihoods
+    limits = params.predict.max_new_tokens
     skills = {item.id: item.max_new_tokens for item in read_jsonl(paths.skill_items, SkillItem)}
 
     def ask(row: Row, limit: int) -> Prompt:
         checked = row.id in skills
         reference = None if checked else row.response
-        return Prompt(
-            row.prompt, min(limit, skills.get(row.id, limit)), reference, weighed is None or row.task in weighed
-        )
+        return Prompt(row.prompt, min(limit, skills.get(row.id, limit)), reference, params.predict.weighs(row.task))
 
     rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [

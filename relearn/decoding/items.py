@@ -23,6 +23,11 @@ class Prompt:
     weighed: bool = True
 
     @property
+    def weighed_reference(self) -> str | None:
+        """The reference, where there is one whose likelihood is wanted."""
+        return self.reference if self.weighed else None
+
+    @property
     def instruction(self) -> str:
         """The prompt for people."""
         return show_turns(list(self.messages))

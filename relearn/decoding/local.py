@@ -150,9 +150,10 @@ def _puts_tokens_before(model: Any) -> bool:
 
 def _encode_reference(chat: Chat, item: Prompt, prompt: list[int]) -> tuple[list[int], list[int]]:
     """What comes before the reference, and the reference; the prompt and nothing where there is none."""
-    if item.reference is None or not item.weighed:
+    reference = item.weighed_reference
+    if reference is None:
         return prompt, []
-    return chat.encode_context(item.messages), chat.encode_response(item.reference)
+    return chat.encode_context(item.messages), chat.encode_response(reference)
 
 
 def _score_read(
@@ -223,9 +224,9 @@ def score_references(
     `kept` as `decode` has it.
     """
     rows = {
-        index: (chat.encode_context(item.messages), chat.encode_response(item.reference))
+        index: (chat.encode_context(item.messages), chat.encode_response(reference))
         for index, item in enumerate(items)
-        if item.reference is not None and item.weighed
+        if (reference := item.weighed_reference) is not None
     }
     order = sorted(rows, key=lambda index: (len(rows[index][0]) + len(rows[index][1]), index))
     found: list[float | None] = [None] * len(items)

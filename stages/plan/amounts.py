@@ -223,9 +223,8 @@ class Amounts:
         scored = rounds * len({*params.predict.scales} - known)  # models along the curve, of which nothing is decoded
         asked = [(self.count_prompts(task)[0], limits.by_task[task]) for task in params.tasks]
         asked.append((len(probes.read(self.paths.probes(params.profile))), limits.probe))
-        wanted = params.predict.likelihoods
         weighed = [
-            number for task, (number, _) in zip(params.tasks, asked, strict=False) if wanted is None or task in wanted
+            number for task, (number, _) in zip(params.tasks, asked, strict=False) if params.predict.weighs(task)
         ]
         cost = Cost("predict", models * sum(number for number, _ in asked), models * sum(n * most for n, most in asked))
         if params.predict.backend.kind != "local":

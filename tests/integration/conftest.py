@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.integration.forked import run_module
+from tests.integration.forked import AT_IMPORT, ONE_THREAD, run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,11 +31,13 @@ class Clone:
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "user.useConfigOnly",
             "GIT_CONFIG_VALUE_0": "true",
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "GOMP_SPINCOUNT": "0",
-            "OMP_WAIT_POLICY": "passive",
+            **AT_IMPORT,
         }
+
+    def free_threads(self) -> None:
+        """Gives its commands the threads that a user's have."""
+        for name in ONE_THREAD:
+            self.environment.pop(name, None)
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the clone; with `check`, a failure fails the test and shows what it said."""

@@ -22,8 +22,9 @@ from pathlib import Path
 from unittest import mock
 
 LIBRARIES = ["transformers.models.llama.modeling_llama", "transformers.trainer", "bert_score", "pandas", "scipy.stats"]
-# What the libraries read when they are imported.
-AT_IMPORT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "passive"}
+# So that commands beside each other do not wait for each other's threads.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "passive"}
+AT_IMPORT = {"HF_HUB_OFFLINE": "1", **ONE_THREAD}  # what the libraries read when they are imported
 
 
 def run_module(

@@ -24,18 +24,11 @@ from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
 from relearn.params.predict import Greedy
 from relearn.records import Prediction, make_turns
-from tests.integration.forked import run_module
+from tests.integration.forked import AT_IMPORT, run_module
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(ROOT),
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
-    "GOMP_SPINCOUNT": "0",
-    "OMP_WAIT_POLICY": "passive",
-}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), **AT_IMPORT}
 
 
 @pytest.fixture(scope="module")
