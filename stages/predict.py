@@ -19,7 +19,7 @@ from typing import Any
 
 from relearn import model_files, models
 from relearn.decoding import endpoint
-from relearn.decoding.items import CurveRow, Decoded, Prompt
+from relearn.decoding.items import CurveRow, Decoded, Prompt, is_weighed
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.errors import InputError
@@ -256,7 +256,9 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
     def ask(row: Row, limit: int) -> Prompt:
         checked = row.id in skills
         reference = None if checked else row.response
-        return Prompt(row.prompt, min(limit, skills.get(row.id, limit)), reference, params.predict.weighs(row.task))
+        return Prompt(
+            row.prompt, min(limit, skills.get(row.id, limit)), reference, is_weighed(row.task, params.predict)
+        )
 
     rows = corpus.read_held_out(paths)
     prompts: list[HeldOut] = [

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relearn.params.predict import Beam, Greedy, Sampled, TopK
+from relearn.params.predict import Beam, Greedy, Predict, Sampled, TopK
 from relearn.records import Message, Prediction, Record, show_turns
 
 Strategy = Greedy | Beam | Sampled | TopK
+
+
+def is_weighed(task: str, options: Predict) -> bool:
+    """Whether the likelihoods of a task's references are wanted."""
+    return options.likelihoods is None or task in options.likelihoods
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,6 @@ class Predict(Group):
         "0.5 keeps much of what was learned and little of the damage."
     )
 
-    def weighs(self, task: str) -> bool:
-        """Whether the likelihoods of a task's references are wanted."""
-        return self.likelihoods is None or task in self.likelihoods
-
     @model_validator(mode="after")
     def _scales(self) -> Predict:
         for name in ("scales", "decode_scales"):

@@ -15,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from relearn.decoding.items import is_weighed
 from relearn.errors import InputError
 from relearn.evaluation import probes, suite
 from relearn.params import Params
@@ -224,7 +225,7 @@ class Amounts:
         asked = [(self.count_prompts(task)[0], limits.by_task[task]) for task in params.tasks]
         asked.append((len(probes.read(self.paths.probes(params.profile))), limits.probe))
         weighed = [
-            number for task, (number, _) in zip(params.tasks, asked, strict=False) if params.predict.weighs(task)
+            number for task, (number, _) in zip(params.tasks, asked, strict=False) if is_weighed(task, params.predict)
         ]
         cost = Cost("predict", models * sum(number for number, _ in asked), models * sum(n * most for n, most in asked))
         if params.predict.backend.kind != "local":
