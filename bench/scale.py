@@ -100,6 +100,7 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
 
     rng = random.Random(rows)
     paths = Paths.of(folder)
+    shutil.copytree(ROOT / "prompts", paths.prompts)
     write_jsonl(
         paths.source_rows,
         (
@@ -153,10 +154,10 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
     group = _params().eval_3a.model_copy(update={"resamples": 1000})
-    params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
     task = ScoredTask("general", "watched", ("rouge_l", "bleu", "exact_match", "bpb"))
     chosen = tasks.choose_metrics(task.metrics, references)
-    del chosen["bertscore"]  # no model
+    chosen.pop("bertscore", None)  # no model
     vars(tasks)["choose_metrics"] = lambda *_: chosen
     return lambda: evaluation.evaluate_models(predictions, {}, params, 7, [task], ModelRoles("base", "2b", "2c"))
 

@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, TextIO
@@ -123,11 +123,10 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
             out = stack.enter_context(atomic_write(options.out))
         refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
         name = "standard input" if options.input == "-" else options.input
-        for text in read_dump(file, name, schema):
-            for kept, row in repairer.repair(text):
-                target = out if kept else refused
-                if target is not None:
-                    target.write(_dump_row(row) + "\n")
+        for kept, line in stack.enter_context(closing(repairer.repair_all(read_dump(file, name, schema)))):
+            target = out if kept else refused
+            if target is not None:
+                target.write(line + "\n")
         if options.out is None:
             out.flush()
         summary = {
@@ -150,16 +149,6 @@ def _open(name: str, stack: ExitStack) -> BinaryIO:
         return stack.enter_context(open(name, "rb"))
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
-
-
-def _dump_row(row: dict[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half a character, from an escape in the input: only an escape can hold it.
-        line = json.dumps(row)
-    return line
 
 
 def _summarise(summary: dict[str, Any]) -> str:
