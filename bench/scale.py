@@ -6,8 +6,8 @@
 Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
   prepare     stages.prepare, from a JSON Lines file of so many reviews (about 300 characters each), all of them used
   repair      stages.repair, from so many replies, three in ten of them broken
-  scoring     evaluate_models on so many answers of each of three models, all metrics of the task but
-              BERTScore, which is a model, with 1,000 bootstrap resamples
+  scoring     evaluate_models on so many answers of each of three models, all metrics of the task, with
+              1,000 bootstrap resamples and swaps
   generation  bench.generation's way `relearn`, against a server that answers at once
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
@@ -134,7 +134,6 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
 def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
-    from relearn.evaluation import tasks
     from relearn.evaluation.roles import ModelRoles, ScoredTask
     from relearn.params.evaluate import Scoring
     from relearn.records import Prediction
@@ -156,9 +155,6 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
     group = _params().eval_3a.model_copy(update={"resamples": 1000})
     params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
     task = ScoredTask("general", "watched", ("rouge_l", "bleu", "exact_match", "bpb"))
-    chosen = tasks.choose_metrics(task.metrics, references)
-    chosen.pop("bertscore", None)  # no model
-    vars(tasks)["choose_metrics"] = lambda *_: chosen
     return lambda: evaluation.evaluate_models(predictions, {}, params, 7, [task], ModelRoles("base", "2b", "2c"))
 
 

@@ -64,7 +64,7 @@ class Workers(Generic[Chunk, Found]):
     its results travel by pickle, `work` once to each process.
     """
 
-    def __init__(self, work: Callable[[Chunk], Found], alone: int) -> None:
+    def __init__(self, work: Callable[[Chunk], Found], alone: float) -> None:
         self.work, self.alone = work, alone
         self.number = count_workers()
         self._pool: Any = None

@@ -7,7 +7,7 @@ counts for all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from relearn.errors import InputError
@@ -187,7 +187,7 @@ class ReplyRepairer:
 
             self.near = {name: Index(near_duplicates.threshold, near_duplicates.permutations) for name in tasks}
 
-    def repair_all(self, replies: Iterable[Reply]) -> Iterator[RepairedRow]:
+    def repair_all(self, replies: Iterable[Reply]) -> Generator[RepairedRow]:
         """Yields the rows of each reply, and what was quarantined of it; then `ledger` is complete.
 
         Many replies are read over processes (`relearn.workers`). InputError for a reply of no task of ours.

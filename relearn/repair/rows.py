@@ -6,7 +6,7 @@ The pipeline's own end of repair is `relearn.repair.replies`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from relearn.finish_reasons import read_ending
@@ -219,7 +219,7 @@ class DumpRepairer:
         )
         self.row = 0
 
-    def repair_all(self, texts: Iterable[DumpText]) -> Iterator[tuple[bool, str]]:
+    def repair_all(self, texts: Iterable[DumpText]) -> Generator[tuple[bool, str]]:
         """Yields (kept, the row as a line of JSON) for each record, field and stray piece of the texts, in order.
 
         Many texts are read over processes (`relearn.workers`).
@@ -289,7 +289,7 @@ class DumpRepairer:
 def _refuse(text: DumpText, refusal: Refusal, outside: bool = False, repeated: int | None = None) -> RefusedRow:
     """The row of quarantine; `repeated` is the row out that holds the same."""
     start, end = refusal.start, refusal.end
-    row = {
+    row: DumpRow = {
         "field": refusal.field,
         "reason": refusal.reason,
         "content": text.raw or text.text[start:end],
