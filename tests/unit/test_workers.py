@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,12 @@ def double(rows: list[int]) -> list[int]:
     return [2 * row for row in rows]
 
 
+def gather(workers: Workers[list[int], list[int]], chunks: Iterable[list[int]], found: list[int]) -> None:
+    """Puts the results into `found` as they come."""
+    for _, done in workers.map(chunks):
+        found += done
+
+
 def helpers() -> list[psutil.Process]:
     """The processes that this one has started and that still run, but for loky's tracker of semaphores."""
     return [
@@ -43,7 +49,11 @@ def test_results_come_in_order_and_nothing_is_left(number: int, rows: int, monke
     monkeypatch.setenv(VARIABLE, str(number))
     numbers = list(range(100, 100 + rows))
     with Workers(double, alone=4) as workers:
-        found = [(row, twice) for chunk, done in workers.map(chunked(numbers, 3)) for row, twice in zip(chunk, done, strict=True)]
+        found = [
+            (row, twice)
+            for chunk, done in workers.map(chunked(numbers, 3))
+            for row, twice in zip(chunk, done, strict=True)
+        ]
         assert len(helpers()) == (number if number > 1 and rows > 6 else 0)  # few rows stay in this process
     assert found == [(row, 2 * row) for row in numbers]
     assert helpers() == []
@@ -58,20 +68,19 @@ def test_what_was_read_before_reading_fails_comes_first(monkeypatch: pytest.Monk
         monkeypatch.setenv(VARIABLE, str(number))
         found: list[int] = []
         with Workers(double, alone=0) as workers, pytest.raises(InputError, match="line 11: is broken"):
-            for _, done in workers.map(chunked(read(), 4)):
-                found += done
+            gather(workers, chunked(read(), 4), found)
         assert found == [2 * row for row in range(100, 110)]
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"), [(13, "^row 13: is unlucky; leave it out$"), (17, "^one of 2 processes .* was killed .*RELEARN_WORKERS=1")]
+    ("bad", "said"),
+    [(13, "^row 13: is unlucky; leave it out$"), (17, "^one of 2 processes .* was killed .*RELEARN_WORKERS=1")],
 )
 def test_a_process_that_refuses_a_row_or_is_killed(bad: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "2")
     found: list[int] = []
     with pytest.raises(InputError, match=said), Workers(double, alone=0) as workers:
-        for _, done in workers.map([row] for row in range(bad + 9)):
-            found += done
+        gather(workers, ([row] for row in range(bad + 9)), found)
     assert found == [2 * row for row in range(len(found))]
     assert len(found) <= bad
     assert helpers() == []
