@@ -20,3 +20,6 @@ def run_command(command: click.Command, arguments: Sequence[str] | None, name: s
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C
+        print(f"{name}: stopped", file=sys.stderr)
+        sys.exit(130)

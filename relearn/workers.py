@@ -76,7 +76,7 @@ class Workers(Generic[Chunk, Found]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool.shutdown(wait=True, kill_workers=kind is not None)
             self._pool = None
 
     def map(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Found]]:

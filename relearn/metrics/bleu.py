@@ -90,7 +90,7 @@ def count_ngrams(
     return found
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=6)
 def _read_references(make: Callable[..., Any], kind: str, references: tuple[str, ...]) -> Any:
     return make(kind, [list(references)])
 

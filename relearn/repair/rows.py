@@ -20,7 +20,8 @@ from relearn.workers import Workers, chunked
 DumpRow = dict[str, Any]
 
 
-# Texts that a process reads at once, and how many are read here before others are started (docs/benchmarks.md).
+# Texts that a process reads at once, and how many are read here before others are started: that takes as long as reading
+# so many (half a second).
 CHUNK = 500
 ALONE = 4000
 

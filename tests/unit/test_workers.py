@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,17 +17,18 @@ import pytest
 from relearn.errors import InputError
 from relearn.workers import VARIABLE, Workers, chunked, count_workers
 
-TRUNK = os.getpid()
 
-
-def double(rows: list[int]) -> list[int]:
+def double_from(asking: int, rows: list[int]) -> list[int]:
     """Twice each number; what 13 and 17 stand for happens to a process that helps, never to the one that asks."""
-    if os.getpid() != TRUNK:
+    if os.getpid() != asking:
         if 13 in rows:
             raise InputError("row 13: is unlucky; leave it out")
         if 17 in rows:
             os.kill(os.getpid(), signal.SIGKILL)
     return [2 * row for row in rows]
+
+
+double = partial(double_from, os.getpid())
 
 
 def gather(workers: Workers[list[int], list[int]], chunks: Iterable[list[int]], found: list[int]) -> None:
@@ -124,7 +126,8 @@ def test_ctrl_c_and_a_kill_end_all_of_them(ending: signal.Signals, tmp_path: Pat
     )
     assert asking.stdout is not None
     assert [asking.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
-    group = [each for each in psutil.process_iter() if os.getpgid(each.pid) == asking.pid]
+    first = psutil.Process(asking.pid)
+    group = [first, *first.children(recursive=True)]
     assert len(group) >= 3
     if ending == signal.SIGINT:
         os.killpg(asking.pid, ending)  # as a terminal does
