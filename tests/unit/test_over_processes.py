@@ -84,7 +84,7 @@ def test_a_dump(number: int, duplicates: str, monkeypatch: pytest.MonkeyPatch) -
     ]
     assert [(kept, json.loads(line)) for kept, line in found[0][0]] == one_by_one
     if number == 40:
-        assert {"duplicate", "refusal", "prose", "only_reasoning"} <= found[0][1]["reasons"].keys()
+        assert {"duplicate", "refusal", "only_reasoning"} <= found[0][1]["reasons"].keys()
         assert any(not kept and "row" in json.loads(line) for kept, line in found[0][0])
 
 
