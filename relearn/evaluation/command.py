@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from relearn.commands import SETTINGS, run_command
+from relearn.commands import SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.shares import examine, share_out
@@ -51,6 +51,7 @@ command = click.Command(
     "score",
     callback=_score,
     help="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),

@@ -76,7 +76,7 @@ class ScoredShare(NamedTuple):
     references: dict[int, str]
 
 
-class Asked(NamedTuple):
+class ModelRows(NamedTuple):
     """What one model was asked in the rows of a share, and its answers."""
 
     prompts: list[str]
@@ -90,7 +90,7 @@ class AnswerShare:
 
     metrics: Sequence[str]
     settings: Scoring
-    asked: Mapping[Any, Asked]
+    asked: Mapping[Any, ModelRows]
 
     def __len__(self) -> int:
         return sum(len(own.answers) for own in self.asked.values())
@@ -100,7 +100,7 @@ class AnswerShare:
         wanted = {one: take_off_reasoning(one)[0] for one in references}
         return {model: self._score(own, wanted) for model, own in self.asked.items()}
 
-    def _score(self, asked: Asked, wanted: Mapping[str, str]) -> ScoredShare:
+    def _score(self, asked: ModelRows, wanted: Mapping[str, str]) -> ScoredShare:
         """`wanted` are the references without reasoning. One that is nothing else is left as it is, and so is the answer
         to it: there the tags are what was asked for."""
         given = asked.answers

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from relearn.errors import InputError
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.roles import ScoredTask
-from relearn.evaluation.shares import ROWS, AnswerShare, Asked, ScoredShare, Share, examine, share_out
+from relearn.evaluation.shares import ROWS, AnswerShare, ModelRows, ScoredShare, Share, examine, share_out
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
 from relearn.records import Prediction
@@ -127,10 +127,10 @@ def _share(
 ) -> Iterator[AnswerShare]:
     first = next(iter(predictions.values()))
     for start in range(0, len(first), ROWS):
-        asked: dict[K, Asked] = {}
+        asked: dict[K, ModelRows] = {}
         for model, rows in predictions.items():
             some = rows[start : start + ROWS]
-            asked[model] = Asked(
+            asked[model] = ModelRows(
                 [row.prompt for row in some], [row.reference or None for row in some], [row.prediction for row in some]
             )
         yield AnswerShare(metrics, params, asked)

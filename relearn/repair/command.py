@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TextIO
 
 import click
 
-from relearn.commands import FILE, SETTINGS, run_command
+from relearn.commands import FILE, SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
 from relearn.repair.dump import read_dump
@@ -64,6 +64,7 @@ command = click.Command(
     "repair",
     callback=_repair,
     help="Turn broken model replies into clean JSON rows: INPUT is a file, or - for standard input.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),

@@ -98,9 +98,12 @@ def test_replies_of_the_teacher(near: NearDuplicates | None, tmp_path: Path, mon
         for name in names[:-1]
     }  # fmt: skip
     asked = [
-        Reply(id=name, task="film", content=rng.choice(TEXTS), finish_reason="stop", model="m", usage=None, request="x")
+        Reply(
+            id=name, task="film", content=rng.choice(TEXTS).replace("acting", rng.choice(["acting", f"plot of {name}"])),
+            finish_reason="stop", model="m", usage=None, request="x",
+        )
         for name in names
-    ]
+    ]  # fmt: skip
     (tmp_path / "pair.json").write_text(
         json.dumps({"type": "object", "properties": {name: {"type": "string"} for name in PAIR}})
     )
