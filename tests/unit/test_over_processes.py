@@ -148,7 +148,8 @@ def test_the_line_of_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert not (tmp_path / "out.jsonl").exists()
         told.append(CliRunner().invoke(command.command, [str(tmp_path / "dump.jsonl")]).stdout)
         schema = RecordSchema.of_texts(list(PAIR))
-        film = ReplyTask("film", schema, TaskRepair.model_validate({"rows": [], "checks": []}), ["text"])
+        row = {"name": "agree", "instruction": "Agree: {text}", "response": "agree"}
+        film = ReplyTask("film", schema, TaskRepair.model_validate({"rows": [row], "checks": []}), ["text"])
         repairer = ReplyRepairer({}, {"film": film}, "drop", "drop", None)
         with pytest.raises(InputError, match=r"replies.jsonl, line 24: "):
             list(repairer.repair_all(read_jsonl(tmp_path / "replies.jsonl", Reply)))
@@ -181,21 +182,21 @@ def answers(model: str, task: str, number: int) -> list[Prediction]:
     return made
 
 
-@pytest.mark.parametrize("number", [1, 2, 23])
-def test_scores(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a task of one row, one of many, and one of none, with a further seed."""
     listed = ("rouge_l", "bleu", "chrf", "stance", "codebleu", "exact_match", "bpb")
-    scored = [ScoredTask(name, "watched", listed) for name in ("one", "two", "three")]
-    predictions = {
-        model: answers(model, "one", number) + answers(model, "two", 3 * number) for model in ("base", "2b", "2c")
-    }
-    further = {5: {model: answers(f"{model} 5", "one", number) + answers(f"{model} 5", "two", 3 * number)
-        for model in ("2b", "2c")}}  # fmt: skip
+    scored = [ScoredTask(name, "watched", listed) for name in ("one", "many", "none")]
+
+    def answer(*models: str) -> dict[str, list[Prediction]]:
+        return {model: answers(model, "one", 1) + answers(model, "many", 31) for model in models}
+
+    further = {5: {name.split()[0]: rows for name, rows in answer("2b again", "2c again").items()}}
     found = []
     for workers, of_share in (("1", 1000), ("1", 3), ("2", 3), ("3", 2)):
         monkeypatch.setenv(VARIABLE, workers)
         for owner in (shares, tasks):
             monkeypatch.setattr(owner, "ROWS", of_share)
-        made = evaluate_models(predictions, {}, OFF, 7, scored, ModelRoles("base", "2b", "2c"), further)
+        made = evaluate_models(answer("base", "2b", "2c"), {}, OFF, 7, scored, ModelRoles("base", "2b", "2c"), further)
         found.append(json.dumps(dataclasses.asdict(made), ensure_ascii=False))
     assert found[0] == found[1] == found[2] == found[3]
 
