@@ -16,9 +16,9 @@ Writes bench/out/scale.json: for each part and size `seconds` (of the work, impo
 out, the start of further processes included), `cpu_seconds` (of all processes) and `peak_mb` (of the process, imports
 included, and as much for each further one as the largest of them took); with several processes `times_faster`, the
 seconds of one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for
-each part `exponent`, the slope of log seconds over log rows
-from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in; figures of other sizes and parts that stand in the
-file stay, so that it can be made bit by bit.
+each part `exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the
+two largest sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that
+it can be made bit by bit.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ SHARED = "Large inputs are shared out over a process for each core, or as many a
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
-    """Runs a subcommand under another name; its exit status, SystemExit (2) for options that are wrong."""
+    """Runs a subcommand under another name and returns its exit status; SystemExit (2) for wrong options."""
     try:
         return int(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.ClickException as error:

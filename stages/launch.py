@@ -1,8 +1,8 @@
 """Training on several devices: a stage starts itself again under torchrun, or under `accelerate launch`.
 
 The stage's own process holds the lock, starts the workers and waits; the workers train, and the first of them
-writes. A worker that finds fewer companions than the profile asks for ends at once: `accelerate launch --cpu` with
-two processes runs one, and says nothing.
+writes. A worker that finds fewer processes than the profile asks for ends at once: `accelerate launch --cpu` with two
+processes runs one without saying so.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def count_processes(params: Params) -> int:
 def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] | None:
     """Has workers do the stage where the profile asks for them: starts them, waits, and returns the run's facts.
 
-    None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when its
-    company is not the profile's.
+    None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when the
+    number of processes is not the profile's.
     """
     if isinstance(params.launch, SingleLaunch):
         return None
@@ -49,7 +49,7 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != params.launch.processes:
         raise InputError(
-            f"launch.processes: {params.launch.processes} processes are asked for, {found} started; make "
+            f"launch.processes: {params.launch.processes} processes are set, but {found} started; make "
             "num_processes of accelerate's configuration the same, or use kind torchrun"
         )
     return None
@@ -73,6 +73,4 @@ def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str, 
         cwd=paths.root, env=environment, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise InputError(
-            f"launch: the processes ended with status {done.returncode}; see what the first of them said above"
-        )
+        raise InputError(f"launch: the processes ended with status {done.returncode}; see the first one's output above")

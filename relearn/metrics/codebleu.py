@@ -1,4 +1,4 @@
-"""CodeBLEU (Ren et al. 2020) an item at a time, from the parts of the `codebleu` library, with its known faults mended.
+"""CodeBLEU (Ren et al. 2020) an item at a time, from the parts of the `codebleu` library, with its known faults fixed.
 
 What differs from `codebleu.calc_codebleu` 0.7.0, and why:
 
@@ -91,7 +91,7 @@ def _conclude(measured: Measured) -> Measured:
     foreign, references = tallies["foreign"], tallies["references"]
     if 2 * foreign > references:
         notes.append(
-            f"CodeBLEU reads Python, which {foreign} of {references} references are not: its parts are then noise"
+            f"CodeBLEU reads Python, which {foreign} of {references} references are not: their scores are noise"
         )
     # `codebleu.calc_codebleu` gives an empty output no n-gram, the subtrees that it has, and all of the data flow. A
     # model's plain CodeBLEU below this says nothing about its code.
@@ -101,7 +101,7 @@ def _conclude(measured: Measured) -> Measured:
 
 @functools.lru_cache(maxsize=1_000)
 def reference_code(reference: str) -> str | None:
-    """The code of a reference: what `find_code` finds, else the whole text where it is Python as it stands."""
+    """The code of a reference: what `find_code` finds, else the whole text where it is Python as it is."""
     found = find_code(reference)
     if found is None and reference.strip() and parse(reference) is not None:
         return reference
