@@ -531,7 +531,7 @@ def no_reply_at_all(desk: Desk) -> None:
     desk.write("data/replies.jsonl", "")
 
 
-@case("repair", "a reply of the task letters, which repair does not describe; run generate again")
+@case("repair", "belongs to the task letters, which repair does not describe; run generate again")
 def a_reply_of_an_unknown_task(desk: Desk) -> None:
     rows = desk.rows("data/replies.jsonl")
     desk.put("data/replies.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
