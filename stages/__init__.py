@@ -1,12 +1,11 @@
 """One module a stage: read parameters and inputs, call the library, write outputs. Only here are paths known."""
 
-import ctypes
 import os
 import signal
 import sys
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from relearn.workers import end_with
 
 
 def die_with_parent() -> None:
@@ -14,11 +13,9 @@ def die_with_parent() -> None:
 
     SIGKILL on dvc would otherwise leave the stage writing while the next `dvc repro` starts it again.
     """
-    if sys.platform != "linux":
-        return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent or _adopted(parent):  # it ended before the request was in place
+    end_with(parent)
+    if sys.platform == "linux" and _adopted(parent):  # it ended before the request was in place
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -274,6 +274,7 @@ def _score(
     from relearn.evaluation.curve import describe_curve, read_curve
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.roles import ScoredTask
+    from relearn.evaluation.shares import examine
     from relearn.evaluation.skills import as_guarded, describe, measure_skills, show_answers
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
@@ -296,7 +297,8 @@ def _score(
     tests = {row.id: list(row.tests) for row in asked if row.tests}
     roles = _name_roles(predictions)
     listed = {
-        task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
+        task: metrics_for(examine([row.reference for row in asked if row.task == task]).code)
+        for task in (summary.OLD, summary.NEW)
     }
     tasks = [
         ScoredTask(summary.OLD, "replayed" if roles.replayed else "watched", listed[summary.OLD]),

@@ -19,9 +19,10 @@ from typing import Any
 
 import click
 
-from relearn.commands import SETTINGS, run_command
+from relearn.commands import SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
+from relearn.evaluation.shares import examine, share_out
 from relearn.evaluation.tasks import TaskScores, choose_metrics, metrics_for, score_task
 from relearn.files import read_json_lines, write_json
 from relearn.finish_reasons import read_ending
@@ -50,6 +51,7 @@ command = click.Command(
     "score",
     callback=_score,
     help="Score a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),
@@ -136,20 +138,22 @@ def score_file(
     predictions = [_prediction(number, row, chosen) for number, row in rows]
     tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}
     references = [row.reference for row in predictions]
-    scored = ScoredTask(chosen, "watched", metrics_for(references) if listed is None else listed)
-    try:
-        metrics = choose_metrics(scored.metrics, references, params.execute)
-    except InputError as error:
-        raise InputError(f"--metrics: {error}") from None
-    for name in list(metrics):
-        lacking = all_metrics()[name].lacks()
-        if lacking:
-            say(
-                f"relearn.scoring: {name} is left out: {' and '.join(lacking)} not installed; "
-                "install the extra `models`"
-            )
-            del metrics[name]
-    made = score_task(scored, predictions, tests, params, metrics)
+    with share_out(len(predictions)) as workers:
+        code = examine(references, workers).code
+        scored = ScoredTask(chosen, "watched", metrics_for(code) if listed is None else listed)
+        try:
+            metrics = choose_metrics(scored.metrics, code, params.execute)
+        except InputError as error:
+            raise InputError(f"--metrics: {error}") from None
+        for name in list(metrics):
+            lacking = all_metrics()[name].lacks()
+            if lacking:
+                say(
+                    f"relearn.scoring: {name} is left out: {' and '.join(lacking)} not installed; "
+                    "install the extra `models`"
+                )
+                del metrics[name]
+        made = score_task(scored, predictions, tests, params, metrics, workers=workers)
     if made.cut_share > params.cut_share:
         say(
             f"relearn.scoring: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it"

@@ -17,14 +17,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, TextIO
 
 import click
 
-from relearn.commands import FILE, SETTINGS, run_command
+from relearn.commands import FILE, SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
 from relearn.repair.dump import read_dump
@@ -64,6 +64,7 @@ command = click.Command(
     "repair",
     callback=_repair,
     help="Turn broken model replies into clean JSON rows: INPUT is a file, or - for standard input.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),
@@ -123,11 +124,10 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
             out = stack.enter_context(atomic_write(options.out))
         refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
         name = "standard input" if options.input == "-" else options.input
-        for text in read_dump(file, name, schema):
-            for kept, row in repairer.repair(text):
-                target = out if kept else refused
-                if target is not None:
-                    target.write(_dump_row(row) + "\n")
+        for kept, line in stack.enter_context(closing(repairer.repair_all(read_dump(file, name, schema)))):
+            target = out if kept else refused
+            if target is not None:
+                target.write(line + "\n")
         if options.out is None:
             out.flush()
         summary = {
@@ -150,16 +150,6 @@ def _open(name: str, stack: ExitStack) -> BinaryIO:
         return stack.enter_context(open(name, "rb"))
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
-
-
-def _dump_row(row: dict[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half a character, from an escape in the input: only an escape can hold it.
-        line = json.dumps(row)
-    return line
 
 
 def _summarise(summary: dict[str, Any]) -> str:

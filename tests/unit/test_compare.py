@@ -20,7 +20,7 @@ from relearn.compare.summary import Guard, describe_forgetting, describe_guards,
 from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
-from relearn.evaluation.tasks import mostly_code
+from relearn.evaluation.shares import examine
 from relearn.files import read_jsonl, write_jsonl
 from relearn.mini.judge import JudgeByRules
 from relearn.mini.server import Server
@@ -310,9 +310,9 @@ def test_the_words_say_what_the_test_allows() -> None:
 
 def test_code_is_scored_as_code_where_most_references_hold_it() -> None:
     code, prose = "def f(x):\n    return x + 1", "The film was long, and I liked it."
-    assert mostly_code([code, prose, None])
-    assert not mostly_code([code, prose, prose])
-    assert not mostly_code([None])
+    assert examine([code, prose, None]).code
+    assert not examine([code, prose, prose]).code
+    assert not examine([None]).code
 
 
 # --- the command, over a server ----------------------------------------------------------------------------
