@@ -47,6 +47,11 @@ def check_device(device: Literal["cpu", "cuda"]) -> None:
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
 
 
+def name_device(device: Literal["cpu", "cuda"]) -> str:
+    """The device of this process: one each, where several train."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
+
+
 def load_chat(
     folder: Path, template: str, arguments: Mapping[str, Any] | None = None, date: str = DATE, instead: bool = False
 ) -> Chat:
@@ -91,8 +96,12 @@ def load_base(
     device: Literal["cpu", "cuda"],
     precision: Literal["fp32", "bf16"] = "fp32",
     quantize: Literal["none", "4bit"] = "none",
+    to_shard: bool = False,
 ) -> PreTrainedModel:
     """The frozen weights, on the device, in evaluation mode.
+
+    `to_shard` leaves them in the file's mapping, which all processes of a machine have in common, until each takes its
+    part of them (`relearn.training.shard`).
 
     Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, a model with
     code of its own or whose library is not installed, and weights that are missing, left over, of another shape or no
@@ -120,8 +129,7 @@ def load_base(
             local_files_only=True,
             ignore_mismatched_sizes=True,  # so that they are reported
             output_loading_info=True,
-            # one device a process, where several train
-            device_map=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
+            device_map=None if to_shard and quantize == "none" else name_device(device),
             **extra,
         )
     except torch.OutOfMemoryError:
@@ -130,7 +138,7 @@ def load_base(
         raise InputError(f"{folder}: {_explain_loading(folder, error)}") from error
     model, found = loaded
     weights.check_model(folder, model, found)
-    if device == "cpu":
+    if device == "cpu" and not to_shard:
         for weight in model.parameters():
             weight.data = weight.data.clone()  # out of the file's mapping, whose pages slow products down
     model.eval()

@@ -90,7 +90,13 @@ def finetune_round(
         method.samples = [row for row in samples if len(row.ids) <= limit]
     watched = corpus.read_watched(paths, with_new)
     held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
-    model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    model = models.load_base(
+        weights,
+        params.compute.device,
+        params.compute.precision,
+        params.compute.quantize,
+        to_shard=launch.is_sharded(params) or launch.leaves_weights_to_accelerate(),
+    )
     places, longest = count_positions(model), max(len(row.ids) for row in encoded.rows)
     if places is not None and longest > places:
         raise InputError(
@@ -115,7 +121,13 @@ def finetune_round(
         inputs,
     )
     schedule = rounds.make_schedule(
-        params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
+        params.finetune,
+        params.compute,
+        lr,
+        epochs,
+        params.seed,
+        launch.count_processes(params),
+        launch.is_sharded(params),
     )
     outcome = train(
         tuned,

@@ -28,6 +28,7 @@ from relearn.training.method import Method, Part
 from relearn.training.passes import Passes
 from relearn.training.quick import speed_up
 from relearn.training.rows import IGNORED, EncodedRows, GroupedSampler, collate
+from relearn.training.shard import count_bytes, share_gradients, share_out
 
 _LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
 
@@ -52,6 +53,7 @@ class Schedule:
     eval_every: int = 50
     checkpoint_every: int = 100
     processes: int = 1  # that share each update; they were started together (torchrun, accelerate)
+    shard: bool = False  # each of them keeps a part of the frozen weights only
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -136,8 +138,13 @@ def train(
         start = find_checkpoint(scratch)
     if start is not None and arguments.process_index == 0:
         say(f"{label}: going on from {start.name}")
+    if schedule.shard:
+        share_out(model, arguments.device, count)
+        held, whole = count_bytes(model)
+        if arguments.process_index == 0:
+            say(f"{label}: {held / 1e6:,.1f} of {whole / 1e6:,.1f} MB of weights in this process, one of {count}")
     with speed_up(model) as head:
-        own = None if method is None else Passes(model, head)
+        own = None if method is None else Passes(model, head, together=schedule.shard)
         if method is not None and own is not None:
             rows = method.begin(own, rows, pad)
         trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
@@ -154,7 +161,7 @@ def train(
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
             raise
     seconds = time.monotonic() - begun
-    gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_sharded() else None
+    gathered = trainer.gather() if trainer.is_sharded() else None
     steps = int(trainer.state.global_step)
     return TrainingResult(watch.history(), len(rows), steps, trainer.tokens_seen, seconds, gathered)
 
@@ -179,8 +186,28 @@ class _Trainer(Trainer):
         return sampler
 
     def is_sharded(self) -> bool:
-        """Each process holds a part of the weights only."""
+        """accelerate leaves each process a part of the weights only, the adapter's too."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def gather(self) -> dict[str, Any]:
+        """The trained weights, whole, in the first process; all processes call it."""
+        if not self.is_fsdp_enabled:
+            return dict(self.accelerator.get_state_dict(self.model_wrapped))
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        return get_model_state_dict(self.model_wrapped, options=options)
+
+    def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+        if not (self.schedule.shard and training):
+            return super()._wrap_model(model, training, dataloader)
+        # accelerate refuses to share gradients where some weights are sharded; of it autocast is wanted alone
+        autocast = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        return share_gradients(autocast)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # a file of each process; the state that says all is written comes next
+        self.accelerator.wait_for_everyone()
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
