@@ -26,6 +26,8 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
     from transformers import set_seed
     from transformers.utils import logging
 
+    # cuBLAS is deterministic only with workspaces of its own, asked for before it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would also fill all memory that is asked for, against code that reads what nobody wrote, a pass over memory each.

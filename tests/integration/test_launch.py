@@ -63,24 +63,25 @@ def test_two_processes_train_as_one_does(run_clone: Clone, method: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_whichever_process_is_killed_the_others_end_and_the_next_run_goes_on(run_clone: Clone) -> None:
-    run_clone.edit("profiles/tiny.yaml", "epochs: 2             # passes over the replies", "epochs: 8")
+    run_clone.edit("profiles/tiny.yaml", "epochs: 2             # passes over the replies", "epochs: 60")
     launched_by(run_clone, SHARDED)
     run_clone.python("stages.finetune_2b")
     adapter, curves = run_clone.folder / "models" / "2b", run_clone.folder / "metrics" / "losses" / "2b.csv"
     whole = {path.name: path.read_bytes() for path in (*adapter.iterdir(), curves)}
     shutil.rmtree(adapter)
     draw = random.Random(22)
-    for number, victim in enumerate(("rank 1", "rank 0", "launcher", "stage")):
+    victims = ("rank 1", "rank 0", "launcher", "stage")
+    for number in range(10):
+        victim = victims[(number + number // 4) % 4]
         with subprocess.Popen(
             [sys.executable, "-m", "stages.finetune_2b"], cwd=run_clone.folder, env=run_clone.environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         ) as stage:  # fmt: skip
-            # while they start, and then each time some updates further
             until(lambda: len(ranks(run_clone)) == 2, stage)
-            if number:
+            if number % 2:  # some updates further than the last time
                 before = newest(run_clone)
                 until(lambda before=before: newest(run_clone) > before, stage)
-            time.sleep(draw.random() / 2)
+            time.sleep(draw.uniform(0, 0.2 if number % 2 else 5))  # the latter is while they start
             first, second = ranks(run_clone)
             launcher = parent(first)
             assert parent(launcher) == stage.pid

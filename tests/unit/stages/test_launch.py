@@ -34,6 +34,7 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> ClusterConfig
             setattr(arguments, key, value)
     arguments.num_processes, arguments.num_machines = config.num_processes, config.num_machines
     arguments.mixed_precision, arguments.dynamo_backend = config.mixed_precision, "no"
+    arguments.deepspeed_fields_from_accelerate_config = ",".join(config.deepspeed_config or ())
     sharded = config.distributed_type.value
     arguments.use_fsdp, arguments.use_deepspeed = sharded == "FSDP", sharded == "DEEPSPEED"
     prepared: Any = (
