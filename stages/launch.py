@@ -16,10 +16,9 @@ from relearn.errors import InputError
 from relearn.params import Params
 from relearn.params.compute import AccelerateLaunch, Compute, SingleLaunch, TorchrunLaunch
 from relearn.training.method import load_method
+from relearn.training.shard import BY_ACCELERATE
 from stages import MARK, die_with_parent
 from stages.paths import Paths
-
-SHARDS = {"FSDP": "ACCELERATE_USE_FSDP", "DEEPSPEED": "ACCELERATE_USE_DEEPSPEED"}  # what accelerate tells its processes
 
 
 def is_worker() -> bool:
@@ -42,14 +41,12 @@ def is_sharded(params: Params) -> bool:
     return isinstance(params.launch, TorchrunLaunch) and params.launch.shard
 
 
-def leaves_weights_to_accelerate() -> bool:
-    """Whether accelerate gives each process its part of the weights, in one of its workers."""
-    return any(os.environ.get(name, "").lower() == "true" for name in SHARDS.values())
-
-
 def check_method(params: Params, paths: Paths) -> None:
     """Raises InputError for a method that reads the adapter as it started, where accelerate shards the adapter too."""
-    if not isinstance(params.launch, AccelerateLaunch) or (kind := _read_kind(params.launch, paths)) not in SHARDS:
+    if (
+        not isinstance(params.launch, AccelerateLaunch)
+        or (kind := _read_kind(params.launch, paths)) not in BY_ACCELERATE
+    ):
         return
     method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
     if method.compares:
@@ -79,6 +76,15 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     return None
 
 
+def end_together() -> None:
+    """Ends a worker's company, once all have done their work: threads that it leaves running may abort an exit."""
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def _read_kind(launch: AccelerateLaunch, paths: Paths) -> str:
     """The distributed_type of accelerate's configuration."""
     from accelerate.commands.config.config_args import load_config_from_file
@@ -101,7 +107,7 @@ def _start(launch: TorchrunLaunch | AccelerateLaunch, compute: Compute, stage: s
     if isinstance(launch, TorchrunLaunch):
         command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
     else:
-        if (kind := _read_kind(launch, paths)) in SHARDS and compute.device == "cpu":
+        if (kind := _read_kind(launch, paths)) in BY_ACCELERATE and compute.device == "cpu":
             raise InputError(
                 f"launch.config: {launch.config}: accelerate has no {kind} on a CPU, and would train without; use "
                 "launch.kind torchrun with shard: true"

@@ -15,6 +15,7 @@ from relearn.records import SampledRow
 from relearn.training import rounds
 from relearn.training.method import Method
 from relearn.training.rows import encode, encode_sample
+from relearn.training.shard import is_left_to_accelerate
 from relearn.training.trainer import train
 from relearn.weights import count_positions
 from stages import corpus, launch
@@ -95,7 +96,7 @@ def finetune_round(
         params.compute.device,
         params.compute.precision,
         params.compute.quantize,
-        to_shard=launch.is_sharded(params) or launch.leaves_weights_to_accelerate(),
+        to_shard=launch.is_sharded(params) or is_left_to_accelerate(),
     )
     places, longest = count_positions(model), max(len(row.ids) for row in encoded.rows)
     if places is not None and longest > places:

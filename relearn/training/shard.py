@@ -7,12 +7,22 @@ keeps them equal. So methods read and swap trained weights as in one process, an
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor
+import os
+from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# How accelerate tells its processes that it shards, by the distributed_type of its configuration.
+BY_ACCELERATE = {"FSDP": "ACCELERATE_USE_FSDP", "DEEPSPEED": "ACCELERATE_USE_DEEPSPEED"}
+
+
+def is_left_to_accelerate() -> bool:
+    """Whether accelerate gives each process its part of the weights, in one of its processes."""
+    return any(os.environ.get(name, "").lower() == "true" for name in BY_ACCELERATE.values())
 
 
 def share_out(model: Any, device: torch.device, processes: int) -> None:

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from relearn.training.method import Method, Part
 from relearn.training.passes import Passes
 from relearn.training.quick import speed_up
 from relearn.training.rows import IGNORED, EncodedRow, EncodedRows, GroupedSampler, collate
-from relearn.training.shard import count_bytes, share_gradients, share_out
+from relearn.training.shard import count_bytes, is_left_to_accelerate, share_gradients, share_out
 
 _LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
 _MOST_LOGITS = 1 << 28  # of a look at held-out rows at a time: 1 GiB in fp32
@@ -149,7 +150,7 @@ def train(
         held, whole = count_bytes(model)
         if arguments.process_index == 0:
             say(f"{label}: {held / 1e6:,.1f} of {whole / 1e6:,.1f} MB of weights in this process, one of {count}")
-    with speed_up(model) as head:
+    with nullcontext() if is_left_to_accelerate() else speed_up(model) as head:  # it shards the model after this
         own = None if method is None else Passes(model, head, together=schedule.shard)
         if method is not None and own is not None:
             rows = method.begin(own, rows, pad)

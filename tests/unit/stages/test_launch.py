@@ -15,6 +15,7 @@ from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 
 from relearn.errors import InputError
 from relearn.params.compute import AccelerateLaunch
+from relearn.training.shard import is_left_to_accelerate
 from stages import launch
 from stages.paths import Paths
 
@@ -22,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "profiles" / "launch"
 
 
-def set_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> ClusterConfig:
-    """What accelerate's launcher would tell each process of the file, told to this one."""
+def read(name: str) -> tuple[ClusterConfig, dict[str, str]]:
+    """A file, and what accelerate's launcher would tell each process."""
     config = load_config_from_file(str(FOLDER / f"{name}.yaml"))
     assert isinstance(config, ClusterConfig)
     arguments = launch_command_parser().parse_args(["-m", "stages.finetune_2b"])
@@ -40,7 +41,12 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> ClusterConfig
     prepared: Any = (
         prepare_deepspeed_cmd_env(arguments)[1] if sharded == "DEEPSPEED" else prepare_multi_gpu_env(arguments)
     )
-    for key, value in prepared.items():
+    return config, dict(prepared)
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> ClusterConfig:
+    config, told = read(name)
+    for key, value in told.items():
         monkeypatch.setenv(key, value)
     return config
 
@@ -51,7 +57,7 @@ def test_every_file_is_checked_here() -> None:
 
 def test_fsdp2_shards_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     config = set_environment(monkeypatch, "fsdp2")
-    assert launch.leaves_weights_to_accelerate()
+    assert is_left_to_accelerate()
     plugin = FullyShardedDataParallelPlugin()
     assert (config.distributed_type.value, plugin.fsdp_version, plugin.reshard_after_forward) == ("FSDP", 2, True)
     assert plugin.auto_wrap_policy is transformer_auto_wrap_policy
@@ -66,7 +72,7 @@ def test_fsdp2_shards_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("stage", [2, 3])
 def test_zero_takes_its_numbers_from_the_trainer(monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
     config = set_environment(monkeypatch, f"zero{stage}")
-    assert launch.leaves_weights_to_accelerate()
+    assert is_left_to_accelerate()
     plugin = DeepSpeedPlugin()
     assert (config.distributed_type.value, plugin.zero_stage) == ("DEEPSPEED", stage)
     assert plugin.deepspeed_config["gradient_accumulation_steps"] == "auto"
