@@ -70,7 +70,7 @@ def count_bytes(model: Any) -> tuple[int, int]:
     """The bytes of the weights that this process holds, and those of the whole model."""
     held = whole = 0
     for weight in model.parameters():
-        own = weight.to_local() if is_shared_out(weight) else weight  # type: ignore[attr-defined]
+        own = weight.to_local() if is_shared_out(weight) else weight
         held += own.untyped_storage().nbytes()
         whole += weight.numel() * weight.element_size()
     return held, whole
