@@ -34,7 +34,7 @@ SETTINGS ?=
 
 .PHONY: help check identity repro real remedies sweep verify bench test test-commands test-slow lint docs clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(PLACE)/bin/python:
@@ -54,11 +54,11 @@ $(REAL): requirements-real.txt $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-real.txt
 	@touch $@
 
-check: $(RUN)  ## say whether params.yaml and its profile are sound, without running anything
+check: $(RUN)  ## check params.yaml and its profile, without running anything
 	python -m stages.parameters
 
 # `dvc exp run` puts work aside in git stashes, which need a name; without one, this clone gets its own.
-identity:  ## give this clone a git name for experiments, where git has none
+identity:  ## set a git user name for experiments, where git has none
 	@git rev-parse --git-dir >/dev/null 2>&1 || exit 0; \
 	if [ -z "$$(git config user.name)$$GIT_COMMITTER_NAME" ]; then \
 	  git config user.name "relearn user" && git config user.email "relearn@localhost" && \
@@ -66,14 +66,14 @@ identity:  ## give this clone a git name for experiments, where git has none
 	       '(git config user.name "Your Name" changes it)'; \
 	fi
 
-repro: $(RUN) identity  ## run the chain (what changed of it), then print the 3a table
+repro: $(RUN) identity  ## run what changed in the chain, then print the 3a table
 	@python -m stages.parameters
 	@python -m stages.cache
 	dvc repro
 	@cat report/table_3a.md
 
-# In a copy of the repository (--temp), so that your files stay as they are; of what it wrote, the report comes back.
-real: $(REAL) identity  ## the experiment on a real model, SmolLM2-135M; prints the table, the page is in export/real
+# In a copy of the repository (--temp), so that your files stay as they are; only the report comes back.
+real: $(REAL) identity  ## run the experiment on a real model, SmolLM2-135M; print the table, put the page in export/real
 	@python -m stages.cache
 	@if dvc exp list --name-only | grep -qx real; then dvc exp remove --quiet real; fi
 	settings=$$(python -m stages.parameters --here profile=smollm2 lr=$(REAL_LR)) && dvc exp run --temp --name real $$settings
@@ -82,14 +82,14 @@ real: $(REAL) identity  ## the experiment on a real model, SmolLM2-135M; prints 
 	@cat export/real/table_3a.md
 	@echo 'The page: export/real/index.html. `dvc exp apply real` puts the models and all else into this folder.'
 
-remedies: $(RUN) identity  ## train by each of METHODS what is not there yet, and compare them at equal new skill
+remedies: $(RUN) identity  ## train with each of METHODS that is not trained yet, and compare them at equal new skill
 	@python -m stages.parameters
 	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
 	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $$settings
 
-sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run them, draw the frontier
+sweep: $(RUN) identity  ## run one experiment per learning rate (RATES), and draw the frontier
 	@python -m stages.parameters
-	@# An earlier sweep's experiment gives way. (--force would do that too, and train the base anew each time.)
+	@# An earlier sweep's experiment is replaced. (--force would do that too, and train the base anew each time.)
 	for rate in $(RATES); do \
 	  if dvc exp list --name-only | grep -qx "lr-$$rate"; then dvc exp remove "lr-$$rate" || exit 1; fi; \
 	  dvc exp run --queue --set-param lr=$$rate --name lr-$$rate || exit 1; \
@@ -100,26 +100,31 @@ sweep: $(RUN) identity  ## queue one experiment a learning rate (RATES), run the
 verify: $(RUN)  ## run the chain in two fresh clones and compare every output, byte for byte
 	python -m tests.verify
 
-bench: $(DEV) $(REAL)  ## every benchmark beside its peers, and docs/benchmarks.md from them (VLLM=ENV/bin/python: vLLM too)
+bench: $(DEV) $(REAL)  ## run every benchmark against its peers, and write docs/benchmarks.md (VLLM=ENV/bin/python adds vLLM)
 	python -m bench.all $(addprefix --vllm ,$(VLLM))
 
-test: $(DEV)  ## the tests that take minutes, on two cores
-	python -m pytest -n 2 --dist loadfile
+# Each test run starts some hundred processes of the project, which would compile it anew where nothing compiled is kept.
+test test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
 
-test-commands: $(DEV)  ## the documented commands in scratch clones, what re-runs what, and dead keys (minutes)
+# Three workers, since some tests wait for a server or for a limit to pass. In the order of the files: the last ones are
+# short, where xdist's own order, by the number of tests, leaves one worker alone with the longest.
+test: $(DEV)  ## run the fast tests (minutes, on two cores)
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-commands: $(DEV)  ## run the documented commands in scratch clones, and test what re-runs what (minutes)
 	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
 	  tests/integration/test_parameters_read.py tests/integration/test_ease.py tests/integration/test_plan.py
 
-test-slow: $(DEV) $(REAL)  ## the tests marked slow
+test-slow: $(DEV) $(REAL)  ## run the tests marked slow
 	python -m pytest -m slow --timeout 1800
 
-lint: $(DEV)  ## ruff and mypy
+lint: $(DEV)  ## run ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-docs: $(RUN)  ## make docs/parameters.md anew, after a change of keys, profiles or dvc.yaml
+docs: $(RUN)  ## rewrite docs/parameters.md, after a change of keys, profiles or dvc.yaml
 	python -m stages.parameters --write
 
-clean:  ## forget runs: outputs and scratch, not the DVC cache
+clean:  ## remove outputs and scratch, but not the DVC cache
 	rm -rf .cache data/*.jsonl data/predictions models report

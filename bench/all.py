@@ -1,4 +1,4 @@
-"""Every benchmark against its peers, one after the other, and docs/benchmarks.md from what they measured.
+"""Runs every benchmark against its peers, one after the other, and writes docs/benchmarks.md from the results.
 
     make bench                               # about an hour; after `make repro`, whose models and data some rows use
     python -m bench.all --quick              # each at its smallest: does everything run?
@@ -279,12 +279,12 @@ def page(out: Path, reasons: dict[str, str]) -> str:
         "",
         "Made by `make bench` (`python -m bench.all`), which runs every benchmark of `bench/` beside its peers in one go; each",
         "module's docstring says what is measured and how. Sides take turns, medians count, and the JSON with every run is in",
-        "`bench/out/`. A ratio above 1 says that the peer takes as many times longer (of shares: reaches so much less).",
+        "`bench/out/`. A ratio above 1 means that the peer takes that many times longer (for shares: reaches that much less).",
         "With `--only` rows are measured at different times; a load beside a figure is the machine's, the benchmark itself included.",
         "",
         f"Machine: {machine()}.",
         "",
-        "| what, and beside whom | here | the peer | ratio |",
+        "| what, and against what | here | the peer | ratio |",
         "| --- | --- | --- | ---: |",
     ]
     commands = []
@@ -308,20 +308,22 @@ def page(out: Path, reasons: dict[str, str]) -> str:
 
 
 SCALE = """Seconds are the work's own, memory the process's peak with its imports. `generation` keeps neither questions nor answers in
-memory. `repair` holds the reviews, to whose texts it puts the replies, and 12 to 24 bytes for each text it has seen;
+memory. `repair` holds the reviews, to which it attaches the replies, and 12 to 24 bytes for each text it has seen;
 `prepare` holds the rows it has chosen (here all of them), since they are shuffled; `scoring`, whose rows are answers of
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
-from; nearly all its time is the metrics' own, of which chrF is the longest. What was not run is not filled in."""
+from; nearly all its time goes into the metrics, most of it into chrF. What was not run is not filled in."""
 
 
 def main() -> None:
     """Runs the rows asked for and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [row.name for row in ROWS]
-    parser.add_argument("--quick", action="store_true", help="each at its smallest; the page is printed, not written")
+    parser.add_argument(
+        "--quick", action="store_true", help="run each at its smallest; print the page, and write nothing"
+    )
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--vllm", metavar="PYTHON", help="for `bench.real`: an interpreter that has vLLM's CPU build")
-    parser.add_argument("--write", action="store_true", help="run nothing, write the page from bench/out/")
+    parser.add_argument("--write", action="store_true", help="run nothing; write the page from bench/out/")
     options = parser.parse_args()
     reasons: dict[str, str] = {}
     for row in () if options.write else ROWS:

@@ -172,7 +172,7 @@ def _key(name: str, classes: set[str]) -> str:
 
 
 def write(record: Record, classes: set[str], rng: random.Random) -> tuple[str, dict[str, tuple[int, int]]]:
-    """The record under the style of its classes, and where each field's opening and closing delimiters stand."""
+    """The record under the style of its classes, and where each field's opening and closing delimiters are."""
     names = rng.choice(RENAMED) if "renamed_keys" in classes else FIELDS
     space = rng.choice(("", " ", "\n  "))
     comments = rng.choice(COMMENTS) if "comments" in classes else ("", "")

@@ -1,10 +1,10 @@
-"""SIGKILL at random moments of the whole chain: does what goes on end in the bytes of an uninterrupted run?
+"""SIGKILL at random moments of the whole chain: does a continued chain end in the bytes of an uninterrupted run?
 
     python -m bench.chain_kill              # 40 kills, eight to a chain; about 20 minutes on a quiet core
-    python -m bench.chain_kill --kills 6
+    python -m bench.chain_kill --kills 10 --profile smollm2 --lr 1e-3   # ten in one chain of the real model; an hour
 
-Works in clones of the working tree with the tiny profile. The chain runs once undisturbed, which also times its stages.
-A kill's moment is a stage drawn from all ten and a time drawn from that stage's length (dvc's own work on it, such as
+Works in clones of the working tree. The chain runs once undisturbed, which also times its stages.
+A kill's moment is a stage drawn from all and a time drawn from that stage's length (dvc's own work on it, such as
 hashing and the lock file, counts as part of it). In turn the kill strikes dvc alone, the stage's process alone, and the
 whole process group. After each: no process of the clone may be alive after a few seconds, nor write meanwhile; then
 `dvc repro` starts again, up to the next kill, and at last to the end, where dvc.lock, models/, data/, metrics/ and report/
@@ -47,25 +47,29 @@ MARK = "RELEARN_CHAIN_KILL"  # in the environment of everything that a run start
 
 
 def main() -> None:
-    """Makes or finds the clone, runs what kills are missing, and writes the tally."""
+    """Makes or finds the clone, runs the missing kills, and writes the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--lr", default="0.01")
     options = parser.parse_args()
-    place = ROOT / ".cache" / "bench" / f"chain-kill-{_code()}"
+    place = ROOT / ".cache" / "bench" / f"chain-kill-{options.profile}-{_code()}"
     state = State(place)
     if not state.seconds:
-        state.seconds = _undisturbed(place)
+        state.seconds = _undisturbed(place, options.profile, options.lr)
         state.save()
     pristine = Clone(place / "pristine" / "clone", place / "pristine" / "home")
+    per_chain = PER_CHAIN if options.profile == "tiny" else options.kills
     while len(state.kills) < options.kills:
         chain = Chain(copy(pristine, _fresh(place / "chain")), state)
-        count = min(PER_CHAIN, options.kills - len(state.kills))
+        count = min(per_chain, options.kills - len(state.kills))
         state.kills += chain.done(count, Clone(place / "reference" / "clone", place / "reference" / "home"))
         state.chains += 1
         state.save()
     kills = state.kills[: options.kills]
     wrong = [kill for kill in kills if not kill["right"]]
     result = {
+        "profile": options.profile,
         "kills": len(kills),
         "right": len(kills) - len(wrong),
         "ways": {way: sum(kill["way"] == way for kill in kills) for way in WAYS},
@@ -101,7 +105,7 @@ class State:
 
 def _code() -> str:
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for name in ("relearn", "stages", "tests/profiles", "prompts", "data/sources/mini", "dvc.yaml"):
+    for name in ("relearn", "stages", "tests/profiles", "profiles", "prompts", "data/sources", "dvc.yaml"):
         place = ROOT / name
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and file.suffix != ".pyc":
@@ -115,15 +119,21 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _undisturbed(place: Path) -> dict[str, float]:
-    """Makes the clones, runs the chain once, and returns each stage's seconds."""
+def _undisturbed(place: Path, profile: str, lr: str) -> dict[str, float]:
+    """Makes the clones of a profile, runs the chain once, and returns each stage's seconds."""
     print("running the chain undisturbed", flush=True)
     pristine = make(_fresh(place / "pristine") / "clone", place / "pristine" / "home")
+    (pristine.folder / "params.yaml").write_text(f"profile: {profile}\nlr: {lr}\nseed: 1222\nmethod: plain\n")
     run = Run(copy(pristine, _fresh(place / "reference")))
     if run.wait() != 0:
         sys.exit(f"chain_kill: the undisturbed run failed:\n{run.text()}")
     ends = [*list(run.begun.values())[1:], run.ended]
     return {stage: round(end - begun, 3) for (stage, begun), end in zip(run.begun.items(), ends, strict=True)}
+
+
+def _environment(clone: Clone) -> dict[str, str]:
+    """The clone's, in which a large model's threads may spin."""
+    return {name: value for name, value in clone.environment.items() if not name.startswith(("OMP_", "GOMP_"))}
 
 
 class Run:
@@ -137,7 +147,7 @@ class Run:
         self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            ["dvc", "repro"], cwd=clone.folder, env={**clone.environment, MARK: self.mark},
+            ["dvc", "repro"], cwd=clone.folder, env={**_environment(clone), MARK: self.mark},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=die_with_parent,  # it goes with this command, should that be stopped
         )  # fmt: skip
@@ -180,7 +190,7 @@ class Run:
         """The process of the stage that runs now; None while dvc is at work itself."""
         try:
             for child in psutil.Process(self.pid).children(recursive=True):
-                # the program itself, not a shell that may stand before it
+                # the program itself, not a shell that may be in between
                 if any(word.startswith("stages.") for word in child.cmdline()):
                     return child
         except psutil.NoSuchProcess:

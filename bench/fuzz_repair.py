@@ -2,8 +2,8 @@
 
     python -m bench.fuzz_repair [CORPUS_FOLDER] [-max_total_time=600] [-max_len=4000]
 
-The options are libFuzzer's (https://llvm.org/docs/LibFuzzer.html); `-timeout=5` makes a hang a crash. Needs
-`atheris`, which stands in requirements-dev.txt.
+The options are libFuzzer's (https://llvm.org/docs/LibFuzzer.html); `-timeout=5` makes a hang a crash. Needs `atheris`,
+which is in requirements-dev.txt.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m bench.gate_coverage [--draws 10000] [--out bench/gate_coverage.json]
 
 `within` is the gate's share (relearn/statistics/gates.py; the bound aims at 2.5%), `student` that of a t interval over
-clusters, the usual way, and `without loss` how often the gate is sure where nothing was lost: its power. Pairs are
+clusters, the usual way, and `without loss` how often the gate says so where nothing was lost: its power. Pairs are
 right or wrong before and after, in clusters whose shares vary (`icc` 0: not at all, 1: a cluster is lost as a whole).
 """
 

@@ -34,7 +34,7 @@ def arrivals(log: Path) -> list[str]:
 
 
 def wait_for(log: Path, start: int, count: int, child: subprocess.Popen[str]) -> None:
-    """Returns when `count` lines stand in the log after byte `start`, or the child has ended."""
+    """Returns when `count` lines are in the log after byte `start`, or the child has ended."""
     with log.open("rb") as file:
         file.seek(start)
         seen = 0

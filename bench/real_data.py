@@ -1,4 +1,6 @@
-"""Where the benchmarks of repair, and tests, find texts that people wrote: real data, which is no part of this repository."""
+"""Where the benchmarks of repair, and tests, find texts that people wrote: real data, which is not part of this
+repository.
+"""
 
 from __future__ import annotations
 

@@ -56,10 +56,10 @@ def main() -> int:
     seeds = sorted({path.name for path in options.before.iterdir()} & {path.name for path in options.after.iterdir()})
     if len(seeds) < 2:
         sys.exit(
-            f"same_results: {len(seeds)} seeds are in both {options.before} and {options.after}; two at least are needed"
+            f"same_results: {len(seeds)} seeds are in both {options.before} and {options.after}; at least two are needed"
         )
     before, after = ([points(side / seed) for seed in seeds] for side in (options.before, options.after))
-    # A score that some run does not have (nothing sure was lost, say, so that nothing came back) is left out.
+    # A score that some run does not have (nothing significant was lost, say, so nothing could come back) is left out.
     names = [name for name in after[0] if all(name in run for run in before + after)]
     tested = [
         (name, *paired([new[name] - old[name] for old, new in zip(before, after, strict=True)])) for name in names

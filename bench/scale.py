@@ -12,8 +12,8 @@ Parts, each size in a process of its own that calls the stage's own function in 
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
 out) and `peak_mb` (of the process, imports included); for each part `exponent`, the slope of log seconds over log rows
-from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in; figures of other sizes and parts that stand in the
-file stay, so that it can be made bit by bit.
+from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in; figures
+of other sizes and parts that are in the file stay, so that it can be made bit by bit.
 """
 
 from __future__ import annotations

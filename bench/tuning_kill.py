@@ -9,7 +9,7 @@ drawn from the length of the undisturbed run, start again to the end, and compar
 and the curves. A run that ended before its kill counts for nothing and is drawn again.
 
 A process forked from one that has imported the libraries runs each stage, since seven seconds of imports would
-otherwise stand before two of training. What was done is kept in .cache/bench/, under a hash of the code: stop this
+otherwise precede two of training. What was done is kept in .cache/bench/, under a hash of the code: stop this
 command at any time, and the same command goes on. Writes bench/out/tuning_kill.json.
 """
 
@@ -35,16 +35,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "tuning_kill.json"
 ROUNDS = ("2b", "2c")
+PASSES = 40
 LONGER = (
-    ("epochs: 2             # passes over the replies", "epochs: 40"),
-    ("epochs: 1             # passes over the replayed", "epochs: 40  #"),
+    ("epochs: 2             # passes over the replies", "epochs: {passes}"),
+    ("epochs: 1             # passes over the replayed", "epochs: {passes}  #"),
     ("eval_every: 4 ", "eval_every: 2 "),
     ("checkpoint_every: 4 ", "checkpoint_every: 2 "),
 )
 
 
 def main() -> None:
-    """Makes or finds the clone, runs what kills are missing, and writes the tally."""
+    """Makes or finds the clone, runs the missing kills, and writes the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="kills of each round (20)")
     options = parser.parse_args()
@@ -60,7 +61,8 @@ def main() -> None:
         (place / "made").write_text("")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment.pop("DVC_ROOT", None)
-    results = {name: Kills(place / "clone", name, environment).done(options.kills) for name in ROUNDS}
+    with Zygote(place / "clone", environment) as zygote:
+        results = {name: Kills(place / "clone", name, zygote).done(options.kills) for name in ROUNDS}
     tally = {
         name: {
             "kills": len(found),
@@ -76,13 +78,13 @@ def main() -> None:
         sys.exit("tuning_kill: a continued run differs from an uninterrupted one")
 
 
-def lengthen(clone: Path) -> None:
+def lengthen(clone: Path, passes: int = PASSES) -> None:
     """Makes both rounds of the clone's tiny profile long enough to be killed in."""
     profile = clone / "profiles" / "tiny.yaml"
     text = profile.read_text(encoding="utf-8")
     for old, new in LONGER:
         assert old in text, f"tiny.yaml does not hold {old!r}"
-        text = text.replace(old, new, 1)
+        text = text.replace(old, new.format(passes=passes), 1)
     profile.write_text(text, encoding="utf-8")
 
 
@@ -98,8 +100,8 @@ def _code() -> str:
 class Kills:
     """The kills of one round (2b or 2c) in a clone whose earlier stages have run; the tally is kept in the clone."""
 
-    def __init__(self, clone: Path, name: str, environment: Mapping[str, str]) -> None:
-        self.clone, self.name, self.environment = clone, name, environment
+    def __init__(self, clone: Path, name: str, zygote: Zygote) -> None:
+        self.clone, self.name, self.zygote = clone, name, zygote
         self.tally = clone / ".cache" / f"kills-{name}.json"
 
     def done(self, count: int) -> list[dict[str, Any]]:
@@ -110,28 +112,27 @@ class Kills:
         if "reference" in state and len(state["kills"]) >= count:
             return list(state["kills"][:count])
         draw = random.Random(f"{self.name} {len(state['kills'])}")
-        with _Zygote(self.clone, self.name, self.environment) as zygote:
-            if "reference" not in state:
-                self._forget()
-                begun = time.monotonic()
-                assert zygote.run(None) == 0, "the undisturbed run failed"
-                state |= {"seconds": time.monotonic() - begun, "reference": self._hashes()}
-            while len(state["kills"]) < count:
-                self._forget()
-                moment = draw.uniform(0, state["seconds"])
-                if zygote.run(moment) is not None:
-                    continue  # it ended first
-                said = zygote.log()
-                assert zygote.run(None) == 0, "the continued run failed"
-                found = re.findall(r"going on from checkpoint-(\d+)", zygote.log()[len(said) :])
-                kill = {
-                    "after_s": round(moment, 2),
-                    "from": int(found[0]) if found else 0,
-                    "equal": self._hashes() == state["reference"],
-                }
-                state["kills"].append(kill)
-                self.tally.write_text(json.dumps(state), encoding="utf-8")
-                print(f"{self.name}, kill {len(state['kills'])} of {count}: {kill}", flush=True)
+        if "reference" not in state:
+            self._forget()
+            begun = time.monotonic()
+            assert self.zygote.run(self.name, None) == 0, "the undisturbed run failed"
+            state |= {"seconds": time.monotonic() - begun, "reference": self._hashes()}
+        while len(state["kills"]) < count:
+            self._forget()
+            moment = draw.uniform(0, state["seconds"])
+            if self.zygote.run(self.name, moment) is not None:
+                continue  # it ended first
+            said = self.zygote.log()
+            assert self.zygote.run(self.name, None) == 0, "the continued run failed"
+            found = re.findall(r"going on from checkpoint-(\d+)", self.zygote.log()[len(said) :])
+            kill = {
+                "after_s": round(moment, 2),
+                "from": int(found[0]) if found else 0,
+                "equal": self._hashes() == state["reference"],
+            }
+            state["kills"].append(kill)
+            self.tally.write_text(json.dumps(state), encoding="utf-8")
+            print(f"{self.name}, kill {len(state['kills'])} of {count}: {kill}", flush=True)
         return list(state["kills"])
 
     def _forget(self) -> None:
@@ -145,20 +146,20 @@ class Kills:
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-class _Zygote:
-    """A process that has imported a stage and forks a child for each run of it."""
+class Zygote:
+    """A process that has imported both rounds' stages and forks a child for each run of one."""
 
-    def __init__(self, clone: Path, name: str, environment: Mapping[str, str]) -> None:
-        self._log = clone / ".cache" / f"kill-{name}.log"
+    def __init__(self, clone: Path, environment: Mapping[str, str]) -> None:
+        self._log = clone / ".cache" / "kill.log"
         self._log.parent.mkdir(exist_ok=True)
-        code = "import sys; sys.path.insert(0, '.'); from bench.tuning_kill import _zygote; _zygote(sys.argv[1])"
+        code = "import sys; sys.path.insert(0, '.'); from bench.tuning_kill import _zygote; _zygote()"
         with open(self._log, "w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, name],
+                [sys.executable, "-c", code],
                 cwd=clone, env={**environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
 
-    def __enter__(self) -> _Zygote:
+    def __enter__(self) -> Zygote:
         assert self._read() == "ready", self.log()
         return self
 
@@ -175,10 +176,10 @@ class _Zygote:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
-    def run(self, moment: float | None) -> int | None:
-        """One run of the stage; its exit status, or None when it was killed `moment` seconds after its start."""
+    def run(self, name: str, moment: float | None) -> int | None:
+        """One run of a round's stage; its exit status, or None when it was killed `moment` seconds after its start."""
         assert self._process.stdin is not None
-        self._process.stdin.write("run\n")
+        self._process.stdin.write(f"{name}\n")
         self._process.stdin.flush()
         child = int(self._read())
         if moment is not None:
@@ -191,24 +192,25 @@ class _Zygote:
         return status
 
 
-def _zygote(name: str) -> None:
-    """Forks a child that runs the stage for each line read; prints its process id, then its exit status."""
+def _zygote() -> None:
+    """Forks a child that runs a round's stage for each name read; prints its process id, then its exit status."""
     import importlib
 
     import peft  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    stage = importlib.import_module(f"stages.finetune_{name}")
+    stages = {name: importlib.import_module(f"stages.finetune_{name}") for name in ROUNDS}
     frame = importlib.import_module("stages.run")
     print("ready", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        name = line.strip()
         child = os.fork()
         if child == 0:
             os.close(0)
             os.dup2(2, 1)
             status = 0
             try:
-                frame.main(f"finetune_{name}", stage.work)
+                frame.main(f"finetune_{name}", stages[name].work)
             except SystemExit as error:
                 status = int(error.code or 0)
             except BaseException:  # noqa: BLE001 - the child ends here, and says why

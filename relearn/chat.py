@@ -30,8 +30,9 @@ OWN = ("messages", "tools", "documents", "add_generation_prompt")  # what a temp
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote: the text without prompt and reasoning, whether an end or the limit ended it, and the text as it
-    came where reasoning was taken off."""
+    """What a model wrote: the text without prompt and reasoning, whether an end or the limit ended it, and the raw text
+    where reasoning was removed.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
@@ -141,7 +142,7 @@ class Chat:
         return whole.rpartition(answer.content)[2].rpartition("b")[0]
 
     def _find_special(self) -> set[str]:
-        """The texts of tokens that are no ordinary text; some tokenizers add runs of spaces, which are."""
+        """The texts of tokens that are not ordinary text; the runs of spaces that some tokenizers add are ordinary."""
         added = (token.content for token in self.tokenizer.added_tokens_decoder.values())
         return {token for token in (*self.tokenizer.all_special_tokens, *added) if token.strip()}
 
@@ -155,7 +156,7 @@ class Chat:
         return self._fill(self._render(marked, True), messages)
 
     def encode_context(self, messages: Sequence[Message]) -> list[int]:
-        """What stands before the answer in a finished conversation: what a given answer's likelihood is measured after.
+        """What comes before the answer in a finished conversation; a given answer's likelihood is measured after it.
 
         It is the prompt, but for templates that close or leave out an empty thought there.
         """
@@ -171,7 +172,7 @@ class Chat:
         ids = self._ids(before)
         if not found or not ids:
             raise InputError(
-                f"{self.source}: nothing comes before a user's turn, so that a model cannot be asked for one"
+                f"{self.source}: puts nothing before a user's turn, so a model cannot be asked to write one"
             )
         return ids, _through_first(after, self._special) or after.strip()
 
@@ -202,16 +203,15 @@ class Chat:
 
         The assistant's last turn is learned, or all of its turns, each with the tokens that end it, and with what the
         template writes at its start and leaves out of a prompt (an empty thought). What the template puts after the
-        last end is left out. Raises InputError for an empty turn, and when the template renders a beginning of the
-        conversation, as it is when that turn is answered, otherwise than in the whole, or ends a turn that is
-        learned otherwise than the last one.
+        last end is left out. Raises InputError for an empty turn, when the template renders the beginning of a
+        conversation differently once later turns follow, and when it ends a learned turn differently from the last one.
         """
         last = len(messages) - 1
         answers = [
             at for at, one in enumerate(messages) if one.role == "assistant" and (train_on == "all" or at == last)
         ]
         if last not in answers:
-            raise InputError("a training row does not end with the assistant's turn; end it with what is to be learned")
+            raise InputError("a training row does not end with the assistant's turn; end it with the answer to learn")
         marked = _mark(messages, {*answers, *self._hostile(messages[:last])})
         whole = self._render(marked, False)
         runs: list[tuple[list[int], bool]] = []
@@ -241,8 +241,8 @@ class Chat:
     def _explain_other_rendering(self, opened: str, whole: str, marked: Sequence[Message], at: int) -> str:
         if self._thought and opened.startswith(whole.partition(marked[at].content)[0]):
             return (
-                f"{self.source}: opens an answer with a thought that it leaves out of a finished conversation, so that "
-                "what is learned would never be asked for; switch thinking off (chat.arguments), or use another template"
+                f"{self.source}: opens an answer with a thought that it drops from a finished conversation, so "
+                "a model would never be asked for what it learns; switch thinking off (chat.arguments), or use another template"
             )
         return (
             f"{self.source}: the first {at} messages of a conversation of {len(marked)} are not rendered as "
@@ -285,7 +285,7 @@ def choose_template(found: object, where: str) -> str | None:
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         kind = type(found).__name__
         raise InputError(
-            f"{where}: chat_template is no text ({kind}); write a Jinja template, or {{name, template}} of each"
+            f"{where}: chat_template is not text ({kind}); write a Jinja template, or {{name, template}} of each"
         )
     if "default" not in found and len(found) > 1:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The `relearn` command: one subcommand a task, each in the part of the house that does the work.
+"""The `relearn` command: one subcommand per task, each in the package that does the work.
 
 A subcommand's module is imported when it is called, so that `relearn repair` never waits for what `compare` needs.
 """
@@ -13,12 +13,12 @@ from relearn.commands import SETTINGS
 
 # name: (module, what the list of subcommands says). The module's `command` is the subcommand.
 SUBCOMMANDS = {
-    "init": ("stages.init", "Make a project of your own, ready for `dvc repro`."),
-    "plan": ("stages.plan.command", "Say what an experiment could show, and what it costs."),
+    "init": ("stages.init", "Create a project of your own, ready for `dvc repro`."),
+    "plan": ("stages.plan.command", "Estimate what an experiment could show, and what it costs."),
     "repair": ("relearn.repair.command", "Turn broken model replies into clean JSON rows."),
     "score": ("relearn.evaluation.command", "Score a file of predictions."),
-    "compare": ("relearn.compare.command", "Say what a fine-tune forgot, for models you already have."),
-    "scale": ("relearn.compare.scale_command", "Write a part of what a fine-tune changed, without training."),
+    "compare": ("relearn.compare.command", "Measure what a fine-tune forgot, for models you already have."),
+    "scale": ("relearn.compare.scale_command", "Write a model with part of a fine-tune's change, without training."),
 }
 
 
@@ -44,7 +44,7 @@ class Subcommands(click.Group):
 def main() -> None:
     """Measure what a fine-tune makes a language model forget, and what brings it back.
 
-    The pipeline runs with `dvc repro`; the commands below work without it. `relearn COMMAND --help` says more.
+    The pipeline runs with `dvc repro`; the commands below work without it. `relearn COMMAND --help` describes each.
     """
 
 

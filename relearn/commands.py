@@ -14,7 +14,7 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
-    """Runs a subcommand under another name; its exit status, SystemExit (2) for options that are wrong."""
+    """Runs a subcommand under another name and returns its exit status; SystemExit (2) for wrong options."""
     try:
         return int(command.main(arguments, prog_name=name, standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -11,5 +11,5 @@ class InputError(Exception):
 
 
 def first_line(error: Exception) -> str:
-    """What another error says, in its first line that is not blank; its class where it says nothing."""
+    """The first line of another error that is not blank; its class where it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

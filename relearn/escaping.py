@@ -22,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def shown(text: str) -> str:
     """The text with every active character replaced by its code point, as ⟨U+202E⟩.
 
-    Bidirectional controls reorder what stands around them (Unicode UAX #9), control characters move a terminal, and
+    Bidirectional controls reorder the text around them (Unicode UAX #9), control characters move a terminal, and
     UTF-8 cannot hold lone surrogates.
     """
     return ACTIVE.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n").replace("\r", "\n"))

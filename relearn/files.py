@@ -60,12 +60,12 @@ def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
                 except (json.JSONDecodeError, RecursionError) as error:
                     reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
                     raise InputError(
-                        f"{path}, line {number}: not JSON ({reason}); one JSON object a line is expected"
+                        f"{path}, line {number}: not JSON ({reason}); expected one JSON object a line"
                     ) from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, a file is expected") from None
+        raise InputError(f"{path}: is a folder; expected a file") from None
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def check_model_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such model folder")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no config.json; a folder in Hugging Face format is expected")
+        raise InputError(f"{folder}: no config.json; expected a folder in Hugging Face format")
     if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
         pickles = [path.name for pattern in PICKLES for path in sorted(folder.glob(pattern))]
         if pickles:
@@ -85,7 +85,7 @@ def _check_json(file: Path) -> None:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a model's JSON file; InputError when it is none."""
+    """The object in a model's JSON file; InputError when it is not one."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

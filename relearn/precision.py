@@ -14,7 +14,7 @@ ROWS, WIDTH, INNER = 1024, 576, 1536  # a small language model's feed-forward la
 
 
 def measure_product(precision: Precision, threads: int, seconds: float = 0.5) -> float:
-    """Floating-point operations a second of a product of matrices: the best of those that fit into `seconds`."""
+    """Floating-point operations a second of a product of matrices: the best of the runs that fit into `seconds`."""
     import torch
 
     before = torch.get_num_threads()

@@ -53,6 +53,6 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """One plain line to the user, on stderr."""
+    """Prints one plain line to the user, on stderr."""
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()

@@ -47,11 +47,11 @@ def _may_hold(text: str) -> bool:
 
 
 def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
-    """The stretches of a text that are no reasoning; None when nothing marks any.
+    """The stretches of a text that are not reasoning; None when nothing marks any.
 
     With `last_only` the text is one reply, and its answer is what follows the last end of reasoning; otherwise it may
-    be many replies, and all that stands outside marked reasoning counts. A text that ends inside reasoning has no
-    answer after the last mark. A mark inside the text of a value is none.
+    be many replies, and everything outside marked reasoning counts. A text that ends inside reasoning has no answer
+    after the last mark. A mark inside the text of a value does not count.
     """
     if not _may_hold(text):
         return None
@@ -67,12 +67,12 @@ def find_answers(text: str, last_only: bool) -> list[tuple[int, int]] | None:
             answers.append((at, mark.start()))
             inside = marked = True
         elif kind == "answer" or (kind == "details" and not inside):
-            # The tag of an answer ends what stands before it, where the text is one reply.
+            # The tag of an answer ends what comes before it, where the text is one reply.
             if kind == "answer" and last_only and text[at : mark.start()].strip() and not values.hold(at, mark):
                 inside, marked, at = False, True, mark.end()
         elif inside or not values.hold(at, mark):
             if not inside and last_only is False and answers:
-                answers = []  # an end alone: what stood before it was reasoning too
+                answers = []  # an end alone: what came before it was reasoning too
             inside, marked, at = False, True, mark.end()
     if not marked:
         return None
@@ -95,7 +95,7 @@ class _Values:
         self._closed = False
 
     def hold(self, floor: int, mark: re.Match[str]) -> bool:
-        """Whether a mark stands in the text of a value that is not closed before it, on no line of its own."""
+        """Whether a mark is in the text of a value that is not closed before it, and not on a line of its own."""
         text = self.text
         while self._next is not None and self._next.end() <= mark.start():
             self._opening, self._next = self._next, next(self._all, None)
@@ -129,7 +129,7 @@ _LABEL = re.compile(r"\b(?:answer|output|response|result|reply)\b\W{0,6}\Z", re.
 
 
 def find_superseded(text: str, spans: list[tuple[int, int]]) -> list[int]:
-    """The records, by index into their spans, that the text takes back before the one that follows, or calls drafts."""
+    """The records, by index into their spans, that the text withdraws before the one that follows, or calls drafts."""
     return [
         index
         for index, (one, other) in enumerate(pairwise(spans))
@@ -162,7 +162,7 @@ def take_off_reasoning(answer: str) -> tuple[str, bool]:
     if bare := _CHANNELS.match(answer):
         return answer[bare.end() :].strip(), True
     marks = [mark for mark in _MARK.finditer(answer) if not _is_quoted(answer, mark)]
-    before, at, inside, found = "", 0, False, False  # `before`: what stood outside of paired reasoning
+    before, at, inside, found = "", 0, False, False  # `before`: what was outside paired reasoning
     for number, mark in enumerate(marks):
         opens = mark.lastgroup == "open"
         if not inside and mark.lastgroup in ("details", "answer"):
@@ -199,7 +199,7 @@ def _in_fence(text: str, start: int, end: int) -> bool:
 
 
 def _is_quoted(text: str, mark: re.Match[str]) -> bool:
-    """Whether a mark stands between quotation marks or backticks on its line, as a name or in a program's string."""
+    """Whether a mark is between quotation marks or backticks on its line, as a name or in a program's string."""
     line = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
     rest = text[mark.end() :].split("\n", 1)[0]
     if line[-1:] in ("'", "‘", "“", "«") and rest[:1] in ("'", "’", "”", "»"):

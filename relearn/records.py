@@ -13,7 +13,7 @@ Role = Literal["new", "replayed", "watched"]
 
 
 class Record(BaseModel):
-    """A row: immutable, and refused when a field is unknown, missing, of the wrong type, or no finite number."""
+    """A row: immutable, and refused when a field is unknown, missing, of the wrong type, or not a finite number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -58,7 +58,7 @@ class Row(Record):
 
 class NewRow(Row):
     """A row of a new task. `source` is the id of what the teacher was shown, or its own; `template` the name of the
-    row template, empty for a row from a file; `flags` say what was mended in it."""
+    row template, empty for a row from a file; `flags` say what was repaired in it."""
 
     source: str
     template: str
@@ -111,7 +111,7 @@ class Usage(Record):
 class Reply(Record):
     """What the teacher sent for one source, untouched. `request` is the hash of what was asked.
 
-    `raw` is the message as JSON where it holds no text but something else: reasoning, a tool call, an error.
+    `raw` is the message as JSON where it holds something other than text: reasoning, a tool call, an error.
     """
 
     id: str
@@ -165,8 +165,8 @@ class Judgement(Record):
 
     `first` and `second` are the models whose answers it saw first and second, `first_chars` and `second_chars` the
     answers' lengths in characters. `better` is None where what it wrote (`content`) cannot be read, and `reason` says
-    why. `request` is the hash of what was asked; None where both answers are the same text, a tie that nobody is asked
-    about.
+    why. `request` is the hash of what was asked; None where both answers are the same text: a tie, and no judge is
+    asked.
     """
 
     id: str

@@ -17,7 +17,7 @@ _SPACELESS = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}"
     r"\p{Tai_Tham}\p{Tai_Viet}ー"
 )
-# Joiners of Persian and of Indic scripts stand inside a word.
+# Joiners of Persian and of Indic scripts occur inside a word.
 _ONE = rf"(?=[\p{{L}}\p{{N}}])[{_SPACELESS}]\p{{M}}*"
 _WORD = rf"(?:(?![{_SPACELESS}])[\p{{L}}\p{{Nd}}][\p{{M}}\u200c\u200d]*)+"
 _WORDS = regex.compile(f"{_ONE}|{_WORD}")

@@ -12,14 +12,14 @@ from typing import Any
 
 from relearn.errors import InputError
 
-# What a trainer puts before a weight's name and forgets to take off, and what to do about it.
+# What a trainer puts before a weight's name and forgets to remove, and what to do about it.
 PREFIXES = {
     "_orig_mod.": "a prefix of torch.compile; save the model that it wraps",
     "_fsdp_wrapped_module.": "a prefix of FSDP; save the full state without it",
     "_checkpoint_wrapped_module.": "a prefix of activation checkpointing; save the weights without it",
     "_forward_module.": "a prefix of DeepSpeed; save the model that it wraps",
     "module.": "a prefix of DataParallel; save the model that it wraps",
-    ".base_layer.": "a name of PEFT's, of a model that still wears an adapter; save merge_and_unload() of it",
+    ".base_layer.": "a name of PEFT's, from a model that still has an adapter; save merge_and_unload() of it",
     "lora_": "a weight of an adapter; merge it, or save it as an adapter",
     "base_model.model.": "a prefix of PEFT; save merge_and_unload() of the model",
 }
@@ -32,13 +32,15 @@ Fingerprint = tuple[dict[str, int], bytes]
 
 
 def check_model(folder: Path, model: Any, found: Mapping[str, Any]) -> None:
-    """Raises InputError where transformers reports weights missing, unexpected or of another shape, or one is no number."""
+    """Raises InputError where transformers reports weights missing, unexpected or of another shape, or one is not a
+    number.
+    """
     missing, unexpected = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
     if found["mismatched_keys"]:
         key, there, wanted = min(found["mismatched_keys"])
         raise InputError(
-            f"{folder}: {key} has the shape {_shape(there)}, config.json asks for {_shape(wanted)}; "
-            "get config and weights of one model"
+            f"{folder}: {key} has the shape {_shape(there)}, but config.json asks for {_shape(wanted)}; "
+            "get config and weights of the same model"
         )
     if missing or unexpected:
         key, what = (missing[0], "missing") if missing else (unexpected[0], "not used")
@@ -52,13 +54,11 @@ def check_model(folder: Path, model: Any, found: Mapping[str, Any]) -> None:
         raise InputError(f"{folder}: weights were not loaded ({errors[0][:200]}); get the model's files again")
     for name, weights in model.named_parameters():
         if not _all_numbers(weights):
-            raise InputError(
-                f"{folder}: the weight {name} holds NaN or infinity; the training that made it had diverged"
-            )
+            raise InputError(f"{folder}: the weight {name} holds NaN or infinity; the training that made it diverged")
 
 
 def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base: str) -> list[str]:
-    """The names of an adapter's weights. Raises InputError for weights that are no numbers, and for parts that the
+    """The names of an adapter's weights. Raises InputError for weights that are not numbers, and for parts that the
     configuration names without weights."""
     from safetensors import safe_open
 
@@ -72,9 +72,7 @@ def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base
         keys = list(file.keys())
         for key in keys:
             if not _all_numbers(file.get_tensor(key)):
-                raise InputError(
-                    f"{label}: the weight {key} holds NaN or infinity; the training that made it had diverged"
-                )
+                raise InputError(f"{label}: the weight {key} holds NaN or infinity; the training that made it diverged")
     if not keys:
         raise InputError(f"{label}: adapter_model.safetensors holds no weights; save the adapter again")
     for part in ("target_modules", "modules_to_save"):
@@ -82,7 +80,7 @@ def check_adapter_file(folder: Path, config: Mapping[str, Any], label: str, base
         for name in sorted(map(str, names)) if isinstance(names, list) else ():
             if not any(f".{name}." in f".{key}" for key in keys):
                 raise InputError(
-                    f"{label}: {part} of adapter_config.json names {name}, and adapter_model.safetensors has no weights for "
+                    f"{label}: {part} of adapter_config.json names {name}, but adapter_model.safetensors has no weights for "
                     f"it; {_explain(name, (), f'an adapter of another base than {base}')}"
                 )
     return keys
@@ -110,7 +108,7 @@ def check_adapter_keys(tuned: Any, loaded: Any, keys: Collection[str], label: st
         and any(name.endswith(ending) for name in names)
         and not any(key.endswith(".bias") for key in keys)
     ):
-        raise InputError(f"{label}: was trained with bias: {bias}, and the file has no biases; save it again")
+        raise InputError(f"{label}: was trained with bias: {bias}, but the file has no biases; save it again")
 
 
 def check_forward(model: Any, label: str) -> Any:
@@ -129,7 +127,7 @@ def check_forward(model: Any, label: str) -> Any:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"{label} cannot run ({type(error).__name__}: {text}); use another kind") from error
     if bool(torch.isnan(logits).any()):
-        raise InputError(f"{label} gives no numbers (NaN); the training that made it had diverged")
+        raise InputError(f"{label} gives NaN; the training that made it diverged")
     return logits
 
 
@@ -176,7 +174,7 @@ def advise(error: Exception) -> str:
 def _explain(key: str, unused: Collection[str], otherwise: str, adapter: bool = False) -> str:
     """The likely cause of a weight that is missing or not used, by those that nothing takes.
 
-    In an adapter its own names are no cause.
+    In an adapter its own names are not the cause.
     """
     for prefix, cause in PREFIXES.items():
         found = next((name for name in unused if prefix in name), None)
@@ -188,7 +186,7 @@ def _explain(key: str, unused: Collection[str], otherwise: str, adapter: bool = 
     return (
         f"the file is of {otherwise}, or was saved under other names"
         if unused
-        else f"the file is not whole, or of {otherwise}"
+        else f"the file is incomplete, or of {otherwise}"
     )
 
 

@@ -1,4 +1,5 @@
-"""Makes the base model: trained from scratch on the old tasks, converted from GGUF, or a hub model or folder described.
+"""Makes the base model: trained from scratch on the old tasks, converted from GGUF, or a description of a hub model or
+folder.
 
 Run by `dvc repro`, or `python -m stages.base`.
 """
@@ -111,7 +112,7 @@ def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]
     if not launch.is_worker():  # the workers find it written
         if source.package is None:
             file = paths.sources / params.profile / source.path
-            read_header(file)  # first, so that a file of another kind is called that
+            read_header(file)  # first, so that a file of another kind is named as such
             check_hash(file, source.sha256)
         else:
             file = find_file(source.package, source.path, source.sha256)

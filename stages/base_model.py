@@ -12,7 +12,7 @@ from stages.paths import Paths
 
 
 def find_base(params: Params, paths: Paths) -> tuple[Path, Chat]:
-    """The folder that holds the base's weights, and how it is talked to."""
+    """The folder that holds the base's weights, and its chat."""
     weights = model_files.find_weights(paths.models / "base", paths.root)
     return weights, models.load_chat(weights, params.chat.template, params.chat.arguments, params.chat.date)
 

@@ -1,10 +1,10 @@
 """Looks for damage in DVC's cache: an entry whose content is not what its name says.
 
-    python -m stages.cache        # removes such entries (`make repro` begins with it); `dvc repro` makes them anew
+    python -m stages.cache        # removes such entries (`make repro` begins with it); `dvc repro` makes them again
 
-DVC trusts an entry as long as the file is write-protected. One that a disk has spoiled would replace a right output
-of the same name as soon as a stage had written it, and pass for up to date. Here every byte is read again: DVC's
-plain object database knows neither write protection nor remembered hashes.
+DVC trusts an entry as long as the file is write-protected. One that a disk has spoiled would replace a right output of
+the same name as soon as a stage wrote it, and pass for current. Here every byte is read again: DVC's plain object
+database knows neither write protection nor remembered hashes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def remove_damaged(cache: Path) -> Iterator[str]:
 
 
 def check_inputs(stage: str, paths: Paths) -> None:
-    """Raises InputError when an input that another stage has made is not what dvc.lock says it made."""
+    """Raises InputError when an input that another stage made is not what dvc.lock says it made."""
     yaml = YAML(typ="safe")
     try:
         lock = yaml.load((paths.root / "dvc.lock").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def check_inputs(stage: str, paths: Paths) -> None:
             place = paths.root / out["path"]
             if out["path"] in read and place.exists() and compute_digest(place) != out["md5"]:
                 raise InputError(
-                    f"{out['path']}: not what {name} has written, by dvc.lock; its entry in DVC's cache may be damaged: "
+                    f"{out['path']}: not what {name} wrote, according to dvc.lock; its entry in DVC's cache may be damaged: "
                     "run python -m stages.cache, then dvc repro"
                 )
 
@@ -67,13 +67,13 @@ def _open(folder: Path) -> HashFileDB:
 
 
 def main() -> None:
-    """Removes what is damaged and says so."""
+    """Removes what is damaged, with a line for each."""
     asked = subprocess.run(["dvc", "cache", "dir"], cwd=HERE.root, capture_output=True, text=True, check=False)
     if asked.returncode:
         print(f"cache: dvc cache dir: {asked.stderr.strip()}", file=sys.stderr)
         sys.exit(1)
     for name in remove_damaged(Path(asked.stdout.strip())):
-        print(f"cache: {name} was damaged and is removed; dvc repro makes it anew")
+        print(f"cache: {name} was damaged and has been removed; dvc repro makes it again")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     given = ratings.read(paths.ratings, blind.names(predictions, params.seed), attention.list_checks(params.seed))
     stale = human.join(found, given, params.eval_3a.resamples, params.seed)
     if stale:
-        say(f"eval_3a: warning: {stale} of {len(given.ratings)} ratings are of answers that have changed; left out")
+        say(
+            f"eval_3a: warning: {stale} of {len(given.ratings)} ratings are of answers that have changed since, and are left out"
+        )
     pairs = judged.join_orders(read_jsonl(paths.verdicts, Judgement), roles.pairs)
     people = human.compare_with_judge(judged.preferences(pairs), given, params.eval_3a.resamples, params.seed)
     judged.join(found, pairs, roles.pairs, people)

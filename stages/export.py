@@ -38,7 +38,7 @@ TARGET = "export"
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Writes the folder anew."""
+    """Writes the folder afresh."""
     factor, merged = read_arguments(sys.argv[1:])
     words = describe_tasks(params, paths)
     rows = _dataset(params, paths, words)
@@ -47,7 +47,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         _adapter(params, paths, words, name)
     if factor is not None:
         _scaled(paths, words, factor, merged)
-    say(f"export: {rows} rows and {number(len(adapters))} adapters in {TARGET}/; read the cards, and set the licences")
+    say(f"export: {rows} rows and {number(len(adapters))} adapters in {TARGET}/; read the cards and set the licences")
     return {"rows": rows}
 
 
@@ -69,13 +69,13 @@ def read_arguments(given: list[str]) -> tuple[float | None, bool]:
 
 
 def _scaled(paths: Paths, words: Words, factor: float, merged: bool) -> None:
-    """A part of the tuned model's change, as `relearn scale` writes it, with its card."""
+    """Part of the tuned model's change, as `relearn scale` writes it, with its card."""
     tuned = words.roles.tuned
     name = f"{tuned}@{factor:g}"
     base = paths.models / "base"
     if (base / ADAPTER).is_dir():
         raise InputError(
-            "--scale: base has an adapter of its own (base.model.adapt), so that half of the tuned one is not half way"
+            "--scale: base has an adapter of its own (base.model.adapt), so scaling the tuned one does not start from base"
         )
     folder = paths.root / TARGET / name
     if folder.exists():

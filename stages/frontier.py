@@ -70,10 +70,12 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
 
 
 def _compare(params: Params, words: Words, curves: dict[str, dict[int, Curve]]) -> list[AtEqualSkill]:
-    """The methods at equal new skill, plain first; empty where there is nothing to compare. What cannot be paired is said."""
+    """The methods at equal new skill, plain first; empty where there is nothing to compare. Prints what cannot be
+    paired.
+    """
     if not curves:
         say(
-            f"frontier: no plain run at lr {params.lr:g} has a learn-forget curve (predict.scales), so that nothing is compared"
+            f"frontier: no plain run at lr {params.lr:g} has a learn-forget curve (predict.scales), so nothing is compared"
         )
         return []
     plain, *others = curves

@@ -51,7 +51,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
             ask(questions, address, settings, journal, tally, "generate", "requests")
             asking.refuse_unanswered(tally, str(log.relative_to(paths.cache.parent)))
         except InputError:
-            # A run that stops has sent and paid as well: what it did goes where a good run's facts go.
+            # A run that stops has also sent and paid: its facts go where those of a complete run go.
             write_json(log, {"stage": "generate", "stopped": True, **tally.facts(settings)})
             raise
         summary: dict[str, Any] = {}
@@ -76,12 +76,12 @@ def _questions(params: Params, paths: Paths) -> asking.Questions:
     for task in fields:
         if task not in by_task:
             name = paths.source_rows.relative_to(paths.root)
-            raise InputError(f"{name}: a text of the task {task}, which generate does not ask for; run prepare again")
+            raise InputError(f"{name}: belongs to the task {task}, which generate does not ask for; run prepare again")
     return asking.Questions(sources, params.generate, by_task)
 
 
 def _refuse_unknown_task(task: str, fields: Collection[str]) -> None:
-    """InputError for a task that the embedded teacher has no words for."""
+    """InputError for a task that the embedded teacher cannot write."""
     from relearn.mini.completions import FIELDS
 
     if not set(FIELDS) <= set(fields):

@@ -40,10 +40,10 @@ what it was tried with.
 - `dvc repro` runs the chain of `dvc.yaml`; then see `report/table_3a.md` and `report/index.html`.
 - `params.yaml` names the profile and what is swept; `profiles/` holds everything else. `mini` makes its data on the
   spot, `files` reads `data/sources/files/`: put your own files there. `python -m stages.parameters` checks them.
-- `relearn plan` says beforehand what a profile could show, and what it costs in time, memory and money.
+- `relearn plan` estimates what a profile could show, and what it costs in time, memory and money.
 - `prompts/` is what a teacher is asked; `data/sources/<profile>/probes.yaml` are the profile's probes.
 - `dvc exp run -S lr=2e-3` is the next experiment, after a first commit.
-- `.relearn/` is a copy of the installed package, made anew by each `dvc repro`, so that an upgrade runs again what it
+- `.relearn/` is a copy of the installed package, renewed by each `dvc repro`, so that an upgrade runs again what it
   changes. Edit nothing there.
 """
 
@@ -59,7 +59,7 @@ stages:
 
 
 def list_shipped() -> dict[str, Path]:
-    """The files that a project gets as they are or nearly so: name in the project, and where each comes from."""
+    """The files that a project gets almost unchanged: the name in the project, and where each comes from."""
     if SHIPPED.is_dir():
         return {str(file.relative_to(SHIPPED)): file for file in sorted(SHIPPED.rglob("*")) if file.is_file()}
     checkout = SHIPPED.parent.parent
@@ -82,13 +82,13 @@ def make_files() -> dict[str, bytes]:
 
 
 def make_project(folder: Path) -> list[str]:
-    """Writes a project into a folder that may be there already; the commands to type next.
+    """Writes a project into a folder that may exist already; returns the commands to type next.
 
-    Makes a git repository where the folder is in none, since DVC needs one. Raises InputError, nothing written, when
-    one of the files is there already or cannot be written.
+    Makes a git repository where the folder is in none, since DVC needs one. Raises InputError, with nothing written,
+    when one of the files exists already or cannot be written.
     """
     if shutil.which("git") is None:
-        raise InputError("git is not installed, which dvc keeps experiments in; install git first")
+        raise InputError("git is not installed, and dvc keeps experiments in it; install git first")
     files = make_files()
     _refuse_taken(folder, list(files))
     made: list[Path] = []
@@ -120,7 +120,7 @@ def _refuse_taken(folder: Path, names: list[str]) -> None:
         for parent in [place, *place.parents][: len(Path(name).parts) + 1]:
             blocked = parent.is_symlink() or parent.exists()
             if blocked and not (parent.is_dir() and (parent != place or name == ".")):
-                raise InputError(f"{parent}: is there already; name a new folder, as in relearn init forgetting")
+                raise InputError(f"{parent}: already exists; name a new folder, as in relearn init forgetting")
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -143,8 +143,8 @@ def _run(folder: Path) -> None:
 command = click.Command(
     "init",
     callback=_run,
-    short_help="Make a project of your own, ready for `dvc repro`.",
-    help="Writes a project into DIR: the chain, profiles, prompts, probes and a sample of data. `dvc repro` runs it.",
+    short_help="Create a project of your own, ready for `dvc repro`.",
+    help="Create a project in DIR: the chain, profiles, prompts, probes and a sample of data. `dvc repro` runs it.",
     context_settings=SETTINGS,
     params=[click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path))],
 )

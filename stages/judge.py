@@ -39,7 +39,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
             requests = _make_requests(params, params.judge, paths)
             judgements, summary = asking.judge(requests, address, journal, settings, tally, listed)
         except InputError:
-            # A run that stops has sent and paid as well: what it did goes where a good run's facts go.
+            # A run that stops has also sent and paid: its facts go where those of a complete run go.
             write_json(log, {"stage": "judge", "stopped": True, **tally.facts(settings)})
             raise
     write_jsonl(paths.verdicts, judgements)
@@ -97,7 +97,7 @@ def estimate(params: Params, paths: Paths) -> cost.Estimate | None:
 def _say(params: Params, paths: Paths) -> list[str]:
     found = estimate(params, paths)
     if found is None or params.judge is None:
-        return ["judge: null in the profile: nothing is asked, at no cost"]
+        return ["judge: null in the profile, so nothing is sent, and it costs nothing"]
     return found.lines(params.judge.budget_usd)
 
 

@@ -1,8 +1,8 @@
 """Training on several devices: a stage starts itself again under torchrun, or under `accelerate launch`.
 
 The stage's own process holds the lock, starts the workers and waits; the workers train, and the first of them
-writes. A worker that finds fewer companions than the profile asks for ends at once: `accelerate launch --cpu` with
-two processes runs one, and says nothing.
+writes. A worker that finds fewer processes than the profile asks for ends at once: `accelerate launch --cpu` with two
+processes runs one without saying so.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def check_method(params: Params, paths: Paths) -> None:
 def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] | None:
     """Has workers do the stage where the profile asks for them: starts them, waits, and returns the run's facts.
 
-    None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when its
-    company is not the profile's.
+    None where this process is to do the work itself. Raises InputError when a worker fails, or, in a worker, when the
+    number of processes is not the profile's.
     """
     if isinstance(params.launch, SingleLaunch):
         return None
@@ -70,14 +70,14 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != params.launch.processes:
         raise InputError(
-            f"launch.processes: {params.launch.processes} processes are asked for, {found} started; make "
+            f"launch.processes: {params.launch.processes} processes are set, but {found} started; make "
             "num_processes of accelerate's configuration the same, or use kind torchrun"
         )
     return None
 
 
 def end_together() -> None:
-    """Ends a worker's company, once all have done their work: threads that it leaves running may abort an exit."""
+    """Ends the process group once all workers are done: its threads, left running, may abort an exit."""
     import torch.distributed
 
     if torch.distributed.is_initialized():
@@ -99,7 +99,7 @@ def _read_kind(launch: AccelerateLaunch, paths: Paths) -> str:
         return str(load_config_from_file(str(config)).distributed_type.value)
     except Exception as error:  # of two libraries, about a file that anyone may have written
         raise InputError(
-            f"launch.config: {launch.config}: accelerate cannot read it ({' '.join(str(error).split())[:200]}); mend it"
+            f"launch.config: {launch.config}: accelerate cannot read it ({' '.join(str(error).split())[:200]}); fix it"
         ) from error
 
 
@@ -121,6 +121,4 @@ def _start(launch: TorchrunLaunch | AccelerateLaunch, compute: Compute, stage: s
         cwd=paths.root, env=environment, check=False, preexec_fn=die_with_parent,
     )  # fmt: skip
     if done.returncode:
-        raise InputError(
-            f"launch: the processes ended with status {done.returncode}; see what the first of them said above"
-        )
+        raise InputError(f"launch: the processes ended with status {done.returncode}; see the first one's output above")

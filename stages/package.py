@@ -1,7 +1,7 @@
 """Copies the installed relearn to `.relearn/`, in a project that `relearn init` has made.
 
 The stages of such a project depend on these copies, as those of a clone do on the code itself: after an upgrade, what
-it has changed runs again, and nothing else. Run by `dvc repro`, first and every time.
+it changed runs again, and nothing else. Run by `dvc repro`, first and every time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Looks at the parameters without running anything.
 
-python -m stages.parameters                 # are params.yaml and the profile it names sound? which precision is faster?
-python -m stages.parameters --here profile=smollm2 lr=1e-3  # these as arguments of `dvc exp run`, and the faster precision
-python -m stages.parameters --upgrade FILE  # mends an earlier profile's keys; its comments stay
-python -m stages.parameters --write         # makes docs/parameters.md anew (`make docs`)
+python -m stages.parameters                 # are params.yaml and its profile valid? which precision is faster?
+python -m stages.parameters --here profile=smollm2 lr=1e-3  # these as arguments of `dvc exp run`, with the faster precision
+python -m stages.parameters --upgrade FILE  # rewrites an earlier profile's keys; its comments stay
+python -m stages.parameters --write         # rewrites docs/parameters.md (`make docs`)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def text() -> str:
 
 def _check() -> None:
     params = load(ROOT)
-    print(f"profile {params.profile}, lr {params.lr:g}, seed {params.seed}: all parameters are sound")
+    print(f"profile {params.profile}, lr {params.lr:g}, seed {params.seed}: all parameters are valid")
     others = [name for name in names(ROOT) if name != params.profile]
     print(f"other profiles: {', '.join(others) or 'none'}")
     if (told := _compare_precisions(params)) is not None:
@@ -45,7 +45,7 @@ def _check() -> None:
 
 
 def _compare_precisions(params: Params) -> tuple[str, str | None] | None:
-    """What to say of the precisions of a profile with a real model on a CPU, and the `-S` argument for the faster one.
+    """A line on the precisions of a profile with a real model on a CPU, and the `-S` argument for the faster one.
 
     The argument is None where the profile has that one, and all is None for another profile: a model as small as those
     trained from scratch gains nothing.
@@ -58,7 +58,7 @@ def _compare_precisions(params: Params) -> tuple[str, str | None] | None:
     rates = compare_precisions(params.compute.threads)
     faster = max(rates, key=lambda name: rates[name])
     told = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items())
-    line = f"products here: {told}; the profile computes in {chosen}"
+    line = f"matrix products here: {told}; the profile computes in {chosen}"
     if faster == chosen:
         return f"{line}, the faster one", None
     argument = f"profiles/{params.profile}.yaml:compute.precision={faster}"
@@ -66,7 +66,7 @@ def _compare_precisions(params: Params) -> tuple[str, str | None] | None:
 
 
 def _suit(settings: list[str]) -> None:
-    """Prints the settings as `-S` arguments, with the precision that is faster here; on standard error why."""
+    """Prints the settings as `-S` arguments, with the precision that is faster here; on stderr, why."""
     swept = {}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -88,7 +88,7 @@ def _upgrade(file: Path) -> None:
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; name a profile, as in profiles/mini.yaml") from None
     except (YAMLError, UnicodeDecodeError):
-        raise InputError(f"{file}: not YAML in UTF-8; mend the file first") from None
+        raise InputError(f"{file}: not YAML in UTF-8; fix the file first") from None
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     if changes:
@@ -101,7 +101,7 @@ def _upgrade(file: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Does what the arguments ask for; status 1 for a mistake that one line explains, 2 for other arguments."""
+    """Does what the arguments ask for; status 1 for a mistake, which one line explains, 2 for wrong arguments."""
     try:
         match arguments:
             case []:

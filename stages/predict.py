@@ -213,7 +213,7 @@ def _ask_server(
         if not key:
             raise InputError(
                 f"the environment variable {backend.api_key_env} is not set (predict.backend.api_key_env); "
-                "export it, or set the parameter to null where the server wants no key"
+                "export it, or set the parameter to null where the server needs no key"
             )
     how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
     items = [item for *_, item in prompts]
@@ -223,7 +223,7 @@ def _ask_server(
         for entry in entries:
             name = entry.name
             folders = [paths.models / "base", *([paths.adapter(name)] if name != "base" else [])]
-            # A name says nothing of the weights behind it: an answer of other weights must not be found again.
+            # A name does not identify the weights behind it: an answer of other weights must not be found again.
             url = Address.of(backend.base_url, key).base_url
             address = Address.of(url, key, f"{url} {_digest(folders)}")
             label = f"predict {name}"

@@ -1,12 +1,13 @@
 """Trains the first round by each of several methods, as experiments of DVC, and compares them at equal new skill.
 
-    python -m stages.remedies plain replay                    # plain is always among them
+    python -m stages.remedies plain replay                    # plain is always included
     python -m stages.remedies plain replay --seeds 1 2        # with further training seeds
     python -m stages.remedies plain -S profile=smollm2 -S lr=1e-3
 
-Says first what is to be run and about how long that takes (as `relearn plan` counts). An experiment that is there already, with
-the same parameters, is not run again; one that was stopped goes on from its checkpoint. `-S` as `dvc exp run` takes it.
-2c is a copy of 2b (`finetune_2c.epochs` 0), and only base and 2b itself answer; the learn-forget curve needs likelihoods alone.
+Says first what will run and about how long it takes (as `relearn plan` counts). An experiment that exists already with
+the same parameters is not run again; one that was stopped goes on from its checkpoint. `-S` as `dvc exp run` takes it.
+2c is a copy of 2b (`finetune_2c.epochs` 0), and only base and 2b itself answer; the learn-forget curve needs
+likelihoods alone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from stages.run import main
 SCALES = [0.25, 0.5, 0.75, 1.25, 1.5]  # beside 0 and 1, which cost nothing
 ROWS = 100  # of each task on the curve
 RUN = ("finetune_2b", "predict")  # what an experiment runs that takes time, where base is there
-# What an experiment must have been run with to be the one that is wanted; None stands for the method.
+# What an experiment must have been run with to be the one that is wanted; None is the method.
 DECISIVE: list[list[str | None]] = [
     ["lr"], ["seed"], ["method"], ["seeds"], ["finetune"], ["finetune_2b", "epochs"], ["finetune_2b", "methods", None],
     ["finetune_2b", "sample"], ["drift"],
@@ -99,7 +100,7 @@ def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int
         if ":" in name:
             where, _, key = name.partition(":")
             if where != file:
-                raise InputError(f"-S {name}: the profile is {chosen.profile}; settings of {file} are expected")
+                raise InputError(f"-S {name}: the profile is {chosen.profile}; expected settings of {file}")
             changes[key] = value
     for key, value in changes.items():
         *groups, leaf = key.split(".")
@@ -160,10 +161,10 @@ def is_done(found: Mapping[str, Any], params: Params) -> bool:
 
 
 def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths: Paths) -> None:
-    """What is to be run, and about how long that takes."""
+    """What will run, and about how long it takes."""
     for method in wanted:
         if method not in missing:
-            say(f"remedies: {method} is there already")
+            say(f"remedies: {method} exists already")
     total, unknown = 0.0, ""
     for method, own in missing.items():
         models.set_seed_and_threads(own.compute.threads, own.seed)
@@ -171,7 +172,7 @@ def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths
             models.check_device(own.compute.device)
             config = find_config(own, paths)
         except (InputError, LookupError) as error:
-            unknown = f"; how long that takes is not known: {error}"
+            unknown = f"; the time is unknown: {error}"
             break
         seconds = sum(cost.seconds or 0 for cost in Amounts(own, paths).measure(config) if cost.stage in RUN)
         say(f"remedies: {method}: about {seconds / 60:.0f} min")
@@ -179,7 +180,7 @@ def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths
     if missing:
         about = (
             unknown
-            or f", about {total / 60:.0f} min here where base is trained, beside what a method adds to plain training"
+            or f", about {total / 60:.0f} min here once base is trained, plus what a method adds to plain training"
         )
         say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
 
@@ -189,7 +190,7 @@ def _dvc(paths: Paths, *arguments: str) -> None:
     ended = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=paths.root, check=False)
     if ended.returncode:
         raise InputError(
-            f"dvc {' '.join(arguments[:2])} ended with status {ended.returncode}; run the command again, and it goes on from there"
+            f"dvc {' '.join(arguments[:2])} ended with status {ended.returncode}; run the command again to go on from there"
         )
 
 

@@ -27,7 +27,7 @@ from stages.paths import Paths
 from stages.roles import list_tasks, name_models
 from stages.run import main
 
-EXAMPLES = 4  # of mended replies, and of quarantined ones, each another fault
+EXAMPLES = 4  # examples of repaired replies, and of quarantined ones, each with another fault
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     write_text(paths.report / "analysis.md", analysis.markdown)
     scores = table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption)
     if (found := material.intervals.get("curve")) is not None:
-        scores += f"\n### {words.roles.tuned}, a part of its change\n\n{curve.markdown(found, words)}"
+        scores += f"\n### {words.roles.tuned}, part of its change\n\n{curve.markdown(found, words)}"
     scores += judgements.markdown(material.intervals.get("judge"))
     write_text(paths.report / "table_3a.md", scores)
     write_text(paths.report / "index.html", render(material, analysis))
@@ -107,7 +107,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
 
 
 def _describe_setting(params: Params) -> Iterator[str]:
-    """What a reader who was only mailed the page must know before believing it."""
+    """What a reader who only gets the page must know before believing it."""
     if params.report.caption is not None:
         yield params.report.caption
     model = params.base.model
@@ -115,12 +115,12 @@ def _describe_setting(params: Params) -> Iterator[str]:
     if isinstance(model, ScratchBase):
         yield (
             f"A small demonstration: base is a Llama of {model.layers} layers, {model.hidden} wide, trained from "
-            f"scratch, and {rate}. Expect effects of another size on a large model."
+            f"scratch, and {rate}. Expect different effects on a large model."
         )
     else:
         yield f"base is {model.path}, {rate}."
     if isinstance(params.generate.teacher, EmbeddedTeacher):
-        yield "The teacher is a program that comes with the project, and breaks its JSON on purpose, at set rates."
+        yield "The teacher is a program that comes with the project; it breaks its JSON on purpose, at set rates."
 
 
 def read_document(file: Path) -> Any:

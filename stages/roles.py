@@ -15,7 +15,7 @@ def list_tasks(params: Params) -> list[ScoredTask]:
 
 
 def name_models(params: Params, paths: Paths) -> ModelRoles:
-    """base, 2b, 2c where it is no copy of 2b, and every 2b scaled (`2b@0.5`) that predict decoded, the least first."""
+    """base, 2b, 2c where it is not a copy of 2b, and every 2b scaled (`2b@0.5`) that predict decoded, least first."""
     scaled = [file.stem for file in paths.predictions.glob("2b@*.jsonl")]
     scaled.sort(key=lambda name: float(name.partition("@")[2]))
     answers = paths.predicted("2c")

@@ -43,16 +43,16 @@ LIBRARIES = (
     "codebleu",
 )
 
-# What a person can do about an operating system's error; any other is a fault of the program.
+# What the user can do about an operating system's error; any other is a fault of the program.
 _TODO = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
     errno.EROFS: "make it writable",
-    errno.EEXIST: "a folder is expected there: move the file away",
-    errno.ENOTDIR: "a folder is expected there: move the file away",
-    errno.EISDIR: "a file is expected there: move the folder away",
+    errno.EEXIST: "expected a folder there: move the file away",
+    errno.ENOTDIR: "expected a folder there: move the file away",
+    errno.EISDIR: "expected a file there: move the folder away",
 }
 
 Work = Callable[[Params, Paths], dict[str, Any] | None]
@@ -81,7 +81,7 @@ def main_or_estimate(name: str, work: Work, estimate: Callable[[Params, Paths], 
 
 
 def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
-    """Runs a stage and leaves the process: status 0, 1 for a mistake that one line explains, 130 for Ctrl-C.
+    """Runs a stage and leaves the process: status 0, 1 for a mistake, which one line explains, 130 for Ctrl-C.
 
     `work` returns what belongs in the run log besides the time (or None). `patience`: seconds that it waits for the
     same stage to end.
@@ -113,9 +113,9 @@ def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
 
 
 def _read_keys(file: Path) -> None:
-    """Takes keys of servers from `.env` where there is one (https://github.com/theskumar/python-dotenv).
+    """Reads keys of servers from `.env` where there is one (https://github.com/theskumar/python-dotenv).
 
-    What the environment holds already stays as it is. Values are taken as they are, `$` included. Raises InputError
+    What the environment already holds stays as it is. Values are taken as they are, `$` included. Raises InputError
     that names the line, never what is in it.
     """
     try:
@@ -128,15 +128,13 @@ def _read_keys(file: Path) -> None:
 
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and not binding.value):
-            raise InputError(
-                f"{file}, line {binding.original.line}: lines of the form NAME=value are expected; mend that one"
-            )
+            raise InputError(f"{file}, line {binding.original.line}: expected NAME=value; fix that line")
         if binding.key is not None and binding.value is not None:
             os.environ.setdefault(binding.key, binding.value)
 
 
 def _leave(name: str, reason: str, paths: Paths) -> None:
-    # paths are told from the repository's root, where the user is; a reason may quote a row, and a terminal would act
+    # paths are relative to the repository's root, where the user is; a reason may quote a row, and a terminal would act
     # on the control characters that it holds
     told = reason.replace(f"{paths.root}{os.sep}", "")
     told = "".join(mark if mark.isprintable() else f"⟨U+{ord(mark):04X}⟩" for mark in told)
@@ -152,7 +150,7 @@ def hold_lock(name: str, paths: Paths, patience: float) -> Iterator[None]:
     try:
         lock = FileLock(folder / f"{name}.lock").acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
-        raise InputError("this stage is already running in this checkout; wait for it, or end it") from None
+        raise InputError("this stage is already running in this checkout; wait for it, or stop it") from None
     with lock:
         yield
 

@@ -1,4 +1,4 @@
-"""What the base itself writes, for a method of the first round that holds the model to it; nothing for the others.
+"""What the base itself writes, for a method of the first round that needs it; nothing for the others.
 
 Run by `dvc repro`, or `python -m stages.sample`. The rows are an output of their own, so that they are drawn once.
 """

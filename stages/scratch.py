@@ -1,4 +1,4 @@
-"""Where a stage keeps what it can go on from after a kill: a folder named by everything that decides the result."""
+"""Where a stage keeps what it resumes from after a kill: a folder named by everything that decides the result."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A profile of an earlier version rewritten: keys under their new names and new keys added, the one experiment of then
-as three tasks."""
+"""A profile of an earlier version rewritten: keys under their new names and new keys added, the single experiment of
+that time as three tasks.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +117,7 @@ def _rename(tree: CommentedMap, moved: list[str]) -> None:
     for old in moved:
         new = MOVES[old]
         if _holds(tree, new):
-            raise InputError(f"{old}: also there as {new}, its new name; remove one of the two")
+            raise InputError(f"{old}: is also there as {new}, its new name; remove one of the two")
         (source, name), (target, renamed) = old.split("."), new.split(".")
         if target not in tree:
             tree.insert(list(tree).index(source), target, CommentedMap())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from bench import real_data
 # A busy machine is no fault of the code under test: growth is measured where it matters, by tests of its own.
 settings.register_profile("relearn", deadline=None)
 settings.load_profile("relearn")
+
+# Beside other workers a second thread of torch only waits; read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,7 @@
 
     python -m tests.screenshots     # after dvc repro
 
-Needs Chromium on PATH. The pages are shown as they stand in report/.
+Needs Chromium on PATH. The pages are shown as they are in report/.
 """
 
 from __future__ import annotations

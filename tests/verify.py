@@ -6,8 +6,8 @@
 The clones' folders differ in name and length, and the two runs in everything that must not matter: hash seed, time
 zone, OMP_NUM_THREADS, home folder, umask and, where /dev/shm is a file system of its own, the order in which folders are listed. Each has
 an empty DVC cache and starts without dvc.lock or any recorded output. Then dvc.lock, models/, data/, metrics/ and report/
-are compared, and what the stages wrote is searched for this machine's name, this day, and the folders' paths. Prints what
-differs and where; the last line is the verdict, and the exit status 1 where something differs.
+are compared, and what the stages wrote is searched for this machine's name, today's date, and the folders' paths.
+Prints what differs and where; the last line is the verdict, and the exit status 1 where something differs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def compare(one: Path, two: Path) -> list[Difference]:
 
 
 def _first_place(left: bytes, right: bytes) -> str:
-    """The first byte that differs, its line, and what stands there on both sides."""
+    """The first byte that differs, its line, and what is there on both sides."""
     place = next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None)
     if place is None:
         return (
@@ -97,9 +97,9 @@ def outputs(folder: Path) -> list[Path]:
 
 
 def traces(folder: Path, home: Path) -> list[str]:
-    """Outputs that hold this machine's name, this day, or a path of the checkout or of its home."""
+    """Outputs that hold this machine's name, today's date, or a path of the checkout or of its home."""
     today = {datetime.date.today(), datetime.datetime.now(datetime.UTC).date()}
-    words = {str(folder): "the folder", str(home): "the home folder", **{f"{day}": "the day" for day in today}}
+    words = {str(folder): "the folder", str(home): "the home folder", **{f"{day}": "the date" for day in today}}
     if len(platform.node()) > 3:
         words[platform.node()] = "the machine's name"
     found = []
@@ -204,7 +204,7 @@ def verdict(folders: list[Path], homes: list[Path]) -> int:
     if found:
         print(f"verify: FAILED: {len(found)} differences in {len(compared)} files")
         return 1
-    print(f"verify: OK: {len(compared)} files, {size:,} bytes, the same in both clones; no path, host or day in them")
+    print(f"verify: OK: {len(compared)} files, {size:,} bytes, the same in both clones; no path, host or date in them")
     return 0
 
 
@@ -212,10 +212,10 @@ def main() -> None:
     """Makes the clones, runs the chain in each, and compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", help="a profile's name; the one that params.yaml names (default); or tiny")
-    parser.add_argument("--keep", action="store_true", help="leave the clones, and say where they are")
+    parser.add_argument("--keep", action="store_true", help="keep the clones, and print where they are")
     chosen = parser.parse_args()
     if _git(ROOT, "status", "--porcelain"):
-        print("verify: the working tree has changes that are not committed; HEAD is verified, without them")
+        print("verify: the working tree has uncommitted changes; verifying HEAD without them")
     base = Path(tempfile.mkdtemp(prefix="verify-"))
     made: list[Path] = [base]
     folders: list[Path] = []

@@ -90,7 +90,8 @@ def decode_here(
 ) -> Iterator[tuple[str, list[Decoded]]]:
     """Yields (role, answers) in the order of `sources`, then of `along.decode`; one model's weights are in memory at a time.
 
-    Between two whole models both are. With `say_time` base answers a batch first, and what all will take is said.
+    Between two whole models both are. With `say_time`, base answers a batch first, and the estimated time for all is
+    printed.
 
     Raises InputError when a model or adapter cannot be loaded, an adapter does not fit the base, or its change cannot be
     scaled.
@@ -123,13 +124,13 @@ def _check_scalable(sources: Mapping[str, ModelSource], how: LocalDecoding) -> N
     base, tuned = sources["base"], sources["tuned"]
     if base.adapter is not None:
         raise InputError(
-            f"{base.given}: wears an adapter, so that half of {tuned.given} is not half way from it; merge it"
+            f"{base.given}: has an adapter, so the change to {tuned.given} does not start from it; merge the adapter first"
         )
     if tuned.weights is None:
         assert tuned.adapter is not None
         check_scalable(tuned.adapter, tuned.given)
     elif tuned.adapter is not None:
-        raise InputError(f"{tuned.given}: a base with an adapter of its own; name the adapter's folder")
+        raise InputError(f"{tuned.given}: is a base with an adapter of its own; give the adapter's folder")
     elif how.quantize != "none":
         raise InputError("--scales: quantised weights of whole models cannot be scaled; use --quantize none")
 
@@ -142,7 +143,9 @@ def _decode_on(
     along: Along,
     timed: int = 0,
 ) -> Iterator[tuple[str, list[Decoded]]]:
-    """Everything that runs on one set of weights; `timed` is how many models the time is said for, if it is."""
+    """Everything that runs on one set of weights; `timed` is the number of models in the time estimate, if one is
+    wanted.
+    """
     from relearn import models
     from relearn.decoding.local import decode
     from relearn.scaling.adapter import put_scaled
@@ -154,7 +157,7 @@ def _decode_on(
     for role, source in sources.items():
         model = base.put(source.adapter, source.given)
         if timed:
-            answer = partial(decode, model, chat, batch_size=how.batch_size, label="compare: a look", strategy=GREEDY)
+            answer = partial(decode, model, chat, batch_size=how.batch_size, label="compare: timing", strategy=GREEDY)
             say_duration(asked, timed, how.batch_size, answer)
             timed = 0
         yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
@@ -204,10 +207,10 @@ def _answer_scaled(
 def say_duration(
     asked: Sequence[Prompt], models: int, number: int, answer: Callable[[Sequence[Prompt]], object]
 ) -> None:
-    """Says how long the answers of all models will take, from `number` of the prompts that `answer` is timed on.
+    """Prints how long the answers of all models will take, timed on `number` of the prompts.
 
-    Time is taken to go with the longest answer allowed. The prompts are a batch from the middle, in the order of
-    limits and lengths. Where there are no more than four batches, nothing is said.
+    Time is assumed proportional to the longest answer allowed. The prompts are a batch from the middle, in the order of
+    limits and lengths. With four batches or fewer, prints nothing.
     """
     if len(asked) <= 4 * number:
         return
@@ -219,11 +222,11 @@ def say_duration(
     share = sum(item.limit for item in asked) / sum(item.limit for item in few)
     minutes = (time.monotonic() - begun) * share * models / 60
     shown = "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
-    say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, to judge by {number} of them")
+    say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, estimated from {number} of them")
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:
-    """One way of asking for all models on the same weights: adapters are not helped by a prompt of their own."""
+    """One chat template for all models on the same weights, so no adapter is helped by a template of its own."""
     from relearn import models
 
     more = (how.arguments, how.date)
@@ -235,12 +238,12 @@ def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) ->
     for adapter, text in saved.items():
         if own is not None and text.strip() != own.strip():
             say(
-                f"compare: {adapter.name} was saved with another chat template than that of {weights.name}, which is used for "
-                "both; --template FILE gives another"
+                f"compare: {adapter.name} was saved with a different chat template from that of {weights.name}, which "
+                "both use here; --template FILE sets another"
             )
     if own is None:
         first = next(iter(saved), None)
-        whose = "the adapter's is used" if saved else "Alpaca's is used; --template FILE gives another"
+        whose = "using the adapter's" if saved else "using Alpaca's; --template FILE sets another"
         say(f"compare: the tokenizer of {weights.name} has no chat template: {whose}")
         if first is not None:
             refuse_unknown_tokens(first, saved[first], tokenizer, weights)

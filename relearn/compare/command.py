@@ -7,9 +7,9 @@
 
 A model is a folder, a hub name (`owner/name`, `owner/name@revision`), or an adapter of the base; with
 `--endpoint URL`, the name under which a server answers. `--old` are held-out rows of what the base could do,
-`--new` of what it was taught; a `--suite` of skills brings its own questions. Exit status: 0, 1 for a mistake or a guard (`--fail-above`) that cannot be judged, 3 when one fails. `--logs` runs no
-model: it compares evaluation logs that are at hand.
-docs/compare.md says more.
+`--new` of what it was taught; a `--suite` of skills brings its own questions. Exit status: 0; 1 for a mistake, or a
+guard (`--fail-above`) that cannot be judged; 3 when a guard fails. `--logs` runs no model: it compares evaluation logs
+that you already have. See docs/compare.md.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
 
     def check(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
         if value is not None and least is not None and value < least:
-            wanted = "0 or more is" if least == 0 else f"at least {least} {'is' if least == 1 else 'are'}"
-            raise click.UsageError(f"{name} {value}: {wanted} expected")
+            wanted = "0 or more" if least == 0 else f"at least {least}"
+            raise click.UsageError(f"{name} {value}: expected {wanted}")
         return value
 
     if least is not None:
@@ -48,16 +48,16 @@ def option(name: str, help: str, least: int | None = None, choices: str = "", **
 USUAL = ",".join(f"{number / 8:g}" for number in range(13))  # 0 to 1.5
 A_MODEL = "a folder, a hub name (owner/name[@revision]), or an adapter"
 GUARD = (
-    "Exit 3 when METRIC's relative forgetting is significantly above X (0.05 or 5%); on --old, or new.METRIC=X, or suite.checks=X: the mean over skills. May be "
-    "given several times. Exit 1 when it cannot be judged."
+    "Exit 3 when the relative forgetting of METRIC on --old is significantly above X (0.05 or 5%), 1 when it cannot be "
+    "judged. new.METRIC=X guards --new, suite.checks=X the mean over skills. Repeatable."
 )
 FLOOR = (
-    "What guessing scores (default: 0): a guard on METRIC that is relative holds only where base is surely above it. May be given several "
-    "times."
+    "The score of guessing (default: 0). A relative guard on METRIC holds only where base is significantly above it. "
+    "Repeatable."
 )
 WITHIN = (
-    "Exit 0 only if proven to lose at most X, 3 if proven to lose more, 4 if undecided. X is 2% of base's score, or 1.5pt "
-    "(hundredths). *.METRIC names every task. May be given several times."
+    "Exit 0 only if proven to lose at most X, 3 if proven to lose more, 4 if undecided. X is 2% (of base's score) or 1.5pt "
+    "(hundredths). *.METRIC names every task. Repeatable."
 )
 SCALES = (
     "The learn-forget curve: bits per byte with the tuned model's change scaled by each of LIST, such as 0.25,0.5 (default: "
@@ -68,55 +68,55 @@ MOST_LOST = (
 )
 OF_LOGS = "Evaluation logs instead of models (docs/compare.md)"
 OPTIONS = {
-    "What is compared": [
+    "What to compare": [
         option("--base", "The model before: a folder or hub name.", metavar="MODEL"),
         option("--tuned", f"The model after: {A_MODEL}.", metavar="MODEL"),
         option("--replayed", f"A model that also replayed old data: {A_MODEL}; or its logs.", metavar="MODEL"),
         option("--old", "Held-out rows of old skills.", **FILE),
-        option("--new", "Held-out rows of the new one.", **FILE),
+        option("--new", "Held-out rows of the new skill.", **FILE),
         option("--suite", "A suite of skills: `skills`, the package's own, or a folder of your own (docs/skills.md).", metavar="SUITE"),
         option("--probes", "Instructions with checks (docs/compare.md).", **FILE),
-        option("--out", "Where the results go.", **FILE | {"metavar": "DIR"}),
+        option("--out", "Folder for the results.", **FILE | {"metavar": "DIR"}),
         option("--fail-above", GUARD, multiple=True, metavar="METRIC=X"),
         option("--floor", FLOOR, multiple=True, metavar="METRIC=X"),
-        option("--rescore", "Score the answers in DIR again, decode nothing.", is_flag=True),
+        option("--rescore", "Score the answers in DIR again without decoding.", is_flag=True),
         option("--limit", "At most N rows of each file, and of each skill, drawn under --seed.", least=1),
-        option("--seed", "Of the draw and the resampling (default: 1).", least=0, default=1),
+        option("--seed", "Seed of the draw and the resampling (default: 1).", least=0, default=1),
         option("--max-new-tokens", "Longest answer (default: 256).", least=1, default=256),
     ],
-    "A part of the change (LoRA, rsLoRA, whole models)": [
+    "Part of the change (LoRA, rsLoRA, whole models)": [
         option("--scales", SCALES, is_flag=False, flag_value=USUAL, metavar="[LIST]"),
         option("--decode-scales", "Answer with the change scaled by each of LIST too.", metavar="LIST"),
         option("--most-lost", MOST_LOST, metavar="X"),
     ],
     OF_LOGS: [
-        option("--logs", "A log, or a run's folder, of each; PATH#RUN where it holds several.", nargs=2, metavar="BASE TUNED"),
-        option("--cluster", "Field of document or metadata that says which samples belong together.", metavar="KEY"),
-        option("--metric", "The one of a task that Holm's correction runs over (default: its first).", multiple=True, metavar="[TASK.]METRIC"),
-        option("--lower-is-better", "Where the log does not say so.", multiple=True, metavar="[TASK.]METRIC"),
+        option("--logs", "The logs of each: a file or a run's folder; PATH#RUN where it holds several runs.", nargs=2, metavar="BASE TUNED"),
+        option("--cluster", "Field of the document or metadata that groups samples into clusters.", metavar="KEY"),
+        option("--metric", "The metric of a task that Holm's correction covers (default: its first).", multiple=True, metavar="[TASK.]METRIC"),
+        option("--lower-is-better", "For a metric whose log does not say so.", multiple=True, metavar="[TASK.]METRIC"),
         option("--require-within", WITHIN, multiple=True, metavar="[TASK.]METRIC=X"),
         option("--gates", "YAML with require_within and fail_above, each METRIC: X.", **FILE),
-        option("--allow-unfinished", "Compare what there is of a run that did not end well.", is_flag=True),
-        option("--allow-other-prompts", "Judge gates though the prompts differ.", is_flag=True),
-        option("--markdown", "A summary for a pull request.", **FILE),
-        option("--junit", "The gates as JUnit XML.", **FILE),
+        option("--allow-unfinished", "Compare what there is of an unfinished run.", is_flag=True),
+        option("--allow-other-prompts", "Judge gates even where the prompts differ.", is_flag=True),
+        option("--markdown", "Write a summary for a pull request.", **FILE),
+        option("--junit", "Write the gates as JUnit XML.", **FILE),
     ],
     "Decoding here": [
         option("--device", "Default: cuda where there is one.", choices="cpu cuda"),
         option("--precision", "Default: bf16 on cuda, else fp32.", choices="fp32 bf16"),
         option("--quantize", "Default: none.", choices="none 4bit", default="none"),
         option("--batch-size", "Default: 16.", least=1, default=16),
-        option("--threads", "CPU threads (default: all that are free to use).", least=1),
+        option("--threads", "CPU threads (default: all available).", least=1),
         option("--template", "Jinja chat template for all models.", **FILE),
-        option("--template-arguments", "What templates take besides, such as '{\"enable_thinking\": false}'.", metavar="JSON"),
-        option("--date", f"Today, for templates that write it (default: {DATE}).", default=DATE, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE"),
+        option("--template-arguments", "Further arguments for templates, such as '{\"enable_thinking\": false}'.", metavar="JSON"),
+        option("--date", f"Today's date, for templates that write it (default: {DATE}).", default=DATE, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE"),
     ],
-    "Asking a server (vLLM with LoRA modules, say)": [
-        option("--endpoint", "Its address up to /v1; models are then names it serves.", metavar="URL"),
+    "Asking a server (such as vLLM with LoRA modules)": [
+        option("--endpoint", "Its address up to /v1; models are then the names it serves.", metavar="URL"),
         option("--api-key-env", "Environment variable that holds its key.", metavar="NAME"),
         option("--concurrency", "Requests in flight (default: 16).", least=1, default=16),
         option("--timeout", "Seconds for one answer (default: 300).", default=300.0, metavar="S"),
-        option("--attempts", "Tries of one request (default: 5).", least=1, default=5),
+        option("--attempts", "Attempts at one request (default: 5).", least=1, default=5),
     ],
     "Judging (docs/judge.md)": [
         option("--judge", "Address up to /v1 of a model that says which of two answers is better.", metavar="URL"),
@@ -125,10 +125,10 @@ OPTIONS = {
         option("--judge-api-key-env", "Environment variable that holds its key.", metavar="NAME"),
         option("--judge-rows", "Whose answers are judged (default: both).", choices="old new both", default="both"),
         option("--judge-limit", "Prompts of each file that are judged, drawn under --seed (default: 100).", least=1, default=100),
-        option("--judge-max-tokens", "Longest verdict, reasoning included; four times as much where one is cut (default: 256).", least=1, default=256),
-        option("--judge-price", "USD of a million prompt and completion tokens.", type=(click.FloatRange(0), click.FloatRange(0)), metavar="IN OUT"),
-        option("--judge-budget", "Stop before the cost passes this.", type=click.FloatRange(0, min_open=True), metavar="USD"),
-        option("--judge-estimate", "Print what the judge would be asked and cost; ask it nothing.", is_flag=True),
+        option("--judge-max-tokens", "Longest verdict, reasoning included; up to four times as long where one is cut (default: 256).", least=1, default=256),
+        option("--judge-price", "USD per million prompt and completion tokens.", type=(click.FloatRange(0), click.FloatRange(0)), metavar="IN OUT"),
+        option("--judge-budget", "Stop before the cost exceeds this.", type=click.FloatRange(0, min_open=True), metavar="USD"),
+        option("--judge-estimate", "Print what the judge would be asked and cost, and send nothing.", is_flag=True),
     ],
     "Scoring": [
         option("--encoder", "BERTScore's: minilm (default), a folder or a hub name.", default="minilm"),
@@ -154,13 +154,13 @@ OF_BOTH = ("replayed", "out", "seed", "fail_above", "floor")
 
 
 def refuse_mixed_options(context: click.Context) -> None:
-    """Raises UsageError for an option of models where logs are compared, and the reverse."""
+    """Raises UsageError for a model option given with --logs, and a log option given without."""
     of_logs = {one.name for one in OPTIONS[OF_LOGS]}
     logs = bool(context.params["logs"])
     for name in context.params:
         given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
         if given and name not in OF_BOTH and (name in of_logs) != logs:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not go {'with' if logs else 'without'} --logs")
+            raise click.UsageError(f"--{name.replace('_', '-')} cannot be used {'with' if logs else 'without'} --logs")
 
 
 def _run(**options: Any) -> None:
@@ -205,12 +205,12 @@ command = CompareCommand(
     "compare",
     params=[one for options in OPTIONS.values() for one in options],
     callback=_run,
-    short_help="Say what a fine-tune forgot, for models you already have.",
-    help="What a fine-tune forgot, and what replay brought back: the table, intervals and probes for models you have.",
+    short_help="Measure what a fine-tune forgot, for models you already have.",
+    help="Measure what a fine-tune forgot and what replay brought back: the table, intervals and probes for models you have.",
     context_settings=SETTINGS,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit status. SystemExit (2) for options that are wrong."""
+    """Runs the command and returns its exit status; SystemExit (2) for wrong options."""
     return run_command(command, arguments, "python -m relearn.compare")

@@ -42,7 +42,9 @@ class CompareJudge:
         if options.judge_model is None:
             raise InputError("--judge: needs --judge-model, the name under which the server knows the judge")
         if not options.judge.startswith(("http://", "https://")):
-            raise InputError(f"--judge {options.judge}: an address up to /v1 is expected, as https://api.openai.com/v1")
+            raise InputError(
+                f"--judge {options.judge}: expected an address up to /v1, such as https://api.openai.com/v1"
+            )
         self.criterion: PromptTemplate = asking.read_criterion(
             options.judge_prompt or find_criterion(), "--judge-prompt"
         )

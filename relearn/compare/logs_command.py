@@ -1,7 +1,7 @@
-"""`relearn compare --logs BASE TUNED`: a paired comparison of two evaluations whose logs are at hand; no model is run.
+"""`relearn compare --logs BASE TUNED`: a paired comparison of two evaluations from their logs; no model is run.
 
 Exit status: 0; 1 for a mistake or a gate that cannot be judged; 3 for a gate that fails; 4 for one that is undecided.
-docs/compare.md says more, docs/ci.md how to run it in CI.
+See docs/compare.md, and docs/ci.md for CI.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 
 @dataclass(frozen=True)
 class Asked:
-    """The options, as `relearn compare --help` tells of them."""
+    """The options, as `relearn compare --help` lists them."""
 
     base: str
     tuned: str
@@ -60,7 +60,7 @@ def run_options(options: Mapping[str, Any]) -> int:
 
 
 def run(asked: Asked) -> int:
-    """Reads, compares, judges, writes; the exit status. Raises InputError for what the user must mend."""
+    """Reads, compares, judges, writes; the exit status. Raises InputError for what the user must fix."""
     # What can be refused without a log is refused first.
     rules = [gates.read_gate("require_within", one) for one in asked.require_within]
     rules += [gates.read_gate("fail_above", one) for one in asked.fail_above]
@@ -117,7 +117,7 @@ def _refuse_unfinished(side: Side, allowed: bool) -> None:
             facts = "".join(f"; {note.removeprefix(f'{run.source}: ')}" for note in run.notes)
             raise InputError(f"{run.unfinished}{facts}. --allow-unfinished compares what there is")
         if run.unfinished:
-            side.notes.insert(0, f"{side.role}: {run.unfinished}; what there is of it is compared")
+            side.notes.insert(0, f"{side.role}: {run.unfinished}; comparing what there is of it")
 
 
 def write(result: Result, asked: Asked) -> None:

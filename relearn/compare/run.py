@@ -99,7 +99,7 @@ def _read_factors(option: str, text: str | None) -> list[float]:
             factor = -1.0
         if not 0 <= factor <= MOST_SCALE:
             raise InputError(
-                f"{option} {text}: numbers from 0 to {MOST_SCALE:g} with commas between are expected, such as 0.25,0.5"
+                f"{option} {text}: expected numbers from 0 to {MOST_SCALE:g} separated by commas, such as 0.25,0.5"
             )
         factors.add(factor)
     return sorted(factors - {0.0, 1.0})
@@ -142,7 +142,7 @@ def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespa
 def _note_overlap(asked: Sequence[HeldOutRow]) -> list[str]:
     old = {" ".join(row.instruction.split()) for row in asked if row.task == summary.OLD}
     both = sum(" ".join(row.instruction.split()) in old for row in asked if row.task == summary.NEW)
-    return [f"{both} prompts of --new stand in --old too; they count on both sides"] if both else []
+    return [f"{both} prompts of --new are also in --old; they count on both sides"] if both else []
 
 
 def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
@@ -211,7 +211,7 @@ def _read_arguments(given: str | None) -> dict[str, Any]:
             f"--template-arguments: not JSON ({error}); write them as '{{\"enable_thinking\": false}}'"
         ) from None
     if not isinstance(value, dict):
-        raise InputError("--template-arguments: a JSON object is expected, such as '{\"enable_thinking\": false}'")
+        raise InputError("--template-arguments: expected a JSON object, such as '{\"enable_thinking\": false}'")
     return value
 
 

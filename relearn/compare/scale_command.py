@@ -32,7 +32,7 @@ def _run(model: str, factor: float, out: Path, base: str | None, merged: bool) -
     try:
         check_extra()
         if not math.isfinite(factor):
-            raise click.UsageError(f"FACTOR {factor}: a number is expected, such as 0.5")
+            raise click.UsageError(f"FACTOR {factor}: expected a number, such as 0.5")
         if merged and base is None:
             raise click.UsageError("--merged needs --base MODEL")
         _scale(model, factor, out, base, merged)
@@ -46,7 +46,7 @@ def _scale(model: str, factor: float, out: Path, base: str | None, merged: bool)
     from relearn.compare import sources
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; name another folder")
+        raise InputError(f"{out}: already exists; name another folder")
     with tempfile.TemporaryDirectory(prefix="relearn-") as memory:
         tuned = sources.find(model, Path(memory))
         start = None if base is None else sources.find(base, Path(memory))
@@ -60,14 +60,14 @@ def _scale(model: str, factor: float, out: Path, base: str | None, merged: bool)
         write_part_of_adapter(tuned.adapter, factor, out, model, weights, merged)
         return
     if tuned.weights is None or tuned.adapter is not None:
-        raise InputError(f"{model}: a base with an adapter of its own; name the adapter's folder")
+        raise InputError(f"{model}: is a base with an adapter of its own; give the adapter's folder")
     if weights is None:
-        raise InputError(f"{model}: is a whole model; a part of its change needs --base MODEL")
+        raise InputError(f"{model}: is a whole model; to scale its change, add --base MODEL")
     write_part_of_model(tuned.weights, factor, out, model, weights)
 
 
 def write_part_of_adapter(adapter: Path, factor: float, out: Path, label: str, base: Path | None, merged: bool) -> None:
-    """The adapter's folder anew with its change scaled, or the whole model with it; `provenance.json` says by what."""
+    """Writes the adapter with its change scaled, or the whole model with it; `provenance.json` names the factor."""
     from relearn import models
     from relearn.files import write_json
     from relearn.model_files import read_json
@@ -109,8 +109,8 @@ def write_part_of_model(tuned: Path, factor: float, out: Path, label: str, base:
 command = click.Command(
     "scale",
     callback=_run,
-    short_help="Write a part of what a fine-tune changed, without training.",
-    help="A part of what a fine-tune changed as a model of its own, without training: half of it often keeps most of the new "
+    short_help="Write a model with part of a fine-tune's change, without training.",
+    help="Write a model with part of a fine-tune's change, without training: half of it often keeps most of the new "
     "skill and little of the damage (Wortsman et al. 2022). `relearn compare --scales` shows what each factor keeps.",
     context_settings=SETTINGS,
     params=[

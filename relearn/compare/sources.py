@@ -47,14 +47,14 @@ class ModelSource:
 def find(given: str, memory: Path) -> ModelSource:
     """The model of a folder, or of the hub (`owner/name`, `owner/name@revision`).
 
-    A folder may be one that the base stage wrote (`base.json`). `memory` keeps which commit a branch stood for.
-    Raises InputError when there is neither, or what is there is no model: no safetensors, no tokenizer, a pickle.
+    A folder may be one that the base stage wrote (`base.json`). `memory` keeps which commit a branch named.
+    Raises InputError when there is neither, or when it is not a usable model: no safetensors, no tokenizer, a pickle.
     """
     folder, commit = Path(given), None
     if not folder.exists():
         folder, commit = _fetched(given, memory)
     if not folder.is_dir():
-        raise InputError(f"{given}: is a file; a model's folder or a hub name is expected")
+        raise InputError(f"{given}: is a file; expected a model's folder or a hub name")
     if (folder / ADAPTER_FILE).is_file():
         _check_adapter(folder, given)
         return ModelSource(given, None, folder, commit)
@@ -70,7 +70,7 @@ def find(given: str, memory: Path) -> ModelSource:
 def _fetched(given: str, memory: Path) -> tuple[Path, str]:
     match = HUB_NAME.fullmatch(given)
     if match is None:
-        raise InputError(f"{given}: no such folder, and no hub name (owner/name or owner/name@revision)")
+        raise InputError(f"{given}: no such folder, and not a hub name (owner/name or owner/name@revision)")
     repository, revision = match["repository"], match["revision"] or "main"
     try:
         commit = hub.resolve(repository, revision, "model", memory)
@@ -86,7 +86,7 @@ def _check_adapter(folder: Path, given: str) -> None:
 
 
 def check(sources: Mapping[str, ModelSource]) -> list[str]:
-    """Notes on what may not belong together; InputError when base is no whole model."""
+    """Notes on what may not belong together; InputError when base is not a whole model."""
     base = sources["base"]
     if base.weights is None:
         raise InputError(f"{base.given}: is an adapter; --base needs the whole model that it was trained on")
@@ -96,7 +96,7 @@ def check(sources: Mapping[str, ModelSource]) -> list[str]:
             named = str(_json(source.adapter / ADAPTER_FILE).get("base_model_name_or_path") or "")
             if named and Path(named).name != Path(base.given.split("@")[0]).name:
                 notes.append(
-                    f"{role}: the adapter was trained on {named}, it is put on {base.given}; see that they are the same"
+                    f"{role}: the adapter was trained on {named} and is used on {base.given}; check that they are the same"
                 )
     return notes
 

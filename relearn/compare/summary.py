@@ -27,10 +27,10 @@ LARGE = 10.0  # relative changes from here on have no decimals
 
 @dataclass(frozen=True)
 class Guard:
-    """Fails where the relative forgetting of `metric` on `task` is surely above `most` (0.05 for 5%).
+    """Fails where the relative forgetting of `metric` on `task` is significantly above `most` (0.05 for 5%).
 
-    It passes only where it could have failed: the answers are whole, base scores surely more than `floor` (what guessing
-    scores), and there are rows enough for the loss of everything to show. Bits per byte need no answers, and no floor.
+    It passes only where it could have failed: the answers are whole, base scores significantly more than `floor` (the
+    score of guessing), and there are enough rows for a total loss to show. Bits per byte need no answers, and no floor.
     """
 
     task: str
@@ -59,18 +59,18 @@ class Guard:
             return finding | {"answer": "unjudged", "reason": f"it was not measured here; there are {names}"}
         why = self._find_obstacle(one)
         if not why and float(one["ratio_low"]) > self.most:
-            return finding | {"answer": "fails", "reason": f"surely above {_percent(self.most)}"}
+            return finding | {"answer": "fails", "reason": f"significantly above {_percent(self.most)}"}
         why = why or self._find_doubt(one, details, cut_share)
         if why:
             return finding | {"answer": "unjudged", "reason": why}
-        return finding | {"answer": "passes", "reason": f"not surely above {_percent(self.most)}"}
+        return finding | {"answer": "passes", "reason": f"not significantly above {_percent(self.most)}"}
 
     def _find_obstacle(self, one: Mapping[str, Any]) -> str:
         """Why there is no relative loss at all, if there is none."""
         if one["better"] is None:
             return "neither more nor less of it is better on this data; guard another metric"
         if any(one[key] is None for key in ("ratio", "ratio_low")) or math.isinf(one["ratio_low"]):
-            return "base scores 0, so that nothing relative can be said; guard another metric"
+            return "base scores 0, so a relative loss is undefined; guard another metric"
         return ""
 
     def _find_doubt(self, one: Mapping[str, Any], details: Mapping[str, Any], cut_share: float) -> str:
@@ -88,14 +88,14 @@ class Guard:
         if base["low"] is None or base["low"] <= self.floor:
             ends = "" if base["low"] is None else f" [{base['low']:.3f}, {base['high']:.3f}]"
             return (
-                f"{one['before']} scores {base['value']:.3f}{ends}, not surely above {self.floor:g}: what it cannot do it "
-                "cannot forget; use other rows, or another metric"
+                f"{one['before']} scores {base['value']:.3f}{ends}, not significantly above {self.floor:g}, and cannot "
+                "forget what it cannot do; use other rows, or another metric"
             )
         # Of a share that has fallen to 0: what the upper end of 0 of so many leaves of base's lower end.
         clusters = details["clusters"]
         if self.metric in details["flips"] and 1 - (Z2 / (clusters + Z2)) / base["low"] <= self.most:
             rows = "row" if clusters == 1 else "rows that do not belong together"
-            return f"with {clusters} {rows} not even the loss of everything would be sure; use more"
+            return f"with {clusters} {rows} even a total loss would not be significant; use more"
         return ""
 
 
@@ -104,7 +104,7 @@ def read_floors(texts: Sequence[str], guards: Sequence[Guard]) -> list[Guard]:
     for text in texts:
         task, metric, floor = _read_setting("--floor", text, "exact_match=0.25, or new.exact_match=25%")
         if not 0 <= floor < 1:
-            raise InputError(f"--floor {text}: what guessing scores, from 0 to below 1, is expected")
+            raise InputError(f"--floor {text}: expected the score of guessing, from 0 to below 1")
         if not any((guard.task, guard.metric) == (task, metric) for guard in guards):
             raise InputError(f"--floor {text}: no --fail-above guards {task}.{metric}; name one that does")
         guards = [replace(g, floor=floor) if (g.task, g.metric) == (task, metric) else g for g in guards]
@@ -118,7 +118,7 @@ def read_most_lost(text: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise InputError(f"--most-lost {text}: a share above 0 is expected, such as 0.05 or 5%")
+        raise InputError(f"--most-lost {text}: expected a share above 0, such as 0.05 or 5%")
     return value
 
 
@@ -130,7 +130,7 @@ def _read_setting(option: str, text: str, example: str) -> tuple[str, str, float
     except ValueError:
         value = math.nan
     if match is None or not math.isfinite(value):
-        raise InputError(f"{option} {text}: METRIC=X is expected, such as {example}")
+        raise InputError(f"{option} {text}: expected METRIC=X, such as {example}")
     known = list(all_metrics())
     if match["metric"] not in known:
         raise InputError(f"{option} {text}: unknown metric; there are {', '.join(known)}")
@@ -175,8 +175,8 @@ def describe_forgetting(found: Mapping[str, Any], tasks: Sequence[ScoredTask]) -
             table = tabulate(body, heads, tablefmt="github", disable_numparse=True)
             parts.append(f"### {TITLES.get(task.name, task.name)}: from {before} to {after}\n\n{table}\n")
     parts.append(
-        "Changes are turned so that above 0 is better, bits per byte too. Relative: over the score of base (Luo et al. "
-        "2023). Of what was lost: defined only where the loss is sure. Holding code counts as better only where the "
+        "Changes are signed so that above 0 is better, for bits per byte too. Relative: divided by base's score (Luo et al. "
+        "2023). Of what was lost: defined only where the loss is significant. Holding code counts as better only where the "
         "references are mostly code.\n"
     )
     return "\n".join(parts)
@@ -217,7 +217,7 @@ def _words(one: Mapping[str, Any]) -> str:
         return "changed" if one["better"] is None else "better" if one["better"] else "worse"
     if not one["detectable"]:
         return "no difference shown"
-    return f"no difference shown; one of {one['detectable']:.3f} would have been"
+    return f"no difference shown; one of {one['detectable']:.3f} would have shown"
 
 
 def _percent(share: float | None) -> str:

@@ -18,7 +18,7 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "model"), "assistant"),
 }
 HISTORY = "history"
-CONTEXT = ("system", "system_prompt", HISTORY)  # columns that stand before a row's own turns
+CONTEXT = ("system", "system_prompt", HISTORY)  # columns that come before a row's own turns
 TOOLS = ("tool", "function", "function_call", "tool_call", "tool_response", "observation")
 
 
@@ -37,7 +37,7 @@ def read_turns(value: Any) -> list[Message]:
         except ValueError:
             value = None
     if not isinstance(value, list) or not value:
-        raise BadTurns("no list of messages; write [{role, content}, …] or ShareGPT's [{from, value}, …]")
+        raise BadTurns("not a list of messages; write [{role, content}, …] or ShareGPT's [{from, value}, …]")
     turns = [_read_turn(number, turn) for number, turn in enumerate(value, 1)]
     asked = turns[1:] if turns[0].role == "system" else turns
     for number, turn in enumerate(asked):
@@ -70,7 +70,7 @@ def add_context(turns: list[Message], cells: Mapping[str, Any], apart_from: Cont
     history = _read_history(named.pop(HISTORY)) if HISTORY in named else []
     for name, text in named.items():
         if not isinstance(text, str):
-            raise BadTurns(f"{name} holds {type(text).__name__}, text is expected")
+            raise BadTurns(f"{name} holds {type(text).__name__}, not text")
     systems = list(dict.fromkeys(text for text in named.values() if text.strip()))
     own = turns[:1] if turns[0].role == "system" else []
     if len(systems) > 1 or (systems and own and own[0].content.strip() != systems[0].strip()):
@@ -100,7 +100,7 @@ def _read_history(value: Any) -> list[Message]:
         and all(isinstance(text, str) and text.strip() for text in pair)
         for pair in pairs
     ):
-        raise BadTurns("history is no list of [question, answer]; write it so, or as messages")
+        raise BadTurns("history is not a list of [question, answer]; write it so, or as messages")
     return [
         Message.model_validate({"role": role, "content": text})
         for pair in pairs
@@ -110,10 +110,10 @@ def _read_history(value: Any) -> list[Message]:
 
 def _read_turn(number: int, turn: Any) -> Message:
     if not isinstance(turn, dict):
-        raise BadTurns(f"message {number} is no object; write {{role, content}} or {{from, value}}")
+        raise BadTurns(f"message {number} is not an object; write {{role, content}} or {{from, value}}")
     named = turn.get("role", turn.get("from"))
     if named in TOOLS or any(turn.get(name) for name in ("tool_calls", "function_call", "tool_call_id")):
-        raise BadTurns(f"message {number} holds a tool call, which rows cannot; leave such conversations out")
+        raise BadTurns(f"message {number} holds a tool call, which rows cannot hold; leave such conversations out")
     role = ROLES.get(named) if isinstance(named, str) else None
     if role is None:
         raise BadTurns(f"message {number} is of the unknown role {named!r}; roles are system, user and assistant")

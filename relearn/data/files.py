@@ -42,7 +42,7 @@ class FileTable:
             )
             raise InputError(f"{path}: unknown extension {path.suffix!r}; use .csv, .jsonl or .parquet{hint}")
         if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file is expected")
+            raise InputError(f"{path}: is a folder; expected a file")
         if not path.exists():
             raise InputError(f"{path}: no such file{_nearest(path)}")
 
@@ -95,15 +95,15 @@ class FileTable:
                     )
                 yield number, {column: cells[place] for column, place in places.items()}
             if header is None:
-                raise InputError(f"{self.name}: is empty; a header line and rows are expected")
+                raise InputError(f"{self.name}: is empty; expected a header line and rows")
 
     def _explain_returns(self) -> str:
-        """Why a carriage return stands where a line does not end."""
+        """Why there is a carriage return where no line ends."""
         with open_bytes(self.path) as file:
             raw = file.read()
         if raw.count(b"\n") <= 1:
             return "the lines end with carriage returns alone, as on old Macs; save the file with line feeds (Unix or Windows)"
-        return "a carriage return alone stands in a cell that is not quoted; quote the cell, or remove the character"
+        return "an unquoted cell holds a lone carriage return; quote the cell, or remove the character"
 
     def _check_separator(self, number: int, header: list[str], delimiter: str) -> None:
         """Refuses a header that another separator makes one cell of, and Excel's line that names one."""
@@ -116,7 +116,7 @@ class FileTable:
             names = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
             how = "name it .tsv" if other == "\t" else f"save it with {names[delimiter]}"
             raise InputError(
-                f"{self.where(number)}: the cells are separated by {names[other]}, and {names[delimiter]} are expected in "
+                f"{self.where(number)}: the cells are separated by {names[other]}, but {names[delimiter]} separate those of "
                 f"a {self._format} file; {how}"
             )
 
@@ -141,8 +141,7 @@ class FileTable:
         for number, value in read_json_lines(self.path):
             if not isinstance(value, dict):
                 raise InputError(
-                    f"{self.where(number)}: {type(value).__name__} where an object is expected; "
-                    "write one JSON object a line"
+                    f"{self.where(number)}: {type(value).__name__}, not an object; write one JSON object a line"
                 )
             for column in columns:
                 if column not in value:

@@ -33,7 +33,7 @@ class HubTable:
         self.name = f"hub data set {repo_id}, split {split}"
         self.commit = hub.resolve(repo_id, revision, "dataset", memory)
         self.origin = {"dataset": repo_id, "revision": revision, "commit": self.commit, "split": split}
-        # asked for first, so that what is wrong with the repository is said in our words
+        # asked for first, so that errors about the repository are in our words
         listing = hub.list_files(repo_id, self.commit, "dataset")
         if f"{repo_id.rsplit('/', 1)[-1]}.py" in listing:
             raise InputError(

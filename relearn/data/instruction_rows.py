@@ -77,13 +77,13 @@ def read_held_out(path: Path, task: str, limit: int | None = None, seed: int = 0
         row = _row(table.where(number), number, cells, task)
         if row.id in seen:
             raise InputError(
-                f"{table.where(number)}: id {row.id.removeprefix(task + '/')!r} stands in {seen[row.id]} too; "
+                f"{table.where(number)}: id {row.id.removeprefix(task + '/')!r} is also in {seen[row.id]}; "
                 "give each row its own, or leave ids out"
             )
         seen[row.id] = table.where(number).removeprefix(f"{path}, ")
         rows.append(row)
     if not rows:
-        raise InputError(f"{path}: holds no rows; instructions with responses are expected")
+        raise InputError(f"{path}: holds no rows; expected instructions with responses")
     if not any(row.reference for row in rows):
         raise InputError(f"{path}: no row has a response; name its column one of {', '.join(ALIASES['response'])}")
     if limit is not None and limit < len(rows):
@@ -107,7 +107,7 @@ def _row(where: str, number: int, cells: TableRow, task: str) -> HeldOutRow:
             found = ", ".join(map(str, cells)) or "none"
             raise InputError(
                 f"{where}: no instruction; name its column one of {', '.join(ALIASES['instruction'])} "
-                f"(or give messages); the known columns here are {found}"
+                f"(or give messages); the columns recognised here are {found}"
             )
         reference = _text(where, cells, "response")
         extra = _text(where, cells, "input")
@@ -140,7 +140,7 @@ def _text(where: str, cells: TableRow, field: str) -> str | None:
     value = _cell(cells, field)
     if value is None or isinstance(value, str):
         return value
-    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text is expected")
+    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text")
 
 
 def _scalar(where: str, cells: TableRow, field: str) -> str:
@@ -149,7 +149,7 @@ def _scalar(where: str, cells: TableRow, field: str) -> str:
         return ""
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
-    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, text or a number is expected")
+    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text or a number")
 
 
 def is_no_input(value: object) -> bool:

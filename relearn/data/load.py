@@ -1,6 +1,6 @@
 """The texts and rows of every task from its source: cleaned, split, kept apart, and counted.
 
-A row's text is kept as it stands but for two things: a run of HTML line breaks in a text becomes one newline, and an
+A row's text is kept as it is except for two things: a run of HTML line breaks in a text becomes one newline, and an
 instruction's `input` is appended to it after a blank line (unless it is empty, or "Not applicable", as data sets in
 the manner of Alpaca write it). What is too long is left out, never cut.
 """
@@ -78,7 +78,7 @@ def load(
         if group.by_task[task].is_texts:
             found.texts[task] = _texts(task, tables.get(task), group, seed, guards[task], made.get(task, ()), found)
     probes = list(probes)
-    prompts: dict[str, set[int]] = {}  # of every usable row, chosen or not: which are chosen hangs on the sizes
+    prompts: dict[str, set[int]] = {}  # of every usable row, chosen or not: which are chosen depends on the sizes
     for number, task in enumerate(order):
         if task in tables:
             guards[task].forbid("probe", probes)

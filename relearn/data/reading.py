@@ -40,7 +40,7 @@ class TableReading:
             return None
         if not isinstance(value, str):
             kind = type(value).__name__
-            self.refuse(number, "not_text", f"column {column!r} holds {kind}, text is expected; write a string")
+            self.refuse(number, "not_text", f"column {column!r} holds {kind}, not text; write a string")
             return None
         if not _encodable(value):
             self.refuse(number, "not_text", f"column {column!r} holds half a surrogate pair; write the whole character")
@@ -154,8 +154,8 @@ class Chooser(Generic[T]):
         lowest = counts.train - (needed - self._picker.count())
         key = f"prepare.{self.task}.train to {lowest}" if lowest >= 1 else f"prepare.{self.task}.train, val and test"
         raise InputError(
-            f"{self.reading.table.name}: {self._picker.count()} usable rows of {self.reading.rows} "
-            f"({why or 'none left out'}), {needed} are needed for {self.task} "
+            f"{self.reading.table.name}: has {self._picker.count()} usable rows of {self.reading.rows} "
+            f"({why or 'none left out'}), but {self.task} needs {needed} "
             f"(train {counts.train}, val {counts.val}, test {counts.test}); lower {key}, or add rows"
         )
 

@@ -38,7 +38,7 @@ def digest(*parts: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[T]):
-    """A usable row. `rank` orders (group first, so that a group's rows stand together); `group` is never split."""
+    """A usable row. `rank` orders (group first, so that a group's rows are adjacent); `group` is never split."""
 
     rank: tuple[int, int]
     number: int
@@ -55,7 +55,7 @@ class Pool(Generic[T]):
         self.size = 0
 
     def add(self, candidate: Candidate[T]) -> None:
-        """Takes a candidate in, and lets the one with the highest rank go when there are too many."""
+        """Adds a candidate, and drops the one with the highest rank when there are too many."""
         self.size += 1
         item = (-candidate.rank[0], -candidate.rank[1], -candidate.number, candidate)
         if self._limit is None or len(self._heap) < self._limit:
@@ -64,7 +64,7 @@ class Pool(Generic[T]):
             heapq.heappushpop(self._heap, item)
 
     def take(self, other: Pool[T]) -> None:
-        """Takes another pool's candidates in; what that one let go counts as let go here."""
+        """Adds another pool's candidates; what that one dropped counts as dropped here."""
         lost = other.size - len(other._heap)
         for candidate in other.sorted():
             self.add(candidate)
@@ -79,7 +79,7 @@ class Pool(Generic[T]):
 
     @property
     def whole(self) -> bool:
-        """True when nothing was let go."""
+        """True when nothing was dropped."""
         return self.size == len(self._heap)
 
     def sorted(self) -> list[Candidate[T]]:
@@ -128,7 +128,7 @@ class Picker(Generic[T]):
 
     def fill(self, split: Split, wanted: int) -> None:
         """Puts `wanted` rows into a split. A stratum that runs out is made up for by the others; the split comes out
-        short when all have. Raises MoreNeeded when that happens to a pool that let candidates go."""
+        short when all have. Raises MoreNeeded when that happens to a pool that dropped candidates."""
         missing = 0
         for name, quota in share_out(wanted, {name: self.pools[name].size for name in self._queues}).items():
             got = 0

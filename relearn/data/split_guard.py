@@ -58,13 +58,13 @@ class SplitGuard:
         return copy
 
     def find_exact(self, text: str, split: Split = "train") -> str | None:
-        """Why the text is forbidden as it stands, or None."""
+        """Why the text itself is forbidden, or None."""
         key = digest(normalise(text))
         label = self._forbidden.get(key)
         return (_reason(label, split) if label is not None else None) or self._equal.get(key)
 
     def find_near(self, text: str, split: Split) -> str | None:
-        """Why the text may not go into `split`: what it is near to stands elsewhere; or None."""
+        """Why the text may not go into `split`: a text near it is in another split; or None."""
         for label in self._index.near(text) if self._index is not None else ():
             reason = _reason(label, split)
             if reason is not None and reason != split:

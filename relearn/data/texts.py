@@ -103,7 +103,7 @@ def _name_labels(labels: Collection[str], reading: TableReading, column: str) ->
     if len(set(names.values())) == 1:
         raise InputError(
             f"{reading.table.name}: column {column!r} holds only {next(iter(labels))!r} in {reading.rows} rows; "
-            "name a column of two labels at least, or null to balance the splits by none"
+            "name a column with at least two labels, or set null to balance the splits by none"
         )
     return names
 

@@ -28,7 +28,7 @@ class DrawnAnswer:
 
     @classmethod
     def of(cls, chat: Chat, prompt: Sequence[Message], answer: Decoded) -> DrawnAnswer:
-        """The end of an answer that was cut at its limit is not the base's, and is left out."""
+        """The end token of an answer that was cut at its limit is not the base's, and is left out."""
         tokens = chat.encode_response(answer.text)
         if answer.finish_reason == "length":
             tokens = tokens[: -len(chat.end)]

@@ -67,7 +67,7 @@ def _make_requests(
     """One request an item. Greedy sends temperature 0 and nothing else: servers refuse fields they do not know."""
     if isinstance(strategy, Beam):
         raise InputError(
-            "predict.strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
+            "predict.strategy: an endpoint cannot do beam search; use greedy, temperature or top_k, "
             "or the local backend"
         )
     asked: Counter[tuple[Any, ...]] = Counter()

@@ -32,8 +32,8 @@ class Prompt:
 class Decoded:
     """What came: the text without prompt and reasoning, and whether an end token or the limit ended it.
 
-    `nll` is the summed negative log-likelihood in nats of the item's reference and its end, or None; `raw` the text as it
-    came, where reasoning was taken off.
+    `nll` is the summed negative log-likelihood in nats of the item's reference and its end, or None; `raw` the raw
+    text, where reasoning was removed.
     """
 
     text: str

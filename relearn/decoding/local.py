@@ -60,7 +60,7 @@ def decode(
     chosen = generate_options(strategy)
     llama = copy_llama(model)
     if _puts_tokens_before(model):
-        batch_size = 1  # between those tokens and a prompt no padding may stand
+        batch_size = 1  # no padding may come between those tokens and a prompt
     own = isinstance(strategy, Greedy) and chat.stop_text is None and (llama is not None or greedy.supports(model))
     prompts = [chat.encode_prompt(item.messages) for item in items]
     _refuse_too_long(model, items, prompts, label)
@@ -98,7 +98,7 @@ def decode(
     reasoned = sum(raw is not None for *_, raw in answers)
     if reasoned:
         empty = sum(raw is not None and not text for text, _, raw in answers)
-        say(f"{label}: reasoning was taken off {reasoned} of {len(items)} answers; {empty} held nothing else")
+        say(f"{label}: removed reasoning from {reasoned} of {len(items)} answers; {empty} held nothing else")
     return [Decoded(text, finish, nlls[index], raw) for index, (text, finish, raw) in enumerate(answers)]
 
 
@@ -138,7 +138,7 @@ def _refuse_too_long(model: Any, items: Sequence[Prompt], prompts: Sequence[Sequ
     for item, prompt in zip(items, prompts, strict=True):
         if places is not None and len(prompt) + item.limit > places:
             raise InputError(
-                f"{label}: a prompt of {len(prompt)} tokens and an answer of up to {item.limit} are more than the {places} "
+                f"{label}: a prompt of {len(prompt)} tokens and an answer of up to {item.limit} exceed the {places} tokens "
                 f"that the model can read (it begins {item.instruction[:40]!r}); lower the limit on new tokens, or leave it out"
             )
 
@@ -149,7 +149,7 @@ def _puts_tokens_before(model: Any) -> bool:
 
 
 def _encode_reference(chat: Chat, item: Prompt, prompt: list[int]) -> tuple[list[int], list[int]]:
-    """What stands before the reference, and the reference; the prompt and nothing where there is none."""
+    """What comes before the reference, and the reference; the prompt and nothing where there is none."""
     if item.reference is None or not item.weighed:
         return prompt, []
     return chat.encode_context(item.messages), chat.encode_response(item.reference)

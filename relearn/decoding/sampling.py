@@ -42,8 +42,8 @@ def sample_instructions(
             if len(found) == count:
                 return found
     raise InputError(
-        f"finetune_2b.sample.prompts: of {MOST * count} instructions that the base should write, {len(found)} are not "
-        "empty; set it to new, so that the prompts are given"
+        f"finetune_2b.sample.prompts: only {len(found)} of {MOST * count} instructions that the base wrote are not "
+        "empty; set it to new, so that the tasks give the prompts"
     )
 
 

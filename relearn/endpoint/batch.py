@@ -1,4 +1,4 @@
-"""Requests to answers by batches: half the price, within a day, and killed at any moment it goes on.
+"""Sends requests in batches: half the price, answers within a day. A run killed at any moment goes on where it was.
 
 Each step is in the journal before the next begins: the batch with its requests and its own key, the upload, that it
 is being created, its id at the server. What a killed run left is looked for at the server by that key.
@@ -82,7 +82,7 @@ class _BatchRun:
         said = False
         while self.journal.claim(key) is Claim.HELD:
             if not said:
-                say("another process runs batches with this server; waiting for it to end")
+                say("another process is running batches with this server; waiting for it to end")
             said = True
             time.sleep(1.0)
 
@@ -96,7 +96,7 @@ class _BatchRun:
                 break
         if self.over_budget:
             raise InputError(
-                f"the budget of {self.settings.budget_usd:g} USD would be passed ({self.spent:.4f} USD are spent); "
+                f"the next requests could exceed the budget of {self.settings.budget_usd:g} USD ({self.spent:.4f} USD spent); "
                 f"raise {self.settings.names.budget} to go on; {self.tally.done} of {self.tally.total} answers are kept"
             )
 
@@ -306,7 +306,7 @@ class _BatchRun:
         """What follows from a request's failure: another try, a refusal kept as such, or the end of it."""
         learned = None
         if failed.problem is not None and failed.verdict == "give_up":
-            asked = next(iter(self.requests))  # all are put alike
+            asked = next(iter(self.requests))  # all are put the same way
             learned = dialect.learn(asked.body(), failed.problem, self.settings.keep_temperature)
         self.tally.failures[learned[0] if learned else failed.kind] += 1
         self.tally.last_failure = f"{failed.kind} ({failed.detail})"
@@ -377,12 +377,12 @@ class _BatchRun:
         if status == "failed":
             problem = find_problem(state.get("errors")) or find_problem(state.get("errors", {}).get("data") or [])
             why = redact(problem.message, self.address.api_key) if problem else "the server does not say why"
-            return InputError(f"{where}: batch {batch.id} failed: {why.rstrip('.')}; {kept}; mend that and run again")
+            return InputError(f"{where}: batch {batch.id} failed: {why.rstrip('.')}; {kept}; fix that and run again")
         return InputError(f"{where}: batch {batch.id} was cancelled there; {kept}; run again to send the others")
 
     def _stop(self, failed: Failed, what: str) -> InputError:
         todo = self.settings.names.fill(TODO.get(failed.kind))
         if failed.status in (404, 405, 501) and "batch" in what:
-            todo = f"the server may know no batches: set {self.settings.names.mode} to live"
+            todo = f"the server may not support batches: set {self.settings.names.mode} to live"
         told = f"{self.address.base_url}: {what}: {failed.detail.rstrip('.')}"
         return InputError(f"{told}; {todo}" if todo else told)

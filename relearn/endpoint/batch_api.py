@@ -71,7 +71,7 @@ class BatchApi:
             found = None
         if not isinstance(found, dict):
             shown = redact(response.text[:80], self.address.api_key)
-            raise Failed("not_json", f"the body is no JSON object: {shown!r}")
+            raise Failed("not_json", f"the body is not a JSON object: {shown!r}")
         return found
 
     def upload(self, key: str, lines: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What tokens cost, and a budget that is not passed."""
+"""What tokens cost, and a budget that is never exceeded."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Guess:
 
 
 class OverBudget(Exception):
-    """The next request could pass the budget, and nothing in flight can make room for it."""
+    """The next request could exceed the budget, and nothing in flight can make room for it."""
 
 
 class Budget:

@@ -51,7 +51,7 @@ class Client:
         await self._api.close()
 
     async def exchange(self, request: Request, dialect: Dialect = PLAIN) -> ServerAnswer:
-        """Sends the request once, put in this dialect; Failed when no answer comes of it."""
+        """Sends the request once, put in this dialect; raises Failed when there is no answer."""
         body = dialect.put(request.body())
         try:
             async with asyncio.timeout(self.timeout_s):

@@ -1,6 +1,6 @@
 """What a server refuses of a request, and how the request is put instead: learned once, kept for the run.
 
-The journal is keyed by what the profile asks (`Request.key`), never by the dialect, which stands beside the answer.
+The journal is keyed by what the profile asks (`Request.key`), never by the dialect, which is stored beside the answer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Dialect:
     def learn(
         self, body: dict[str, Any], problem: Problem, keep_temperature: bool = False
     ) -> tuple[str, Dialect] | None:
-        """(what is counted, the dialect that leaves out what was refused); None when the error says no such thing.
+        """(what is counted, the dialect that leaves out what was refused); None when the error is not about that.
 
         `body` is what the profile asks. With `keep_temperature` the temperature is never left out.
         """
@@ -91,7 +91,7 @@ class Dialect:
         return replace(answer, formatted=formatted, dialect=self.dump())
 
     def say(self) -> list[str]:
-        """What is put otherwise, a phrase each."""
+        """What is sent differently, a phrase each."""
         said = []
         if self.cap != "max_tokens":
             said.append(f"max_tokens (sent as {self.cap})")

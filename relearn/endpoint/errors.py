@@ -1,4 +1,4 @@
-"""What went wrong with an exchange, and what follows from it: try again, give this request up, or stop the run."""
+"""What went wrong with an exchange, and what follows: try again, give up this request, or stop the run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from relearn.endpoint.limits import parse_duration
 
-# doubtful: stops a run that has no answer yet, and otherwise gives this request up.
+# doubtful: stops a run that has no answer yet, else gives up this request.
 Verdict = Literal["retry", "give_up", "stop", "doubtful", "filtered"]
 
 # {model}, {server} and {key}: the settings to look at, by their names (`tally.SettingNames`)
 TODO = {
     "auth": "check the key in the environment variable that {key} names",
-    "forbidden": "check the key in the environment variable that {key} names, and what it may use",
+    "forbidden": "check the key in the environment variable that {key} names, and its permissions",
     "quota": "add credit or raise the account's limit, then run again",
     "unknown_model": "check {model} and {server}",
-    "daily_limit": "run again when the day is over, or raise the account's limit",
+    "daily_limit": "run again tomorrow, or raise the account's limit",
     "redirect": "check {server}",
 }
 # A wait longer than this is a daily limit: the run stops rather than hang on.

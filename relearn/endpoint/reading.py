@@ -96,7 +96,7 @@ def _refuse_broken(choice: Mapping[str, Any], finish: str | None, secret: str) -
 
 
 def _read_text(content: object) -> str | None:
-    """The text of a message's content: a string, the parts that are no reasoning, an object as its JSON."""
+    """The text of a message's content: a string, the parts that are not reasoning, an object as its JSON."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):

@@ -139,5 +139,5 @@ def next_cap(cap: int, limit: int) -> int | None:
 
 
 def _sha(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))  # ASCII: a lone surrogate is no error
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))  # ASCII: a lone surrogate is not an error
     return hashlib.sha256(text.encode()).hexdigest()

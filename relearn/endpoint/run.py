@@ -26,7 +26,7 @@ from relearn.endpoint.throttle import Throttle
 from relearn.errors import InputError
 from relearn.progress import Progress, say
 
-PATIENCE = 5  # refusals for coming too soon are borne this many times as often as other failures
+PATIENCE = 5  # a rate-limit refusal is retried this many times as often as another failure
 # The longest wait before another try; longer where the server refuses most of what it is sent, and only there.
 BACKOFF_S, LONGEST_BACKOFF_S = 8.0, 30.0
 POLL_S = 0.2  # between two looks at a key that another process is asking for
@@ -82,8 +82,8 @@ def fetch(
 
     `before` is the survey of the same requests; `tally` is filled as it goes, and holds also when this raises;
     `notify` is called at each request settled. Raises InputError when the run has to stop (key, quota, model,
-    address, budget, or a server that fails everything); all that was received is kept. Requests that fail for
-    themselves are in the tally's `failed`, and are asked again by the next run.
+    address, budget, or a server that fails everything); all that was received is kept. Requests that fail individually
+    are in the tally's `failed`; the next run asks them again.
     """
     tally.total, tally.cost_before = before.total, before.cost
     if not before.missing:
@@ -137,7 +137,7 @@ class _Run:
             raise InputError(f"{self.reason}; {kept} of {self.before.total} answers are kept")
 
     def _stop(self, reason: str) -> None:
-        """Ends the run: who waits is woken, who is in an exchange finishes it, so that nothing paid is lost."""
+        """Ends the run: waiting requests are woken, exchanges under way finish, so nothing paid for is lost."""
         if self.reason is None:
             self.reason = reason
             here = asyncio.current_task()
@@ -186,7 +186,7 @@ class _Run:
             else:
                 self.guess.learn(request, answer)
                 async with self._may_stop():
-                    await asyncio.sleep(0)  # a long row of known answers must not keep the others from theirs
+                    await asyncio.sleep(0)  # a long run of known answers must not hold up the others
             cap = next_cap(request.max_tokens, self.settings.max_tokens_limit) if answer.cut else None
             if cap is None:
                 break
@@ -218,7 +218,7 @@ class _Run:
                 return answer, False
             if self.batches.holds(key):
                 self._stop(
-                    f"{len(self.batches.waiting())} requests are in a batch, and are not asked twice; set {self.settings.names.mode} to batch "
+                    f"{len(self.batches.waiting())} requests are in a batch and are not sent twice; set {self.settings.names.mode} to batch "
                     f"to fetch it, or give it up (`python -m relearn.endpoint.journal prune {self.journal.path} --batches`)"
                 )
                 raise _Stopped
@@ -288,7 +288,9 @@ class _Run:
                 self.tally.retried += 1
 
     def _learn(self, request: Request, dialect: Dialect, failed: Failed) -> str | None:
-        """Learns from a refusal how the server wants a request put; what to count, None when it says nothing of it."""
+        """Learns from a refusal how the server wants a request put; returns what to count, or None when it does not
+        say.
+        """
         if failed.problem is None or failed.verdict not in ("give_up", "retry") or failed.kind == "rate_limit":
             return None
         learned = dialect.learn(request.body(), failed.problem, self.settings.keep_temperature)
@@ -313,8 +315,8 @@ class _Run:
                 await self.budget.admit(most)
             except OverBudget:
                 self._stop(
-                    f"the budget of {self.settings.budget_usd:g} USD would be passed "
-                    f"({self.budget.spent:.4f} USD are spent); raise {self.settings.names.budget} to go on"
+                    f"the next request could exceed the budget of {self.settings.budget_usd:g} USD "
+                    f"({self.budget.spent:.4f} USD spent); raise {self.settings.names.budget} to go on"
                 )
                 raise _Stopped from None
         cost = 0.0
@@ -328,7 +330,7 @@ class _Run:
                 answer = await self.client.exchange(request, dialect)
             except Failed as failed:
                 self.throttle.settle(sent, failed.kind == "rate_limit")
-                if failed.billed:  # the server may charge for it: careful with other people's money
+                if failed.billed:  # the server may charge for it: count it as spent
                     cost = most
                     self.tally.cost_unconfirmed += most
                 raise
@@ -344,7 +346,7 @@ class _Run:
             self.budget.charge(most, cost)
 
     def _price(self, request: Request, answer: ServerAnswer, expected: float) -> float:
-        """USD of an answer; by the guess where the server counts nothing."""
+        """USD of an answer; estimated where the server counts nothing."""
         prompt, completion = self.guess.expect(request)
         if answer.prompt_tokens is not None and answer.completion_tokens is not None:
             self.guess.learn(request, answer)

@@ -72,8 +72,8 @@ class Tally:
     without_format: int = 0
     failures: Counter[str] = field(default_factory=Counter)  # attempts without an answer, by kind
     refused: list[tuple[str, str]] = field(default_factory=list)  # label, detail: withheld for the content
-    unknown_endings: Counter[str] = field(default_factory=Counter)  # finish reasons nobody has heard of
-    dialect: list[str] = field(default_factory=list)  # what is put otherwise, since the server refused it
+    unknown_endings: Counter[str] = field(default_factory=Counter)  # unknown finish reasons
+    dialect: list[str] = field(default_factory=list)  # what is sent differently, since the server refused it
     last_failure: str = ""  # what the server said of it
     waiting: str = ""  # the batches under way, for people
     batches: int = 0  # submitted
@@ -96,7 +96,7 @@ class Tally:
         return self.journalled + self.answered + len(self.failed)
 
     def note_ending(self, label: str, answer: ServerAnswer) -> None:
-        """Counts how an answer ended, where that was not as it should."""
+        """Counts how an answer ended, where it did not end normally."""
         ending = read_ending(answer.finish_reason)
         if ending == "refused":
             self.refused.append((label, f"finish reason {answer.finish_reason}"))
@@ -111,7 +111,7 @@ class Tally:
         return lost / self.sent if self.sent else 0.0
 
     def remarks(self) -> list[str]:
-        """What people should know of a run that ended well, a line each."""
+        """What the user should know of a run that succeeded, a line each."""
         lines = []
         if self.dialect:
             lines.append(f"the server refused {', '.join(self.dialect)}")
@@ -119,11 +119,11 @@ class Tally:
             label, detail = self.refused[0]
             count = len(self.refused)
             lines.append(
-                f"{count} of {self.total} withheld for the content, kept as such (the first: {label}: {detail})"
+                f"{count} of {self.total} withheld for their content, and kept as refusals (the first: {label}: {detail})"
             )
         if self.unknown_endings:
             words = ", ".join(f"{count} {word}" for word, count in sorted(self.unknown_endings.items()))
-            lines.append(f"finish reasons that nobody has heard of, taken as whole: {words}")
+            lines.append(f"unknown finish reasons, taken as complete: {words}")
         if self.failing >= 0.1:
             lines.append(f"{self.failing:.0%} of the requests failed, the last with {self.last_failure}")
         return lines

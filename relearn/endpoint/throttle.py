@@ -1,9 +1,9 @@
 """A rate found by trial, for servers that refuse requests without saying how many they allow.
 
-Where refusals for coming too soon (429) are the exception they are simply tried again: they may have nothing to do
-with the rate, and a lower one would not end them. Where they become most of what comes back, the rate is halved, and
-raised again while it is well: additive-increase, multiplicative-decrease (Chiu and Jain 1989) with the increase in
-proportion. Failures of any other kind say nothing about the rate.
+Where rate-limit refusals (429) are the exception, they are simply retried: they may have nothing to do with the rate,
+and a lower one would not end them. Where they become most of what comes back, the rate is halved, and raised again
+while all goes well: additive-increase, multiplicative-decrease (Chiu and Jain 1989) with the increase in proportion.
+Failures of any other kind say nothing about the rate.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Throttle:
         return self._faded
 
     def settle(self, sent: float, refused: bool) -> None:
-        """What was sent then has come back, refused for coming too soon or not."""
+        """What was sent then has come back, refused by the rate limit or not."""
         if sent < self._slowed:
             return  # it went out at the rate that was too high
         now = self._fade()

@@ -1,4 +1,4 @@
-"""Attention checks of the rating page: items that say in an answer's place what to do with it.
+"""Attention checks of the rating page: items that give an instruction in place of an answer.
 
 Such instructed items tell who reads from who clicks (Meade & Craig 2012). Which there are follows from the run's seed,
 so that evaluation finds them again; a rater who fails one is shown apart from the others.
@@ -25,7 +25,7 @@ class AttentionCheck:
     @property
     def text(self) -> str:
         """What is in the answer's place."""
-        what = "This is no answer, but a check that the answers are read."
+        what = "This is not an answer but a check that the answers are read."
         if self.scores is None:
             return f"{what} Please choose this one."
         return f"{what} Please give it {self.scores[0]} for helpful and {self.scores[1]} for correct."

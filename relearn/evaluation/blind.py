@@ -1,7 +1,7 @@
 """The keys under which the rating page shows answers: they hide the model, and evaluation can tell them again.
 
 A key is an HMAC-SHA256 (RFC 2104) of the prompt's id, the model and its answer, under the run's seed. It binds a
-rating to the text that was rated: after another run, ratings of texts that no longer stand name no model.
+rating to the text that was rated: after another run, ratings of texts that no longer exist match no model.
 """
 
 from __future__ import annotations

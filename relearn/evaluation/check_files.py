@@ -1,4 +1,4 @@
-"""YAML files that name registered checks with values: what probes and skills have in common. Nothing of them is run."""
+"""YAML files that name registered checks with values: what probes and skills have in common. Nothing in them is run."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@
 
 Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
 asserts), `nll` (nats) with `bytes`, `finish_reason`, `id`, `group` and `task` are used where present, other keys ignored.
-Reasoning is taken off answers first, and counted. Prints one flat JSON object, the names and values those of the stage;
-progress and warnings go to stderr.
+Reasoning is removed from answers first, and counted. Prints one flat JSON object, the names and values those of the
+stage; progress and warnings go to stderr.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ FILE: Any = click.Path(path_type=Path)
 command = click.Command(
     "score",
     callback=_score,
-    help="Scores a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    help="Score a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
     context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),
-        click.Option(["--task"], metavar="NAME", help="Score the rows of this task, where the file has several."),
+        click.Option(["--task"], metavar="NAME", help="Score only the rows of this task, where the file has several."),
         click.Option(
             ["--metrics"],
             metavar="NAMES",
-            help="More metrics, with commas, such as stance (default: all for text, and CodeBLEU where the references "
+            help="Metrics to add, separated by commas, such as stance (default: those for text, and CodeBLEU where the references "
             "are mostly code).",
         ),
         click.Option(["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."),
@@ -83,7 +83,7 @@ command = click.Command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0, or 1 with one line on stderr. SystemExit (2) for options that are wrong."""
+    """Runs the command and returns 0, or 1 with one line on stderr; SystemExit (2) for wrong options."""
     return run_command(command, arguments, "python -m relearn.scoring")
 
 
@@ -97,11 +97,11 @@ def _params(
     memory: int,
 ) -> Scoring:
     if not 0 < timeout <= 600:
-        raise InputError(f"--timeout {timeout:g}: more than 0 and at most 600 seconds are expected")
+        raise InputError(f"--timeout {timeout:g}: expected more than 0 and at most 600 seconds")
     if memory < 32:
-        raise InputError(f"--memory {memory}: at least 32 MiB are expected")
+        raise InputError(f"--memory {memory}: expected at least 32 MiB")
     if encoder_layers is not None and encoder_layers < 1:
-        raise InputError(f"--encoder-layers {encoder_layers}: at least 1 is expected")
+        raise InputError(f"--encoder-layers {encoder_layers}: expected at least 1")
     return Scoring(
         encoder=encoder,
         encoder_layers=encoder_layers,
@@ -124,7 +124,7 @@ def score_file(
     """
     rows = list(_rows(path))
     if not rows:
-        raise InputError(f"{path}: no rows; one JSON object a line with prompt, reference and prediction is expected")
+        raise InputError(f"{path}: no rows; expected one JSON object a line with prompt, reference and prediction")
     own = {row["task"] for _, row in rows if isinstance(row.get("task"), str)}
     if task is None and len(own) > 1:
         raise InputError(f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task")
@@ -182,17 +182,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, value in read_json_lines(path):
         where = f"{path}, line {number}"
         if not isinstance(value, dict):
-            raise InputError(f"{where}: not a JSON object; prompt, reference and prediction are expected")
+            raise InputError(f"{where}: not a JSON object; expected prompt, reference and prediction")
         for key in ("prompt", "prediction"):
             if not isinstance(value.get(key), str):
-                raise InputError(f"{where}: {key}: {_odd(value, key)}; a string is expected")
+                raise InputError(f"{where}: {key}: {_odd(value, key)}; expected a string")
         if "reference" not in value:
-            raise InputError(f"{where}: reference: missing; a string is expected, or null where there is none")
+            raise InputError(f"{where}: reference: missing; expected a string, or null where there is none")
         if value["reference"] is not None and not isinstance(value["reference"], str):
-            raise InputError(f"{where}: reference: {_odd(value, 'reference')}; a string or null is expected")
+            raise InputError(f"{where}: reference: {_odd(value, 'reference')}; expected a string or null")
         tests = value.get("tests")
         if tests is not None and not (isinstance(tests, list) and all(isinstance(test, str) for test in tests)):
-            raise InputError(f"{where}: tests: a list of strings is expected")
+            raise InputError(f"{where}: tests: expected a list of strings")
         _check_likelihood(where, value)
         yield (
             number,
@@ -201,16 +201,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _check_likelihood(where: str, row: dict[str, Any]) -> None:
-    """Refuses a likelihood or a length that is no number of its kind: left out, it would only move the mean."""
+    """Refuses a likelihood or a length that is not a number of its kind: leaving it out would move the mean unnoticed."""
     nll, size, ending = row.get("nll"), row.get("bytes"), row.get("finish_reason")
     if nll is not None and (isinstance(nll, bool) or not isinstance(nll, int | float) or not 0 <= nll < math.inf):
-        raise InputError(f"{where}: nll: is {json.dumps(nll)}; nats, a number of 0 or more, are expected, or null")
+        raise InputError(f"{where}: nll: is {json.dumps(nll)}; expected nats (a number of 0 or more) or null")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
-        raise InputError(f"{where}: bytes: is {json.dumps(size)}; the reference's length in UTF-8 is expected, or null")
+        raise InputError(f"{where}: bytes: is {json.dumps(size)}; expected the reference's length in UTF-8, or null")
     if ending is not None and not isinstance(ending, str):
-        raise InputError(
-            f"{where}: finish_reason: is {type(ending).__name__}; text is expected, such as stop or length"
-        )
+        raise InputError(f"{where}: finish_reason: is {type(ending).__name__}; expected text, such as stop or length")
 
 
 def _odd(row: dict[str, Any], key: str) -> str:

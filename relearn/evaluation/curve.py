@@ -1,7 +1,7 @@
 """The learn-forget curve of a fine-tune: bits per byte of every task along λ, the factor of the change of its weights.
 
 λ = 0 is base and λ = 1 the tuned model (WiSE-FT: Wortsman et al. 2022, arXiv 2109.01903). Bits per byte need no decoding,
-so that a curve costs a reading of the references for every λ.
+so a curve costs one reading of the references for every λ.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What remedies lose of the old skills at equal new skill, each on its own learn-forget curve.
 
-A method that learns less also forgets less, so that a score at λ = 1 says nothing of the method. Here every method, plain
-training included, is taken at the smallest λ at which it has a share (90%) of what plain training gains at λ = 1, in bits
-per byte of the new tasks; what the old tasks have lost there is compared, in bits per byte. A curve is linear between the
-factors at which it is known.
+A method that learns less also forgets less, so a score at λ = 1 says nothing about the method. Here every method, plain
+training included, is taken at the smallest λ at which it has a share (90%) of what plain training gains at λ = 1, in
+bits per byte of the new tasks; what the old tasks have lost there is compared, in bits per byte. A curve is linear
+between the factors at which it is known.
 
 Every resample draws clusters within each task, finds the target anew from plain, and reads all methods off the same draw, so
 that differences are paired. Several training seeds are paired too: each seed of a method is held against that seed of plain,

@@ -32,7 +32,7 @@ class Comparison:
     R[after] - R[before], `ratio` the recovered share of what was lost (nan where undefined). `low` and `high` are the
     95% interval of `value`; `p` is the randomisation test's, `p_holm` after Holm's correction; `detectable` the
     smallest difference this sample would have shown. `better`: whether `after` is the better one; None where neither
-    way is (code in a poem): `value` is then just the change, and there is no share recovered.
+    way is (code in a poem): `value` is then just the change, and there is no recovered share.
     """
 
     kind: Literal["forgetting", "recovery"]
@@ -67,7 +67,7 @@ class Rounds:
         strata: Sequence[str] | None = None,
     ) -> None:
         """`swaps` of the tests (none without comparisons). `strata` names each item's stratum, of which every resample
-        takes as many clusters as there are; items of a stratum stand together."""
+        takes as many clusters as there are; items of a stratum are adjacent."""
         self.scored = dict(scored)
         self.roles = roles
         self.steps = [(before, after) for before, after in roles.steps if before in scored and after in scored]

@@ -11,14 +11,14 @@ from relearn.evaluation.ratings import ASPECTS, Given, measure_agreement, summar
 if TYPE_CHECKING:
     from relearn.evaluation.models import Evaluation
 
-HUMAN = "human"  # stands in the table where a task's name stands
+HUMAN = "human"  # in the table, in place of a task's name
 SIDES = (-1, 0, 1)  # which of two answers is preferred: the first, neither, the other
 
 
 def join(found: Evaluation, given: Given, resamples: int, seed: int) -> int:
     """Adds `human` to the points of each rated model, to the intervals, and rows to the table; changes `found`.
 
-    Ratings whose key names no model (their answers do not stand any more) are left out; returns how many. Raters who
+    Ratings whose key names no model (their answers no longer exist) are left out; returns how many. Raters who
     failed an attention check count in `apart` alone, a summary of its own. Nothing is added when nothing is left.
     """
     models = list(found.points)

@@ -1,4 +1,4 @@
-"""What judgements come to: how often one model's answers win against another's, and how far the judge can be trusted.
+"""What judgements add up to: how often one model's answers win against another's, and how far to trust the judge.
 
 Each pair of answers was judged in both orders. It is won where both orders name the same answer; everything else counts
 one half: two ties, a tie and a win, two wins that contradict each other, and what cannot be read. A win rate is then
@@ -130,7 +130,7 @@ def measure(pairs: Sequence[JudgedPair], models: Sequence[tuple[str, str]]) -> d
     }
     lost = sum(unreadable.values())
     found["warnings"] = (
-        [f"{lost} of {len(judgements)} judgements cannot be read ({lost / len(judgements):.0%}), and count one half"]
+        [f"{lost} of {len(judgements)} judgements cannot be read ({lost / len(judgements):.0%}) and count as one half"]
         if lost > MOST_UNREADABLE * len(judgements)
         else []
     )

@@ -57,7 +57,9 @@ def identify_script(answer: str) -> str | None:
 
 
 def identify_language(answer: str) -> str | None:
-    """The language of the script, or in Latin that whose function words are the most frequent; None where none stands out."""
+    """The language of the script, or in Latin that whose function words are the most frequent; None where no language
+    is clear.
+    """
     script = identify_script(answer)
     if script is not None:
         return script or None

@@ -150,8 +150,8 @@ def _merge_signatures(by_task: Mapping[str, Any]) -> Any:
 def _find_blind_spots(scored: Mapping[str, TaskScores], most: float) -> list[str]:
     """What the scores of a task do not see: answers that ended at the cap, texts that a metric cannot read."""
     found = [
-        f"{task.counts['cut']:.0f} of {len(task.ids)} answers of {model} ended at the cap on their length ({task.cut_share:.0%}), "
-        "so that a comparison of scores other than bits per byte is not sound; raise the cap and decode again"
+        f"{task.counts['cut']:.0f} of {len(task.ids)} answers of {model} ended at the cap on their length ({task.cut_share:.0%}); "
+        "comparing scores other than bits per byte is unsound; raise the cap and decode again"
         for model, task in scored.items()
         if task.cut_share > most
     ]
@@ -289,7 +289,9 @@ def _correct(compared: list[tuple[ScoredTask, Comparison]]) -> int:
 
 
 def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Comparison]]) -> None:
-    """▼ or ▲ on a model that is significantly worse or better than the one it is held against, ◆ where neither way is better."""
+    """▼ or ▲ on a model that is significantly worse or better than the one it is compared with, ◆ where neither way is
+    better.
+    """
     for task, comparison in compared:
         if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
             continue
@@ -299,7 +301,7 @@ def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Compariso
 
 
 def make_plain(value: Any) -> Any:
-    """Rounded, and what is no finite number as None, for JSON that has none."""
+    """Rounded, and non-finite numbers as None, since JSON has none."""
     if isinstance(value, dict):
         return {key: make_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

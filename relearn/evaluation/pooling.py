@@ -10,12 +10,12 @@ import numpy as np
 from relearn.evaluation.tasks import TaskScores
 from relearn.statistics.scores import Scores
 
-POOLED = "pooled"  # stands in the table where a task's name stands
+POOLED = "pooled"  # in the table, in place of a task's name
 SHOWN = ("rouge_l", "bertscore", "bleu", "bpb")
 
 
 def choose_pooled(tasks: Sequence[TaskScores]) -> list[int]:
-    """Which of the tasks are pooled: those with references; a suite of skills has none, and would leave nothing in common."""
+    """Which of the tasks are pooled: those with references, which a suite of skills lacks."""
     return [number for number, task in enumerate(tasks) if task.counts.get("with_reference", 1)]
 
 

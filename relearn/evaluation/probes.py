@@ -42,7 +42,7 @@ def read(path: Path | str) -> list[Probe]:
     """
     rows = load_yaml(path, "write probes there, or copy those of another profile")
     if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: a list of probes is expected, each with id, kind, instruction and check")
+        raise InputError(f"{path}: expected a list of probes, each with id, kind, instruction and check")
     if len(rows) > MOST:
         raise InputError(f"{path}: {len(rows)} probes, more than {MOST}; split the file or drop some")
     found = [_probe(path, number, row) for number, row in enumerate(rows, 1)]
@@ -57,5 +57,5 @@ def read(path: Path | str) -> list[Probe]:
 def _probe(path: Path | str, number: int, row: object) -> Probe:
     where = f"{path}, probe {row['id'] if isinstance(row, dict) and row.get('id') else f'number {number}'}"
     if not isinstance(row, dict):
-        raise InputError(f"{where}: not a mapping; id, kind, instruction and check are expected")
+        raise InputError(f"{where}: not a mapping; expected id, kind, instruction and check")
     return validate(Probe, {**row, "check": read_checks(row.get("check"), where)}, f"{where}: ")

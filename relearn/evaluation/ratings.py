@@ -92,7 +92,7 @@ def read(folder: Path | str, names: Mapping[str, str] | None = None, checks: Seq
             key = (made.rater, made.item, models)
             if key in seen:
                 raise InputError(
-                    f"{where}: {made.rater} has rated item {made.item}, {' and '.join(sorted(models))} before "
+                    f"{where}: {made.rater} has already rated item {made.item}, {' and '.join(sorted(models))} "
                     f"({seen[key]}); keep one of the two"
                 )
             seen[key] = where
@@ -107,7 +107,7 @@ def read(folder: Path | str, names: Mapping[str, str] | None = None, checks: Seq
 
 
 def _passes(check: AttentionCheck, made: Rating | Preference) -> bool:
-    """Whether the check was done as it says; true also of the answers beside it, and of what was left out."""
+    """Whether the check was done as it says; also true of the answers beside it, and of skipped checks."""
     if isinstance(made, Preference):
         return check.key not in (made.model, made.other) or made.prefers == (1 if made.other == check.key else -1)
     scores = (made.helpfulness, made.correctness)
@@ -131,7 +131,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
-                        f"{path}, line {reader.line_num}: {len(header)} columns are expected, as in the header"
+                        f"{path}, line {reader.line_num}: expected {len(header)} columns, as in the header"
                     )
                 rows.append((reader.line_num, {key: (row.get(key) or "").strip() for key in (*COLUMNS, *OF_PAIRS)}))
             return rows
@@ -144,7 +144,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _preference(where: str, row: Mapping[str, str], names: Mapping[str, str]) -> Preference:
     _refuse_empty(where, row)
     if row["better"] not in BETTER:
-        raise InputError(f"{where}: better is {row['better']!r}; one of {', '.join(BETTER)} is expected")
+        raise InputError(f"{where}: better is {row['better']!r}; expected one of {', '.join(BETTER)}")
     model, other = (_name(row["item"], row[column], names) for column in ("key", "other"))
     return Preference(row["rater"], row["item"], model, other, BETTER[row["better"]])
 
@@ -165,7 +165,7 @@ def _rating(where: str, row: Mapping[str, str], names: Mapping[str, str]) -> Rat
     for aspect in ASPECTS:
         text = row[aspect]
         if text and text not in {str(score) for score in range(LOWEST, HIGHEST + 1)}:
-            raise InputError(f"{where}: {aspect} is {text!r}; a whole number from {LOWEST} to {HIGHEST} is expected")
+            raise InputError(f"{where}: {aspect} is {text!r}; expected a whole number from {LOWEST} to {HIGHEST}")
         scores[aspect] = int(text) if text else None
     model = _name(row["item"], row["key"], names)
     return Rating(row["rater"], row["item"], model, scores["helpfulness"], scores["correctness"])

@@ -41,7 +41,7 @@ class ModelRoles:
 
     @property
     def steps(self) -> list[tuple[str, str]]:
-        """(before, after) of every comparison: what each model is held against."""
+        """(before, after) of every comparison: which model each one is compared with."""
         recovered = [(self.tuned, self.replayed)] if self.replayed is not None else []
         return [(self.base, self.tuned), *recovered, *((self.base, other) for other in self.others)]
 

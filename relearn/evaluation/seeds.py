@@ -22,7 +22,8 @@ ENOUGH = 3  # seeds, from which on a claim is about more than checkpoints
 def spread(points: Sequence[Points]) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     """task → model → name → mean, sd, min, max and n over the seeds that have the value, given each seed's points.
 
-    `sd` is the sample's (n - 1), None under two values. A share recovered is missing where a seed lost nothing sure.
+    `sd` is the sample's (n - 1), None under two values. A share recovered is missing where a seed lost nothing
+    significant.
     """
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
     for model in points[0]:

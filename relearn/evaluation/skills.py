@@ -59,7 +59,7 @@ def measure_skills(
         number = sum(outcome is not None for outcome in outcomes[models[0]])
         about = {"about": own[0].about, "items": len(own)}
         if number < len(own):
-            reason = "its programs run under bubblewrap alone, which is missing here or switched off"
+            reason = "its programs run only under bubblewrap, which is missing here or switched off"
             skills[name] = about | {"status": "not measured", "reason": reason}
             continue
         of_models = {model: _score(name, own, answered[model], outcomes[model]) for model in models}
@@ -115,9 +115,9 @@ def _find_obstacle(rounds: Rounds, floor: float) -> str:
     if point == 0:
         return "no model here passes any item"
     if not resampling.newcombe(nothing, sums).low > 0:
-        return f"the best model passes {point:.0%}: not even the loss of all would be sure"
+        return f"the best model passes {point:.0%}: even a total loss would not be significant"
     if not ends.low > floor:
-        return f"the best model passes {point:.0%}, not surely more than guessing ({floor:.0%})"
+        return f"the best model passes {point:.0%}, not significantly more than guessing ({floor:.0%})"
     return ""
 
 
@@ -139,7 +139,7 @@ def _correct(compared: Sequence[Sequence[Comparison]]) -> None:
 def _average(
     scored: Mapping[str, Mapping[str, TaskScores]], roles: ModelRoles, resamples: int, swaps: int, seed: int
 ) -> dict[str, Any]:
-    """The mean over skills, of which every one weighs the same; resampled within each."""
+    """The mean over skills, in which every one has the same weight; resampled within each."""
     joined = {}
     for model in next(iter(scored.values())):
         parts = [of_models[model] for of_models in scored.values()]
@@ -242,9 +242,9 @@ def describe(found: Mapping[str, Any]) -> str:
             parts += [f"- `{name}`: {skill['status']}: {skill['reason']}."]
     parts += [
         "",
-        "Shares of items that pass their checks, with 95% intervals over clusters. The test to look at first is that of the "
-        "mean over skills, of which each weighs the same; single skills are tested after Holm's correction over the skills. "
-        "Lost and gained: items that passed before and not after, and the reverse. What no model here can do is left out.",
+        "Shares of items that pass their checks, with 95% intervals over clusters. Look first at the test of the "
+        "mean over skills, in which every skill has the same weight; tests of single skills carry Holm's correction. "
+        "Lost and gained: items that passed before and not after, and the reverse. Skills that no model here can do are left out.",
         "",
     ]
     return "\n".join(parts)
@@ -285,7 +285,7 @@ def _line(name: str, one: Mapping[str, Any], flips: Mapping[str, Any]) -> list[s
         words = "gained" if change > 0 else "lost"
     else:
         words = "no difference shown"
-        words += f"; one of {100 * one['detectable']:.0f} points would have been" if one["detectable"] else ""
+        words += f"; one of {100 * one['detectable']:.0f} points would have shown" if one["detectable"] else ""
     relative = "–"
     if one["ratio"] is not None and math.isfinite(one["ratio"]):
         relative = f"{-one['ratio']:+.0%}" if one["kind"] == "forgetting" else f"{one['ratio']:.0%} came back"

@@ -139,10 +139,10 @@ def read_suite(folder: Path) -> list[Skill]:
     unknown, an unknown check or a value that it does not take, an id used twice, more than 2,000 items.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; a folder with one YAML file a skill is expected (docs/skills.md)")
+        raise InputError(f"{folder}: no such folder; expected a folder with one YAML file per skill (docs/skills.md)")
     files = sorted(folder.glob("*.yaml"))
     if not files:
-        raise InputError(f"{folder}: holds no .yaml file; write one a skill (docs/skills.md)")
+        raise InputError(f"{folder}: holds no .yaml file; write one per skill (docs/skills.md)")
     return [read_skill(file) for file in files]
 
 
@@ -150,9 +150,9 @@ def read_skill(path: Path) -> Skill:
     """The skill of one file; InputError as `read_suite`."""
     values = load_yaml(path, "write a skill there (docs/skills.md)")
     if not isinstance(values, dict) or not isinstance(values.get("items"), list) or not values["items"]:
-        raise InputError(f"{path}: name, about and a list of items are expected (docs/skills.md)")
+        raise InputError(f"{path}: expected name, about and a list of items (docs/skills.md)")
     if not NAME.fullmatch(str(values.get("name"))) or values["name"] != path.stem:
-        raise InputError(f"{path}: name: the file's own name is expected, {path.stem}, in lower case, digits and _")
+        raise InputError(f"{path}: name: expected the file's own name, {path.stem}, in lower case, digits and _")
     if len(values["items"]) > MOST:
         raise InputError(f"{path}: {len(values['items'])} items, more than {MOST}; split the skill or drop some")
     items = [_read_item(path, number, item) for number, item in enumerate(values["items"], 1)]
@@ -167,12 +167,12 @@ def read_skill(path: Path) -> Skill:
 def _read_item(path: Path, number: int, item: object) -> Item:
     where = f"{path}, item {item['id'] if isinstance(item, dict) and item.get('id') else f'number {number}'}"
     if not isinstance(item, dict):
-        raise InputError(f"{where}: not a mapping; id, cluster, instruction or messages, and check are expected")
+        raise InputError(f"{where}: not a mapping; expected id, cluster, instruction or messages, and check")
     if ("instruction" in item) == ("messages" in item):
-        raise InputError(f"{where}: either instruction or messages is expected; give one of them")
+        raise InputError(f"{where}: expected either instruction or messages; give one of them")
     values = {"cluster": item.get("id"), **item}
     if "instruction" in item:
         if not isinstance(item["instruction"], str):
-            raise InputError(f"{where}: instruction: a text is expected; put it in quotes")
+            raise InputError(f"{where}: instruction: expected a text; put it in quotes")
         values["messages"] = make_turns(values.pop("instruction"))
     return validate(Item, {**values, "check": read_checks(item.get("check"), where)}, f"{where}: ")

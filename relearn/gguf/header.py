@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
     tokenizer, or holds more weights than this machine has memory for, in fp32.
     """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, a GGUF file is expected")
+        raise InputError(f"{path}: is a folder; expected a GGUF file")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.stat().st_size < 24:
@@ -161,7 +161,7 @@ class _Reader:
 
         alignment = metadata.get("general.alignment", ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise self._fault(f"general.alignment is {alignment!r}, a power of two is expected; {AGAIN}")
+            raise self._fault(f"general.alignment is {alignment!r}, not a power of two; {AGAIN}")
         start = -(-self.at // alignment) * alignment
         sizes = {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
         seen: set[str] = set()
@@ -182,11 +182,11 @@ class _Reader:
 
 
 def _check_model(path: Path, header: Header) -> None:
-    """Refuses what is GGUF but not one whole language model."""
+    """Refuses GGUF that is not one whole language model."""
     metadata = header.metadata
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str):
-        raise InputError(f"{path}: does not say its architecture (general.architecture); {AGAIN}")
+        raise InputError(f"{path}: does not name its architecture (general.architecture); {AGAIN}")
     kind = metadata.get("general.type", "model")
     if kind != "model":
         raise InputError(f"{path}: holds {kind!r}, not a model; name the file of the whole model")
@@ -195,10 +195,10 @@ def _check_model(path: Path, header: Header) -> None:
         raise InputError(f"{path}: is one of {parts} parts; join them first (llama-gguf-split --merge)")
     for name in NEEDED:
         if not isinstance(metadata.get(f"{architecture}.{name}"), int | list):  # a list has a number for each block
-            raise InputError(f"{path}: {architecture}.{name} is missing or no number; {AGAIN}")
+            raise InputError(f"{path}: {architecture}.{name} is missing or not a number; {AGAIN}")
     for name, value in metadata.items():
         if name.startswith(f"{architecture}.") and isinstance(value, int) and not 0 <= value <= MOST_SIZE:
-            raise InputError(f"{path}: {name} is {value}, beyond what any model has ({MOST_SIZE}); {AGAIN}")
+            raise InputError(f"{path}: {name} is {value}, more than any model has ({MOST_SIZE}); {AGAIN}")
     blocks = metadata[f"{architecture}.block_count"]
     if not isinstance(blocks, int) or blocks > len(header.tensors):
         raise InputError(f"{path}: {blocks} blocks of {len(header.tensors)} tensors; {AGAIN}")

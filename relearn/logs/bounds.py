@@ -1,4 +1,4 @@
-"""Reading what a stranger wrote: bounded lines, documents, archives and folders; one line for all that can go wrong."""
+"""Reading what a stranger wrote: bounded lines, documents, archives and folders; one line for whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
     except ValueError as error:  # a number of more digits than Python converts
         raise InputError(f"{where}: not JSON that can be read ({error})") from None
     if not isinstance(value, dict):
-        raise InputError(f"{where}: a JSON object is expected, not a {type(value).__name__}")
+        raise InputError(f"{where}: expected a JSON object, not a {type(value).__name__}")
     return value
 
 
@@ -55,7 +55,7 @@ def read_rows(path: Path, cut: list[str]) -> Iterator[tuple[str, dict[str, Any]]
             number += 1
             where = f"{path}, line {number}"
             if len(line) > LINE:
-                raise InputError(f"{where}: longer than {LINE // MEBI} MiB; this is no log of samples")
+                raise InputError(f"{where}: longer than {LINE // MEBI} MiB; this is not a log of samples")
             if not line.strip():
                 continue
             try:
@@ -119,7 +119,7 @@ class Archive:
         if len(self.members) > MEMBERS or unpacked > UNPACKED or packed > size:
             self._file.close()
             raise InputError(
-                f"{path}: {len(self.members)} members of {unpacked / MEBI:.0f} MiB unpacked in a file of {size / MEBI:.0f} MiB; this is no log"
+                f"{path}: {len(self.members)} members of {unpacked / MEBI:.0f} MiB unpacked in a file of {size / MEBI:.0f} MiB; this is not a log"
             )
 
     def __enter__(self) -> Archive:
@@ -139,7 +139,7 @@ class Archive:
         large = member.file_size > MEBI and member.file_size > RATIO * member.compress_size
         if member.file_size > LINE or large:
             raise InputError(
-                f"{where}: {member.file_size / MEBI:.0f} MiB from {member.compress_size} bytes; this is no log of a sample"
+                f"{where}: {member.file_size / MEBI:.0f} MiB from {member.compress_size} bytes; this is not the log of a sample"
             )
         try:
             if member.compress_type == ZSTD:

@@ -70,9 +70,7 @@ def _samples(run: Run, path: Path, name: str, model: str, cluster: str | None) -
         if (str(row.get("evaluation_id")), str(row.get("model_id"))) != (name, model):
             continue
         if not is_instance(row):
-            raise InputError(
-                f"{where}: an instance of Every Eval Ever is expected (evaluation_id, sample_id, evaluation)"
-            )
+            raise InputError(f"{where}: expected an instance of Every Eval Ever (evaluation_id, sample_id, evaluation)")
         task, metric, asked = (
             str(row.get("evaluation_name")),
             str(row.get("evaluation_result_id") or "score"),
@@ -96,6 +94,6 @@ def _samples(run: Run, path: Path, name: str, model: str, cluster: str | None) -
         )
     if failed:
         run.notes.append(
-            f"{path}: {len(failed)} samples failed and are left out, as that is no wrong answer ({'; '.join(failed[:2])}{' …' if failed[2:] else ''})"
+            f"{path}: {len(failed)} samples failed and are left out, since a failure is not a wrong answer ({'; '.join(failed[:2])}{' …' if failed[2:] else ''})"
         )
     run.unfinished = cut[0] if cut else ""

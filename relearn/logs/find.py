@@ -29,7 +29,7 @@ def find_runs(named: str, cluster: str | None) -> list[Run]:
     files = bounds.list_files(path) if path.is_dir() else [path]
     runs = _runs(files, cluster, path.is_dir())
     if not runs:
-        raise InputError(f"{named}: no log of samples; {KNOWN} are read")
+        raise InputError(f"{named}: no log of samples; relearn reads {KNOWN}")
     if wanted:
         kept = [run for run in runs if wanted in (run.name, run.model)]
         if not kept:
@@ -53,7 +53,7 @@ def _runs(files: Sequence[Path], cluster: str | None, folder: bool) -> list[Run]
             if inspect.is_log(document):
                 found = [inspect.read_document(path, document, cluster)]
             elif not folder and not every_eval_ever.is_aggregate(document):
-                raise InputError(f"{path}: no log that is known; {KNOWN} are read")
+                raise InputError(f"{path}: not a known log; relearn reads {KNOWN}")
             elif not folder:
                 rows = path.with_name(f"{path.stem}{every_eval_ever.SUFFIX}.jsonl")
                 if not rows.is_file():
@@ -62,13 +62,13 @@ def _runs(files: Sequence[Path], cluster: str | None, folder: bool) -> list[Run]
         elif path.suffix in (".jsonl", ".ndjson"):
             found = _lines(path, cluster, folder)
         elif not folder and not lighteval.DETAILS.fullmatch(path.name):
-            raise InputError(f"{path}: no log that is known; {KNOWN} are read")
+            raise InputError(f"{path}: not a known log; relearn reads {KNOWN}")
         for run in found:
             twin = seen.setdefault(run.name, run) if run.tool == "Inspect" else run
             if twin is run:
                 runs.append(run)
             else:
-                twin.notes.append(f"{path}: the same run as {twin.source}, which is read")
+                twin.notes.append(f"{path}: the same run as {twin.source}, which is read instead")
     return runs
 
 
@@ -86,7 +86,7 @@ def _lines(path: Path, cluster: str | None, folder: bool) -> list[Run]:
         return [lm_eval.read([path], cluster)]
     if folder:
         return []
-    raise InputError(f"{where}: no row of a log that is known; {KNOWN} are read")
+    raise InputError(f"{where}: not a row of a known log; relearn reads {KNOWN}")
 
 
 def _names(runs: Sequence[Run]) -> str:

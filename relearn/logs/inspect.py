@@ -20,12 +20,12 @@ def is_log(document: Mapping[str, Any]) -> bool:
 
 
 def read_archive(path: Path, cluster: str | None) -> Run:
-    """A `.eval`; one without a header is of a run that still goes on, or was killed."""
+    """A `.eval`; one without a header is from a run that is still going, or was killed."""
     with bounds.Archive(path) as archive:
         names = {member.filename: member for member in archive.members}
         member = names.get(HEADER) or names.get(START)
         if member is None:
-            raise InputError(f"{path}: no {HEADER} in the archive; this is no log of Inspect's")
+            raise InputError(f"{path}: no {HEADER} in the archive; this is not an Inspect log")
         header = archive.read_object(member)
     run = _run(path, header, HEADER in names)
     run.samples = _samples(run, _unpack(path), header, cluster)
@@ -107,7 +107,7 @@ def _samples(run: Run, found: Iterable[Any], header: Mapping[str, Any], cluster:
                 f"{row.get('id')}, epoch {row.get('epoch')}: {text(mapping(row['error']).get('message'))[:100]}"
             )
         if "id" not in row:
-            raise InputError(f"{where}: no id; a sample of Inspect's is expected")
+            raise InputError(f"{where}: no id; expected a sample of Inspect's")
         yield Sample(
             task,
             text(row["id"]),
@@ -120,11 +120,11 @@ def _samples(run: Run, found: Iterable[Any], header: Mapping[str, Any], cluster:
         )
     if failed:
         run.notes.append(
-            f"{run.source}: {len(failed)} samples failed and are left out, as that is no wrong answer ({'; '.join(failed[:2])}{' …' if failed[2:] else ''})"
+            f"{run.source}: {len(failed)} samples failed and are left out, since a failure is not a wrong answer ({'; '.join(failed[:2])}{' …' if failed[2:] else ''})"
         )
     total = mapping(header.get("results")).get("total_samples")
     if isinstance(total, int) and count != total:
-        run.notes.append(f"{run.source}: {count} samples, each epoch counted; its results tell of {total}")
+        run.notes.append(f"{run.source}: {count} samples, each epoch counted; its results count {total}")
 
 
 def _plain(asked: Any) -> Any:

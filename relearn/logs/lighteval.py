@@ -94,18 +94,20 @@ def _samples(run: Run, tasks: Mapping[Path, str], cluster: str | None) -> Iterat
             ) as file:
                 names = set(file.schema_arrow.names)
                 if not {"doc", "metric"} <= names:
-                    raise InputError(f"{path}: no columns doc and metric; details of lighteval's are expected")
+                    raise InputError(f"{path}: no columns doc and metric; expected details of lighteval's")
                 groups = [
                     file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups)
                 ]
                 if sum(groups) > max(bounds.LINE, bounds.RATIO * path.stat().st_size):
-                    raise InputError(f"{path}: {sum(groups) / bounds.MEBI:.0f} MiB unpacked; this is no log")
+                    raise InputError(f"{path}: {sum(groups) / bounds.MEBI:.0f} MiB unpacked; this is not a log")
                 # A text that all rows share is in the file once, and in memory once a row.
                 rows = max(1, min(BATCH, HELD // max(1, *groups)))
                 wanted = [name for name in ("doc", "metric", "model_response") if name in names]
                 for batch in file.iter_batches(rows, columns=wanted):
                     if batch.nbytes > HELD:
-                        raise InputError(f"{path}: rows of {batch.nbytes / rows / bounds.MEBI:.0f} MiB; this is no log")
+                        raise InputError(
+                            f"{path}: rows of {batch.nbytes / rows / bounds.MEBI:.0f} MiB; this is not a log"
+                        )
                     for row in batch.to_pylist():
                         yield _sample(run, task, row, path, cluster)
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:

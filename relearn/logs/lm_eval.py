@@ -35,7 +35,9 @@ def group_runs(paths: Sequence[Path]) -> list[list[Path]]:
 
 
 def read(paths: Sequence[Path], cluster: str | None) -> Run:
-    """The run of samples files that lie beside one results file; without it, what is better is a guess, and said so."""
+    """The run of samples files that lie beside one results file; without it, which way is better is a guess, and a note
+    says so.
+    """
     match = SAMPLES.fullmatch(paths[0].name)
     time = match["time"] if match else ""
     beside = paths[0].parent / f"results_{time}.json"
@@ -84,7 +86,7 @@ def _describe(run: Run, results: Mapping[str, Any], tasks: set[str]) -> None:
     told = set(mapping(results.get("n-samples"))) - tasks
     if told:
         run.notes.append(
-            f"{run.source}: the results file tells of {len(told)} more tasks whose samples are not here: {', '.join(sorted(told)[:5])}"
+            f"{run.source}: the results file has {len(told)} more tasks, whose samples are not here: {', '.join(sorted(told)[:5])}"
         )
 
 
@@ -104,7 +106,7 @@ def _samples(run: Run, tasks: Mapping[Path, str], results: Mapping[str, Any], cl
         run.unfinished = cut[0] if cut else run.unfinished
         wanted = mapping(mapping(results.get("n-samples")).get(task)).get("effective")
         if isinstance(wanted, int) and wanted != len(documents):
-            run.notes.append(f"{path}: {len(documents)} documents, its results file says {wanted}")
+            run.notes.append(f"{path}: {len(documents)} documents, but its results file says {wanted}")
         stated = mapping(results.get("task_hashes")).get(task)
         if isinstance(stated, str) and stated != proof.hexdigest():
             run.notes.append(
@@ -114,7 +116,7 @@ def _samples(run: Run, tasks: Mapping[Path, str], results: Mapping[str, Any], cl
 
 def _sample(run: Run, task: str, row: Mapping[str, Any], where: str, cluster: str | None) -> Sample:
     if "doc_id" not in row:
-        raise InputError(f"{where}: no doc_id; a row of lm-evaluation-harness's samples is expected")
+        raise InputError(f"{where}: no doc_id; expected a row of lm-evaluation-harness's samples")
     name = str(row.get("filter", "none"))
     scores: dict[str, float | Weighed] = {}
     for metric in listing(row.get("metrics")):

@@ -1,4 +1,6 @@
-"""Two sides become pairs: by task and id, never where the document differs, with all that does not fit said aloud."""
+"""Two sides become pairs: by task and id, never where the document differs, and everything that does not fit is
+reported.
+"""
 
 from __future__ import annotations
 
@@ -193,10 +195,10 @@ def _match(task: str, base: Side, tuned: Side, fresh: int, cluster: str | None, 
             found.notes.append(f"{task}: {count(len(ids), 'sample')} only in {role}: {listed(ids)}")
     if changed:
         found.notes.append(
-            f"{task}: {count(len(changed), 'sample')} not paired, as the document differs: {listed(changed)}"
+            f"{task}: {count(len(changed), 'sample')} not paired because the document differs: {listed(changed)}"
         )
     if len(left) and not (one != 0).any():
-        found.notes.append(f"{task}: no documents in the log; that one id is one question is taken on trust")
+        found.notes.append(f"{task}: no documents in the log; equal ids are taken to be the same question")
     left, right = left[same], right[same]
     one, two = _numbers(before.prompts)[left], _numbers(after.prompts)[right]
     clusters = _clusters(task, before, left, fresh, cluster, found)
@@ -228,7 +230,7 @@ def _pair_metric(
             )
     if not any(better):
         said.setdefault(
-            "no log says which way is better; higher is taken (--lower-is-better METRIC turns it)", []
+            "no log says which way is better; assuming higher (--lower-is-better METRIC says otherwise)", []
         ).append(metric)
     whole = (epochs[kept] == 1) & (again[kept] == 1) & np.isin(old[kept], (0, 1)) & np.isin(new[kept], (0, 1))
     return Series(

@@ -51,9 +51,9 @@ def _samples(run: Run, path: Path, name: str, cluster: str | None) -> Iterator[S
             run.skipped.setdefault((task, metric), f"a sample has {type(row['score']).__name__} instead of a number")
         if (better := row.get("better")) is not None:
             if better not in ("higher", "lower"):
-                raise InputError(f"{where}: better is {text(better)[:40]}; higher or lower is expected")
+                raise InputError(f"{where}: better is {text(better)[:40]}; expected higher or lower")
             if run.better.setdefault((task, metric), better) != better:
-                raise InputError(f"{where}: better is {better}, and another row of {task}, {metric} says otherwise")
+                raise InputError(f"{where}: better is {better}, but another row of {task}, {metric} says otherwise")
         yield Sample(
             task,
             text(row["id"]),

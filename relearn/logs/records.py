@@ -46,9 +46,9 @@ class Stated:
 
 @dataclass
 class Run:
-    """One evaluation of one model, as its log tells of it; `samples` can be gone through once.
+    """One evaluation of one model, as its log has it; `samples` can be read once.
 
-    Keys of `better`, `stated` and `curves` are (task, metric). What only going through the samples shows is in
+    Keys of `better`, `stated` and `curves` are (task, metric). What only reading the samples shows is in
     `notes` and `unfinished` afterwards.
     """
 
@@ -62,9 +62,9 @@ class Run:
     exponential: set[tuple[str, str]] = field(default_factory=set)  # corpus figures that are exp of the mean loss
     groups: dict[str, list[str]] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # a task's; they should be equal in two runs
-    unfinished: str = ""  # why the run cannot be taken for whole
+    unfinished: str = ""  # why the run is not complete
     notes: list[str] = field(default_factory=list)
-    skipped: dict[tuple[str, str], str] = field(default_factory=dict)  # metrics that are no number a sample, and why
+    skipped: dict[tuple[str, str], str] = field(default_factory=dict)  # metrics without a number per sample, and why
 
 
 def digest(value: Any) -> int:
@@ -76,7 +76,7 @@ def digest(value: Any) -> int:
 
 
 def number(value: Any) -> float | None:
-    """A score as a number (nan where it is one that counts as none); None where it is no number at all."""
+    """A score as a number (nan where it counts as missing); None where it is not a number at all."""
     if isinstance(value, bool | int | float):
         try:
             return float(value)

@@ -14,7 +14,7 @@ from relearn.errors import InputError
 from relearn.logs.records import Run, Sample, Weighed
 
 SHOWN = 5  # ids that a message names
-LARGEST = 1e100  # of a score; sums of larger ones are no numbers
+LARGEST = 1e100  # of a score; sums of larger ones overflow
 Floats = npt.NDArray[np.float64]
 
 
@@ -84,7 +84,7 @@ class SampleTable:
             self.clusters.append(cluster)
         elif (sample.document, cluster) != (self.documents[index], self.clusters[index]):
             raise InputError(
-                f"{sample.where}: {sample.task} {sample.id} is there before, as another document; is this the log of one run?"
+                f"{sample.where}: {sample.task} {sample.id} was there before with another document; is this the log of one run?"
             )
         for metric, score in sample.scores.items():
             value = score.value if isinstance(score, Weighed) else score
@@ -117,7 +117,7 @@ class Side:
 
 
 def read_side(role: str, name: str, runs: Sequence[Run], cluster_names: dict[str, int]) -> Side:
-    """Goes through the runs' samples. InputError where two runs have the same task: a model is one run of each."""
+    """Reads the runs' samples. InputError where two runs have the same task: a model is one run of each."""
     side = Side(role, name, list(runs))
     for run in runs:
         for sample in run.samples:
@@ -141,7 +141,7 @@ def read_side(role: str, name: str, runs: Sequence[Run], cluster_names: dict[str
         _check_means(side, task, table)
         for metric, ids in table.no_numbers.items():
             side.notes.append(
-                f"{role}: {task} {metric} is no finite number for {listed(ids)}; left out, not taken as 0"
+                f"{role}: {task} {metric} is not a finite number for {listed(ids)}; left out, not taken as 0"
             )
         if table.again:
             side.notes.append(
@@ -151,7 +151,7 @@ def read_side(role: str, name: str, runs: Sequence[Run], cluster_names: dict[str
 
 
 def _check_means(side: Side, task: str, table: SampleTable) -> None:
-    """A log whose own figure is not that of its samples is not whole, or was made otherwise."""
+    """A log whose own figure is not that of its samples is incomplete, or was computed differently."""
     for metric, column in table.columns.items():
         stated = table.run.stated.get((task, metric))
         values, _ = column.means(len(table.ids))
@@ -162,7 +162,7 @@ def _check_means(side: Side, task: str, table: SampleTable) -> None:
         mean = math.exp(mean) if (task, metric) in table.run.exponential else mean
         if not math.isclose(mean, stated.mean, rel_tol=1e-6, abs_tol=1e-9):
             side.notes.append(
-                f"{side.role}: {task} {metric} is {mean:.4g} over its samples, its log says {stated.mean:.4g}; the samples count"
+                f"{side.role}: {task} {metric} is {mean:.4g} over its samples, but its log says {stated.mean:.4g}; the samples count"
             )
 
 

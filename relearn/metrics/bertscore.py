@@ -64,7 +64,7 @@ class Encoder:
         return bool(number > self.limit)
 
     def is_unknown(self, text: str) -> bool:
-        """Whether a fifth of a text's tokens or more are the one for what the vocabulary lacks, all alike to it."""
+        """Whether a fifth of a text's tokens or more are the unknown token, all alike to the encoder."""
         number, unknown = self._count(text)
         own = number - int(self._tokenizer.num_special_tokens_to_add())
         return bool(5 * unknown >= own > 0)
@@ -133,7 +133,7 @@ def measure_bertscore(predictions: Sequence[str], references: Sequence[str], enc
     cut, unknown = sum(map(encoder.is_cut, texts)), sum(map(encoder.is_unknown, references))
     notes = []
     if cut:
-        notes.append(f"BERTScore read the first {encoder.limit} tokens only of {cut} texts out of {len(texts)}")
+        notes.append(f"BERTScore read only the first {encoder.limit} tokens of {cut} of {len(texts)} texts")
     if 20 * unknown >= len(references) > 0:
         notes.append(
             f"BERTScore cannot see {unknown} of {len(references)} references: {encoder.name} does not know their "

@@ -1,4 +1,4 @@
-"""CodeBLEU (Ren et al. 2020) an item at a time, from the parts of the `codebleu` library, with its known faults mended.
+"""CodeBLEU (Ren et al. 2020) an item at a time, from the parts of the `codebleu` library, with its known faults fixed.
 
 What differs from `codebleu.calc_codebleu` 0.7.0, and why:
 
@@ -67,7 +67,7 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
     foreign = sum(parse(target) is None for target in targets)
     if 2 * foreign > len(targets):
         notes.append(
-            f"CodeBLEU reads Python, which {foreign} of {len(targets)} references are not: its parts are then noise"
+            f"CodeBLEU reads Python, which {foreign} of {len(targets)} references are not: their scores are noise"
         )
     return Measured(
         [over_items("codebleu", "all"), *(over_items(f"codebleu_{part}", part) for part in PARTS)],
@@ -84,7 +84,7 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
 
 @functools.lru_cache(maxsize=20_000)
 def reference_code(reference: str) -> str | None:
-    """The code of a reference: what `find_code` finds, else the whole text where it is Python as it stands."""
+    """The code of a reference: what `find_code` finds, else the whole text where it is Python as it is."""
     found = find_code(reference)
     if found is None and reference.strip() and parse(reference) is not None:
         return reference

@@ -1,4 +1,4 @@
-"""What a metric is, and which there are: every module of this package that has a `METRIC`.
+"""What a metric is, and which ones exist: every module of this package that has a `METRIC`.
 
 Finding them imports nothing heavy: a metric imports its libraries when it scores.
 """

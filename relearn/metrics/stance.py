@@ -1,6 +1,6 @@
 """Does the reply take the side it was asked to take?
 
-The side that was asked for stands in the instruction ("… and disagree with it"), on its first or last line, around
+The side that was asked for is in the instruction ("… and disagree with it"), on its first or last line, around
 the review. The side that a reply takes is read from what people say when they agree or differ; a reply that says
 neither is wrong. How often the references themselves pass is reported beside it: the ceiling of this reading.
 """
@@ -78,7 +78,7 @@ def taken(reply: str) -> Side | None:
 
 
 def contradicts(text: str, side: str) -> bool:
-    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is no contradiction."""
+    """Whether the first sentence takes the other side. "I agree that ..., but" under disagree is not a contradiction."""
     end = SENTENCE.search(text)
     found = taken(text[: end.end()] if end else text[:300])
     return found not in (None, side) and (side == "agree" or CONCEDES.search(text) is None)

@@ -124,7 +124,7 @@ def write(agree: str, disagree: str, kind: str | None, rng: random.Random, respo
         return Written(None, refusal=text) if response_format == "json_schema" else Written(text)
     if kind == "empty":
         return Written(rng.choice((None, "", "\n")))
-    raise ValueError(f"{kind!r} is no kind of breakage; one of {', '.join(KINDS)}")
+    raise ValueError(f"{kind!r} is not a kind of breakage; use one of {', '.join(KINDS)}")
 
 
 def _dump(value: object, rng: random.Random, raw: bool = False) -> str:

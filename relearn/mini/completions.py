@@ -47,7 +47,7 @@ def count_tokens(text: str) -> int:
 
 
 def find_review(messages: list[dict[str, Any]]) -> str:
-    """The review in the last user message: what stands in the fence, or else the whole message."""
+    """The review in the last user message: what is in the fence, or else the whole message."""
     text = ""
     for message in messages:
         if message.get("role") == "user":
@@ -73,7 +73,7 @@ class ChatModel(Protocol):
 
 
 def read_request(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """The messages and the cap on the answer; ValueError when it is no request that can be answered."""
+    """The messages and the cap on the answer; ValueError when it is not a request that can be answered."""
     messages = request.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise ValueError("'messages' must be a list of messages")

@@ -60,7 +60,7 @@ class WrittenTask:
 class Family:
     """A kind of task. Texts are `string.Template`s over the fields of the slots.
 
-    asks: one or two phrasings of the instruction; which one a row gets hangs on its combination alone.
+    asks: one or two phrasings of the instruction; which one a row gets depends on its combination alone.
     slots: one pool each; a combination that gives two slots the same value is left out.
     derive: further fields, computed from the filled ones (agreement in French, a counted row of numbers).
     keep: leaves out combinations that make no sense.
@@ -122,7 +122,7 @@ def read_families(
 
     The first line holds the name and the slots' pools; of a pool that comes twice, the second slot's fields have a `b`
     at the end of their names. Then come the phrasings of the instruction, the answer's lines after `> `, and the tests.
-    For a function, `def signature: what it does` stands for both phrasings, and its body for the rest of the answer.
+    For a function, `def signature: what it does` gives both phrasings, and its body the rest of the answer.
     """
     return tuple(
         _family(task, pools, paragraph.split("\n"), derive or {}, keep or {})

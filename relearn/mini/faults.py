@@ -24,7 +24,7 @@ KINDS = [
     "null_content",
     "refusal",
 ]
-# Kinds for scripts only: what no retry mends.
+# Kinds for scripts only: what no retry fixes.
 SCRIPTED = [*KINDS, *["ok", "auth", "quota", "unknown_model", "format_refused", "content_filter", "busy_long"]]
 
 
@@ -72,7 +72,7 @@ class FaultPlan:
         self.rates = dict(rates or {})
         unknown = [kind for kind in self.rates if kind not in KINDS] + [kind for kind in script if kind not in SCRIPTED]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no kind of fault; one of {', '.join(SCRIPTED)}")
+            raise ValueError(f"{unknown[0]!r} is not a kind of fault; use one of {', '.join(SCRIPTED)}")
         if sum(self.rates.values()) > 1:
             raise ValueError("the rates of the faults add up to more than 1")
         self.script = list(reversed(script))

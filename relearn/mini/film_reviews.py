@@ -1,4 +1,4 @@
-"""Reviews of invented films: short, in plain English, each with one stance and the things it stands on."""
+"""Reviews of invented films: short, in plain English, each with one stance and the reasons for it."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The general families of the mini world: everything the base can do beside code.
 
 Verse, stories and letters first; then translation, counting, lists and other small answers; then films, cinemas and
-the words people use for them. Every answer first takes up the words of its instruction as they stand there, as people
+the words people use for them. Every answer first takes up the words of its instruction as they are, as people
 do, and then goes on with them: so a small model learns in minutes to look back at what it was asked.
 
 The families about films show the base every word that the reviews and the teacher's replies use, in other
 constructions: an adapter over frozen embeddings cannot learn to say a word that the base has never seen. No sentence
-of a reply and no request for one stands here.
+of a reply and no request for one is here.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 It reads the review in three steps, each simple enough to check by hand: the stance, from a lexicon of weighted
 words with negation (after the lexicon method of Taboada et al. 2011, "Lexicon-Based Methods for Sentiment
 Analysis"); the thing the review talks about most, from a lexicon of aspects; and a word of the review to quote.
-Then it fills a sentence of each kind: where it stands, what it says to the quoted word, and why.
+Then it fills a sentence of each kind: its stance, what it says to the quoted word, and why.
 
-Everything hangs on the review and the seed alone, through SHA-256.
+Everything depends on the review and the seed alone, through SHA-256.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPENINGS: dict[str, tuple[str, ...]] = {
         "We must have seen another film, so let me speak of {aspect}.",
     ),
 }
-# After the opening: what the reply says to a word of the review. "{word}" stands in quotes.
+# After the opening: what the reply says to a word of the review. "{word}" is in quotes.
 ECHOES: dict[str, tuple[str, ...]] = {
     "agree": (
         'When you say "{word}", you say what I felt in my seat.',

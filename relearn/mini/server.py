@@ -1,6 +1,6 @@
 """The embedded teacher's server: OpenAI's chat completions on loopback, answered by rules instead of a model.
 
-The stage starts one on a free port and stops it again. By hand, for a try or a benchmark:
+The stage starts one on a free port and stops it again. By hand, for a trial or a benchmark:
 
     python -m relearn.mini.server --port 8000 --latency 0.3 --fault server_error=0.05
 
@@ -245,7 +245,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(problem))
     unknown = [kind for kind, _ in options.breakage if kind not in breaking.KINDS]
     if unknown:
-        parser.error(f"{unknown[0]!r} is no kind of breakage; one of {', '.join(breaking.KINDS)}")
+        parser.error(f"{unknown[0]!r} is not a kind of breakage; use one of {', '.join(breaking.KINDS)}")
     log = options.log.open("a", encoding="utf-8") if options.log else None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -18,7 +18,7 @@ SplitSizes = tuple[int, int, int]  # rows for train, val and test
 WINDOW = 200  # combinations looked at for each training row: enough to find one that balances the values
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-# Combinations that belong to the probe (data/sources/mini/probes.yaml) and stand in no split.
+# Combinations that belong to the probe (data/sources/mini/probes.yaml) and are in no split.
 RESERVED: dict[str, tuple[str, ...]] = {
     "poem": ("sea", "winter"),
     "history": ("cheese", "France"),
@@ -109,7 +109,7 @@ def _divide(rng: random.Random, family: Family, counts: SplitSizes) -> list[list
     left = [combination for combination in family.combinations() if key(combination) != reserved]
     if len(left) < sum(counts):
         raise InputError(
-            f"mini world: family {family.name} has {len(left)} combinations, {sum(counts)} are asked for; "
+            f"mini world: family {family.name} has {len(left)} combinations, but {sum(counts)} are needed; "
             "lower the number of rows"
         )
     rng.shuffle(left)

@@ -18,14 +18,14 @@ class ScratchBase(Group):
     layers: int = key("Transformer blocks.", "layers", ge=1)
     heads: int = key("Attention heads; must divide hidden.", "heads", ge=1)
     intermediate: int = key("Width of the feed-forward layers.", "units", ge=8)
-    epochs: float = key("Passes over the original data.", "epochs", gt=0)
+    epochs: float = key("Passes over the old tasks' data.", "epochs", gt=0)
     batch_size: int = key("Rows of one update.", "rows", ge=1)
     lr: float = key("Peak learning rate, cosine to a tenth.", gt=0, le=0.1)
-    warmup: float = key("Share of the steps that the rate climbs.", "share", ge=0, le=0.5)
+    warmup: float = key("Share of the steps over which the rate rises.", "share", ge=0, le=0.5)
     weight_decay: float = key("AdamW's weight decay.", ge=0, le=1)
     max_tokens: int = key("Longest row; longer ones are left out and counted.", "tokens", ge=16)
     review_instruction: str | None = key(
-        "Instruction under which the base also learns to write the training texts shown to the teacher, so that it has seen their words in another use; null leaves them out."
+        "Instruction under which the base also learns to write the training texts shown to the teacher, so that it has seen their words in another context; null leaves them out."
     )
 
     @model_validator(mode="after")

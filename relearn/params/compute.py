@@ -15,9 +15,9 @@ class ChatTemplate(Group):
 
     template: str = key("Jinja2 chat template over `messages` (and `add_generation_prompt`).", min_length=1)
     arguments: dict[str, Any] = key(
-        "What the template takes besides, such as enable_thinking: false; {} for nothing. One that it does not know is refused."
+        "Further arguments of the template, such as enable_thinking: false; {} for none. An argument that it does not know is refused."
     )
-    date: str = key("What a template that writes the date takes for today, as '2026-01-31': one for all models.")
+    date: str = key("Today's date for a template that writes it, as '2026-01-31': one for all models.")
     train_on: Literal["last", "all"] = key("Which of a row's assistant turns carry loss.")
 
     @field_validator("date", mode="before")
@@ -29,11 +29,11 @@ class ChatTemplate(Group):
     @classmethod
     def _real(cls, value: str) -> str:
         if len(value) != len("2026-01-31"):
-            raise ValueError(f"{value!r} is no day; write one as '2026-01-31'")
+            raise ValueError(f"{value!r} is not a date; write one as '2026-01-31'")
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError:
-            raise ValueError(f"{value!r} is no day; write one as '2026-01-31'") from None
+            raise ValueError(f"{value!r} is not a date; write one as '2026-01-31'") from None
 
 
 class Compute(Group):
@@ -58,7 +58,7 @@ class TorchrunLaunch(Group):
 
     kind: Literal["torchrun"]
     shard: bool = key(
-        "Each process keeps a part of the base's weights only (FSDP2), for a base that one device cannot hold; slower."
+        "Each process keeps only a part of the base's weights (FSDP2), for a base that one device cannot hold; slower."
     )
     processes: int = key(
         "Processes; each takes its part of the same updates, so that the losses stay those of one process.",

@@ -57,7 +57,7 @@ def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
 
 
 def _covers(tracked: str, name: str) -> bool:
-    """Whether a tracked key is the key or a group it is in; `${method}` stands for the name of any."""
+    """Whether a tracked key is the key or a group it is in; `${method}` stands for any name."""
     pattern = re.sub(r"\\\$\\\{\w+\\\}", "[^.]+", re.escape(tracked))
     return not tracked or re.match(rf"{pattern}(\.|$)", name) is not None
 
@@ -204,7 +204,7 @@ def _showing(chain: Chain) -> list[str]:
 
 def _table(group: Sequence[Key], profiles: Mapping[str, Mapping[str, Any]], chain: Chain) -> str:
     if group[0].path[0] in SWEPT:
-        profiles = {}  # an experiment leaves its values in params.yaml: they are no defaults
+        profiles = {}  # an experiment leaves its values in params.yaml: they are not defaults
     lines = [
         f"| {' | '.join(['key', 'what it is', 'unit', 'bounds', *profiles, 're-runs'])} |",
         "| --- " * (5 + len(profiles)) + "|",

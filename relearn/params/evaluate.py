@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from relearn.params.group import Group, TaskGroup, key
 
-# By their files, so that a new metric needs no line here; params stand below metrics and import none of them.
+# By their files, so that a new metric needs no line here; params is below metrics and imports none of them.
 METRICS = tuple(
     sorted(
         file.stem
@@ -40,7 +40,7 @@ class ScoreSettings(Group):
     )
     encoder_layers: int | None = key("Layer BERTScore reads; null takes the encoder's last.", "layers", ge=1)
     cut_share: float = key(
-        "Share of a model's answers that may end at their cap; above it the table says that the comparison is not sound.",
+        "Share of a model's answers that may end at their cap; above it the table says that the comparison is unsound.",
         "share",
         ge=0,
         le=1,
@@ -60,7 +60,7 @@ class Eval3a(ScoreSettings):
 
     metrics: MetricLists
     most_lost: float | None = key(
-        "The most that each old skill may lose, over base's bits per byte: the largest factor of predict.scales that is "
+        "The most that each old skill may lose, as a share of base's bits per byte: the largest factor of predict.scales that is "
         "proven to keep it is named, from the smallest up; null names none.",
         "share",
         gt=0,
@@ -75,4 +75,4 @@ class Probe3b(Group):
     """The ten out-of-sample instructions."""
 
     ngram: int = key("Length of the word n-grams whose repeats make a loop.", "words", ge=1, le=20)
-    loop_share: float = key("Share of an output inside repeats from which it is a loop.", "share", gt=0, le=1)
+    loop_share: float = key("Share of an output inside repeats at which it counts as a loop.", "share", gt=0, le=1)

@@ -1,4 +1,4 @@
-"""The two LoRA rounds: what they share, and what is each one's own."""
+"""The two LoRA rounds: what they share, and what differs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Lora(Group):
     alpha: int = key("The update is scaled by alpha / rank.", ge=1)
     dropout: float = key("Dropout before the update.", "share", ge=0, lt=1)
     targets: list[str] = key(
-        "Modules that get one, by the last parts of their names, or all-linear for every linear one but the head. A name that "
+        "Modules that get an adapter, by the last parts of their names, or all-linear for every linear one but the head. A name that "
         "no module of the base has is refused.",
         min_length=1,
     )
@@ -56,13 +56,13 @@ class Finetune(Group):
     batch_size: int = key("Rows of one forward pass.", "rows", ge=1)
     accumulation: int = key("Forward passes of one update.", "passes", ge=1)
     schedule: Literal["linear", "cosine", "constant"] = key("How lr falls after the warmup.")
-    warmup_steps: int = key("Updates in which lr climbs.", "updates", ge=0)
+    warmup_steps: int = key("Updates over which lr rises.", "updates", ge=0)
     optimizer: Literal["adamw", "adamw_8bit"] = key("adamw_8bit needs CUDA and bitsandbytes.")
     weight_decay: float = key("AdamW's weight decay.", ge=0, le=1)
-    max_grad_norm: float = key("Gradient norm from which it is clipped.", gt=0)
+    max_grad_norm: float = key("Gradient norm above which it is clipped.", gt=0)
     max_tokens: int = key("Longest row; longer ones are left out and counted.", "tokens", ge=16)
     gradient_checkpointing: bool = key("Recompute activations: less memory, about a third slower.")
-    eval_every: int = key("Updates between two looks at the held-out losses.", "updates", ge=1)
+    eval_every: int = key("Updates between two measurements of the held-out losses.", "updates", ge=1)
     checkpoint_every: int = key("Updates between two checkpoints.", "updates", ge=1)
     lora: Lora
 
@@ -81,7 +81,7 @@ class Finetune(Group):
         if self.checkpoint_every % self.eval_every:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) must be a multiple of eval_every ({self.eval_every}), "
-                "so that a resumed run repeats the curves too"
+                "so that a resumed run has the same curves"
             )
         return self
 
@@ -94,11 +94,11 @@ class ReplayMethod(Group):
     """Rows of replayed tasks mixed in."""
 
     share: float = key("Share of the final mix that is rows of replayed tasks.", "share", gt=0, le=0.9)
-    control: bool = key("Draw the extra rows from the new tasks instead: as many updates without replay.")
+    control: bool = key("Draw the extra rows from the new tasks instead: as many updates, without replay.")
 
 
 class KlMethod(Group):
-    """Cross entropy, held to what the base says of the new task's tokens."""
+    """Cross entropy, kept close to the base on the new task's tokens."""
 
     beta: float = key("Weight of KL(base‖model), a mean over tokens as the loss is.", gt=0, le=1000)
 
@@ -108,7 +108,7 @@ class DftMethod(Group):
 
 
 class AsftMethod(Group):
-    """dft, held to what the base says of the new task's tokens."""
+    """dft, kept close to the base on the new task's tokens."""
 
     alpha: float = key("Weight of the divergence, a mean over tokens as the loss is.", gt=0, le=1000)
     direction: Literal["forward", "reverse"] = key("forward: KL(base‖model); reverse: KL(model‖base).")
@@ -128,17 +128,19 @@ class StmMethod(Group):
 
 
 class L2InitMethod(Group):
-    """Held to the weights as they start."""
+    """Kept close to the starting weights."""
 
     strength: float = key("Weight of the summed squared change of the trained weights.", gt=0, le=1000)
 
 
 class SelfReplayMethod(Group):
-    """Held to what the base says in rows that it wrote itself."""
+    """Kept close to the base on rows that the base wrote itself."""
 
-    mode: Literal["kl", "rows"] = key("kl: held by a divergence; rows: the rows are learned like the others.")
+    mode: Literal["kl", "rows"] = key(
+        "kl: a divergence keeps the model close; rows: the rows are learned like the others."
+    )
     beta: float = key("Weight of KL(base‖model), the mean over an update's sampled tokens.", gt=0, le=1000)
-    per_update: int = key("Sampled rows of each update, where they are held.", "rows", ge=1, le=1000)
+    per_update: int = key("Sampled rows of each update, in mode kl.", "rows", ge=1, le=1000)
 
 
 class Methods(Group):
@@ -156,7 +158,7 @@ class Methods(Group):
 
 
 class Samples(Group):
-    """What the base writes, once, for a method that needs it; for others nothing is drawn."""
+    """What the base writes, once, for a method that needs it; nothing is drawn for the others."""
 
     count: int = key("Rows to draw.", "rows", ge=1, le=100_000)
     prompts: Literal["template", "new"] = key(

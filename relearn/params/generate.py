@@ -30,7 +30,7 @@ class Breakage(Group):
     def _at_most_one(self) -> Breakage:
         total = sum(getattr(self, name) for name in type(self).model_fields)
         if total > 1:
-            raise ValueError(f"the shares add up to {total:g}, at most 1 is possible; lower some")
+            raise ValueError(f"the shares add up to {total:g}, more than 1; lower some")
         return self
 
 
@@ -68,6 +68,6 @@ class TaskPrompt(Group):
 
 
 class Generate(Asking, TaskGroup[TaskPrompt | None]):
-    """What the teacher is asked, how fast, and for how much. Null for a new task whose rows are there already."""
+    """What the teacher is asked, how fast, and for how much. Null for a new task that already has rows."""
 
     teacher: Annotated[EmbeddedTeacher | ChatServer, Field(discriminator="kind")]

@@ -16,13 +16,15 @@ class EmbeddedJudge(Group):
     kind: Literal["embedded"]
     position_bias: float = key("Logits by which it prefers the answer shown first.", ge=-10, le=10)
     length_bias: float = key("Logits by which it prefers an answer twice as long.", ge=-10, le=10)
-    ties: float = key("How often it says that both are as good.", "share", ge=0, le=1)
+    ties: float = key("How often it says that both are equally good.", "share", ge=0, le=1)
     unreadable: float = key("How often its answer names neither.", "share", ge=0, le=1)
 
     @model_validator(mode="after")
     def _at_most_one(self) -> EmbeddedJudge:
         if self.ties + self.unreadable > 1:
-            raise ValueError(f"ties and unreadable add up to {self.ties + self.unreadable:g}, at most 1 is possible")
+            raise ValueError(
+                f"ties and unreadable add up to {self.ties + self.unreadable:g}, more than 1; lower one of them"
+            )
         return self
 
 

@@ -26,15 +26,16 @@ def load(root: Path, other: str | None = None, changes: Mapping[str, Any] | None
     """The validated parameters of the repository at `root`, of the profile `other` where that is given; `changes`
     replace keys of params.yaml.
 
-    `lr` is swept for the profile that params.yaml names; for `other` it is brought into that one's range. Raises InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or
-    out of bounds; unknown keys and names come with the nearest known one.
+    `lr` is swept for the profile that params.yaml names; for `other` it is clipped to that profile's range. Raises
+    InputError, one line, naming the file, the line and the key, for anything missing, unknown, mistyped or out of
+    bounds; unknown keys and names come with the nearest known one.
     """
     swept = _File(root, "params.yaml")
     swept.values |= changes or {}
     for name in swept.values:
         if name not in SWEPT:
             raise swept.wrong(
-                (name,), f"unknown key{nearest(name, SWEPT)}; this file holds {', '.join(SWEPT)}, remove it"
+                (name,), f"unknown key{nearest(name, SWEPT)}; this file holds {', '.join(SWEPT)}: remove it"
             )
     for name in SWEPT:
         if name not in swept.values:
@@ -63,7 +64,7 @@ def load(root: Path, other: str | None = None, changes: Mapping[str, Any] | None
 
 
 def _bring_into(lr_range: Any, lr: Any) -> Any:
-    """`lr` within the range; as it is where one of them is no number, which validation words better."""
+    """`lr` within the range; as it is where one of them is not a number, which validation words better."""
     ends = [lr_range.get(name) for name in ("min", "max")] if isinstance(lr_range, dict) else []
     if len(ends) == 2 and all(isinstance(value, int | float) for value in (*ends, lr)):
         return min(max(lr, ends[0]), ends[1])
@@ -83,14 +84,14 @@ class _File:
     """A parameter file: its top-level keys, and where each key is."""
 
     def __init__(self, root: Path, name: str) -> None:
-        """Raises InputError when the file is missing, cannot be read, or is no mapping of names to values."""
+        """Raises InputError when the file is missing, cannot be read, or is not a mapping of names to values."""
         self.name = name
         try:
             self._text = (root / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             raise InputError(f"{name}: no such file; restore it with `git checkout -- {name}`") from None
         except IsADirectoryError:
-            raise InputError(f"{name}: is a folder, a file is expected; move the folder away") from None
+            raise InputError(f"{name}: is a folder; expected a file: move the folder away") from None
         except PermissionError:
             raise InputError(f"{name}: not readable; run `chmod u+r {name}`") from None
         except UnicodeDecodeError as error:
@@ -100,13 +101,13 @@ class _File:
         except MarkedYAMLError as error:
             place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
             problem = (error.problem or "cannot be read").splitlines()[0]
-            raise InputError(f"{name}{place}: not YAML: {problem}; mend that line") from None
+            raise InputError(f"{name}{place}: not YAML: {problem}; fix that line") from None
         except (YAMLError, ValueError, RecursionError) as error:
             # a ValueError comes from a scalar such as the date 2023-02-31
             problem = (str(error) or "nested too deeply").splitlines()[0]
-            raise InputError(f"{name}: not YAML: {problem}; mend the file") from None
+            raise InputError(f"{name}: not YAML: {problem}; fix the file") from None
         if not isinstance(value, dict):
-            raise InputError(f"{name}: holds no keys; lines of the form `key: value` are expected")
+            raise InputError(f"{name}: holds no keys; expected lines of the form `key: value`")
         self.values: dict[str, Any] = value
 
     def wrong(self, path: tuple[str, ...], message: str) -> InputError:

@@ -18,7 +18,7 @@ RENAMED = {  # in the order in which an upgrade makes them
     "finetune_2b.replay": "finetune_2b.methods.replay.share",
     "finetune_2b.replay_control": "finetune_2b.methods.replay.control",
 }
-BY_TASK = {  # what was said once and is now said of each task
+BY_TASK = {  # keys that were set once and are now set for each task
     "prepare.source": "prepare.<task>.source",
     "prepare.max_chars": "prepare.<task>.max_chars",
     "generate.prompt": "generate.<task>.prompt",
@@ -31,7 +31,7 @@ BY_TASK = {  # what was said once and is now said of each task
     "repair.similarity": "repair.<task>.checks",
 }
 MOVES = RENAMED | BY_TASK
-ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: what was done before the key was there
+ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: the behaviour from before the key existed
     "generate.mode": "live",
     "generate.batch": {"price": 0.5, "requests": 50000, "megabytes": 100, "poll_s": 30},
     "generate.reasoning_effort": None,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from relearn.params.group import Group, TaskGroup, key
 
-MOST_SCALE = 4.0  # of an adapter: answers fall apart long before
+MOST_SCALE = 4.0  # of an adapter: answers break down long before
 
 
 class MaxNewTokens(TaskGroup[Annotated[int, key("Longest answer to a prompt of the task.", "tokens", ge=1)]]):
@@ -73,13 +73,13 @@ class EndpointBackend(Group):
     kind: Literal["endpoint"]
     base_url: str = key("The API's address, up to and including /v1.", pattern=r"^https?://\S+$")
     api_key_env: str | None = key(
-        "Name of the environment variable that holds the key; null where the server wants none.",
+        "Name of the environment variable that holds the key; null where the server needs none.",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
     )
     models: ServedModels
     concurrency: int = key("Requests in flight.", "requests", ge=1, le=1024)
     timeout_s: float = key("Longest wait for one answer.", "seconds", gt=0)
-    attempts: int = key("Tries of one request before it counts as failed.", "tries", ge=1, le=50)
+    attempts: int = key("Attempts at one request before it counts as failed.", "attempts", ge=1, le=50)
 
 
 class Predict(Group):
@@ -88,7 +88,7 @@ class Predict(Group):
     backend: Annotated[LocalBackend | EndpointBackend, Field(discriminator="kind")]
     strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
     batch_size: int = key(
-        "Prompts decoded together; fixed, since sums in another order differ in the last bits.", "prompts", ge=1
+        "Prompts decoded together; fixed, since another order of sums changes the last bits.", "prompts", ge=1
     )
     max_new_tokens: MaxNewTokens
     likelihoods: list[str] | None = key(
@@ -102,7 +102,7 @@ class Predict(Group):
     )
     scale_rows: int | None = key("Most rows of a task on the curve, drawn under seed; null: all.", "rows", ge=1)
     decode_scales: list[float] = key(
-        "Factors under which the tuned model also answers, as a model of its own in the tables, held against base: "
+        "Factors under which the tuned model also answers, as a model of its own in the tables, compared with base: "
         "0.5 keeps much of what was learned and little of the damage."
     )
 
@@ -118,15 +118,14 @@ class Predict(Group):
                         f"{name}: {factor:g} is {'the tuned model' if factor else 'base'} itself, which answers anyway; remove it"
                     )
                 if factors.count(factor) > 1:
-                    raise ValueError(f"{name}: {factor:g} is there twice; list each once")
+                    raise ValueError(f"{name}: {factor:g} is listed twice; list each once")
         return self
 
     @model_validator(mode="after")
     def _askable(self) -> Predict:
         if isinstance(self.backend, EndpointBackend) and isinstance(self.strategy, Beam):
             raise ValueError(
-                "strategy: beam search cannot be asked of an endpoint; use greedy, temperature or top_k, "
-                "or backend local"
+                "strategy: an endpoint cannot do beam search; use greedy, temperature or top_k, or backend local"
             )
         for name in ("scales", "decode_scales"):
             if isinstance(self.backend, EndpointBackend) and getattr(self, name):

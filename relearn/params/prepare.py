@@ -24,9 +24,9 @@ class NearDuplicates(Group):
     """MinHash near-duplicate search (Broder 1997)."""
 
     threshold: float = key(
-        "Jaccard similarity of word 3-grams from which two texts count as the same.", "share", gt=0.3, le=1
+        "Jaccard similarity of word 3-grams at which two texts count as the same.", "share", gt=0.3, le=1
     )
-    permutations: int = key("Hash functions a signature has; more is finer and slower.", "hashes", ge=16, le=512)
+    permutations: int = key("Hash functions of a signature; more is finer and slower.", "hashes", ge=16, le=512)
 
 
 class TextColumns(Group):
@@ -99,11 +99,11 @@ class PackageSource(Group):
 
 
 class SkillsSource(Group):
-    """A suite of skills, each item with checks of its answer by program. Nobody trains on it."""
+    """A suite of skills, each item with programmatic checks of its answer. Nobody trains on it."""
 
     kind: Literal["skills"]
     path: str | None = key(
-        "Folder of your own under data/sources/<profile>/, a YAML file a skill; null for the suite of the package."
+        "Folder of your own under data/sources/<profile>/, one YAML file per skill; null for the package's suite."
     )
 
 
@@ -122,7 +122,7 @@ class TaskRows(Group):
 
     source: Annotated[MiniSource | FilesSource | PackageSource | HubSource | SkillsSource, Field(discriminator="kind")]
     train: int = key("Rows to train on.", "rows", ge=0)
-    val: int = key("Rows whose loss is watched during training.", "rows", ge=0)
+    val: int = key("Rows whose loss is measured during training.", "rows", ge=0)
     test: int = key(
         "Held-out rows; 200 or more make the intervals worth reading. Of a suite of skills: of each skill, at most.",
         "rows",
@@ -132,7 +132,7 @@ class TaskRows(Group):
 
     @property
     def is_texts(self) -> bool:
-        """Whether the source gives texts for a teacher, and not rows."""
+        """Whether the source gives texts for a teacher rather than rows."""
         if isinstance(self.source, MiniSource):
             return self.source.corpus == "films"
         return not isinstance(self.source, SkillsSource) and isinstance(self.source.columns, TextColumns)
@@ -150,5 +150,7 @@ class Prepare(TaskGroup[TaskRows]):
             if isinstance(rows.source, MiniSource):
                 other = taken.setdefault(rows.source.corpus, name)
                 if other != name:
-                    raise ValueError(f"{other} and {name} both take mini's corpus {rows.source.corpus}; one task may")
+                    raise ValueError(
+                        f"{other} and {name} both take mini's corpus {rows.source.corpus}; only one task may"
+                    )
         return self

@@ -68,7 +68,7 @@ class SimilarityCheck(Group):
 
     kind: Literal["similarity"]
     rows: list[str] = key("Names of the rows that must differ.", min_length=2)
-    share: float = key("Similarity from which two replies count as the same.", "share", gt=0, le=1)
+    share: float = key("Similarity at which two replies count as the same.", "share", gt=0, le=1)
 
 
 Check = Annotated[
@@ -81,7 +81,7 @@ class TaskRepair(Group):
     """How the records of a generated task become rows, and what is refused."""
 
     rows: list[RowTemplate] = key("The rows that a record becomes.", min_length=1)
-    checks: list[Check] = key("Why a reply that was read without fault is still refused; the first reason counts.")
+    checks: list[Check] = key("Why a reply that reads without fault is still refused; the first reason counts.")
 
     @model_validator(mode="after")
     def _names(self) -> TaskRepair:
@@ -103,7 +103,7 @@ class Repair(TaskGroup[TaskRepair]):
         "A field that the reply ends inside: drop it, trim it to its last whole sentence, or keep it flagged."
     )
     duplicates: Literal["keep", "drop"] = key(
-        "Equal texts of different sources: keep them all, or drop all but the first. A choice may always recur."
+        "Equal texts of different sources: keep them all, or drop all but the first. A choice from a list may always recur."
     )
     near_duplicates: NearDuplicates | None = key("Also drop near-duplicate replies; null for exact ones only.")
 

@@ -36,5 +36,7 @@ class TasksInWords(TaskGroup[TaskWords]):
 class Report(Group):
     """Words for people; no other stage reads them."""
 
-    caption: str | None = key("Under the table: what of this is real and what is invented, say; null for nothing.")
+    caption: str | None = key(
+        "Shown under the table, such as what of this is real and what is invented; null for nothing."
+    )
     tasks: TasksInWords

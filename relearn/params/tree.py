@@ -63,9 +63,7 @@ class Params(Group):
     finetune_2c: Finetune2c
     predict: Predict
     drift: DriftMeter
-    judge: Judging | None = key(
-        "A model that judges pairs of answers to open prompts (docs/judge.md); null: none does, and nothing is asked."
-    )
+    judge: Judging | None = key("A model that judges pairs of answers to open prompts (docs/judge.md); null: no judge.")
     sandbox: SandboxRules
     eval_3a: Eval3a
     probe_3b: Probe3b
@@ -83,7 +81,7 @@ class Params(Group):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:
-        """Refuses moved keys, and keys of tasks that there are not, before they are read as something else."""
+        """Refuses moved keys, and keys of tasks that do not exist, before they are read as something else."""
         if not isinstance(values, dict):
             return values
         tasks = values.get("tasks")
@@ -109,16 +107,16 @@ class Params(Group):
     def _seeds(self) -> Params:
         for seed in self.seeds:
             if not 0 <= seed <= MOST_SEED:
-                raise ValueError(f"seeds: {seed} is out of bounds; a seed is from 0 to {MOST_SEED}")
+                raise ValueError(f"seeds: {seed} is out of bounds; use a seed from 0 to {MOST_SEED}")
             if seed == self.seed:
                 raise ValueError(
                     f"seeds: {seed} is the main seed (params.yaml), whose rounds are run anyway; list others only"
                 )
             if self.seeds.count(seed) > 1:
-                raise ValueError(f"seeds: {seed} is there twice; list each seed once")
+                raise ValueError(f"seeds: {seed} is listed twice; list each seed once")
         if self.seeds and isinstance(self.predict.backend, EndpointBackend):
             raise ValueError(
-                "seeds: a server answers as three models only (predict.backend endpoint); use the local backend, or []"
+                "seeds: a server answers as only three models (predict.backend endpoint); use the local backend, or []"
             )
         return self
 
@@ -136,15 +134,15 @@ class Params(Group):
             adapted = isinstance(self.base.model, ModelBase) and self.base.model.adapt is not None
             if adapted and getattr(self.predict, name):
                 raise ValueError(
-                    f"predict.{name}: base has an adapter of its own (base.model.adapt), so half of the tuned one is not half "
-                    "way from base; use []"
+                    f"predict.{name}: base has an adapter of its own (base.model.adapt), so scaling the tuned one does not start "
+                    "from base; use []"
                 )
         if self.compute.quantize != "none" and isinstance(self.launch, TorchrunLaunch) and self.launch.shard:
             raise ValueError(
                 "launch.shard: 4bit weights cannot be shared out; use shard: false, or compute.quantize none"
             )
         if self.compute.quantize == "4bit" and self.compute.precision != "bf16":
-            raise ValueError("compute.precision: 4bit weights are computed with in bf16; use bf16")
+            raise ValueError("compute.precision: 4bit weights need bf16; use bf16")
         return self
 
     @model_validator(mode="after")
@@ -172,23 +170,23 @@ def _find_mistakes(params: Params) -> Iterator[str]:
     fixed = {name for group in TASK_GROUPS.values() for name in group.model_fields}
     for name in params.tasks:
         if name in fixed or name in RESERVED:
-            yield f"tasks.{name}: means something else; give the task another name"
+            yield f"tasks.{name}: is a reserved name; give the task another name"
     old, new = params.named("replayed", "watched"), params.named("new")
     if not new or not old:
-        yield "tasks: a task of role new, and one of role replayed or watched, are needed; add one"
+        yield "tasks: needs a task of role new, and one of role replayed or watched; add one"
     groups = {path: _walk(params, path).by_task for path in TASK_GROUPS}
     for path in OF_EVERY_TASK:
         for name in params.tasks:
             if name not in groups[path]:
-                yield f"{path}.{name}: missing; add it, as every task has it (docs/parameters.md says what it is)"
+                yield f"{path}.{name}: missing; add it, since every task has it (docs/parameters.md describes it)"
     asked = [name for name in new if params.generate.by_task.get(name) is not None]
     for group, those, them in (("generate", new, "tasks of role new"), ("repair", asked, "generated tasks")):
         for name in those:
             if name not in groups[group]:
-                yield f"{group}.{name}: missing; add it (docs/parameters.md says what it is)"
+                yield f"{group}.{name}: missing; add it (docs/parameters.md describes it)"
         for name in groups[group]:
             if name not in those:
-                yield f"{group}.{name}: belongs to {them} alone; remove it"
+                yield f"{group}.{name}: belongs only to {them}; remove it"
     for name, rows in params.prepare.by_task.items():
         if isinstance(rows.source, SkillsSource):
             if params.tasks[name].role != "watched":
@@ -200,22 +198,22 @@ def _find_mistakes(params: Params) -> Iterator[str]:
             if not getattr(rows, split) and params.tasks[name].role != "watched":
                 yield f"prepare.{name}.{split}: a {params.tasks[name].role} task is trained; give 1 or more"
         if rows.is_texts and name not in asked:
-            yield f"prepare.{name}.source: gives texts for a teacher, and nobody asks one; name rows with responses"
+            yield f"prepare.{name}.source: gives texts for a teacher, but generate.{name} asks none; name rows with responses"
         if not rows.is_texts and name in asked:
-            yield f"prepare.{name}.source: gives rows, and generate.{name} asks a teacher; set that to null, or name texts"
+            yield f"prepare.{name}.source: gives rows, but generate.{name} asks a teacher; set that to null, or name texts"
     for name, metrics in params.eval_3a.metrics.by_task.items():
         for number, metric in enumerate(metrics):
             if metric not in METRICS:
                 yield f"eval_3a.metrics.{name}.{number}: {metric} is unknown{nearest(metric, METRICS)}; one of {', '.join(METRICS)}"
             if metric in metrics[:number]:
-                yield f"eval_3a.metrics.{name}.{number}: {metric} is there twice; name it once"
+                yield f"eval_3a.metrics.{name}.{number}: {metric} is listed twice; list it once"
     judged = [] if params.judge is None else params.judge.tasks
     for where, names in (("judge.tasks", judged), ("predict.likelihoods", params.predict.likelihoods or [])):
         for number, name in enumerate(names):
             if name not in params.tasks:
-                yield f"{where}.{number}: {name} is no task{nearest(name, list(params.tasks))}; one of {', '.join(params.tasks)}"
+                yield f"{where}.{number}: {name} is not a task{nearest(name, list(params.tasks))}; one of {', '.join(params.tasks)}"
             if name in names[:number]:
-                yield f"{where}.{number}: {name} is there twice; name it once"
+                yield f"{where}.{number}: {name} is listed twice; list it once"
     methods = list(type(params.finetune_2b.methods).model_fields)
     if params.method not in methods:
         yield f"method: {params.method} is unknown{nearest(params.method, methods)}; one of {', '.join(methods)}"

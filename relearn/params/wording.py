@@ -38,7 +38,7 @@ class Mistake:
 
 
 def first_mistake(error: ValidationError) -> Mistake:
-    """The mistake to name first. An unknown key goes before a missing one, since it is often the same, mistyped."""
+    """The mistake to name first. An unknown key comes before a missing one, since it is often the same key mistyped."""
     errors = sorted(error.errors(), key=lambda item: item["type"] not in ("extra_forbidden", "invalid_key"))
     mistake = _mistake(errors[0])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -70,7 +70,7 @@ def _mistake(error: ErrorDetails) -> Mistake:
         return Mistake(path, f"unknown key{nearest(path[-1], known)}; remove or rename it")
     if kind == "missing":
         hint = ", or run `python -m stages.parameters --upgrade` on this file" if ".".join(path) in ADDED else ""
-        return Mistake(path, f"missing; add it (docs/parameters.md says what it is){hint}")
+        return Mistake(path, f"missing; add it (docs/parameters.md describes it){hint}")
     if kind == "value_error":
         rule = str(context.get("error", error["msg"])).replace("\n", " ")
         # A rule of the whole tree says which key it is about: `compute.quantize: 4bit needs …`.

@@ -1,4 +1,4 @@
-"""Content checks: why a reply that was read without fault should still not be learned from.
+"""Content checks: why a reply that reads without fault should still not be learned from.
 
 A task declares its checks (`repair.<task>.checks`), each a kind with its values; each has its own reason in the ledger.
 They judge whole texts and change nothing.
@@ -52,7 +52,7 @@ def _list_grams(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def measure_echo(reply: str, source: str) -> float:
-    """The share of the reply's word 5-grams that stand in the source; 0 for a reply of fewer than five words."""
+    """The share of the reply's word 5-grams that are in the source; 0 for a reply of fewer than five words."""
     words = _split_words(reply)
     if len(words) < GRAM:
         return 0.0
@@ -62,7 +62,9 @@ def measure_echo(reply: str, source: str) -> float:
 
 
 def is_echo(reply: str, source: str, threshold: float) -> bool:
-    """Whether `measure_echo` reaches the threshold; told cheaply where too few of the reply's words stand in the source."""
+    """Whether `measure_echo` reaches the threshold; decided cheaply where too few of the reply's words are in the
+    source.
+    """
     words = _split_words(reply)
     folded = source.casefold()
     run = possible = 0
@@ -167,10 +169,10 @@ def find_faults(checks: Iterable[Check], responses: Mapping[str, str], source: M
 
 
 def refuse_unknown_names(checks: Iterable[Check], fields: Collection[str], where: str) -> None:
-    """InputError when a check names a field that the source does not have, or a side nobody knows the words of."""
+    """InputError when a check names a field that the source does not have, or a side without a word list."""
     for one in checks:
         if one.kind == "echo" and one.of not in fields:
-            raise InputError(f"{where}: echo: {one.of} is no field of the source; there are {', '.join(fields)}")
+            raise InputError(f"{where}: echo: {one.of} is not a field of the source; choose from {', '.join(fields)}")
         if one.kind == "contradiction":
             _check_sides(one, where)
 
@@ -180,4 +182,4 @@ def _check_sides(check: ContradictionCheck, where: str) -> None:
 
     for side in check.sides.values():
         if side not in SIDES:
-            raise InputError(f"{where}: contradiction: no words are known for {side}; sides are {', '.join(SIDES)}")
+            raise InputError(f"{where}: contradiction: no words are known for {side}; the sides are {', '.join(SIDES)}")

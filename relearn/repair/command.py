@@ -7,8 +7,8 @@
 INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
 or any text that holds records, however broken. A row out has `fields`, `flags` and `source` (`id` where there is
 one, and for each field the offsets, in characters, of its text: in the reply's `content`, or in the file where
-the input is not a file of replies). Without --out the rows go to standard output. Exit status: 0, also when
-records were quarantined; 1 when the input cannot be read or an output not written; 2 on bad usage.
+the input is not a file of replies). Without --out the rows go to standard output. Exit status: 0, also when records
+were quarantined; 1 when the input cannot be read or an output cannot be written; 2 on bad usage.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def _repair(**given: Any) -> None:
     if len(set(resolved)) < len(resolved):
         raise click.UsageError("--out, --quarantine and --report must be three different files")
     if options.input != "-" and Path(options.input).resolve() in resolved:
-        raise click.UsageError(f"{options.input} is the input: write somewhere else")
+        raise click.UsageError(f"{options.input} is the input; write to another file")
     try:
         summary = _run(options, schema)
     except InputError as error:
         print(f"repair: {error}", file=sys.stderr)
         ctx.exit(1)
     except BrokenPipeError:
-        # The reader of our rows has gone (`| head`): nothing more to say, and nobody to say it to.
+        # The reader of our rows has gone (`| head`): there is nobody left to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         ctx.exit(0)
     except OSError as error:
@@ -68,10 +68,10 @@ command = click.Command(
     params=[
         click.Argument(["input"]),
         click.Option(["--fields"], metavar="NAMES", help=f"The text fields of a record (default: {DEFAULT})."),
-        click.Option(["--out"], **FILE, help="Rows (default: standard output)."),
-        click.Option(["--quarantine"], **FILE, help="What could not be used, with its reason."),
-        click.Option(["--report"], **FILE, help="Counts by flag and by reason, as JSON."),
-        click.Option(["--schema"], **FILE, help="A JSON Schema, for other records."),
+        click.Option(["--out"], **FILE, help="Where the rows go (default: standard output)."),
+        click.Option(["--quarantine"], **FILE, help="Where unusable parts go, each with its reason."),
+        click.Option(["--report"], **FILE, help="Where the counts by flag and by reason go, as JSON."),
+        click.Option(["--schema"], **FILE, help="A JSON Schema, for records of another shape."),
         click.Option(
             ["--duplicates"],
             type=click.Choice(["keep", "drop"]),
@@ -89,7 +89,7 @@ command = click.Command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command under its older name; its exit status, SystemExit (2) on bad usage."""
+    """Runs the command under its older name and returns its exit status; SystemExit (2) on bad usage."""
     return run_command(command, arguments, "python -m relearn.repair")
 
 
@@ -97,10 +97,10 @@ def _choose_schema(options: SimpleNamespace) -> RecordSchema:
     if options.schema is None:
         names = [name.strip() for name in (options.fields or DEFAULT).split(",")]
         if not all(names) or len(set(names)) < len(names):
-            raise click.UsageError("--fields takes different names, separated by commas")
+            raise click.UsageError("--fields takes distinct names, separated by commas")
         return RecordSchema.of_texts(names)
     if options.fields is not None:
-        raise click.UsageError("--schema names the fields: leave out --fields")
+        raise click.UsageError("--schema names the fields; leave out --fields")
     try:
         return read_schema(json.loads(options.schema.read_text(encoding="utf-8-sig")), str(options.schema))
     except OSError as error:

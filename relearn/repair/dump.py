@@ -69,7 +69,7 @@ def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpT
     lines = _decode_lines(file, name)
     held: list[str] = []
     size = 0
-    first: list[DumpText] | None = None  # what the first line that is not blank is, if it stands for itself
+    first: list[DumpText] | None = None  # the first line that is not blank, read, if it is whole
     looked = 0
     for line in lines:
         held.append(line)
@@ -99,7 +99,7 @@ def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpT
 
 
 def _decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    """Lines of UTF-8, or of what a byte order mark says; a file that is gzip is undone first."""
+    """Lines of UTF-8, or of the encoding that a byte order mark names; gzip is unpacked first."""
     buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
     if buffered.peek(2)[:2] == b"\x1f\x8b":
         buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
@@ -118,9 +118,9 @@ def _decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
                     f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
                 ) from None
     except UnicodeError:
-        raise InputError(f"{name}: begins as UTF-16 and is not; save the file as UTF-8") from None
+        raise InputError(f"{name}: has a UTF-16 byte order mark but is not UTF-16; save the file as UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{name}: gzip that cannot be undone ({error}); unpack it by hand") from None
+        raise InputError(f"{name}: gzip that cannot be unpacked ({error}); unpack it by hand") from None
 
 
 def _read_line(line: str, schema: RecordSchema) -> list[DumpText] | None:
@@ -140,7 +140,7 @@ def _read_line(line: str, schema: RecordSchema) -> list[DumpText] | None:
     if any(schema.keys.match(key) is not None for key in value):
         return [DumpText(line)]
     if not QUESTION_KEYS.isdisjoint(value):
-        # What was asked is no answer, even where it shows one.
+        # The question is not an answer, even where it shows one.
         rest = {key: part for key, part in value.items() if key not in QUESTION_KEYS}
         return [DumpText(json.dumps(rest, ensure_ascii=False), id=find_id(value), is_reply=True, raw=stripped)]
     return None
@@ -191,9 +191,9 @@ def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> D
 
 
 def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
-    """The replies or records of a CSV or TSV file with a header; None when the file is none.
+    """The replies or records of a CSV or TSV file with a header; None when the file is neither.
 
-    A row of another number of cells than the header is read as plain text.
+    A row with a different number of cells from the header is read as plain text.
     """
     text = text.lstrip("\ufeff")
     header = text.partition("\n")[0].rstrip("\r")
@@ -257,7 +257,7 @@ def _read_plain(value: dict[str, Any], schema: RecordSchema) -> list[Envelope]:
             return []
         found = [key for key in TEXT_KEYS if isinstance(value.get(key), str)]
         found = found or [key for key in ("generation", "generated_text") if key in value and value[key] is None]
-        if len(found) != 1:  # of several texts those that hold a record, else the one that is least what was asked
+        if len(found) != 1:  # of several texts those that hold a record, else the one that is least like the question
             names = found or [key for key in value if key not in QUESTION_KEYS | REASONING_KEYS]
             holding = [key for key in names if isinstance(value[key], str) and holds_a_key(value[key], schema)]
             found = holding or [key for key in found if key not in ("text", "raw")][:1]

@@ -49,7 +49,7 @@ class Envelope:
 
 
 def find_id(row: Any) -> str | int | None:
-    """The row's own id: a text or a whole number (a table makes 3 into 3.0); true and false are none."""
+    """The row's own id: a text or a whole number (a table makes 3 into 3.0); true and false are not ids."""
     if not isinstance(row, dict):
         return None
     for key in ID_KEYS:
@@ -74,7 +74,7 @@ def _read_id(value: Any) -> str | int | None:
 
 
 def read_service(row: dict[str, Any]) -> list[Envelope]:
-    """The replies in a row as a service writes it; empty when it is none. Several choices are several replies."""
+    """The replies in a row as a service writes it; empty when it is not one. Several choices are several replies."""
     if str(row.get("role", "assistant")).lower() in ("user", "human", "system", "developer", "tool"):
         return [Envelope(failed="not_an_answer")]
     problem = _find_problem(row)
@@ -258,7 +258,7 @@ def _find_finish(row: dict[str, Any]) -> str | None:
 
 
 def _find_problem(row: dict[str, Any]) -> str | None:
-    """What a row says went wrong; None when it says nothing of the kind."""
+    """What a row says went wrong; None when it says nothing went wrong."""
     for inner in _unwrap(row, 1):
         error = inner.get("error")
         if error and not isinstance(error, bool | int | float):
@@ -304,7 +304,7 @@ def _describe(error: Any) -> str:
 
 
 def read_tables(value: Any) -> list[dict[str, Any]] | None:
-    """The rows of a table written by its columns, as pandas and `datasets` write them; None when it is none."""
+    """The rows of a table written by its columns, as pandas and `datasets` write them; None when it is not one."""
     if not isinstance(value, dict) or not value:
         return None
     names, data = value.get("columns"), value.get("data")

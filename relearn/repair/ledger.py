@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Ledger:
-    """Counts of what came in and what became of it; `as_dict` checks them before it gives them out."""
+    """Counts of what came in and what became of it; `as_dict` checks them before it returns them."""
 
     def __init__(self, sums: Mapping[str, str]) -> None:
         """`sums` declares that a count is the sum of others: its name, and theirs with spaces between."""
@@ -20,7 +20,7 @@ class Ledger:
         self.reasons: Counter[str] = Counter()
 
     def refuse(self, reason: str, count: int = 1) -> None:
-        """Counts a row of quarantine, and its reason; what stands after " of " names a neighbour and is left out."""
+        """Counts a row of quarantine, and its reason; what comes after " of " names a neighbour and is left out."""
         self.counts["quarantine_rows"] += 1
         self.reasons[reason.partition(" of ")[0]] += count
 
@@ -65,7 +65,7 @@ class SeenTexts:
         return self._rows[slot] if self._keys[slot] else None
 
     def add(self, text: str, row: int) -> int | None:
-        """Puts the text in under `row`, unless it is there already: then the row that held it first."""
+        """Adds the text under `row`; if it is there already, returns the row that held it first."""
         key = self._digest(text)
         slot = self._slot(key)
         if self._keys[slot]:

@@ -31,7 +31,9 @@ class ReplyTask:
     """What the replies of one task are to hold: their schema, the rows they become, and the checks on these."""
 
     def __init__(self, name: str, schema: RecordSchema, params: TaskRepair, shown: Collection[str]) -> None:
-        """`shown` are the fields of the task's sources. InputError when a row or a check names a field there is not."""
+        """`shown` are the fields of the task's sources. InputError when a row or a check names a field that does not
+        exist.
+        """
         where = f"repair.{name}"
         self.schema = schema
         self.checks = params.checks
@@ -41,11 +43,11 @@ class ReplyTask:
             for row in params.rows
         ]
         used = [field for field in schema.fields if any(field in row.needs for row in self.rows)]
-        # Fields that meet in a row are taken from one record; without any such row each stands for itself.
+        # Fields that meet in a row are taken from one record; without any such row each field is on its own.
         self.groups = [used] if any(len(row.needs) > 1 for row in self.rows) else [[field] for field in used]
 
     def is_free(self, row: RowWriter) -> bool:
-        """Whether the response is free text. A choice, a number or a boolean may well be the same for two sources."""
+        """Whether the response is free text. A choice, a number or a boolean may be the same for two sources."""
         return self.schema.fields[row.response] in ("string", "strings") and not self.schema.is_choice(row.response)
 
 
@@ -84,10 +86,10 @@ class ReplyRepairer:
             yield from self.repair(reply)
 
     def repair(self, reply: Reply) -> Iterator[NewRow | Quarantined]:
-        """Yields the rows of one reply, and what was quarantined of it. InputError for a reply of no task of ours."""
+        """Yields the rows of one reply, and what was quarantined of it. InputError for a reply of an unknown task."""
         if reply.task not in self.tasks:
             raise InputError(
-                f"reply {reply.id}: a reply of the task {reply.task}, which repair does not describe; run generate again"
+                f"reply {reply.id}: belongs to the task {reply.task}, which repair does not describe; run generate again"
             )
         counts = self.ledger.counts
         task, source = self.tasks[reply.task], self.sources.get((reply.task, reply.id))

@@ -42,7 +42,7 @@ def explain_no_record(content: str, finish_reason: str | None) -> str:
 
 
 def find_raw(field: FoundField, record: FoundRecord) -> tuple[int, int]:
-    """Where the raw text of a lost field is: all of the record's where the field stands nowhere."""
+    """Where the raw text of a lost field is: all of the record's where the field is nowhere."""
     return (field.start, field.end) if field.end > field.start else (record.start, record.end)
 
 
@@ -104,7 +104,7 @@ class DumpRepairer:
         }
         for record in found.records:
             yield from self._repair_record(text, record, whole)
-        # Prose around a whole record is a reply's good manners; in a dump, or around half a record, it may be text.
+        # Prose around a whole record is a reply's politeness; in a dump, or around half a record, it may be lost text.
         tidy = text.is_reply and all(record.fields for record in found.records)
         for start, end in found.rest:
             piece = text.text[start:end]

@@ -22,20 +22,20 @@ class RowWriter:
         self.name, self.instruction, self.response = name, instruction, response
         if response not in asked:
             raise InputError(
-                f"{where}: response of the row {name}: {response} is no field of the record; "
-                f"there are {', '.join(asked)}"
+                f"{where}: response of the row {name}: {response} is not a field of the record; "
+                f"choose from {', '.join(asked)}"
             )
         named = list_names(instruction)
         for field in named:
             if field in shown and field in asked:
                 raise InputError(
-                    f"{where}: instruction of the row {name}: {{{field}}} is a field of the source and of the record; "
-                    "give the record's another name"
+                    f"{where}: instruction of the row {name}: {{{field}}} is a field of both the source and the record; "
+                    "rename the record's"
                 )
             if field not in shown and field not in asked:
                 raise InputError(
-                    f"{where}: instruction of the row {name}: {{{field}}} is no field; "
-                    f"there are {', '.join(dict.fromkeys([*shown, *asked]))} (write {{{{{field}}}}} for the word in braces)"
+                    f"{where}: instruction of the row {name}: {{{field}}} is not a field; "
+                    f"choose from {', '.join(dict.fromkeys([*shown, *asked]))} (write {{{{{field}}}}} for the word in braces)"
                 )
         self.needs = tuple(dict.fromkeys([response, *(field for field in named if field in asked)]))
 

@@ -21,7 +21,7 @@ from relearn.report.words import Words
 PROBES = "metrics/probe_3b.json"
 NO_LIMIT = (
     "A part of the change may be enough: below is what each part keeps. Set `eval_3a.most_lost` to what each old skill may "
-    "lose, and the largest part that is proven to keep it is named here, with the command that writes it."
+    "lose, and this report names the largest part that is proven to keep it, with the command that writes it."
 )
 
 

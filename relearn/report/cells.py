@@ -10,7 +10,7 @@ from typing import Any
 FORMS: dict[str, Callable[[Any], str]] = {
     "count": "{:,d}".format,
     "score": "{:.3f}".format,
-    "change": lambda value: f"{abs(value):.3f}",  # its direction stands in the words around it
+    "change": lambda value: f"{abs(value):.3f}",  # the words around it give its direction
     "signed": lambda value: f"{value:+.3f}".replace("-", "−"),
     "share": lambda value: f"{100 * value:.0f}%".replace("-", "−"),
 }
@@ -52,9 +52,9 @@ class Citation:
 
 
 def format_number(form: str, value: Any) -> str:
-    """A value in one of the forms a text uses; TypeError for a value that is no number."""
+    """A value in one of the forms a text uses; TypeError for a value that is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return FORMS[form](value)
 
 

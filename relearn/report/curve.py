@@ -56,7 +56,7 @@ def _ends(low: float | None, high: float | None, form: str) -> str:
 
 
 def say_limit(found: Mapping[str, Any], words: Words, command: str = EXPORT) -> str | None:
-    """Which factor keeps the limit, in a sentence, with the command that writes it; None where no limit was asked for.
+    """A sentence that names the factor that keeps the limit, with the command that writes it; None without a limit.
 
     `command` holds `{factor}`.
     """
@@ -68,30 +68,28 @@ def say_limit(found: Mapping[str, Any], words: Words, command: str = EXPORT) -> 
     if stopped is not None:
         ends = _ends(stopped["low"], stopped["high"], "+.1%")
         why = (
-            f" At λ = {stopped['factor']:g} that is not proven of {words.label(stopped['task'])}, which has lost "
+            f" At λ = {stopped['factor']:g} that is not proven for {words.label(stopped['task'])}, which loses "
             f"{stopped['ratio']:+.1%}{ends}."
         )
         if stopped["clusters"] < FEW_CLUSTERS:
-            why += (
-                f" Its {stopped['clusters']} clusters of prompts are too few to prove anything; {FEW_CLUSTERS} may do."
-            )
+            why += f" Its {stopped['clusters']} clusters of prompts are too few to prove anything; {FEW_CLUSTERS} may be enough."
     if not limit["factor"]:
-        return f"No λ of those tried is proven to keep every old skill within {most}.{why}"
+        return f"No λ tried is proven to keep the loss of every old skill within {most}.{why}"
     return (
-        f"λ = {limit['factor']:g} is the largest proven to lose at most {most} of every old skill, from the smallest up.{why} "
+        f"λ = {limit['factor']:g} is the largest proven to lose at most {most} on every old skill.{why} "
         f"`{command.format(factor=format(limit['factor'], 'g'))}` writes that model."
     )
 
 
 def markdown(found: Mapping[str, Any], words: Words, command: str = EXPORT) -> str:
-    """The table, and what there is to say of a limit."""
+    """The table, and the sentence on a limit."""
     table = tabulate(table_rows(found, words), table_heads(found, words), tablefmt="github", disable_numparse=True)
     said = say_limit(found, words, command)
     return f"{table}\n\n{NOTE}\n" + ("" if said is None else f"\n{said}\n")
 
 
 NOTE = (
-    "λ is the factor of the change of the weights, without training. Brackets: 95% intervals over clusters. Learned: the share "
+    "λ is the factor by which the change of the weights is scaled, without training. Brackets: 95% intervals over clusters. Learned: the share "
     "of what λ = 1 gains."
 )
 

@@ -1,7 +1,7 @@
 """The page's figures as inline SVG, the same bytes for the same numbers, in the page's own colours.
 
-Drawn by matplotlib with stand-in colours, which become CSS variables afterwards, so that light, dark and print are
-the style sheet's affair; text stays text, in the page's font.
+Drawn by matplotlib with stand-in colours, which become CSS variables afterwards, so that the style sheet handles light,
+dark and print; text stays text, in the page's font.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
 def draw_losses(
     rounds: Mapping[str, Sequence[Mapping[str, float | None]]], tasks: Sequence[str], parts: Mapping[str, str]
 ) -> str:
-    """Held-out loss of each task against the update, the rounds one after the other; `parts` says who plays what."""
+    """Held-out loss of each task against the update, the rounds one after the other; `parts` is by model."""
     with rc_context(SETTINGS):
         figure, axes = _figure(6.4, 4.0)
         start = 0.0

@@ -25,7 +25,7 @@ from relearn.report import figures, remedies
 from relearn.report.page import environment
 from relearn.report.words import Words, join
 
-PLAIN = "plain"  # the method that the others are held against
+PLAIN = "plain"  # the method that the others are compared with
 WORKSPACE = "workspace"
 FOLDER = "metrics/eval_3a/"  # of the models' metrics files, as dvc names them
 
@@ -79,7 +79,7 @@ def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]
         old = join([task.name for task in axis_tasks(words.tasks)[0]])
         raise InputError(
             f"no finished experiment{which} whose base scores on {old}: none has run (run `dvc repro`, or `make sweep` "
-            f"for several rates), or base scores nothing on {old}, so that there is nothing to forget"
+            f"for several rates), or base scores nothing on {old}, so there is nothing to forget"
         )
     order = [*words.roles.names, *sorted({trial.model for trial in found.values()} - set(words.roles.names))]
     return sorted(found.values(), key=lambda trial: (trial.setting, order.index(trial.model)))
@@ -205,7 +205,7 @@ def _headline(scores: Mapping[str, float]) -> float:
 
 
 def _describe_method(params: Mapping[str, Any]) -> str:
-    """The first round's method and its parameters, `replay share 0.05`; what is off or empty is not told."""
+    """The first round's method and its parameters, `replay share 0.05`; what is off or empty is left out."""
     first = params.get("finetune_2b", {})
     method = params.get("method")
     if method is None:  # an experiment from before there were methods

@@ -1,4 +1,4 @@
-"""What a judge's verdicts come to, as tables and pages say it: the win rates, and how far to trust the judge."""
+"""What a judge's verdicts add up to, in tables and pages: the win rates, and how far to trust the judge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relearn.escaping import inline
 HEADS: Final = ("pair", "win rate", "won, lost, neither", "shorter", "about as long", "longer")
 NOTE: Final = (
     "Win rate: how often the later model's answer is better; one half is no difference. An answer wins where the judge names it "
-    "in both orders; everything else, a tie and a win included, counts one half. Shorter to longer: the win rate where the "
+    "in both orders; everything else, a tie and a win included, counts as one half. Shorter to longer: the win rate where the "
     "later model's answer has that length. Brackets: 95% intervals over clusters."
 )
 
@@ -45,18 +45,18 @@ def describe_judge(judge: Mapping[str, Any]) -> list[str]:
     unreadable = sum(judge["unreadable"].values())
     reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in judge["unreadable"].items())
     found = [
-        f"{judge['pairs']} pairs of answers, {judge['pairs'] - judge['asked']} of them equal texts that nobody was asked "
-        f"about; {judge['judgements']} judgements, {unreadable} of them unreadable{f' ({reasons})' if reasons else ''}.",
+        f"{judge['pairs']} pairs of answers, {judge['pairs'] - judge['asked']} of them equal texts, not sent to the judge; "
+        f"{judge['judgements']} judgements, {unreadable} of them unreadable{f' ({reasons})' if reasons else ''}.",
         f"The judge's verdict was the same in both orders for {show_figure(judge['consistency'])} of the pairs. It named the "
         f"answer shown first {show_figure(judge['first_preference'], signed=True)} more often than half of the times it "
-        f"decided, and called {show_figure(judge['ties'])} of its verdicts a tie. Of two answers of other lengths the longer "
+        f"decided, and called {show_figure(judge['ties'])} of its verdicts a tie. Of two answers of different lengths, the longer "
         f"one's win rate is {show_figure(judge['longer_wins'])}.",
         *(f"Warning: {warning}." for warning in judge["warnings"]),
     ]
     people = judge.get("people")
     if people is not None:
         found.append(
-            f"Judge and people on {people['pairs']} pairs that {people['raters']} rated too: {_show_alpha(people)}; "
+            f"Judge and people, on {people['pairs']} pairs rated by {people['raters']}: {_show_alpha(people)}; "
             f"people with each other: {_show_alpha(people['people'])}."
         )
     return found
@@ -64,7 +64,7 @@ def describe_judge(judge: Mapping[str, Any]) -> list[str]:
 
 def _show_alpha(found: Mapping[str, Any]) -> str:
     if found["alpha"] is None:
-        return "no α, since too few looked at the same, or all say the same"
+        return "no α: too few judged the same pairs, or all say the same"
     ends = f" [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else ""
     return f"Krippendorff's α {found['alpha']:.2f}{ends}"
 

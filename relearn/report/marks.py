@@ -1,6 +1,6 @@
 """A model's output cut into plain, repeated and copied pieces, safe to show.
 
-A model may write anything. Markup is the template's affair (autoescape); characters that would act even as text are
+A model may write anything. The template handles markup (autoescape); characters that would act even as text are
 shown by their code points (`relearn.escaping.shown`).
 """
 

@@ -32,8 +32,8 @@ class Material:
 
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
     versions, models, data. `setting` are sentences that say what kind of experiment the finding is about. `mended` are
-    (what was mended, what the teacher sent, the row's kind, what was kept). `samples` are what the base wrote for a method
-    that holds the model to it.
+    (what was repaired, what the teacher sent, the row's kind, what was kept). `samples` are what the base wrote for a
+    method that holds the model to it.
     """
 
     words: Words

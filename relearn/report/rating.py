@@ -1,8 +1,8 @@
 """The rating page: answers side by side, their models hidden, scores kept in the browser and saved as CSV.
 
-The page holds nothing that tells a model: not its name, not the seed, and of each item only the answers, in the
-order of their keys, which is as good as random (`relearn.evaluation.blind`). After the answers to score come pairs, of
-which the better is chosen; among both are attention checks.
+The page holds nothing that tells a model: not its name, not the seed, and of each item only the answers, in the order
+of their keys, which is effectively random (`relearn.evaluation.blind`). After the answers to score come pairs, of which
+the better is chosen; among both are attention checks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def choose(
 ) -> list[RatedPrompt]:
     """The items of the page: `per_task` prompts of each of `tasks`, drawn and shuffled under the seed.
 
-    Prompts to which all models answered alike tell raters nothing and are passed over while others are left.
+    Prompts to which all models gave the same answer tell raters nothing and are skipped while others are left.
     """
     generator = random.Random(seed)
     by_id = {model: {row.id: row for row in rows} for model, rows in predictions.items()}

@@ -65,18 +65,18 @@ def _ends(low: float, high: float) -> str:
 
 
 def say(found: Sequence[AtEqualSkill]) -> str:
-    """What the table's numbers are."""
+    """What the table's numbers mean."""
     fewest = min(len(one.factors) for one in found)
     return (
-        f"Each method at the smallest λ, the factor of its change, at which it has {SHARE:.0%} of what {found[0].method} gains at "
-        "λ = 1; losses of the old skills there in bits per byte, above 0 being lost. Brackets: 95% intervals over clusters, the "
-        "target found anew in every resample, methods paired. p after Holm's correction over the methods within an old task; "
+        f"Each method is taken at the smallest λ, the factor of its change, at which it has {SHARE:.0%} of what {found[0].method} gains at "
+        "λ = 1; its losses of the old skills there are in bits per byte; above 0 is a loss. Brackets: 95% intervals over clusters, the "
+        "target is found anew in every resample, and methods are paired. p is after Holm's correction over the methods within an old task; "
         f"▲ loses less than {found[0].method}, ▼ more, p ≤ {LEVEL:g}. The claim is about {claim(fewest)}."
     )
 
 
 def markdown(found: Sequence[AtEqualSkill], words: Words) -> str:
-    """The table and what it says."""
+    """The table, and what its numbers mean."""
     table = tabulate(table_rows(found), table_heads(found, words), tablefmt="github", disable_numparse=True)
     return f"{table}\n\n{say(found)}\n"
 

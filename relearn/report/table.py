@@ -22,7 +22,7 @@ def markdown(
     """A table a task: one row a model, each cell the value, its interval, and its mark.
 
     `rows` are those of the CSV, empty cells as None; `intervals` is what metrics/intervals.json holds. `others` are
-    models that are held against base, not the model above. `caption` is the first note below the tables.
+    models that are compared with base, not with the model above. `caption` is the first note below the tables.
     """
     parts = []
     seeds = intervals.get("seeds") or {}
@@ -48,8 +48,8 @@ def markdown(
     beside = f" ({', '.join(others)}: than base)" if others else ""
     notes = [
         f"Brackets: 95% intervals over clusters. ▲ and ▼: better and worse than the model above{beside}, p ≤ 0.05 by paired "
-        "randomisation after Holm's correction. Higher is better but for ↓, where lower is, and ↕, where neither is: "
-        f"there ◆ marks a change as sure. Ended at the cap: answers that their longest length cut off. The claim is about {intervals['claim']}.",
+        "randomisation after Holm's correction. Higher is better except for ↓, where lower is, and ↕, where neither is: "
+        f"there ◆ marks a significant change. Ended at the cap: answers cut off at their longest length. The claim is about {intervals['claim']}.",
         *(f"Warning: {warning}." for warning in intervals["warnings"]),
     ]
     if caption is not None:
@@ -90,7 +90,7 @@ def heading(metric: str, direction: str | None = None) -> str:
 def cut_shares(task: str, intervals: Mapping[str, Any]) -> dict[str, str]:
     """By model, the share of its answers that ended at the cap, `8.2%`; with `!` where it is above what is sound.
 
-    Empty for what is no task, as human ratings.
+    Empty for what is not a task, such as human ratings.
     """
     shares = {
         model: counts["cut"] / counts["items"]
@@ -120,7 +120,7 @@ def _title(task: str, intervals: Mapping[str, Any]) -> str:
     ]
     agreement = f"Krippendorff's α {', '.join(alphas)}" if alphas else "no answer rated twice: no α"
     apart = (
-        f"; {details['apart']['raters']} more failed an attention check, and are left out" if "apart" in details else ""
+        f"; {details['apart']['raters']} more failed an attention check and are left out" if "apart" in details else ""
     )
     return f"{task}: {details['ratings']} ratings by {details['raters']}, 1 to 5; {agreement}{apart}"
 

@@ -1,4 +1,4 @@
-"""What the intervals allow one to say about each change between base, the tuned and the replayed model.
+"""What the intervals show about each change between base, the tuned and the replayed model.
 
 A change is claimed only where the table marks it (the paired test, after Holm's correction) and its 95% interval leaves
 out 0; the words for it are in the templates.
@@ -24,9 +24,9 @@ Verdict = Literal["better", "worse", "unclear"]
 class Change:
     """One metric from one model to the next. `cell` is its entry in the intervals file.
 
-    `before` and `after` are the scores; `verdict` says which is better, as far as the test and the interval tell;
-    `significant` is the paired test's answer after Holm's correction, which the table marks; `apart` whether the interval
-    leaves out 0; `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
+    `before` and `after` are the scores; `verdict` says which is better, as far as the test and the interval show;
+    `significant` is the paired test's answer after Holm's correction, which the table marks; `apart` whether the
+    interval leaves out 0; `defined` whether `ratio` has an interval: the relative loss, or the share recovered.
     """
 
     task: str

@@ -12,7 +12,7 @@ METRICS = {
     "codebleu": "likeness to the reference program in words, syntax and data flow",
     "pass_at_1": "share of programs that run and pass their tests",
     "code_rate": "share of answers that contain code",
-    "checks": "share of answers that pass the checks of their item",
+    "checks": "share of answers that pass the checks of their question",
     "exact_match": "share of answers equal to the reference",
     "rouge_l": "words in common with the reference, in order",
     "bertscore": "likeness in meaning to the reference, by a text encoder",
@@ -24,7 +24,7 @@ METRICS = {
     "bpb": "how much the reference surprises the model; lower is better",
 }
 GROUPS = {
-    "pooled": "all prompts of all tasks together; it mixes skills that move in opposite directions, so judge by the tasks",
+    "pooled": "all prompts of all tasks together; it mixes skills that move in opposite directions, so judge by the single tasks",
     "human": "scores that people gave, not knowing which model they read",
 }
 NUMBERS = "no one two three four five six seven eight nine ten".split()
@@ -55,7 +55,7 @@ class Words:
         return join([self.label(task) for task in tasks], last)
 
     def about(self, task: str) -> str:
-        """What a task is, or what stands in the table where a task's name stands."""
+        """What a task is, or what the table has in place of a task's name."""
         if task in self.texts:
             return self.texts[task].about
         if task in GROUPS:

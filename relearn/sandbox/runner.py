@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether every test passed, and if not why, in a few words."""
+    """Whether every test passed, and if not, why, in a few words."""
 
     passed: bool
     reason: str

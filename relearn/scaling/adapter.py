@@ -1,8 +1,8 @@
-"""A LoRA adapter by which a factor of the change is made: B times the factor, whatever scales B·A.
+"""A LoRA adapter that makes a factor of the change: B times the factor, whatever scales B·A.
 
-The change of a linear layer is s·B·A with s = alpha / rank, or alpha / √rank (rsLoRA), by layer where patterns say so: it is
-linear in B. What an adapter holds as whole tensors (saved modules, biases) is interpolated from the base's. Any server
-loads the result as it is (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903).
+The change of a linear layer is s·B·A with s = alpha / rank, or alpha / √rank (rsLoRA), by layer where patterns say so:
+it is linear in B. What an adapter holds as whole tensors (saved modules, biases) is interpolated from the base's. Any
+server loads the result as it is (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from relearn.models import FrozenBase
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 OF_PEFT = "base_model.model."  # before the base's own names
-# Options of LoRA under which the change is no multiple of B, or is no change of this base.
+# Options of LoRA under which the change is not a multiple of B, or not a change of this base.
 NOT_LINEAR = {
     "use_dora": "DoRA",
     "kasa_config": "KaSA",
@@ -43,11 +43,11 @@ def check_scalable(adapter: Path, label: str) -> None:
     elif named is not None:
         why = f"{named} is not linear in them"
     elif start not in PLAIN_STARTS:
-        why = f"its initialisation ({start}) rewrites the base, so that its weights are not its change"
+        why = f"its initialisation ({start}) rewrites the base, so its weights are not its change"
     else:
         return
     raise InputError(
-        f"{label}: a part of this adapter is not a part of what was learned ({why}); scale LoRA or rsLoRA, or merge it and "
+        f"{label}: scaling this adapter does not scale what was learned ({why}); scale LoRA or rsLoRA, or merge it and "
         "scale the whole model"
     )
 
@@ -77,19 +77,21 @@ def _scale(name: str, tensor: Any, factor: float, base: Any | None, label: str) 
         return (tensor.float() * factor).to(tensor.dtype)
     own = name.removeprefix(OF_PEFT).replace(".base_layer.", ".")
     if base is None:
-        raise InputError(f"{label}: holds the whole tensor {own}; a part of its change needs the base (--base MODEL)")
+        raise InputError(f"{label}: holds the whole tensor {own}; scaling its change needs the base (--base MODEL)")
     try:
         start = base.get_parameter(own)
     except AttributeError:
         start = None
     if start is None or start.shape != tensor.shape:
-        raise InputError(f"{label}: the tensor {own} is not of this base; give the base that it was trained on")
+        raise InputError(
+            f"{label}: the tensor {own} does not belong to this base; give the base that it was trained on"
+        )
     return torch.lerp(start.detach().float().cpu(), tensor.float(), factor).to(tensor.dtype)
 
 
 @contextmanager
 def put_scaled(base: FrozenBase, adapter: Path, factor: float, label: str) -> Iterator[Any]:
-    """The model with so much of an adapter's change: the base itself at 0, the adapter as it is at 1."""
+    """The model with a factor of an adapter's change: the base itself at 0, the adapter as it is at 1."""
     if factor in (0, 1):
         yield base.put(adapter if factor else None, label)
         return

@@ -35,7 +35,7 @@ class Interpolation:
         expected = weights.check_forward(start, str(base)).float().cpu()
         found = weights.check_forward(self.put(0.0), self.label).float().cpu()
         if not expected.allclose(found, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
-            raise InputError(f"{self.label}: with the base's weights it is not the base; {_SAME}")
+            raise InputError(f"{self.label}: with the base's weights it does not behave like the base; {_SAME}")
 
     def put(self, factor: float) -> Any:
         """The model with so much of the change, which was given out before: exactly the base at 0, the fine-tune at 1."""

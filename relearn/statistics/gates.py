@@ -31,7 +31,7 @@ STEPS = 60
 
 
 def combined_status(answers: Iterable[Answer]) -> int:
-    """The exit status of several gates: all must hold, and 1, 3, 4, 0 is the order in which they are told."""
+    """The exit status of several gates: all must hold, and 1, 3, 4, 0 is the order in which they are reported."""
     found = {STATUS[answer] for answer in answers}
     return next((status for status in (1, 3, 4) if status in found), 0)
 

@@ -72,7 +72,7 @@ class PairedShare:
         return before + after - 2 * both
 
     def needed(self, loss: float) -> float:
-        """Independent prompts that show this loss (Connor 1987); inf where there is not so much to lose."""
+        """Independent prompts that show this loss (Connor 1987); inf where there is less than that to lose."""
         if not 0 < loss <= self.score:
             return math.inf
         changed = self.changed(loss)
@@ -81,7 +81,7 @@ class PairedShare:
         return (reach / loss) ** 2
 
     def find_detectable(self, size: float) -> float:
-        """The smallest loss that so many independent prompts show; inf where not even the loss of all shows."""
+        """The smallest loss that so many independent prompts show; inf where not even a total loss shows."""
         if self.needed(self.score) > size:
             return math.inf
         low, high = 0.0, self.score
@@ -92,7 +92,7 @@ class PairedShare:
 
 
 def effective_size(prompts: float, clusters: float, within: float) -> float:
-    """Independent prompts that know as much as these (Kish 1965); `within` is the correlation in a cluster, 0 to 1."""
+    """Independent prompts that tell as much as these (Kish 1965); `within` is the correlation in a cluster, 0 to 1."""
     return prompts / (1 + (prompts / clusters - 1) * within)
 
 

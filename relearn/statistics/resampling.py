@@ -68,9 +68,9 @@ def draw(clusters: int, resamples: int, seed: int) -> Counts:
 
 
 def draw_within(strata: Sequence[int], resamples: int, seed: int) -> Counts:
-    """`draw` for clusters that stand stratum after stratum, `strata` giving the clusters of each.
+    """`draw` for clusters ordered stratum by stratum, `strata` giving the clusters of each.
 
-    Each stratum keeps its size in every resample: how many prompts a task has was chosen, and is no accident.
+    Each stratum keeps its size in every resample: how many prompts a task has was chosen, not drawn.
     Two bytes a count: of a million prompts these are most of what is held. A count that does not fit has a chance
     of less than 1 in 65,536 factorial.
     """
@@ -194,7 +194,7 @@ def _least_ratio(first: float, low: float, second: float, of_second: Interval, p
     other = of_second.high - second if low >= 0 else second - of_second.low
     square, middle, rest = (second**2 - other**2, first * second - phi * reach * other, first**2 - reach**2)
     root = math.sqrt(max(0.0, middle**2 - square * rest))
-    if low >= 0:  # this form also stands where the square's factor is 0 or below
+    if low >= 0:  # this form also holds where the square's factor is 0 or below
         return rest / (middle + root) if middle + root > 0 else 0.0
     return (middle - root) / square
 
@@ -213,7 +213,7 @@ def together(first: Floats, second: Floats) -> float:
 def _effective(sums: Floats) -> tuple[float, float]:
     """The share of hits, and the size of a simple random sample that would know it as well.
 
-    The design effect is taken twice, as it stands and with one more cluster that is half right, and the smaller size
+    The design effect is taken twice, as it is and with one more cluster that is half right, and the smaller size
     counts: near 0 or 1 a handful of clusters holds all there is to see of it, and the plain estimate is too
     hopeful (bench/coverage.py: 92% instead of 95% for differences at 0.95 over 20 clusters).
     """

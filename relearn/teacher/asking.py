@@ -88,7 +88,7 @@ def find_address(server: ChatServer, setting: str, sending: bool = True) -> Addr
     if not key and sending:
         raise InputError(
             f"the environment variable {server.api_key_env} is not set ({setting}); "
-            f"export {server.api_key_env}=… with the server's API key, any word where it wants none"
+            f"export {server.api_key_env}=… with the server's API key, or any word where it needs none"
         )
     return Address.of(server.base_url, key)
 
@@ -125,7 +125,7 @@ def refuse_unanswered(tally: Tally, listed: str) -> None:
         return
     raise InputError(
         f"{len(tally.failed)} of {tally.total} requests got no answer ({tally.count_failed()}), listed in {listed}; "
-        "run again: only these are asked, all other answers are kept"
+        "run again: only these are sent, all other answers are kept"
     )
 
 

@@ -31,7 +31,7 @@ class Estimate:
         """The estimate for people."""
         missing = self.requests - self.journalled
         text = [
-            "estimate, nothing was sent:",
+            "estimate (nothing was sent):",
             f"  requests            {self.requests}",
             f"  in the journal      {self.journalled} ({self.spent:.4f} USD, paid)",
             f"  to be sent          {missing}",
@@ -59,11 +59,14 @@ def estimate(requests: Iterable[Request], options: Asking, address: Address, jou
     found = survey(requests, journal, address.identity, options.max_tokens_limit, prices)
     frames = Guess.FRAME * found.missing_messages
     prompt, most = found.missing_bytes / 4 + frames / 4, found.missing_bytes / 2 + frames
-    each, basis = (options.max_tokens / 2, "a token for 4 bytes of prompt, answers of half the cap: nothing known yet")
+    each, basis = (
+        options.max_tokens / 2,
+        "assuming a token for 4 bytes of prompt and answers of half the cap; nothing is known yet",
+    )
     known = journal.count_tokens(address.identity, options.model)
     if known:
         each = min(known[2] / known[0], options.max_tokens)
-        basis = f"answers as long as the {known[0]} that this model has given; a token for 4 bytes of prompt"
+        basis = f"from the {known[0]} answers that this model has given; a token for 4 bytes of prompt"
     return Estimate(
         requests=found.total,
         journalled=found.total - found.missing,

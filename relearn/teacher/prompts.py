@@ -36,7 +36,7 @@ def make_tag(fields: Mapping[str, str], shown: Iterable[str]) -> str:
 class PromptTemplate:
     """A prompt file for sources with the given fields, checked when it is read; `setting` is the key that names it.
 
-    Raises InputError when it is missing, is no valid template, has no `user` block, uses an unknown variable, or
+    Raises InputError when it is missing, is not a valid template, has no `user` block, uses an unknown variable, or
     shows no field of the source.
     """
 
@@ -60,7 +60,7 @@ class PromptTemplate:
         roles = list(self._template.blocks)
         unknown = [role for role in roles if role not in ROLES]
         if unknown:
-            raise InputError(f"{path}: block {unknown[0]!r} is no role of a message; one of {', '.join(ROLES)}")
+            raise InputError(f"{path}: block {unknown[0]!r} is not a role of a message; use one of {', '.join(ROLES)}")
         if "user" not in roles:
             raise InputError(f"{path}: no block `user`; put the question into {{% block user %}}…{{% endblock %}}")
         canaries = {name: f"{CANARY} ({name})" for name in self.shown}

@@ -43,12 +43,12 @@ class Method:
     def __init__(self, options: Any, seed: int) -> None:
         self.options, self.seed = options, seed
         self.samples: Sequence[EncodedRow] = ()
-        self.facts: dict[str, float] = {}  # what is worth knowing of this run; goes into the adapter's provenance.json
+        self.facts: dict[str, float] = {}  # what is worth knowing about this run, for the adapter's provenance.json
 
     def choose_rows(self, new: Sequence[T], old: Sequence[T]) -> list[T]:
         """The rows to train on: `new` of the new tasks, and what is added; `old` are those of replayed tasks.
 
-        Raises InputError where it needs rows that there are none of.
+        Raises InputError where it needs rows and there are none.
         """
         return list(new)
 

@@ -34,7 +34,7 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 class Passes:
-    """Forward passes of `model` and of the base, which is the model as it is when this is made.
+    """Forward passes of `model` and of the base, which is the model as it is when this object is made.
 
     A new LoRA adapter starts with B at zero, so that the base is then the model without it; an adapter that is
     continued is part of the base as it was. Its trainable weights are copied, the others shared. `head` is what

@@ -1,7 +1,7 @@
 """The same Llama, computed with less work: for training on a CPU, in fp32, or over frozen weights in bf16.
 
 What changes no result beyond rounding:
-- products run over the tokens that the loss can feel: none of the padding, and nothing after a row's last label;
+- products run over the tokens that affect the loss: none of the padding, and nothing after a row's last label;
 - the last block works only where the loss looks: keys and values everywhere, queries and all that follows at the
   labelled positions alone;
 - a LoRA projection multiplies once, by W + (alpha / rank) B A, instead of three times; its gradient needs only

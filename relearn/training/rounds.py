@@ -19,7 +19,7 @@ from relearn.params.compute import Compute
 from relearn.params.finetune import ALL_LINEAR, Finetune, Lora
 from relearn.training.trainer import Schedule
 
-BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout stands in
+BASE_PATH = "models/base"  # what adapters name as their base, whatever folder the checkout is in
 
 
 def make_schedule(
@@ -51,7 +51,7 @@ def make_schedule(
 def new_adapter(model: Any, lora: Lora) -> Any:
     """The model with a fresh trainable adapter; the global seed decides its A matrices, B starts at zero.
 
-    Raises InputError for a target that no module of the model is named by, or that PEFT cannot adapt.
+    Raises InputError for a target that names no module of the model, or that PEFT cannot adapt.
     """
     from peft import LoraConfig, get_peft_model
 

@@ -38,7 +38,7 @@ NOTHING = EncodedRow((0, 0), 2)  # a row at which the loss does not look
 
 
 class EncodedRows(Dataset[EncodedRow]):
-    """Encoded rows, and how many were left out for their length. Beyond the last one stands `NOTHING`."""
+    """Encoded rows, and how many were left out for their length. Beyond the last one comes `NOTHING`."""
 
     def __init__(self, rows: Sequence[EncodedRow], too_long: int = 0) -> None:
         self.rows, self.too_long = list(rows), too_long

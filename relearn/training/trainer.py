@@ -1,7 +1,8 @@
 """One training run: `transformers.Trainer` with our batches, our order, and the losses of all tasks watched.
 
 Over the stock trainer: rows grouped by length in an order that a resumed run repeats, no work where the loss does
-not look (`quick`), the held-out loss of every task each `eval_every` updates, and a stop at the first loss that is no number.
+not look (`quick`), the held-out loss of every task each `eval_every` updates, and a stop at the first loss that is not
+a number.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Schedule:
     gradient_checkpointing: bool = False
     eval_every: int = 50
     checkpoint_every: int = 100
-    processes: int = 1  # that share each update; they were started together (torchrun, accelerate)
-    shard: bool = False  # each of them keeps a part of the frozen weights only
+    processes: int = 1  # processes that share each update; they were started together (torchrun, accelerate)
+    shard: bool = False  # each process keeps only a part of the frozen weights
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,9 +65,9 @@ class Schedule:
 class TrainingResult:
     """What a run leaves besides the weights.
 
-    `history` holds, for each look, `step`, `train` (mean loss since the last look) and each task's held-out loss,
-    in nats per response token; `rows` those trained on; `steps` the updates; `tokens_seen` and `seconds` of this process
-    alone; `gathered` the weights, where each process holds a part of them only (FSDP, DeepSpeed), else None.
+    `history` holds, for each measurement, `step`, `train` (mean loss since the last one) and each task's held-out loss,
+    in nats per response token; `rows` those trained on; `steps` the updates; `tokens_seen` and `seconds` of this
+    process alone; `gathered` the weights, where each process holds only a part of them (FSDP, DeepSpeed), else None.
     """
 
     history: list[dict[str, float]]
@@ -137,7 +138,7 @@ def train(
         average_tokens_across_devices=True,
     )
     if arguments.world_size != count:
-        raise RuntimeError(f"{count} processes should train, {arguments.world_size} do")
+        raise RuntimeError(f"{count} processes should train, but {arguments.world_size} do")
     if count == 1 and arguments.n_gpu > 1:
         # The trainer would take all the cards that it sees, and as many times the rows of a pass.
         arguments._n_gpu = 1
@@ -205,7 +206,7 @@ class _Trainer(Trainer):
         return sampler
 
     def is_sharded(self) -> bool:
-        """accelerate leaves each process a part of the weights only, the adapter's too."""
+        """Each process holds only a part of the weights, the adapter's too: accelerate shards them."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def gather(self) -> dict[str, Any] | None:
@@ -265,7 +266,7 @@ class _Trainer(Trainer):
         """Adds up the losses of an update's passes; waits for the device, once an update."""
         losses = torch.stack(self.losses)
         self.losses = []
-        if self.schedule.processes > 1:  # all stop at a loss that is no number, or none does
+        if self.schedule.processes > 1:  # all stop at a loss that is not a number, or none does
             losses = self.accelerator.gather(losses).view(self.schedule.processes, -1).mean(0)
         for value in losses.tolist():
             if not math.isfinite(value):
@@ -284,7 +285,7 @@ class _Trainer(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Shows progress, and looks at the held-out losses every `eval_every` updates and at both ends."""
+    """Shows progress, and measures the held-out losses every `eval_every` updates and at both ends."""
 
     def __init__(
         self,
@@ -302,7 +303,7 @@ class _Watch(TrainerCallback):
         self.begun = time.monotonic()
 
     def history(self) -> list[dict[str, float]]:
-        """The looks of the whole run, those before a kill included: the trainer's state carries them.
+        """The measurements of the whole run, those before a kill included: the trainer's state carries them.
 
         Names are sorted, as a checkpoint sorts them: a resumed run must write what an uninterrupted one writes.
         """
@@ -346,7 +347,7 @@ class _Watch(TrainerCallback):
         try:
             self.live = Live(str(folder), resume=False, **quiet)
         except SCMError:  # it asks git for a commit all the same
-            say(f"{self.label}: no curves to watch in {folder.name}/ before git has a first commit")
+            say(f"{self.label}: no live curves in {folder.name}/ until git has a first commit")
             return
         for look in self.history():  # those before a kill
             self._show(look)

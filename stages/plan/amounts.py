@@ -63,7 +63,7 @@ class Cost:
 
 @dataclass
 class Amounts:
-    """What a run of the profile comes to, before it runs."""
+    """The estimate of a run of the profile."""
 
     params: Params
     paths: Paths
@@ -111,7 +111,7 @@ class Amounts:
         return 1 if templates is None else len(templates.rows)
 
     def count(self, split: str, *roles: str) -> int:
-        """Rows of the split over the tasks of these roles, every reply of the teacher taken for a good one."""
+        """Rows of the split over the tasks of these roles, assuming that every reply of the teacher is usable."""
         return sum(
             getattr(self.params.prepare.by_task[task], split) * self.rows_of_text(task)
             for task in self.params.named(*roles)
@@ -167,7 +167,7 @@ class Amounts:
         small = isinstance(base, ScratchBase) and base.vocabulary <= 4096
         bytes_a_token = 3 if small else 4
         if not self.prepared:
-            self.notes.append(f"{UNKNOWN} tokens a row: `dvc repro repair` makes the rows, and then they are counted")
+            self.notes.append(f"{UNKNOWN} tokens a row: assumed, until `dvc repro repair` makes the rows")
             return UNKNOWN, UNKNOWN, UNKNOWN
 
         def mean(rows: Iterable[list[Message]]) -> float:
@@ -182,7 +182,7 @@ class Amounts:
         else:
             new = text + options.max_tokens / 2
             self.notes.append(
-                f"old rows counted in data/, a token for {bytes_a_token} bytes; a reply is taken for half of "
+                f"old rows counted in data/, a token for {bytes_a_token} bytes; a reply is taken to be half of "
                 "generate.max_tokens"
             )
         return old, new, text
@@ -229,7 +229,7 @@ class Amounts:
         ]
         cost = Cost("predict", models * sum(number for number, _ in asked), models * sum(n * most for n, most in asked))
         if params.predict.backend.kind != "local":
-            cost.basis = "asked of a server"
+            cost.basis = "decoded by a server"
         elif config is not None:
             batch = min(params.predict.batch_size, max(number for number, _ in asked))
             width = max(2, round(max(self._row_tokens) / 2))
@@ -244,7 +244,7 @@ class Amounts:
             longest = width + max(most for _, most in asked)
             weights = self._weights(speed.count_parameters(config))
             cost.memory = weights + tried.cached * longest * batch
-            cost.basis = "tried with random weights; every answer as long as it may be"
+            cost.basis = "tried with random weights, every answer at its longest"
         return cost
 
 
@@ -288,4 +288,4 @@ def _read_config(base: ModelBase, folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(place, revision=base.revision, local_files_only=True)
     except (OSError, ValueError):
-        raise LookupError(f"{base.path} is not on this machine yet, so that its shape is unknown") from None
+        raise LookupError(f"{base.path} is not on this machine yet, so its shape is unknown") from None

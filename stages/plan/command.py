@@ -3,7 +3,7 @@
     relearn plan [--profile NAME]            # a project's profile: losses that would show, rows, time, memory, money
     relearn plan --prompts 500 --loss 0.02   # a comparison of two models, anywhere
 
-docs/plan.md says what is assumed.
+docs/plan.md lists the assumptions.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def _plan(
 
         return plan_profile(profile, loss, price_per_hour, given)
     if profile is not None:
-        raise click.UsageError("--profile does not go with --prompts")
+        raise click.UsageError("--profile cannot be used with --prompts")
     if clusters is not None and clusters > prompts:
         raise InputError(
-            f"--clusters {clusters}: more than the {prompts} prompts; each cluster has one prompt at least"
+            f"--clusters {clusters}: more than the {prompts} prompts; each cluster has at least one prompt"
         )
     row = detect("comparison", "score", prompts, clusters or prompts, seeds, loss, given, Known())
     return {"loss": loss, "detection": [asdict(row)], "notes": given.describe([row])}
@@ -91,7 +91,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         rows = [{name: value for name, value in row.items() if not name.startswith("of the")} for row in rows]
     lines = ["What could be shown (two-sided 5%, power 80%):", tabulate(rows, headers="keys", disable_numparse=True)]
     if "stages" in found:
-        lines += ["", f"What profile {found['profile']} comes to on this machine ({found['machine']}):"]
+        lines += ["", f"What profile {found['profile']} costs on this machine ({found['machine']}):"]
         costs = [
             {
                 "stage": cost["stage"],
@@ -128,22 +128,22 @@ ABOVE = click.FloatRange(0, min_open=True)
 command = click.Command(
     "plan",
     callback=_run,
-    short_help="Say what an experiment could show, and what it costs.",
-    help="What an experiment could show and what it costs, before it runs: of a project's profile, or with --prompts of a "
+    short_help="Estimate what an experiment could show, and what it costs.",
+    help="Estimate what an experiment could show and what it costs, before it runs: for a project's profile, or with --prompts for a "
     "comparison of two models.",
     context_settings=SETTINGS,
     params=[
-        click.Option(["--profile"], metavar="NAME", help="A profile of the project (default: that of params.yaml)."),
+        click.Option(["--profile"], metavar="NAME", help="A profile of the project (default: the one in params.yaml)."),
         click.Option(["--prompts"], type=click.IntRange(2), help="Held-out prompts of a comparison."),
-        click.Option(["--clusters"], type=click.IntRange(2), help="Clusters they are in (default: each its own)."),
+        click.Option(["--clusters"], type=click.IntRange(2), help="Clusters of these prompts (default: each prompt its own)."),
         click.Option(["--seeds"], type=click.IntRange(1), default=1, help="Training seeds of a comparison (default: 1)."),
-        click.Option(["--loss"], type=ABOVE, default=0.05, help="A loss to be shown (default: 0.05)."),
+        click.Option(["--loss"], type=ABOVE, default=0.05, help="The loss to show (default: 0.05)."),
         click.Option(["--score"], type=click.FloatRange(0, 1, True, True), default=0.5, help="Assumed score before (default: 0.5, the widest spread)."),
         click.Option(["--correlation"], type=SHARE, default=0.5, help="Assumed correlation of the two models' scores over prompts (default: 0.5)."),
-        click.Option(["--within"], type=SHARE, default=1.0, help="Assumed correlation of the prompts of a cluster (default: 1, the worst)."),
+        click.Option(["--within"], type=SHARE, default=1.0, help="Assumed correlation of prompts within a cluster (default: 1, the worst case)."),
         click.Option(["--deviation"], type=ABOVE, help="Known standard deviation of a cluster's difference."),
         click.Option(["--seed-deviation"], type=ABOVE, help="Known standard deviation of the score over training seeds."),
-        click.Option(["--price-per-hour"], type=click.FloatRange(0), help="USD that an hour of this machine costs."),
+        click.Option(["--price-per-hour"], type=click.FloatRange(0), help="Cost of an hour of this machine in USD."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""The smallest loss that a comparison could show, and how many prompts show a given one, with what that rests on."""
+"""The smallest loss that a comparison could show, and how many prompts show a given one, with the assumptions behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ ASSUMED = "assumed"
 
 @dataclass(frozen=True)
 class Assumed:
-    """What is taken for granted where no earlier run tells it."""
+    """What is assumed where no earlier run has measured it."""
 
     score: float
     correlation: float
@@ -23,7 +25,7 @@ class Assumed:
     seed_deviation: float | None
 
     def describe(self, rows: Sequence[Detection]) -> list[str]:
-        """What the rows rest on, in words."""
+        """The assumptions behind the rows, in words."""
         found = []
         if any(row.basis == ASSUMED for row in rows):
             found.append(
@@ -32,14 +34,14 @@ class Assumed:
             )
         if any(row.of_method is None and row.seeds > 1 for row in rows):
             found.append(
-                "nothing is known of the spread over training seeds (--seed-deviation): losses are the checkpoints'"
+                "the spread over training seeds is unknown (--seed-deviation): losses are those of the checkpoints, not of the method"
             )
         return found
 
 
 @dataclass(frozen=True)
 class Known:
-    """What an earlier table tells of a metric: deviation of a cluster's difference, and over training seeds."""
+    """What an earlier table tells about a metric: deviation of a cluster's difference, and over training seeds."""
 
     deviation: float | None = None
     seed_deviation: float | None = None
@@ -69,7 +71,7 @@ def detect(
     deviation = known.deviation if assumed.deviation is None else assumed.deviation
     if deviation is not None:
         one: float = deviation
-        source = "given" if assumed.deviation is not None else "of the earlier table"
+        source = "given" if assumed.deviation is not None else "from the earlier table"
         found.basis = f"deviation {one:.3f}, {source}"
         found.detectable = power.find_detectable([Noise(one, clusters)])
         enough = power.fewest(lambda number: power.find_detectable([Noise(one, number)]) <= loss)

@@ -38,14 +38,14 @@ def plan_profile(profile: str | None, loss: float, price_per_hour: float | None,
         sizes.notes.append(f"no times and memory: {error}")
     if not sizes.repaired:
         sizes.notes.append(
-            "a prompt, or the rows of a text, are taken for a cluster until `dvc repro repair` has made them"
+            "each prompt, or the rows of one text, count as a cluster until `dvc repro repair` has made the rows"
         )
     stages = sizes.measure(config)
     seconds = [cost.seconds for cost in stages if cost.seconds is not None]
     if config is not None:
         sizes.notes.append(
-            f"together {sum(seconds) / 60:.1f} min, beside the start of each stage, the teacher and the scores; memory is "
-            "the model's, beside about 1 GiB of the libraries"
+            f"together {sum(seconds) / 60:.1f} min, plus the start of each stage, the teacher and the scores; memory is "
+            "the model's, plus about 1 GiB for the libraries"
         )
     if price_per_hour is not None and seconds:
         sizes.notes.append(
@@ -80,7 +80,7 @@ def _detect(task: str, sizes: Amounts, loss: float, assumed: Assumed, table: dic
     seeds = 1 + len(params.seeds)
     known = _recall(table, task, metric)
     if known.deviation is None and assumed.deviation is None and all_metrics()[metric].better == "lower":
-        # bits a byte have no upper end, from which a spread would follow
+        # bits per byte have no upper bound from which a spread would follow
         return Detection(
             task,
             label(metric),
@@ -90,7 +90,7 @@ def _detect(task: str, sizes: Amounts, loss: float, assumed: Assumed, table: dic
             None,
             None,
             None,
-            "not known before a first table; --deviation",
+            "unknown before a first table; set --deviation",
         )
     return detect(task, label(metric), prompts, clusters, seeds, loss, assumed, known)
 
@@ -121,7 +121,7 @@ def _price_teacher(params: Params, paths: Paths, sizes: Amounts) -> dict[str, An
         return {"requests": requests, "cost": 0.0, "lines": [f"  teacher: {requests} requests, free"]}
     if not sizes.prepared:
         most = requests * params.generate.max_tokens * params.generate.price_output / 1e6
-        line = f"  teacher: {requests} requests, answers at most {most:.2f} USD; `dvc repro prepare` lets the prompts be counted"
+        line = f"  teacher: {requests} requests, answers at most {most:.2f} USD; run `dvc repro prepare` to count the prompts"
         return {"requests": requests, "cost": None, "lines": [line]}
     found = generate.estimate(params, paths)
     return {
@@ -149,7 +149,7 @@ def price_judge(params: Params, paths: Paths, sizes: Amounts) -> dict[str, Any] 
         found = judge.estimate(params, paths)
     if found is None:
         most = requests * options.max_tokens * options.price_output / 1e6
-        line = f"  judge: {requests} requests, verdicts at most {most:.2f} USD; `dvc repro predict` lets the prompts be counted"
+        line = f"  judge: {requests} requests, verdicts at most {most:.2f} USD; run `dvc repro predict` to count the prompts"
         return {"requests": requests, "cost": None, "lines": [line]}
     first, *lines = found.lines(options.budget_usd)
     return {

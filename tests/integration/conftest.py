@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from tests.integration.forked import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +56,13 @@ class Clone:
         """Runs a module of the clone."""
         return self.run("python", "-m", module, *arguments, check=check)
 
+    def forked(self, module: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a module of the clone without the seconds that importing large libraries takes (`forked.py`)."""
+        result = run_module(module, arguments, self.folder, self.environment, 900)
+        if check:
+            assert result.returncode == 0, f"{module} {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
+        return result
+
     def edit(self, name: str, old: str, new: str) -> None:
         """Replaces a piece of a file, which must be there."""
         file = self.folder / name
@@ -75,7 +85,7 @@ def _source_files() -> list[str]:
 
 
 def make(folder: Path, home: Path) -> Clone:
-    """The working tree as it stands (committed or not) as a fresh clone with the profile tiny, nothing run yet."""
+    """The working tree as it is (committed or not) as a fresh clone with the profile tiny, nothing run yet."""
     for name in _source_files():
         left_by_a_run = name == "dvc.lock" or name.startswith(("metrics/", "report/"))
         if left_by_a_run and not name.endswith(".gitignore"):
@@ -92,26 +102,40 @@ def make(folder: Path, home: Path) -> Clone:
     return clone
 
 
-ScratchClone = Callable[[], Clone]
+def make_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Clone:
+    """The clone that `build` makes in a folder, by whichever of pytest-xdist's workers needs it first, for them all."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, whole = shared / name, shared / f"{name}.whole"
+    with FileLock(shared / f"{name}.lock"):
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what is there, a worker failed in
+            folder.mkdir()
+            build(folder)
+            whole.touch()
+    return Clone(folder / "clone", folder / "home")
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which nothing has run. Tests copy it: `scratch_clone`."""
-    folder = tmp_path_factory.mktemp("pristine")
-    return make(folder / "clone", folder / "home")
+    return make_once(tmp_path_factory, "pristine", lambda folder: make(folder / "clone", folder / "home"))
 
 
 @pytest.fixture(scope="session")
 def reproduced(pristine: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which the tiny chain has run, as `dvc repro` leaves it. Tests copy it: `run_clone`."""
-    clone = copy(pristine, tmp_path_factory.mktemp("reproduced"))
-    # one process for all stages saves the imports; dvc then takes what they wrote for its own
-    clone.python("tests.integration.chain")
-    clone.run("dvc", "commit", "--force", "--quiet")
-    assert clone.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
-    clone.commit("The tiny chain")
-    return clone
+
+    def build(folder: Path) -> None:
+        clone = copy(pristine, folder)
+        # one process for all stages saves the imports; dvc then takes what they wrote for its own
+        clone.forked("tests.integration.chain")
+        clone.run("dvc", "commit", "--force", "--quiet")
+        assert clone.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+        clone.commit("The tiny chain")
+
+    return make_once(tmp_path_factory, "reproduced", build)
 
 
 def copy(clone: Clone, into: Path) -> Clone:

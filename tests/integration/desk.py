@@ -7,12 +7,12 @@ neither the parent's death signal nor the handler of SIGTERM is installed.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import importlib
 import json
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from stages.paths import Paths
 from tests.integration.conftest import Clone
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Ended:
     """How a stage ended."""
 
@@ -34,21 +34,26 @@ class Ended:
 
 
 class Desk:
-    """A folder with parameters, prompts, sources and the outputs of the tiny chain."""
+    """A folder with parameters, prompts, sources and the outputs of the tiny chain. The code is the clone's."""
 
     def __init__(
         self, clone: Clone, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
     ) -> None:
         self.folder, self.patch, self._capture = folder, patch, capture
-        for name in ("profiles", "prompts", "data", "models", "metrics", "report", "relearn"):
+        for name in ("profiles", "prompts", "data", "models", "metrics", "report"):
             shutil.copytree(clone.folder / name, folder / name)
         shutil.copy(clone.folder / "params.yaml", folder)
         self.said = ""
         self._profile = _tiny(clone.folder)
-        self.paths = Paths.of(folder)
+        self.paths = Paths.of(folder, code=clone.folder)
         patch.chdir(folder)
         # a library's handler may hold the standard error of an earlier test, which is closed
         patch.setattr(logging, "raiseExceptions", False)
+
+    def own_code(self) -> None:
+        """Gives the desk a copy of the code, which a test may change."""
+        shutil.copytree(self.paths.code / "relearn", self.folder / "relearn")
+        self.paths = dataclasses.replace(self.paths, code=self.folder)
 
     def set(self, **keys: Any) -> None:
         """Changes keys of the profile; a path's dots are written as two underscores."""

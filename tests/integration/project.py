@@ -23,6 +23,9 @@ PREPARED = (
     "data/skills.jsonl", "metrics/prepare.json",
 )  # fmt: skip
 
+# Compiled modules save each stage a second. Another process may be writing some: those names are gone a moment later.
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+
 
 class Project:
     """A copy of the project in a folder of its own."""
@@ -30,7 +33,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("relearn", "stages", "profiles", "prompts", "data/sources"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=HALF_WRITTEN)
         shutil.copy(ROOT / "params.yaml", folder)
 
     def edit(self, file: str, change: Callable[[Any], None]) -> None:

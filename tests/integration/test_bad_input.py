@@ -60,7 +60,7 @@ def refused(desk: Desk, stage: str, *expected: str, patience: float = 20.0) -> N
     for part in expected:
         assert part in lines[-1], lines[-1]
     assert len(lines[-1]) < 600, "a line, not a page"
-    assert str(desk.folder) not in lines[-1], "paths are told from the repository's root"
+    assert str(desk.folder) not in lines[-1], "paths are relative to the repository's root"
     assert desk.state() == before
 
 
@@ -154,7 +154,7 @@ def a_spreadsheet(desk: Desk) -> None:
     own(desk, b"PK", "reviews.xlsx")
 
 
-@case("prepare", f"{SOURCES}/reviews.csv: is a folder, a file is expected")
+@case("prepare", f"{SOURCES}/reviews.csv: is a folder; expected a file")
 def a_folder_for_a_file(desk: Desk) -> None:
     own(desk)
     desk.remove(f"{SOURCES}/reviews.csv")
@@ -216,29 +216,27 @@ def a_quote_that_is_never_closed(desk: Desk) -> None:
     own(desk, csv('"Never closed.,1'))
 
 
-@case("prepare", f"{SOURCES}/reviews.csv: is empty; a header line and rows are expected")
+@case("prepare", f"{SOURCES}/reviews.csv: is empty; expected a header line and rows")
 def an_empty_file(desk: Desk) -> None:
     own(desk, "")
 
 
-@case("prepare", f"{SOURCES}/reviews.csv: ", "0 usable rows of 0", "10 are needed for reviews", "add rows")
+@case("prepare", f"{SOURCES}/reviews.csv: ", "0 usable rows of 0", "reviews needs 10", "add rows")
 def a_header_alone(desk: Desk) -> None:
     own(desk, "text,label\n")
 
 
 @case(
     "prepare",
-    f"{SOURCES}/reviews.csv: 20 usable rows of 20",
-    "34 are needed for reviews",
+    f"{SOURCES}/reviews.csv: has 20 usable rows of 20",
+    "reviews needs 34",
     "lower prepare.reviews.train to 16",
 )
 def fewer_rows_than_the_splits_need(desk: Desk) -> None:
     own(desk, csv(), prepare__reviews__train=30)
 
 
-@case(
-    "prepare", f"{SOURCES}/code.jsonl: 30 usable rows of 30", "44 are needed for code", "lower prepare.code.train to 26"
-)
+@case("prepare", f"{SOURCES}/code.jsonl: has 30 usable rows of 30", "code needs 44", "lower prepare.code.train to 26")
 def fewer_code_rows_than_the_splits_need(desk: Desk) -> None:
     own(desk, prepare__code__train=40)
 
@@ -263,7 +261,7 @@ def a_line_that_is_no_json(desk: Desk) -> None:
     own(desk, '{"text": "Good.", "label": "1"}\n{"text": "Bad.", "label"\n', "reviews.jsonl")
 
 
-@case("prepare", f"{SOURCES}/reviews.jsonl, line 1: list where an object is expected")
+@case("prepare", f"{SOURCES}/reviews.jsonl, line 1: list, not an object")
 def a_list_in_json_lines(desk: Desk) -> None:
     own(desk, '["Good.", "1"]\n', "reviews.jsonl")
 
@@ -273,7 +271,7 @@ def a_row_without_the_column(desk: Desk) -> None:
     own(desk, '{"text": "Good.", "label": "1"}\n{"txt": "Bad.", "label": "0"}\n', "reviews.jsonl")
 
 
-@case("prepare", f"{SOURCES}/reviews.jsonl, line 1: column 'text' holds list, text is expected")
+@case("prepare", f"{SOURCES}/reviews.jsonl, line 1: column 'text' holds list, not text")
 def a_text_that_is_a_list(desk: Desk) -> None:
     own(desk, '{"text": ["Good."], "label": "1"}\n', "reviews.jsonl")
 
@@ -385,7 +383,7 @@ def two_probes_of_one_name(desk: Desk) -> None:
     desk.write(f"{SOURCES}/probes.yaml", 2 * (PROBE + CHECK))
 
 
-@case("probe_3b", f"{SOURCES}/probes.yaml: a list of probes is expected")
+@case("probe_3b", f"{SOURCES}/probes.yaml: expected a list of probes")
 def probes_that_are_no_list(desk: Desk) -> None:
     desk.write(f"{SOURCES}/probes.yaml", "id: one\n")
 
@@ -459,7 +457,7 @@ def a_prompt_without_blocks(desk: Desk) -> None:
     desk.write("prompts/agree_disagree.j2", "Reply to {{ text }}")
 
 
-@case("generate", "prompts/agree_disagree.j2: block 'usr' is no role of a message")
+@case("generate", "prompts/agree_disagree.j2: block 'usr' is not a role of a message")
 def a_prompt_with_a_misspelt_role(desk: Desk) -> None:
     desk.write("prompts/agree_disagree.j2", "{% block usr %}{{ text }}{% endblock %}")
 
@@ -497,7 +495,7 @@ def a_text_cut_in_half(desk: Desk) -> None:
     desk.line("data/sources.jsonl", 2, '{"id": "review-2", "te')
 
 
-@case("generate", "data/sources.jsonl: a text of the task letters, which generate does not ask for; run prepare again")
+@case("generate", "data/sources.jsonl: belongs to the task letters, which generate does not ask for; run prepare again")
 def a_text_of_an_unknown_task(desk: Desk) -> None:
     rows = desk.rows("data/sources.jsonl")
     desk.put("data/sources.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
@@ -539,7 +537,10 @@ def a_reply_of_an_unknown_task(desk: Desk) -> None:
     desk.put("data/replies.jsonl", [{**rows[0], "task": "letters"}, *rows[1:]])
 
 
-@case("repair", "repair.reviews.rows: instruction of the row agree: {review} is no field; there are text, label, agree")
+@case(
+    "repair",
+    "repair.reviews.rows: instruction of the row agree: {review} is not a field; choose from text, label, agree",
+)
 def a_row_template_with_an_unknown_field(desk: Desk) -> None:
     rows = [{"name": "agree", "instruction": "Agree: {review}", "response": "agree"}]
     desk.set(repair__reviews={"rows": rows, "checks": []})
@@ -564,7 +565,7 @@ def no_model_folder(desk: Desk) -> None:
     desk.set(base__model__path="modell")
 
 
-@case("base", f"{MODEL}: no config.json; a folder in Hugging Face format is expected")
+@case("base", f"{MODEL}: no config.json; expected a folder in Hugging Face format")
 def a_folder_without_config(desk: Desk) -> None:
     (folder(desk) / "config.json").unlink()
 
@@ -822,13 +823,13 @@ def a_folder_that_is_somebody_else_s(desk: Desk) -> None:
     failing(desk, errno.EACCES)
 
 
-@case("prepare", "data/train.jsonl: is a directory; a file is expected there: move the folder away")
+@case("prepare", "data/train.jsonl: is a directory; expected a file there: move the folder away")
 def a_folder_where_an_output_belongs(desk: Desk) -> None:
     desk.remove("data/train.jsonl")
     desk.write("data/train.jsonl/notes.txt", "mine")
 
 
-@case("prepare", "data: file exists; a folder is expected there: move the file away")
+@case("prepare", "data: file exists; expected a folder there: move the file away")
 def a_file_where_a_folder_belongs(desk: Desk) -> None:
     desk.write("elsewhere/tiny/probes.yaml", (desk.folder / SOURCES / "probes.yaml").read_text())
     desk.paths = dataclasses.replace(desk.paths, sources=desk.folder / "elsewhere")
@@ -852,7 +853,9 @@ def test_the_table_is_long() -> None:
 
 def test_a_stage_that_runs_already_is_left_alone(desk: Desk) -> None:
     with hold_lock("prepare", desk.paths, patience=0):
-        refused(desk, "prepare", "this stage is already running in this checkout; wait for it, or end it", patience=0.3)
+        refused(
+            desk, "prepare", "this stage is already running in this checkout; wait for it, or stop it", patience=0.3
+        )
 
 
 class Strict(BaseHTTPRequestHandler):

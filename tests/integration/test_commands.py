@@ -1,7 +1,7 @@
 """What users type, literally, in a fresh clone whose git knows no user name.
 
-`profiles/mini.yaml` and `profiles/files.yaml` are the tiny profile under those names, so that every command can stand
-here as it stands in the documentation.
+`profiles/mini.yaml` and `profiles/files.yaml` are the tiny profile under those names, so that every command can be
+here as it is in the documentation.
 """
 
 from __future__ import annotations

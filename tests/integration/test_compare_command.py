@@ -24,6 +24,7 @@ from relearn.endpoint.request import Address
 from relearn.files import read_jsonl
 from relearn.params.predict import Greedy
 from relearn.records import Prediction, make_turns
+from tests.integration.forked import run_module
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,11 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(folder: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "relearn.compare", "--old", "old.jsonl", "--new", "new.jsonl", "--out", out,
-         "--max-new-tokens", "12", "--batch-size", "8", "--resamples", "200", "--threads", "1", *more],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
-    )  # fmt: skip
+    given = [
+        "--old", "old.jsonl", "--new", "new.jsonl", "--out", out, "--max-new-tokens", "12", "--batch-size", "8",
+        "--resamples", "200", "--threads", "1", *more,
+    ]  # fmt: skip
+    return run_module("relearn.compare", given, folder, ENVIRONMENT, 250)
 
 
 def answers(folder: Path, out: str, role: str) -> list[Prediction]:
@@ -76,7 +77,7 @@ def test_an_adapter_and_the_whole_model_it_makes_forget_alike(folder: Path) -> N
     assert points["tuned"]["old"]["bpb"] > points["base"]["old"]["bpb"]
     probe = json.loads((folder / "three" / "probes.json").read_text())["probes"][0]["models"]
     assert (probe["base"]["passed"], probe["tuned"]["passed"]) == (True, False)
-    assert "surely above 20.0%: fails" in done.stderr
+    assert "significantly above 20.0%: fails" in done.stderr
     assert "### Old skills: from base to tuned" in done.stdout
     text = "".join(path.read_text() for path in (folder / "three").glob("*.*"))
     assert str(folder) not in text  # nothing of this machine in what is passed on

@@ -7,8 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from relearn.endpoint.journal import Journal
 from tests.conftest import ROOT
+from tests.integration.forked import run_module
 from tests.unit.compare_models import make, write_rows
 from tests.unit.decoding.serving import Served
 from tests.unit.logs import made as logs
@@ -84,8 +83,7 @@ def test_the_documents_show_the_commands() -> None:
 @pytest.mark.parametrize(("document", "command"), COMMANDS, ids=[f"{d}-{n}" for n, (d, _) in enumerate(COMMANDS)])
 def test_a_documented_command_runs(folder: Path, document: str, command: str) -> None:
     words = [STAND_INS.get(word, word) for word in shlex.split(command)]
-    start = [sys.executable, "-m", "relearn.cli"] if words[0] == "relearn" else [sys.executable, "-m"]
-    words = [*start, *words[1 if words[0] == "relearn" else 2 :]]
+    words = ["relearn.cli", *words[1:]] if words[0] == "relearn" else words[2:]
     if "compare" in command and "--logs" not in words:
         words += ["--threads", "1", "--resamples", "100"]
         words += [] if "--max-new-tokens" in words else ["--max-new-tokens", "12"]
@@ -95,7 +93,5 @@ def test_a_documented_command_runs(folder: Path, document: str, command: str) ->
     says_one = {name: lambda body: ("one one", "stop") for name in ("base", "tuned")}
     with Served(says_one) as server:
         words = [server.base_url if word.startswith("http://127.0.0.1") else word for word in words]
-        done = subprocess.run(
-            words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=250
-        )
+        done = run_module(words[0], words[1:], folder, environment, 250)
     assert done.returncode in ((0, *REFUSED) if "--fail-above" in words else (0,)), done.stderr

@@ -77,7 +77,7 @@ def followed(clone: Clone) -> Iterator[Clone]:
 def documented(pristine: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which the document was followed, and the chain has run."""
     with followed(copy(pristine, tmp_path_factory.mktemp("documented"))) as clone:
-        clone.python("tests.integration.chain")
+        clone.forked("tests.integration.chain")
         clone.run("dvc", "commit", "--force", "--quiet")
     return clone
 
@@ -159,7 +159,7 @@ def test_dvc_metrics_show_has_every_task(documented: Clone) -> None:
 
 
 def test_the_frontier_has_every_task_and_model(documented: Clone) -> None:
-    table = documented.python("stages.frontier", "--markdown").stdout.splitlines()
+    table = documented.forked("stages.frontier", "--markdown").stdout.splitlines()
     heads = [cell.strip() for cell in table[0].strip("|").split("|")]
     assert heads[6:-1] == [
         "reviews", "support", "chats", "new skill", "code kept", "general kept", "riddles kept",
@@ -202,7 +202,7 @@ def watching(pristine: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone
             group.pop(task, None)
     (clone.folder / TINY).write_text(json.dumps(profile))
     clone.environment["KEY"] = "any"
-    clone.python("tests.integration.chain")
+    clone.forked("tests.integration.chain")
     clone.run("dvc", "commit", "--force", "--quiet")
     return clone
 
@@ -237,7 +237,7 @@ def test_without_a_replayed_task_2c_is_a_copy_and_nothing_shows_it(watching: Clo
 
 
 def test_the_frontier_of_watched_tasks(watching: Clone) -> None:
-    table = watching.python("stages.frontier", "--markdown").stdout.splitlines()
+    table = watching.forked("stages.frontier", "--markdown").stdout.splitlines()
     heads = [cell.strip() for cell in table[0].strip("|").split("|")]
     assert heads[6:-1] == ["chats", "general kept", "riddles kept", "old kept"]
     assert [line.split("|")[6].strip() for line in table if "plain" in line] == ["2b"]

@@ -16,7 +16,7 @@ from tests.integration.conftest import Clone
 
 
 def test_the_export_is_whole_and_loads(run_clone: Clone) -> None:
-    said = run_clone.python("stages.export").stderr
+    said = run_clone.forked("stages.export").stderr
     assert "two adapters in export/" in said
     export = run_clone.folder / "export"
 
@@ -54,7 +54,7 @@ def test_an_export_before_the_chain_is_one_line(scratch_clone: Clone) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--merged"]])
 def test_a_part_of_the_change_is_exported_and_loads(run_clone: Clone, more: list[str]) -> None:
-    run_clone.python("stages.export", "--scale", "0.5", *more)
+    run_clone.forked("stages.export", "--scale", "0.5", *more)
     export = run_clone.folder / "export"
     prompt = torch.tensor([[5, 6, 7]])
     with torch.no_grad():

@@ -35,7 +35,7 @@ def size(folder: Path) -> int:
 
 
 def one_line(ended: subprocess.CompletedProcess[str], stage: str, end: str) -> None:
-    """The stage's last word is one line with this end, and no traceback stands before it."""
+    """The stage's last word is one line with this end, and no traceback comes before it."""
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr, ended.stderr
     last = ended.stderr.rstrip().splitlines()[-1]
@@ -141,11 +141,14 @@ def test_a_spoiled_entry_that_dvc_does_not_see_stops_the_next_stage(run_clone: C
     run_clone.edit("params.yaml", "lr: 0.01", "lr: 0.011")  # so that a stage reads it
     ended = run_clone.run("dvc", "repro", check=False)
     assert ended.returncode != 0
-    said = "data/instructions.jsonl: not what repair has written, by dvc.lock"
+    said = "data/instructions.jsonl: not what repair wrote, according to dvc.lock"
     assert f"finetune_2b: {said}" in ended.stderr
     run_clone.edit("params.yaml", "lr: 0.011", "lr: 0.01")
     told = run_clone.python("stages.cache").stdout
-    assert told == f"cache: {damaged.parent.name}{damaged.name} was damaged and is removed; dvc repro makes it anew\n"
+    assert (
+        told
+        == f"cache: {damaged.parent.name}{damaged.name} was damaged and has been removed; dvc repro makes it again\n"
+    )
     right(run_clone, reproduced)
     assert run_clone.python("stages.cache").stdout == ""
 

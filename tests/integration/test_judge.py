@@ -26,6 +26,7 @@ from relearn.records import Judgement, Prediction
 from tests.conftest import ROOT
 from tests.integration.conftest import Clone
 from tests.integration.desk import Desk
+from tests.integration.project import HALF_WRITTEN
 from tests.integration.test_generate_transformers import served
 
 __all__ = ["served"]
@@ -64,7 +65,7 @@ class Project:
     def __init__(self, folder: Path, judging: Mapping[str, Any] | None) -> None:
         self.folder = folder
         for name in ("relearn", "stages", "profiles", "prompts"):
-            shutil.copytree(ROOT / name, folder / name)
+            shutil.copytree(ROOT / name, folder / name, ignore=HALF_WRITTEN)
         shutil.copy(ROOT / "params.yaml", folder)
         self.configure(judging)
         for model, text in MODELS.items():
@@ -116,7 +117,7 @@ def serve(url: str, **more: Any) -> dict[str, Any]:
 
 def test_off_it_asks_nothing_and_writes_nothing(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", None)
-    assert "nothing is asked, at no cost" in project.run("--estimate")
+    assert "nothing is sent, and it costs nothing" in project.run("--estimate")
     project.run()
     assert project.judgements() == []
     assert project.read("metrics/judge.json") == {}
@@ -165,6 +166,7 @@ def test_killed_and_continued_it_asks_nothing_twice(tmp_path: Path) -> None:
         project = Project(tmp_path / "project", serve(server.base_url, concurrency=1))
         kept = kill_when(project, 20)
         assert not (project.folder / "data" / "verdicts.jsonl").exists()
+        server.latency_s = 0
         project.run()
         facts = project.read(".cache/runs/judge.json")
         assert (facts["journalled"], facts["sent"]) == (len(kept), 120 - len(kept))

@@ -155,10 +155,11 @@ def test_the_references_of_a_task_need_not_be_weighed(desk: Desk, monkeypatch: p
     desk.set(predict__likelihoods=["codes"])
     ended = desk.run("predict")
     assert ended.status != 0
-    assert "predict.likelihoods.0: codes is no task (did you mean code?)" in ended.errors
+    assert "predict.likelihoods.0: codes is not a task (did you mean code?)" in ended.errors
 
 
 def test_a_changed_task_is_answered_anew_and_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.own_code()
     batches = Batches(monkeypatch, desk)
     batches.predict()
     desk.set(predict__max_new_tokens__code=15)

@@ -171,5 +171,5 @@ def test_fewer_processes_than_asked_for_are_refused(run_clone: Clone) -> None:
     )
     fewer = run_clone.python("stages.finetune_2b", check=False)
     assert fewer.returncode == 1
-    assert "launch.processes: 2 processes are asked for, 1 started" in fewer.stderr
+    assert "launch.processes: 2 processes are set, but 1 started" in fewer.stderr
     assert fewer.stderr.splitlines()[-1].startswith("finetune_2b: launch: the processes ended with status 1")

@@ -98,7 +98,7 @@ def test_cut_texts_are_counted_on_both_sides(tmp_path: Path, capsys: pytest.Capt
     long = " ".join(f"item{number}" for number in range(400))
     found, said = score(tmp_path, capsys, rows((f"{long} a", f"{long} b"), ("short", f"{long} c"), ("one", "one")))
     assert found["bertscore_cut"] == 3
-    assert "tokens only of 3 texts out of 6" in said
+    assert "tokens of 3 of 6 texts" in said
 
 
 THOUGHT = "<think>\nThe user asks for the capital. Lyon? No, Paris.\n</think>\n\n"
@@ -189,7 +189,7 @@ def test_the_shared_texts(shared_cases: Path, capsys: pytest.CaptureFixture[str]
     for folder in ("scoring", "files/scoring"):
         _, long, said = run(shared_cases / folder / "long.jsonl", capsys)
         assert long["bertscore_cut"] == 2
-        assert "tokens only of 2 texts" in said
+        assert "tokens of 2 of" in said
 
 
 def test_the_shared_files_are_read_or_refused(shared_cases: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,7 +167,7 @@ def own(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def test_a_new_project_runs_from_the_installed_package(own: Clone) -> None:
-    assert "profile mini, lr 0.01, seed 1222: all parameters are sound" in own.python("stages.parameters").stdout
+    assert "profile mini, lr 0.01, seed 1222: all parameters are valid" in own.python("stages.parameters").stdout
     shutil.copy(ROOT / "tests" / "profiles" / "tiny.yaml", own.folder / "profiles")
     shutil.copytree(own.folder / "data" / "sources" / "mini", own.folder / "data" / "sources" / "tiny")
     own.edit("params.yaml", "profile: mini", "profile: tiny")

@@ -29,7 +29,7 @@ def test_after_a_run_it_knows_the_rows_the_spread_and_the_rates(run_clone: Clone
     table = read(run_clone, "metrics/intervals.json")["tasks"]
     for row in found["detection"]:
         assert (row["prompts"], row["clusters"]) == (table[row["task"]]["items"], table[row["task"]]["clusters"])
-        assert "of the earlier table" in row["basis"]
+        assert "from the earlier table" in row["basis"]
     costs = {cost["stage"]: cost for cost in found["stages"]}
     again = costs["finetune_2c"]
     assert again["rows"] == read(run_clone, "models/2c/provenance.json")["rows"]

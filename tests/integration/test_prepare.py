@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def check_apart(project: Project) -> None:
-    """No text and no problem stands in two splits."""
+    """No text and no problem is in two splits."""
     owners: dict[str, str] = {}
     for text in project.texts():
         assert owners.setdefault(normalise(text.fields["text"]), text.split) == text.split
@@ -130,7 +130,7 @@ def mistakes(project: Project) -> dict[str, tuple[Callable[[], object], str]]:
         "cut": (lambda: code.write_text(code.read_text()[:-9]), f"code.jsonl, line {len(lines)}: not JSON"),
         "few": (
             lambda: code.write_text("\n".join(lines[:50])),
-            "code.jsonl: 50 usable rows of 50 (none left out), 125 are needed for code",
+            "code.jsonl: has 50 usable rows of 50 (none left out), but code needs 125",
         ),
         "probes": ((folder / "probes.yaml").unlink, "data/sources/files/probes.yaml: no such file"),
         "not probes": (lambda: (folder / "probes.yaml").write_text("- {id: 1"), "probes.yaml"),

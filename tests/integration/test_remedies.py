@@ -34,5 +34,5 @@ def test_methods_are_run_once_and_compared(run_clone: Clone) -> None:
     assert '"metrics/eval_3a/2c.json"' not in kept.split("remedy-tiny-plain-5")[1].split("remedy-tiny")[0]
 
     again = run_clone.python("stages.remedies", *given)
-    assert "plain is there already" in again.stderr
+    assert "plain exists already" in again.stderr
     assert ran(again.stdout) == []

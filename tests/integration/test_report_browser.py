@@ -176,7 +176,7 @@ def test_an_injected_script_is_stopped_by_the_policy(watched: Watched, tmp_path:
 def rate(page: Page, helpful: int, correct: int) -> None:
     """Scores every answer of the item shown, or chooses the first; does what an attention check says."""
     texts = page.locator("#answers pre").all_inner_texts()
-    asked = [number for number, text in enumerate(texts) if text.startswith("This is no answer")]
+    asked = [number for number, text in enumerate(texts) if text.startswith("This is not an answer")]
     if page.locator("#choice fieldset").count():
         page.locator(f'input[name="better"][value="{("first", "second")[asked[0] if asked else 0]}"]').check()
         return

@@ -9,6 +9,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,10 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
             yield from nodes(child)
 
 
-def imported(file: Path) -> Iterator[Path]:
+@cache
+def imported(file: Path) -> list[Path]:
     """The project's own modules that a file imports, as paths from the root."""
+    places = []
     for node in nodes(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -204,7 +207,8 @@ def imported(file: Path) -> Iterator[Path]:
                 place = Path(*name.split("."))
                 for candidate in (place.with_suffix(".py"), place / "__init__.py"):
                     if (ROOT / candidate).is_file():
-                        yield candidate
+                        places.append(candidate)
+    return places
 
 
 def run_by(stage: str) -> set[str]:

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.tuning_kill import ROUNDS, Kills, lengthen
+from bench.tuning_kill import PASSES, ROUNDS, Kills, Zygote, lengthen
 from tests.integration.conftest import Clone
 
 
-def kills(clone: Clone, count: int) -> None:
-    lengthen(clone.folder)
-    for name in ROUNDS:
-        found = Kills(clone.folder, name, clone.environment).done(count)
-        assert len(found) == count
-        assert all(kill["equal"] for kill in found), found
+def kills(clone: Clone, count: int, passes: int = PASSES) -> None:
+    lengthen(clone.folder, passes)
+    with Zygote(clone.folder, clone.environment) as zygote:
+        for name in ROUNDS:
+            found = Kills(clone.folder, name, zygote).done(count)
+            assert len(found) == count
+            assert all(kill["equal"] for kill in found), found
 
 
 def test_killed_rounds_end_in_the_same_bytes(run_clone: Clone) -> None:
-    kills(run_clone, 1)
+    kills(run_clone, 1, passes=12)
 
 
 @pytest.mark.slow
@@ -31,11 +32,12 @@ def test_killed_rounds_end_in_the_same_bytes_many_times(run_clone: Clone) -> Non
 
 @pytest.mark.slow
 def test_a_checkpoint_serves_only_the_run_that_wrote_it(run_clone: Clone, tmp_path: Path) -> None:
-    """A checkpoint of other parameters is not gone on from; the same one is, whichever folder the checkout stands in."""
+    """A checkpoint of other parameters is not gone on from; the same one is, whichever folder the checkout is in."""
     lengthen(run_clone.folder)
-    killed = Kills(run_clone.folder, "2b", run_clone.environment)
-    while killed.done(1)[0]["from"] == 0:  # a moment before the first checkpoint shows nothing
-        killed.tally.unlink()
+    with Zygote(run_clone.folder, run_clone.environment) as zygote:
+        killed = Kills(run_clone.folder, "2b", zygote)
+        while killed.done(1)[0]["from"] == 0:  # a moment before the first checkpoint shows nothing
+            killed.tally.unlink()
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(run_clone.folder, elsewhere, symlinks=True)
     moved = Clone(elsewhere, tmp_path / "home")

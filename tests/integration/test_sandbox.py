@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,12 +102,27 @@ def test_a_right_and_a_wrong_program(prefix: tuple[str, ...] | None) -> None:
     assert wrong.reason.startswith("test 1: AssertionError")
 
 
-def test_hostile_programs_fail_and_leave_nothing(prefix: tuple[str, ...] | None, tmp_path: Path, listener: int) -> None:
+def is_left_by_this_worker(process: psutil.Process) -> bool:
+    """Whether the process runs on, and none of pytest-xdist's other workers, which all have one parent, started it."""
+    try:
+        above = {parent.pid for parent in process.parents()}
+    except psutil.NoSuchProcess:
+        return False
+    return os.getpid() in above or os.getppid() not in above or "PYTEST_XDIST_WORKER" not in os.environ
+
+
+def test_hostile_programs_fail_and_leave_nothing(
+    prefix: tuple[str, ...] | None,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    listener: int,
+) -> None:
+    tmp_path, scratch = tmp_path_factory.mktemp("outside"), tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     secret = tmp_path / "secret.txt"
     secret.write_text("x")
     outside = tmp_path / MARK
     before = {process.pid for process in psutil.process_iter()}
-    scratch = set(Path("/tmp").glob("relearn-sandbox-*"))
     values = {"secret": str(secret), "outside": str(outside), "home": str(tmp_path), "port": listener}
     jobs = [Job(code.format(**values), TESTS) for code in HOSTILE.values()]  # hence the doubled braces
     started = time.monotonic()
@@ -116,12 +132,14 @@ def test_hostile_programs_fail_and_leave_nothing(prefix: tuple[str, ...] | None,
     assert passed == []
     assert secret.read_text() == "x"
     assert not outside.exists()
-    assert set(Path("/tmp").glob("relearn-sandbox-*")) <= scratch
+    assert list(scratch.glob("relearn-sandbox-*")) == []
     time.sleep(0.3)
     mine = [
         process
         for process in psutil.process_iter(["ppid", "cmdline"])
-        if process.pid not in before and "checker/__main__.pyc" in " ".join(process.info["cmdline"] or [])
+        if process.pid not in before
+        and "checker/__main__.pyc" in " ".join(process.info["cmdline"] or [])
+        and is_left_by_this_worker(process)
     ]
     assert mine == []
 

@@ -177,7 +177,10 @@ def test_odd_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ('{"prompt": "a", "reference": 3, "prediction": "b"}\n', "line 1: reference: is int"),
         ('{"prompt": "a", "reference": "c", "prediction": null}\n', "line 1: prediction: is null"),
         ('{"prompt": "a", "reference": "c", "prediction": "b"}\n{oops\n', "line 2: not JSON"),
-        ('{"prompt": "a", "reference": "c", "prediction": "b", "tests": "x"}\n', "line 1: tests: a list of strings"),
+        (
+            '{"prompt": "a", "reference": "c", "prediction": "b", "tests": "x"}\n',
+            "line 1: tests: expected a list of strings",
+        ),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, wanted: str) -> None:

@@ -102,8 +102,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (f"A=b\n{FILED}\n".encode(), ".env, line 2: lines of the form NAME=value are expected; mend that one"),
-        (f"{KEY_ENV}=\n".encode(), ".env, line 1: lines of the form NAME=value are expected; mend that one"),
+        (f"A=b\n{FILED}\n".encode(), ".env, line 2: expected NAME=value; fix that line"),
+        (f"{KEY_ENV}=\n".encode(), ".env, line 1: expected NAME=value; fix that line"),
         (b"A=\xff" + FILED.encode(), ".env: not UTF-8; save the file as UTF-8"),
     ],
 )

@@ -92,7 +92,7 @@ def test_further_seeds_are_trained_decoded_and_spread_over(desk: Desk, monkeypat
 
 
 def test_a_seed_that_is_there_twice_is_refused(desk: Desk) -> None:
-    for listed, said in (([1222], "is the main seed"), ([5, 5], "is there twice"), ([-1], "out of bounds")):
+    for listed, said in (([1222], "is the main seed"), ([5, 5], "is listed twice"), ([-1], "out of bounds")):
         desk.set(seeds=listed)
         ended = desk.run("finetune_2b")
         assert ended.status == 1

@@ -67,7 +67,7 @@ ANSWERED = {
     "retry_huge": (24, 24, {}),
 }
 STOPPED = {
-    "error_200": "Rate limit exceeded: free-models-per-day; run again when the day is over",
+    "error_200": "Rate limit exceeded: free-models-per-day; run again tomorrow",
     "error_200_auth": "check the key",
     "gemini_bad_key": "check the key",
     "deepseek_model": "Model Not Exist; check generate.model",

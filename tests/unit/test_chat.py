@@ -48,7 +48,7 @@ def test_the_last_turn_is_learned_or_all_of_the_assistants(words: PreTrainedToke
     assert runs(chat, TURNS, "last") == [(f"{first}one<|end|>{second}", False), ("two<|end|>", True)]
     learned = [(first, False), ("one<|end|>", True), (second, False), ("two<|end|>", True)]
     assert runs(chat, TURNS, "all") == learned
-    with pytest.raises(InputError, match="end it with what is to be learned"):
+    with pytest.raises(InputError, match="end it with the answer to learn"):
         chat.encode_conversation(TURNS[:-1], "last")
 
 

@@ -109,15 +109,15 @@ def test_a_limit_draws_the_same_rows_under_a_seed(tmp_path: Path) -> None:
     ("values", "said"),
     [
         ([{"text": "a"}], "line 1: no instruction; name its column one of instruction, prompt"),
-        ([QUESTION, {**QUESTION, "instruction": 3}], "line 2: instruction holds int, text is expected"),
+        ([QUESTION, {**QUESTION, "instruction": 3}], "line 2: instruction holds int, not text"),
         ([{"instruction": "a", "response": None}, {"instruction": "b"}], "no row has a response"),
-        ([{**QUESTION, "id": 1}, {**QUESTION, "id": "1"}], "line 2: id '1' stands in line 1 too"),
+        ([{**QUESTION, "id": 1}, {**QUESTION, "id": "1"}], "line 2: id '1' is also in line 1"),
         ([{**QUESTION, "tests": [1]}], "line 1: tests does not hold Python assertions"),
         ([{"messages": [{"role": "system", "content": "x"}]}], "line 1: messages: no user message"),
         ([{"messages": [{"role": "user", "content": "x"}] * 2}], "line 1: messages: message 2 is of role user where assistant's turn is"),
         ([{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{}]}]}], "line 1: messages: message 2 holds a tool call"),
         ([{"conversations": [{"from": "robot", "value": "x"}]}], "line 1: conversations: message 1 is of the unknown role 'robot'"),
-        ([[1]], "line 1: list where an object is expected"),
+        ([[1]], "line 1: list, not an object"),
         ([], "holds no rows"),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bin" / "adapter_config.json").write_text("{}")
     (tmp_path / "bin" / "adapter_model.bin").write_text("x")
     for given, said in [
-        (str(tmp_path / "none"), "no such folder, and no hub name"),
+        (str(tmp_path / "none"), "no such folder, and not a hub name"),
         (str(tmp_path / "file"), "is a file"),
         (str(tmp_path / "bin"), "pickle"),
         (str(tmp_path), "no config.json"),
@@ -219,7 +219,7 @@ def test_the_lower_end_decides() -> None:
     assert Guard("old", "rouge_l", 0.099).judge(lost(), 0.1)["answer"] == "fails"
     assert Guard("old", "rouge_l", 0.1).judge(lost(), 0.1)["answer"] == "passes"
     assert describe_guards([Guard("old", "rouge_l", 0.05).judge(lost(), 0.1)]) == [
-        "old rouge_l: 20.0% forgotten [10.0%, 30.0%], surely above 5.0%: fails"
+        "old rouge_l: 20.0% forgotten [10.0%, 30.0%], significantly above 5.0%: fails"
     ]
 
 
@@ -255,7 +255,7 @@ def test_a_guard_passes_only_where_it_could_have_failed() -> None:
     # base is no better than guessing
     assert judge(kept(), floor=0.39)[0] == "passes"
     assert judge(kept(), floor=0.4) == ("unjudged", judge(kept(), floor=0.4)[1])
-    assert "base scores 0.500 [0.400, 0.600], not surely above 0.4" in judge(kept(), floor=0.4)[1]
+    assert "base scores 0.500 [0.400, 0.600], not significantly above 0.4" in judge(kept(), floor=0.4)[1]
     unable = kept()
     unable["old"]["scores"]["rouge_l"]["base"]["low"] = 0.0
     assert judge(unable)[0] == "unjudged"
@@ -277,7 +277,7 @@ def test_a_guard_passes_only_where_it_could_have_failed() -> None:
     assert judge(few)[0] == "passes"
     few["old"]["flips"] = {"rouge_l": {}}  # a share
     assert judge(few)[0] == "unjudged"
-    assert "not even the loss of everything would be sure" in judge(few)[1]
+    assert "even a total loss would not be significant" in judge(few)[1]
     # bits per byte need none of that
     few["old"]["comparisons"][0]["metric"] = "bpb"
     few["old"]["counts"]["tuned"]["cut"] = 100
@@ -303,7 +303,7 @@ def test_floors_belong_to_guards() -> None:
 def test_the_words_say_what_the_test_allows() -> None:
     cells = [cell.strip() for cell in describe_forgetting(lost(), OLD).splitlines()[4].split("|")[1:-1]]
     assert cells == ["ROUGE-L", "-0.100", "[-0.150, -0.050]", "-20.0% [-30.0%, -10.0%]", "0.001", "worse"]
-    assert "one of 0.050 would have been" in describe_forgetting(lost(p_holm=0.2), OLD)
+    assert "one of 0.050 would have shown" in describe_forgetting(lost(p_holm=0.2), OLD)
     assert "| better" in describe_forgetting(lost(better=True), OLD)
     assert "undefined" in describe_forgetting(lost(ratio=None), OLD)
 
@@ -352,7 +352,7 @@ def test_a_server_is_compared_and_guarded_and_rescored_without_asking_again(
         assert command(files, "--endpoint", served.base_url, "--fail-above", "new.bertscore=0.1") == 0
         assert len(served.bodies) == 120  # the journal answers
     shown = capsys.readouterr()
-    assert "surely above 10.0%: fails" in shown.err
+    assert "significantly above 10.0%: fails" in shown.err
     assert "bits per byte" in shown.err
     points = json.loads((files / "out" / "points.json").read_text())
     assert points["base"]["old"]["rouge_l"] == points["tuned"]["new"]["rouge_l"] == 1.0
@@ -400,7 +400,7 @@ def test_a_judge_is_asked_in_both_orders_once_and_its_win_rates_join_the_results
     ("more", "said"),
     [
         (["--judge", "http://127.0.0.1:9/v1"], "--judge: needs --judge-model"),
-        (["--judge", "127.0.0.1:9", "--judge-model", "m"], "--judge 127.0.0.1:9: an address up to /v1"),
+        (["--judge", "127.0.0.1:9", "--judge-model", "m"], "--judge 127.0.0.1:9: expected an address up to /v1"),
         (["--judge-model", "m"], "--judge-model: needs --judge"),
         (["--judge-estimate"], "--judge-estimate: needs --judge"),
         (
@@ -449,7 +449,7 @@ def test_a_guard_does_not_pass_on_answers_that_are_cut_or_a_base_that_cannot(
         assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=25%", "able") == 0
         assert guard("--fail-above", "exact_match=5%", "--floor", "exact_match=0.999", "able") == 1
         assert guard("--fail-above", "exact_match=5%", "--floor", "rouge_l=0.1", "able") == 1
-    assert "not surely above 0.999" in capsys.readouterr().err
+    assert "not significantly above 0.999" in capsys.readouterr().err
 
 
 def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
@@ -473,7 +473,7 @@ def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.Capt
     assert "answers other rows than those given now" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("given", "said"), [("{", "not JSON"), ("[1]", "a JSON object is expected")])
+@pytest.mark.parametrize(("given", "said"), [("{", "not JSON"), ("[1]", "expected a JSON object")])
 def test_template_arguments_that_are_none_are_one_line(
     files: Path, capsys: pytest.CaptureFixture[str], given: str, said: str
 ) -> None:
@@ -491,7 +491,7 @@ def test_a_number_that_makes_no_sense_is_a_usage_error(files: Path, capsys: pyte
         with pytest.raises(SystemExit) as caught:
             command(files, option, "0")
         assert caught.value.code == 2
-    assert "at least 1 is expected" in capsys.readouterr().err
+    assert "expected at least 1" in capsys.readouterr().err
 
 
 HEAVY = ["torch", "transformers", "datasets", "evaluate", "pandas", "numpy", "peft", "dvc"]
@@ -585,4 +585,4 @@ def test_a_suite_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.Capture
     with Served({}) as served:
         assert compare_suite(tmp_path, "--endpoint", served.base_url) == 1
         assert served.bodies == []
-    assert "no such folder; a folder with one YAML file a skill is expected" in capsys.readouterr().err
+    assert "no such folder; expected a folder with one YAML file per skill" in capsys.readouterr().err

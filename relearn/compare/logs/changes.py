@@ -21,7 +21,7 @@ from relearn.statistics.scores import Floats, ratio
 LEVEL = 1 - CONFIDENCE
 RESAMPLES, SWAPS = 10_000, 10_000
 CELLS = 200_000  # counts drawn for one interval, beyond the fewest resamples
-FEWEST, MANY = 1_000, 20_000  # resamples, and kinds of clusters from which on the normal stands in for them
+FEWEST, MANY = 1_000, 20_000  # resamples, and kinds of clusters above which a normal approximation replaces them
 TOTAL = "total"
 ROUNDING = 1e-12
 

@@ -1,4 +1,4 @@
-"""Gates: what a release must hold, as the command line or a file says it, and what the logs answer."""
+"""Gates: what a release must meet, from the command line or a file, and what the logs say about it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Ruling:
         if self.answer != "undecided":
             return f"proven {'within' if self.answer == 'within' else 'worse than'} {limit}: {shown}"
         if self.samples_to_decide is None:
-            return f"undecided about {limit}: {shown}; none would: no number of samples decides at this effect, which is the margin or too near it"
+            return f"undecided about {limit}: {shown}; no number of samples would decide: the effect is too close to the margin"
         number = f"{self.samples_to_decide:,} samples"
         if clusters:
             number += f", in {math.ceil(self.samples_to_decide * self.clusters / self.samples):,} clusters,"
@@ -83,7 +83,7 @@ def read_gate(kind: str, text: str) -> Gate:
     match = MARGIN.fullmatch(amount.strip())
     option = f"{KINDS[kind]} {text}"
     if not target or match is None or not math.isfinite(float(match["amount"])):
-        raise InputError(f"{option}: METRIC=X is expected, such as acc=2% or acc=1.5pt")
+        raise InputError(f"{option}: expected METRIC=X, such as acc=2% or acc=1.5pt")
     value, unit = float(match["amount"]), match["unit"]
     if kind == "fail_above":
         if unit == "pt":
@@ -94,7 +94,7 @@ def read_gate(kind: str, text: str) -> Gate:
             f"{option}: {amount} of what? Write {amount}% (relative to base) or {amount}pt (hundredths of the score)"
         )
     if value <= 0:
-        raise InputError(f"{option}: a margin above 0 is expected; that nothing at all was lost cannot be proven")
+        raise InputError(f"{option}: expected a margin above 0; nobody can prove that nothing at all was lost")
     return Gate(kind, target.strip(), value / 100, unit == "%", option)
 
 
@@ -104,7 +104,7 @@ def read_floor(text: str) -> tuple[str, float]:
     match = MARGIN.fullmatch(amount.strip())
     value = float(match["amount"]) / (100 if match["unit"] == "%" else 1) if match else math.nan
     if not target or match is None or match["unit"] == "pt" or not math.isfinite(value):
-        raise InputError(f"--floor {text}: METRIC=X is expected, such as acc=0.25 or acc=25%")
+        raise InputError(f"--floor {text}: expected METRIC=X, such as acc=0.25 or acc=25%")
     return target.strip(), value
 
 
@@ -115,7 +115,7 @@ def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
 
     try:
         if path.stat().st_size > LARGEST:
-            raise InputError(f"{path}: larger than a mebibyte; this is no gate file")
+            raise InputError(f"{path}: larger than a mebibyte; this is not a gate file")
         raw = path.read_text(encoding="utf-8")
         if re.search(r"(^|[\s\[{,:-])[&*!][\w!]", re.sub(r"\*\.", "", raw)):
             raise InputError(
@@ -127,12 +127,12 @@ def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
     except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(found, dict) or not found or set(found) - {*KINDS, FLOOR}:
-        raise InputError(f"{path}: the keys require_within, fail_above and floor are expected, each with METRIC: X")
+        raise InputError(f"{path}: expected the keys require_within, fail_above and floor, each with METRIC: X")
     read: list[Gate] = []
     floors: dict[str, float] = {}
     for kind, targets in found.items():
         if not isinstance(targets, dict) or not targets:
-            raise InputError(f"{path}: {kind}: a mapping from METRIC to X is expected, such as acc: 2%")
+            raise InputError(f"{path}: {kind}: expected a mapping from METRIC to X, such as acc: 2%")
         for target, amount in targets.items():
             try:
                 if kind == FLOOR:
@@ -180,7 +180,7 @@ def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
     if not named:
         known = sorted({one.metric for one in tasks})
         raise InputError(
-            f"{gate.text}: is not in the logs as a number per sample; there are {', '.join(known)}, and TASK.METRIC for one task"
+            f"{gate.text}: the logs have no number per sample for it; choose from {', '.join(known)}, and TASK.METRIC for one task"
         )
     return named
 
@@ -212,11 +212,13 @@ def _obstacle(gate: Gate, series: Series, losses: gates.Losses, other_prompts: b
     if series.prompts_differ and not other_prompts:
         return f"the prompts of {series.prompts_differ} of {len(series.before)} pairs differ between the runs"
     if losses.span <= 0:
-        return "all scores are the same number, so that their range is unknown"
+        return "all scores are the same number, so their range is unknown"
     if series.exponential:
-        return "" if gate.relative else "a margin in points says nothing of a perplexity; use X%"
+        return "" if gate.relative else "a margin in points means nothing for a perplexity; use X%"
     if gate.relative and (losses.floor < 0 or losses.base <= 0):
-        return "base scores 0 or less, so that nothing relative can be said; use Xpt with --require-within, or another metric"
+        return (
+            "base scores 0 or less, so a relative loss is undefined; use Xpt with --require-within, or another metric"
+        )
     if gate.kind == "require_within" and gate.relative and gate.margin >= 1 and series.better == "higher":
         return "no more than 100% of a score can be lost; use a smaller margin"
     return ""
@@ -228,12 +230,12 @@ def _doubt(gate: Gate, series: Series, losses: gates.Losses, floor: float) -> st
         return ""
     if not gates.proves_above(losses, floor):
         return (
-            f"base scores {losses.base:.3g}, not surely above {floor:g}: what it cannot do it cannot forget; use Xpt with "
+            f"base scores {losses.base:.3g}, not significantly above {floor:g}, and cannot forget what it cannot do; use Xpt with "
             "--require-within, or another metric"
         )
     nothing = replace(losses, after=np.zeros_like(losses.after))
     if gate.kind == "fail_above" and not gates.proves_worse(nothing, gate.margin, True):
-        return f"with {len(losses.sizes)} clusters not even the loss of everything would be sure; use more samples"
+        return f"with {len(losses.sizes)} clusters even a total loss would not be significant; use more samples"
     return ""
 
 

@@ -46,7 +46,7 @@ def advise(result: Result) -> list[str]:
     found = []
     if any(change.prompts_differ for change in changes):
         found.append(
-            "Run both evaluations with the same prompts, few-shot examples and chat template: as they are, some tasks cannot be compared."
+            "Run both evaluations with the same prompts, few-shot examples and chat template: some tasks cannot be compared now."
         )
     found += [
         f"For a decision on {ruling.metric} of {ruling.task}, draw a new sample of about {ruling.samples_to_decide:,}; do not add to this one until it decides."
@@ -59,11 +59,9 @@ def advise(result: Result) -> list[str]:
         if change.changed and change.direction < 0
     ]
     if any(change.clusters < change.samples and change.clusters < FEW_CLUSTERS for change in changes):
-        found.append(
-            "Samples of few clusters say little: more clusters help, more samples of the same clusters hardly do."
-        )
+        found.append("A few clusters say little: add clusters; more samples of the same clusters hardly help.")
     return found[:PLOTTED] or [
-        "Nothing: no task is worse beyond chance, which is no proof that nothing was lost; a gate (--require-within) can give one."
+        "Nothing: no task is significantly worse. This does not prove that nothing was lost; a gate (--require-within) can."
     ]
 
 

@@ -44,9 +44,9 @@ class Result:
         tasks = [one for one in self.comparisons[0].changes if one.kind == "task" and one.primary]
         worse = sum(one.changed and one.direction < 0 for one in tasks)
         better = sum(one.changed and one.direction > 0 for one in tasks)
-        said = f"{worse} of {len(tasks)} tasks worse, {better} better beyond chance"
+        said = f"{worse} of {len(tasks)} tasks significantly worse, {better} significantly better"
         differ = sum(one.prompts_differ > 0 for one in tasks)
-        said += f"; {differ} cannot be compared, as the prompts differ" if differ else ""
+        said += f"; {differ} cannot be compared because the prompts differ" if differ else ""
         verdict = {0: "All gates hold", 1: "A gate cannot be judged", 3: "A gate fails", 4: "A gate is undecided"}
         return f"{verdict[self.status]}. {said}." if self.rulings else f"{said[0].upper()}{said[1:]}."
 
@@ -80,7 +80,7 @@ def finite(value: Any) -> Any:
 
 
 def in_words(change: MetricChange) -> str:
-    """What the figures allow one to say."""
+    """What the figures show, in words."""
     if change.prompts_differ:
         return "not comparable: prompts differ"
     if change.changed:
@@ -90,4 +90,4 @@ def in_words(change: MetricChange) -> str:
         return f"{change.clusters} clusters are too few to show any difference"
     if math.isnan(change.detectable) or change.detectable <= abs(change.difference):
         return "no difference shown"
-    return f"no difference shown; one of {change.detectable:.3g} would have been"
+    return f"no difference shown; one of {change.detectable:.3g} would have shown"

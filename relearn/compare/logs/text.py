@@ -133,7 +133,7 @@ def _explanation(result: Result) -> str:
     parts = [
         "Lost and gained: samples that became worse and better. p: exact (McNemar's test of right and wrong, else the sign test)"
         + (", in brackets that of swapping whole clusters, which counts" if clustered else "")
-        + "; Holm's correction runs over the tasks' first-named metrics, groups and the total are one comparison each, other "
+        + "; Holm's correction covers the tasks' first-named metrics, groups and the total are one comparison each, other "
         "metrics are unadjusted. Intervals: bootstrap over " + ("clusters" if clustered else "samples") + "."
     ]
     if any(change.exact_ends for one in result.comparisons for change in one.changes):

@@ -35,7 +35,7 @@ from relearn.errors import InputError
 from relearn.finish_reasons import read_ending
 
 VERSION = 2
-BUSY_S = 60.0  # so long a program waits for another one's write
+BUSY_S = 60.0  # how long a program waits for another one's write
 ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
 
 # `claims.expires` is 0: earlier programs, which wrote the end of a lease there, and this one share the file.
@@ -84,7 +84,7 @@ class Claim(Enum):
 class Journal:
     """An open journal; a context manager. It is made, with its folder, when it is missing.
 
-    Raises InputError when the file is no journal, is of another version, or cannot be opened.
+    Raises InputError when the file is not a journal, is of another version, or cannot be opened.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -101,7 +101,7 @@ class Journal:
             self._db.close()
             if _is_busy(error):
                 raise InputError(
-                    f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); end it"
+                    f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); stop that program"
                 ) from None
             if _is_full(error, self.path):
                 raise _no_space(self.path) from None
@@ -130,7 +130,7 @@ class Journal:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version not in (0, *UPGRADES, VERSION):
             raise InputError(
-                f"{self.path}: a journal of version {version}, this program reads {VERSION}; update the program"
+                f"{self.path}: a journal of version {version}, but this program reads {VERSION}; update the program"
             )
         if version == 0:
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -290,7 +290,7 @@ class Journal:
         yield from self._db.execute("SELECT label, kind, detail, attempts FROM failures ORDER BY label, key")
 
     def failure_texts(self) -> dict[str, str]:
-        """What came, and was paid for, with the requests that ended without an answer, by label."""
+        """What came, and was paid for, of the requests that ended without an answer, by label."""
         return dict(self._db.execute("SELECT label, raw FROM failures WHERE raw IS NOT NULL"))
 
     def claims(self) -> list[tuple[str, str]]:

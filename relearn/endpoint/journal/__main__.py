@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     prune.add_argument("--ending", choices=ENDINGS, help="how the answer ended, whatever the server calls it")
     prune.add_argument("--failures", action="store_true", help="the failures, not the answers")
     prune.add_argument("--kind", help="the failures of this kind, such as http_500")
-    prune.add_argument("--batches", action="store_true", help="the batches under way: their results are given up")
+    prune.add_argument("--batches", action="store_true", help="the open batches: their results are given up")
     prune.add_argument("--all", action="store_true", help="everything: needed when no condition is given")
     return parser
 
@@ -89,7 +89,7 @@ def _date(text: str) -> float:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it like 2026-01-31") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it like 2026-01-31") from None
 
 
 def _list(journal: Journal, _: argparse.Namespace) -> None:
@@ -128,7 +128,7 @@ def _export(journal: Journal, options: argparse.Namespace) -> None:
 
 def _import(journal: Journal, options: argparse.Namespace) -> None:
     added, known = journal.add(_rows(options.file))
-    print(f"{added} answers added, {known} were there already")
+    print(f"{added} answers added, {known} already there")
 
 
 def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
@@ -154,7 +154,9 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
         values += [options.identity, options.identity]
     failures = options.failures or options.kind is not None
     if (options.ending is not None) + failures + options.batches > 1:
-        raise InputError("prune: --ending selects answers, --failures and --kind failures, --batches batches; take one")
+        raise InputError(
+            "prune: --ending selects answers, --failures and --kind failures, --batches batches; use one of them"
+        )
     table = "batches" if options.batches else "failures" if failures else "answers"
     if options.ending is not None:
         conditions.append("ending(finish_reason) = ?")
@@ -168,7 +170,7 @@ def _prune(journal: Journal, options: argparse.Namespace) -> None:
         values.append(options.before)
     if not conditions and not (options.failures or options.batches or options.all):
         raise InputError(
-            "prune: say what: --model, --identity, --before, --ending, --failures, --kind, --batches, or --all"
+            "prune: say what to delete: --model, --identity, --before, --ending, --failures, --kind, --batches, or --all"
         )
     count = journal.prune(table, " AND ".join(conditions) or "1", tuple(values))
     journal.vacuum()

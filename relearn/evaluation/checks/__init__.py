@@ -1,4 +1,5 @@
-"""Does an answer do what was asked? A class a kind of check: what probes and skills set, and how it is told.
+"""Does an answer do what was asked? One class for each kind of check: what probes and skills ask for, and how it is
+checked.
 
 Every module of this package is imported, so that a check is a class in one file.
 """

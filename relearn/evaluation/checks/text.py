@@ -16,7 +16,7 @@ from relearn.scripts import may_join, split_words
 
 SPEAKER = re.compile(r"^\s*[-*]*\s*\**(?P<name>[^\W\d_][\w.'’·・ -]{0,30}?)\**\s*([(（][^)）]*[)）])?\s*[:：]\**\s*\S")
 NAME_ALONE = re.compile(r"^\s*\**(?P<name>[A-ZÀ-Ý][\w.'’ -]{0,30}?)\**\s*(\([^)]*\))?\s*(?P<colon>:?)\**\s*$")
-# What stands before a colon, or alone in a line, without being the name of a speaker.
+# What may come before a colon, or be alone in a line, without being the name of a speaker.
 HEADS = frozenset(
     """act advantage argument chapter character characters chorus con conclusion cons cut date day disadvantage
     example ext fade from genre int intro introduction location moral note outro part place point pro pros refrain scene
@@ -223,7 +223,7 @@ class Conversation(Check):
     """At least `turns` turns of speech in any form that plays and prose use, by at least `speakers` speakers.
 
     `Name: …`; a name alone in a line, with a colon or in capitals, and the speech below it; or quoted speech, whose
-    speakers are not counted. Headings (`Title:`, `Step 1:`) are no speakers.
+    speakers are not counted. Headings (`Title:`, `Step 1:`) are not speakers.
     """
 
     type: Literal["conversation"]
@@ -257,7 +257,7 @@ def _speakers(lines: Sequence[str]) -> list[str]:
 
 
 class Passage(Check):
-    """Holds a passage (a line, a sentence, or what stands in quotes or after a colon) in a language.
+    """Holds a passage (a line, a sentence, or the text in quotes or after a colon) in a language.
 
     At least `words` words long. So an answer may say in English that it translates, and then translate.
     """

@@ -166,7 +166,7 @@ class Order(Check):
     @classmethod
     def _different(cls, names: list[str]) -> list[str]:
         if len({name.casefold() for name in names}) < len(names):
-            raise ValueError("a name is there twice; give each once")
+            raise ValueError("a name is listed twice; give each once")
         return names
 
     def fault(self, answer: str, settings: CheckSettings) -> str:
@@ -200,7 +200,7 @@ class Matches(Check):
         try:
             regex.compile(pattern)
         except regex.error as error:
-            raise ValueError(f"no regular expression ({error})") from None
+            raise ValueError(f"not a regular expression ({error})") from None
         return pattern
 
     def fault(self, answer: str, settings: CheckSettings) -> str:

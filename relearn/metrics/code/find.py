@@ -35,7 +35,7 @@ def find_code(text: str, prompt: str | None = None) -> str | None:
     """The code of an answer, without fences and prose; None when it holds none.
 
     Fenced code wins over bare code; of several fenced blocks the Python ones are joined. What was cut off or holds
-    a mistake is returned as it stands.
+    a mistake is returned as it is.
     """
     blocks, bare = find_blocks(text, prompt)
     if blocks:
@@ -217,7 +217,7 @@ def _without_repl(text: str) -> str:
 
 
 def _gather(lines: list[str], marks: list[Evidence]) -> str:
-    """The code lines of bare text with what stands between them: comments, blanks, blocks, open brackets."""
+    """The code lines of bare text with what is between them: comments, blanks, blocks, open brackets."""
     first = next(index for index, mark in enumerate(marks) if mark)
     last = max(index for index, mark in enumerate(marks) if mark)
     while last + 1 < len(lines) and lines[last + 1].strip() and lines[last + 1][:1] in " )]}":

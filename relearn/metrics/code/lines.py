@@ -22,14 +22,14 @@ PACKAGES = {
     *("nltk", "seaborn", "cv2", "PIL", "django", "pytest", "yaml", "selenium", "pygame", "sqlalchemy"),
     *("bs4", "keras"),
 }
-# What "x = 4" and "n = a" are made of, which stand in mathematics and in verse as well.
+# What "x = 4" and "n = a" are made of, which occur in mathematics and in verse as well.
 HARMLESS = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
 SENTENCE_END = re.compile(r"[.!?][\"')]*$")
 COMMENT = re.compile(r"^(#(?!include\b|define\b|!/)|//|/\*|\*/|--\s|<!--|;;)")
 
 
 class Evidence(IntEnum):
-    """How far a line speaks for code: not at all, with company, or alone."""
+    """How strongly a line suggests code: not at all, together with others, or alone."""
 
     NONE = 0
     WEAK = 1
@@ -122,7 +122,7 @@ def is_loop(line: str) -> bool:
 
 @functools.lru_cache(maxsize=20_000)
 def judge(line: str) -> Evidence:
-    """How far one line, without its indentation, speaks for code."""
+    """How strongly one line, without its indentation, suggests code."""
     line = line.strip()
     if not line or len(line) > MAX_LINE or is_comment(line):
         return Evidence.NONE
@@ -176,7 +176,7 @@ def _mention(span: str) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    """Without what stands between quotation marks; a mark that is never closed hides nothing."""
+    """Without what is between quotation marks; a mark that is never closed hides nothing."""
     return re.sub(r"\"[^\"]*\"|'[^']*'", "''", text)
 
 

@@ -1,7 +1,7 @@
 """Which program of an answer its tests are of: the one that defines what the tests name.
 
-Around it may stand installation lines, examples of use, other variants, steps that only define helpers. The first
-variant counts, as what was answered, unless the text calls it wrong or a later one the correction.
+Around it there may be installation lines, examples of use, other variants, and steps that only define helpers. The
+first variant counts, as what was answered, unless the text calls it wrong or a later one the correction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The schema-anchored reading: the keys are known, so what stands between two of them is a value.
+"""The schema-anchored reading: the keys are known, so what is between two of them is a value.
 
 The text between `"question": "` and `", "answer"` is the value however many bare quotes it holds. Where no known
 key follows, `ends` tells the end of a value from a quote inside it, or refuses.
@@ -323,7 +323,7 @@ class AnchoredReader:
         return field, same
 
     def _is_same_object(self, after: int, following: KeyAnchor, stop: int) -> bool:
-        """Whether only separators, or keys nobody asked for, stand before the next known key."""
+        """Whether only separators, or keys nobody asked for, come before the next known key."""
         if SAME.fullmatch(self.text, after, stop):
             return True
         key = NEXT_KEY.match(self.text, after, stop)

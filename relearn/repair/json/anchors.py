@@ -1,4 +1,4 @@
-"""Where keys stand in a broken text: those that name a field, those nobody asked for, and what stands between."""
+"""Where keys are in a broken text: those that name a field, those nobody asked for, and what is between them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def skip_flags(text: str, at: int, stop: int) -> int:
 
 
 def _is_structural(text: str, start: int, bare: bool) -> bool:
-    """Whether what stands before a key lets a key stand there."""
+    """Whether what comes before a key allows a key there."""
     before = text[max(0, start - 200) : start]
     stripped = before.rstrip(" \t\r\n\ufeff")
     new_line = "\n" in before[len(stripped) :]

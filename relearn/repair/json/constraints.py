@@ -1,4 +1,4 @@
-"""What a schema says of a field's value besides its type. What is not understood refuses the schema.
+"""What a schema says of a field's value besides its type. A schema that is not fully understood is refused.
 
 JSON Schema, draft 2020-12, validation vocabulary (https://json-schema.org/draft/2020-12/json-schema-validation).
 """
@@ -64,10 +64,12 @@ class Constraint:
     """One keyword of one field: `is_met` says whether a value (or, with `of_items`, each item of a list) honours it."""
 
     def __init__(self, keyword: str, value: Any, kind: str, where: str, of_items: bool = False) -> None:
-        """InputError, beginning with `where`, when the keyword does not go with the kind, or its value is none."""
+        """InputError, beginning with `where`, when the keyword does not apply to the kind, or its value is not one it
+        takes.
+        """
         kinds, is_sound, self._test, self.reason = _KEYWORDS[keyword]
         if kinds not in ("any", kind) and not (kinds == "number" and kind == "integer"):
-            raise InputError(f"{where}: {keyword} does not go with the type {kind}; leave it out")
+            raise InputError(f"{where}: {keyword} does not apply to the type {kind}; leave it out")
         if not is_sound(value):
             raise InputError(f"{where}: {keyword} cannot be {value!r}")
         self.keyword, self.of_items = keyword, of_items
@@ -89,8 +91,8 @@ def refuse_unknown(spec: Mapping[str, Any], where: str, known: frozenset[str] = 
     for keyword in spec:
         if keyword not in ANNOTATIONS | STRUCTURE | known:
             told = ", ".join(sorted(known or STRUCTURE))
-            raise InputError(f"{where}: {keyword} is not understood, and replies would be read as if it were not there; "
-                             f"leave it out (understood: {told})")  # fmt: skip
+            raise InputError(f"{where}: {keyword} is not supported, and replies would be read as if it were not there; "
+                             f"leave it out (supported: {told})")  # fmt: skip
 
 
 def _compile(pattern: str, where: str) -> re.Pattern[str]:

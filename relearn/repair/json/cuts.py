@@ -23,7 +23,7 @@ HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|x[0-9a-fA-F
 def measure_whole_sentences(text: str) -> int:
     """The length of the text up to the end of its last sentence that something follows; 0 when there is none.
 
-    A full stop at the very end is no proof of a whole sentence: "3." may go on as "3.5".
+    A full stop at the very end does not prove a whole sentence: "3." may go on as "3.5".
     """
     end = 0
     for match in SENTENCE_END.finditer(text):

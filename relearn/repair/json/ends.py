@@ -1,6 +1,6 @@
-"""Where a text value ends: told from a quote inside it by what follows, by how quotes pair up, by braces opened.
+"""Where a text value ends: distinguished from a quote inside it by what follows, by how quotes pair up, by open braces.
 
-What stays in doubt is refused.
+What remains in doubt is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ESCAPED_QUOTE = {quote: re.compile(rf"(?<!\\)(?:\\\\)*+\\{re.escape(quote)}") fo
 
 
 def is_escaped(text: str, at: int, floor: int) -> bool:
-    """Whether an odd number of backslashes stands before `at`."""
+    """Whether an odd number of backslashes comes before `at`."""
     chunk = text[max(floor, at - 64) : at]
     return (len(chunk) - len(chunk.rstrip("\\"))) % 2 == 1
 
@@ -97,7 +97,7 @@ def _compile_member(closers: str) -> re.Pattern[str]:
 
 
 def has_member_inside(value: str, closers: str) -> bool:
-    """Whether a bare `"key":` stands in the value outside braces: then two members may have run together."""
+    """Whether a bare `"key":` is in the value outside braces: then two members may have run together."""
     if ":" not in value or not any(closer in value for closer in closers):
         return False
     for match in islice(_compile_member(closers).finditer(value), 50):
@@ -243,7 +243,7 @@ class EndFinder:
         return stop
 
     def _leads_to_key(self, at: int, stop: int) -> bool:
-        """Whether nothing but whole keys nobody asked for stands between a brace and a known key."""
+        """Whether nothing but whole keys nobody asked for is between a brace and a known key."""
         for _ in range(EXTRA_KEYS):
             if SAME.fullmatch(self.text, at, stop):
                 return True
@@ -284,7 +284,7 @@ class EndFinder:
         return STRING_PREFIX.search(raw) is None
 
     def _escapes_quotes(self, anchor: KeyAnchor, size: int, closers: str) -> bool:
-        """Whether whoever wrote the value escapes the quotes inside it: then a bare one is no part of the text."""
+        """Whether whoever wrote the value escapes the quotes inside it: then a bare one is not part of the text."""
         return ESCAPED_QUOTE[closers[0]].search(self.text, anchor.after, anchor.after + size + 8) is not None
 
     def _find_before_cut_key(self, anchor: KeyAnchor, start: int, closers: str) -> int:

@@ -40,7 +40,7 @@ class RecordsInText:
     records: list[FoundRecord]
     rest: list[tuple[int, int]]
     superseded: list[FoundRecord] = dataclasses.field(default_factory=list)
-    """Records that the text itself takes back, for one that follows."""
+    """Records that the text itself withdraws, for one that follows."""
     reasoning: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     """The stretches of `rest` that are reasoning; where the text is one reply, none."""
 
@@ -48,13 +48,13 @@ class RecordsInText:
 def read_records(
     text: str, schema: RecordSchema, finish_reason: str | None = None, truncated: str = "drop", one_reply: bool = True
 ) -> RecordsInText:
-    """Every record of the text, each field whole or `lost` (`missing`: asked for, and nowhere). Raises for no text.
+    """Every record of the text, each field whole or `lost` (`missing`: asked for, and nowhere). No text makes it raise.
 
     Offsets are characters of `text`. `finish_reason` is what the server said (`length` or another word for it: stopped
     at its token limit); `truncated` is the policy for a text that the reply ends inside: drop, trim or keep. Of one
-    reply only what follows its reasoning is read; of a text of many, all that stands outside reasoning.
+    reply only what follows its reasoning is read; of a text of many, everything outside reasoning.
     """
-    # What broke off or was withheld ends anywhere, as what the limit cut.
+    # What broke off or was withheld ends anywhere, like what the limit cut.
     if read_ending(finish_reason) in ("cut", "failed", "refused"):
         finish_reason = "length"
     found = _read(text, schema, finish_reason, one_reply)
@@ -83,7 +83,7 @@ def has_only_reasoning(text: str) -> bool:
 
 
 def holds_a_key(text: str, schema: RecordSchema) -> bool:
-    """Whether a key of a field stands in a text, as it is or inside a string."""
+    """Whether a key of a field is in a text, as it is or inside a string."""
     return next(find_anchors(text, schema), None) is not None or looks_encoded(text, schema)
 
 
@@ -253,7 +253,7 @@ def _read_otherwise(text: str, schema: RecordSchema, record: FoundRecord, start:
 
 
 def _keep_if_sound(text: str, records: list[FoundRecord]) -> list[FoundRecord]:
-    """The records, if every field stands in the text as it was read; otherwise none of them."""
+    """The records, if every field is in the text as it was read; otherwise none of them."""
     for record in records:
         for field in record.fields.values():
             if (
@@ -330,14 +330,14 @@ def _check_field(text: str, name: str, field: FoundField, schema: RecordSchema) 
 
 
 def _is_kept_by_a_float(literal: str, value: float) -> bool:
-    """Whether a float holds the number: not 1e999, nor 1e-999, nor what is no number at all."""
+    """Whether a float holds the number: not 1e999, nor 1e-999, nor what is not a number at all."""
     if not math.isfinite(value):
         return False
     return value != 0 or not re.search(r"[1-9]", re.split("[eE]", literal)[0])
 
 
 def _find_rest(text: str, records: list[FoundRecord]) -> list[tuple[int, int]]:
-    """The stretches outside the records that hold a word; flags each record with what stood around it."""
+    """The stretches outside the records that hold a word; flags each record with what was around it."""
     rest: list[tuple[int, int]] = []
     at = 0
     previous: FoundRecord | None = None
@@ -357,7 +357,7 @@ def _find_rest(text: str, records: list[FoundRecord]) -> list[tuple[int, int]]:
 
 
 def _describe_gap(gap: str) -> tuple[set[str], tuple[int, int] | None]:
-    """What stands between two records: flags, and the span of what is prose or unread, if any."""
+    """What is between two records: flags, and the span of what is prose or unread, if any."""
     flags: set[str] = set()
     if not gap.strip():
         return flags, None

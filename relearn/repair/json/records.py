@@ -1,6 +1,6 @@
 """From a value that was read to records: renamed, re-cased or nested keys, lists, two records fused into one.
 
-Nothing is joined or converted: a field is one string (number, boolean, list of strings) that stands in the text.
+Nothing is joined or converted: a field is one string (number, boolean, list of strings) that is in the text.
 Whatever does not fit is left out here and ends in quarantine.
 """
 
@@ -27,10 +27,10 @@ MAX_DEPTH = 12
 
 @dataclass(slots=True)
 class FoundField:
-    """A field as a reading found it: its value and where it stands in the text read.
+    """A field as a reading found it: its value and where it is in the text read.
 
-    `items` are the spans of the elements of a list, or of the pieces of a text that was written in several. `lost` is empty for a whole field; otherwise why it is not
-    kept: `cut_off` when the text ends inside it, `ambiguous_end`, ...
+    `items` are the spans of the elements of a list, or of the pieces of a text that was written in several. `lost` is
+    empty for a whole field; otherwise why it is not kept: `cut_off` when the text ends inside it, `ambiguous_end`, ...
     """
 
     value: Any
@@ -59,7 +59,7 @@ def lose_field(reason: str, start: int = 0, end: int = 0, codec: Codec = (), fla
 
 
 def read_field(node: ValueNode, kind: str, depth: int = 0) -> FoundField | None:
-    """The node as a field of the kind asked for, unwrapped where one value stands inside another; None if not."""
+    """The node as a field of the kind asked for, unwrapped where one value is inside another; None if not."""
     if kind == "string":
         if node.kind == "string":
             return FoundField(node.value, node.start, node.end, node.codec, node.flags)
@@ -99,7 +99,7 @@ def _add_flag(field: FoundField | None, flag: str) -> FoundField | None:
 
 
 def find_records(root: ValueNode, schema: RecordSchema) -> list[FoundRecord]:
-    """Every record that stands in the value, in the order of the text; empty when there is none."""
+    """Every record in the value, in the order of the text; empty when there is none."""
     return merge_single_fields(list(_walk(root, schema, frozenset(), 0, {})), schema)
 
 

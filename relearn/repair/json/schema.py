@@ -85,7 +85,7 @@ class KeyMatcher:
 class RecordSchema:
     """The fields a record has, each with its kind (string, number, integer, boolean, strings).
 
-    A record without a `required` field is refused; `optional` says that others may be missing without a word.
+    A record without a `required` field is refused; `optional` says that others may be missing without a note.
     A value that breaks one of its field's `constraints` is refused.
     """
 
@@ -111,7 +111,7 @@ class RecordSchema:
 def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
     """What a JSON Schema describes. InputError, naming the property, for what lies outside the subset."""
     if not isinstance(schema, dict):
-        raise InputError(f"{source}: a JSON Schema is an object, found {type(schema).__name__}")
+        raise InputError(f"{source}: a JSON Schema is an object, not {type(schema).__name__}")
     definitions = {**_as_dict(schema.get("definitions")), **_as_dict(schema.get("$defs"))}
     schema = _follow_reference(schema, definitions, source)
     refuse_unknown(schema, source)
@@ -120,7 +120,7 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
         refuse_unknown(schema, source)
     properties = schema.get("properties")
     if isinstance(properties, dict) and len(properties) == 1:
-        # One object that wraps the list: the records are what stands in the list.
+        # One object that wraps the list: the records are in the list.
         only = _follow_reference(_as_dict(next(iter(properties.values()))), definitions, source)
         items = (
             _follow_reference(_as_dict(only.get("items")), definitions, source) if _read_kind(only) == "array" else {}
@@ -143,15 +143,15 @@ def read_schema(schema: Any, source: str = "the schema") -> RecordSchema:
             constraints[name] += read_constraints(items, "string", where, of_items=True)
     required = schema.get("required", [])
     if not isinstance(required, list) or not set(map(str, required)) <= set(fields):
-        raise InputError(f"{source}: `required` must list names that stand in `properties`")
+        raise InputError(f"{source}: `required` must list names that are in `properties`")
     return RecordSchema(fields, frozenset(map(str, required)), constraints=constraints)
 
 
 def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
     """A task's schema: as it is sent to a server, and as its replies are read, each field by itself.
 
-    InputError, one line, when the file is missing or is not JSON, and when it says more than is understood: a reply
-    would be read as if it had not been said.
+    InputError, one line, when the file is missing or is not JSON, and when it says more than repair supports: a reply
+    would be read as if that were not there.
     """
     try:
         schema = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -162,7 +162,9 @@ def load_task_schema(path: Path) -> tuple[dict[str, Any], RecordSchema]:
         raise InputError(f"{path}: not JSON ({error})") from None
     record = read_schema(schema, str(path))
     if _as_dict(schema.get("properties")).keys() != record.fields.keys():
-        raise InputError(f"{path}: a task's schema is one object with named fields; it is a list of them, or wraps one")
+        raise InputError(
+            f"{path}: a task's schema is one object with named fields; this one is a list of them, or wraps one"
+        )
     return schema, dataclasses.replace(record, required=frozenset(), optional=False)
 
 
@@ -194,9 +196,9 @@ def _follow_reference(spec: dict[str, Any], definitions: dict[str, Any], source:
         found = _as_dict(definitions[name])
         twice = [keyword for keyword in beside if found.get(keyword, beside[keyword]) != beside[keyword]]
         if twice:
-            raise InputError(f"{source}: {twice[0]} beside $ref {reference!r} is another there; say it once")
+            raise InputError(f"{source}: {twice[0]} beside $ref {reference!r} differs from the one there; give it once")
         spec = {**found, **beside}
-    raise InputError(f"{source}: $ref refers to itself")
+    raise InputError(f"{source}: a $ref refers to itself")
 
 
 def _read_kind(spec: Mapping[str, Any]) -> str | None:

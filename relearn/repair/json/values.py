@@ -1,9 +1,9 @@
-"""Values with the offsets they stand at, read in three ways: as JSON, as Python, and by json-repair.
+"""Values with their offsets, read in three ways: as JSON, as Python, and by json-repair.
 
 JSON is RFC 8259. The standard library's parser gives no offsets and keeps only the last of two equal keys, so the
 walk is made here; strings are undone by `json.loads`, so that `verbatim` can check them.
 Python is a dict or list as `repr` or a person writes it, read by `ast`. Raw strings and triple quotes are understood;
-strings that are joined by standing side by side, or hold escapes `verbatim` does not undo, fail its check later.
+strings that are joined by being side by side, or hold escapes `verbatim` does not undo, fail its check later.
 json-repair (https://github.com/mangiucugna/json_repair) guesses, and is quadratic or worse on some input; size and
 depth are bounded before it is asked. Its answers have no offsets: each text is looked up in the raw.
 """
@@ -37,7 +37,7 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass(slots=True)
 class ValueNode:
-    """A value and where it stands: for a string, the offsets of its inside and the codec that undoes it.
+    """A value and where it is: for a string, the offsets of its inside and the codec that undoes it.
 
     `kind` is one of string, number, boolean, null, list, object; the value of a list is its nodes, of an object
     its (key, node) pairs in order, repeated keys included.
@@ -122,7 +122,7 @@ def parse_number(literal: str) -> int | float:
 
 
 def read_python(text: str, start: int, end: int) -> ValueNode | None:
-    """The value between `start` and `end` of the text as a tree, or None when it is no literal of Python."""
+    """The value between `start` and `end` of the text as a tree, or None when it is not a literal of Python."""
     source = text[start:end]
     if len(source) > MAX_PYTHON_CHARS or "\x00" in source or INVALID_ESCAPE.search(source.replace("\\\\", "")):
         return None
@@ -136,7 +136,7 @@ def read_python(text: str, start: int, end: int) -> ValueNode | None:
 
 
 def is_too_deep(source: str, limit: int = 90) -> bool:
-    """Whether brackets, those in strings included, are nested deeper than the parsers can bear."""
+    """Whether brackets, those in strings included, are nested deeper than the parsers can take."""
     depth = 0
     for match in re.finditer(r"[\[{(]|[\]})]", source):
         depth += 1 if match.group() in "[{(" else -1
@@ -207,7 +207,7 @@ class _PythonConverter:
 
 
 def read_tolerant(text: str, start: int, end: int) -> ValueNode | None:
-    """json-repair's answer to what stands between `start` and `end`; a text of it that stands nowhere there is null."""
+    """json-repair's answer to the text between `start` and `end`; a text in it that is nowhere there is null."""
     source = text[start:end]
     if len(source) > MAX_TOLERANT_CHARS or is_too_deep(source, 40) or source.count("{") + source.count("[") > 200:
         return None

@@ -40,7 +40,7 @@ _INVALID = re.compile(r"\\(?:u(?![0-9a-fA-F]{4})|[^\"\\/bfnrtu])", re.DOTALL)
 
 
 def _undo_escape(body: str, dialect: str) -> str:
-    """The text of one escape, given without its backslash; an unknown escape stands for itself."""
+    """The text of one escape, given without its backslash; an unknown escape means itself."""
     if dialect == CSV:
         return body
     plain = (_PYTHON_SIMPLE if dialect == PYTHON else _SIMPLE).get(body)
@@ -129,7 +129,7 @@ def is_encodable(value: str) -> bool:
 
 
 def find_delimiters(raw: str, start: int, end: int) -> tuple[bool, bool]:
-    """Whether a quote stands just before `start` and just after `end` (an encoded quote has backslashes before it)."""
+    """Whether a quote comes just before `start` and just after `end` (an encoded one has backslashes before it)."""
     after = end
     while after < len(raw) and raw[after] == "\\" and after - end < 8:
         after += 1

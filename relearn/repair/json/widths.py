@@ -15,7 +15,7 @@ _LIST = re.compile(r"［(?=\s*+[\"“{｛］])|(?<=[\"”}｝［\[])(\s*+)］")
 
 
 def make_ascii(text: str) -> str:
-    """The text, of the same length, with full-width punctuation replaced where it stands between keys and values."""
+    """The text, of the same length, with full-width punctuation replaced where it is between keys and values."""
     if text.isascii() or _WIDE.search(text) is None:
         return text
     if '"' not in text and "“" not in text:

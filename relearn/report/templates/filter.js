@@ -1,4 +1,4 @@
-// Shows the probes that match the two choices; without JavaScript all of them stand there.
+// Shows the probes that match the two choices; without JavaScript all of them are shown.
 const form = document.getElementById("filter");
 if (form) {
   const probes = [...document.querySelectorAll(".probe")];

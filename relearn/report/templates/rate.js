@@ -16,7 +16,7 @@ function keep() {
   try { localStorage.setItem(place, JSON.stringify(kept)); } catch { stored = false; }
   const done = items.filter(finished).length;
   $("progress").textContent = `Instruction ${kept.at + 1} of ${items.length}; ${done} finished`;
-  $("state").textContent = stored ? `${done} of ${items.length} instructions are finished.` : "This browser keeps nothing: save before you close the page.";
+  $("state").textContent = stored ? `${done} of ${items.length} instructions are finished.` : "This browser stores nothing: save before you close the page.";
   $("previous").disabled = kept.at === 0;
   $("next").disabled = kept.at === items.length - 1;
 }
@@ -72,7 +72,7 @@ function go(step) {
   show(true);
 }
 
-// RFC 4180: a field with a comma, a quote or a line break stands in quotes, and quotes are doubled.
+// RFC 4180: a field with a comma, a quote or a line break is put in quotes, and quotes are doubled.
 // A leading apostrophe keeps a spreadsheet from taking a text for a formula.
 const literal = (value) => /^[=+\-@\t\r]/.test(value) ? "'" + value : value;
 const field = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
@@ -106,7 +106,7 @@ $("save").addEventListener("click", () => {
   $("state").textContent = `Saved ${Object.keys(kept.scores).length} rated answers and ${Object.keys(kept.choices).length} pairs.`;
 });
 $("clear").addEventListener("click", () => {
-  if (!confirm("Forget every score given here?")) return;
+  if (!confirm("Delete every score given here?")) return;
   kept = { rater: kept.rater, at: 0, scores: {}, choices: {} };
   show(true);
 });

@@ -47,7 +47,7 @@ def read_exactly(fd: int, size: int) -> bytes:
 
 
 def encode(value: Any, other: Callable[[Any], Json], depth: int = 0) -> Json:
-    """Plain data as JSON; `other` says what stands for anything else."""
+    """Plain data as JSON; `other` gives the form of anything else."""
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NotPassed(Exception):
-    """The program is not right: why, in a few words."""
+    """Why the program is wrong, in a few words."""
 
 
 def _with_another(what: str) -> Callable[[Remote, object], Any]:
@@ -160,7 +160,7 @@ class Session:
         if tag == "m":
             root = str(number).partition(".")[0]
             if root not in sys.stdlib_module_names:
-                raise ImportError(f"{root} is not of the standard library")
+                raise ImportError(f"{root} is not in the standard library")
             __import__(number)
             return sys.modules[number]
         return Remote(self, int(number), str(rest[0]) if rest else "object")

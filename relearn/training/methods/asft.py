@@ -1,4 +1,5 @@
-"""ASFT, anchored supervised fine-tuning (Zhu et al. 2025, arXiv 2509.23753): DFT, and a tether to the base.
+"""ASFT, anchored supervised fine-tuning (Zhu et al. 2025, arXiv 2509.23753): DFT, and a penalty for moving away from
+the base.
 
     loss = mean over the labelled tokens of [ −sg(π(y)) · log π(y) + alpha · D ]      sg: no gradient goes through it
     forward: D = KL(π₀‖π)        reverse: D = KL(π‖π₀)
@@ -21,7 +22,7 @@ from relearn.training.passes import cross_entropy, divergence
 
 
 class Asft(Method):
-    """Tokens weighted by their probability, held to the base."""
+    """Tokens weighted by their probability, kept close to the base."""
 
     has_token_loss = reads_base = compares = True
 

@@ -3,7 +3,7 @@
     loss = mean over the labelled tokens of [ −sg(π(y)) · log π(y) ]        sg: no gradient goes through it
 
 The gradient of cross entropy grows as 1 / π(y) where the model finds a token unlikely; the factor takes that away, so that
-little is learned from what contradicts the model. So it is in the authors' code (github.com/yongliang-wu/DFT,
+little is learned from what contradicts the model. The authors' code does the same (github.com/yongliang-wu/DFT,
 verl/verl/trainer/fsdp_dft_trainer.py: `loss * prob_coefficients.detach()`, then the mean over the loss mask).
 
 Parameters: none. Cost: none to speak of; no pass more.

@@ -1,4 +1,4 @@
-"""KL: cross entropy, and a tether to what the base says of the same tokens.
+"""KL: cross entropy, and a penalty for moving away from the base on the same tokens.
 
     loss = mean over the labelled tokens of [ −log π(y) + beta · KL(π₀‖π) ]
 
@@ -20,7 +20,7 @@ from relearn.training.passes import cross_entropy, divergence
 
 
 class Kl(Method):
-    """Held to the base on the new task's tokens."""
+    """Kept close to the base on the new task's tokens."""
 
     has_token_loss = reads_base = compares = True
 

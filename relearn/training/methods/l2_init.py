@@ -8,7 +8,7 @@ products of rank by rank matrices, exactly and without making ΔW: ‖B·A‖² 
 
 Why not ‖A − A₀‖² + ‖B − B₀‖²: the model depends on B·A alone, so that such an anchor asks for more or less by how a change is
 shared out between the two, and holds A back even while B is zero and A has no effect. Trainable weights that are not LoRA
-matrices (saved modules, biases, other kinds of adapters) are held to where they started. What the papers say was written
+matrices (saved modules, biases, other kinds of adapters) are kept close to their start. What the papers say was written
 here from memory of them; the formula does not depend on constants of theirs.
 
 Parameters: `strength`. Cost: none to speak of; no pass more. As part of the loss, unlike AdamW's weight decay, it goes
@@ -28,7 +28,7 @@ from relearn.training.passes import Passes
 
 
 class L2Init(Method):
-    """Held to the weights that it started from."""
+    """Kept close to the weights that it started from."""
 
     compares = True
 

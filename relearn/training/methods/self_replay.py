@@ -1,4 +1,5 @@
-"""Self-replay (Marek et al. 2026, arXiv 2605.26097): the model is held to what it says in rows that it wrote itself.
+"""Self-replay (Marek et al. 2026, arXiv 2605.26097): the model is kept close to the base on rows that the base wrote
+itself.
 
     kl:    loss = cross entropy + beta · mean over an update's sampled tokens of KL(π₀‖π)
     rows:  the sampled rows are rows to learn like the others
@@ -32,7 +33,7 @@ from relearn.training.rows import NOTHING, EncodedRow, EncodedRows, collate
 
 
 class SelfReplay(Method):
-    """Held to the base on what the base wrote."""
+    """Kept close to the base on what the base wrote."""
 
     needs_samples = compares = True
     pad = 0

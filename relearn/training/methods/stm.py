@@ -38,7 +38,7 @@ class Stm(Method):
         if not left:
             raise InputError(
                 "finetune_2b.methods.stm.threshold: the base finds every token less likely than 1 in "
-                f"{self.options.threshold:g}, so that nothing is left to learn; raise it"
+                f"{self.options.threshold:g}, so nothing is left to learn; raise it"
             )
         self.facts["masked"] = round(1 - left / labelled, 4)
         return EncodedRows(found, rows.too_long)

@@ -68,7 +68,7 @@ BAD = {
     "empty.csv": (b"", "is empty"),
     "latin.csv": (b"review,sentiment\nfine,pos\nna\xefve,neg\n", "line 3: not UTF-8 (byte 3)"),
     "wide.csv": ("review,sentiment\n".encode("utf-16"), "line 1: not UTF-8"),
-    "list.jsonl": (b'{"review": "a"}\n["b"]\n', "line 2: list where an object is expected"),
+    "list.jsonl": (b'{"review": "a"}\n["b"]\n', "line 2: list, not an object"),
     "json.jsonl": (b'{"review": "a"}\n{"review": \n', "line 2: not JSON"),
     "key.jsonl": (b'{"review": "a"}\n{"revew": "b"}\n', "line 2: no column 'review'; the columns are revew"),
     "bytes.jsonl": (b'{"review": "a"}\n{"review": "\xff"}\n', "line 2: not UTF-8"),

@@ -1,4 +1,4 @@
-"""From files to records: what is kept, what is left out and counted, and what never stands in two splits."""
+"""From files to records: what is kept, what is left out and counted, and what is never in two splits."""
 
 from __future__ import annotations
 
@@ -319,21 +319,21 @@ def test_rows_near_a_probe_stand_in_no_split(tmp_path: Path) -> None:
 def test_too_few_rows_name_the_file_the_numbers_and_the_key(tmp_path: Path) -> None:
     path = sources.folder(tmp_path, review_rows=9)
     message = failure(path)
-    assert message.startswith(f"{path / 'reviews.csv'}: 9 usable rows of 9 (none left out), 12 are needed for reviews")
+    assert message.startswith(f"{path / 'reviews.csv'}: has 9 usable rows of 9 (none left out), but reviews needs 12")
     assert "lower prepare.reviews.train to 3" in message
     run(path, sources.prepare(reviews={"train": 3, "val": 2, "test": 4}))
     sources.write_csv(path / "reviews.csv", sources.reviews(20))
     sources.write_jsonl(path / "code.jsonl", sources.problems(3) * 2)
     message = failure(path)
-    assert "code.jsonl: 3 usable rows of 6 (3 duplicate), 12 are needed for code" in message
+    assert "code.jsonl: has 3 usable rows of 6 (3 duplicate), but code needs 12" in message
     assert "lower prepare.code.train, val and test" in message
 
 
 BAD_ROWS: dict[str, tuple[dict[str, object], str]] = {
     "empty": ({"output": " "}, "line 3: column 'output' is empty; fill it in or delete the row"),
     "null": ({"instruction": None}, "line 3: column 'instruction' is empty"),
-    "number": ({"output": 5}, "line 3: column 'output' holds int, text is expected"),
-    "input": ({"input": ["x"]}, "line 3: column 'input' holds list, text is expected"),
+    "number": ({"output": 5}, "line 3: column 'output' holds int, not text"),
+    "input": ({"input": ["x"]}, "line 3: column 'input' holds list, not text"),
     "surrogate": ({"output": "\ud83d"}, "line 3: column 'output' holds half a surrogate pair"),
 }
 
@@ -475,8 +475,8 @@ BAD_TALKS: dict[str, tuple[Any, str]] = {
     "a late system message": ([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "message 2 is of role system"),
     "an empty answer": ([{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}], "message 2 holds no text"),
     "a picture": ([{"role": "user", "content": [{"type": "image_url"}]}], "message 1 holds no text"),
-    "a text": ("hello", "no list of messages"),
-    "nothing": ([], "no list of messages"),
+    "a text": ("hello", "not a list of messages"),
+    "nothing": ([], "not a list of messages"),
 }  # fmt: skip
 
 

@@ -71,9 +71,9 @@ def test_a_system_column_beside_messages_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"history": ["Root of 81?"]}, "history is no list of"),
-        ({"history": [["Root of 81?", ""]]}, "history is no list of"),
-        ({"history": "earlier"}, "history is no list of"),
+        ({"history": ["Root of 81?"]}, "history is not a list of"),
+        ({"history": [["Root of 81?", ""]]}, "history is not a list of"),
+        ({"history": "earlier"}, "history is not a list of"),
         ({"system": 3}, "system holds int"),
     ],
 )
@@ -103,12 +103,12 @@ def test_pandas_missing_cells_are_missing(tmp_path: Path) -> None:
     ("name", "text", "reason"),
     [
         ("a.csv", "instruction;output\nSay one;One, two\n", "line 1: the cells are separated by semicolons"),
-        ("a.csv", "instruction\toutput\nSay one\tOne\n", "line 1: the cells are separated by tabs, and commas are expected in a .csv file; name it .tsv"),
+        ("a.csv", "instruction\toutput\nSay one\tOne\n", "line 1: the cells are separated by tabs, but commas separate those of a .csv file; name it .tsv"),
         ("a.csv", "instruction|output\nSay one|One\n", "line 1: the cells are separated by bars"),
         ("a.tsv", "instruction,output\nSay one,One\n", "line 1: the cells are separated by commas"),
         ("a.csv", "sep=;\ninstruction;output\nSay one;One\n", "line 1: holds Excel's `sep=`"),
         ("a.csv", "instruction,output\rSay one,One\r", "lines end with carriage returns alone"),
-        ("a.csv", "instruction,output\nSay one,One\rtwo\nSay two,Two\n", "a carriage return alone stands in a cell that is not quoted"),
+        ("a.csv", "instruction,output\nSay one,One\rtwo\nSay two,Two\n", "an unquoted cell holds a lone carriage return"),
     ],
 )  # fmt: skip
 def test_a_csv_message_names_the_true_cause(tmp_path: Path, name: str, text: str, reason: str) -> None:

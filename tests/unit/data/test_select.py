@@ -107,7 +107,7 @@ def test_picking_from_a_cut_pool_is_picking_from_all(ranks: list[tuple[int, int]
         owners: dict[int, str] = {}
         for split, rows in picked.splits.items():
             assert len(rows) <= WANTED[split]
-            assert all(owners.setdefault(row.group, split) == split for row in rows), "a group stands in two splits"
+            assert all(owners.setdefault(row.group, split) == split for row in rows), "a group is in two splits"
         return {split: [row.row for row in rows] for split, rows in picked.splits.items()}, picked.passed
 
     try:

@@ -89,7 +89,7 @@ def test_sampling_sends_its_seed_and_draws_an_equal_prompt_anew(served: Served, 
 
 
 def test_beams_are_refused_before_anything_is_sent(served: Served, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="beam search cannot be asked"):
+    with pytest.raises(InputError, match="an endpoint cannot do beam search"):
         ask(served, tmp_path, strategy=Beam(kind="beam", width=2))
     assert served.bodies == []
 

@@ -159,7 +159,7 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
     monkeypatch.setattr(type(loud), "forward", forward)
     with torch.inference_mode():
         whole = greedy.continue_prompts(loud, prompts, 20, (), WORDS.pad_token_id)
-        # a token that comes at other places in other answers stands for the end
+        # a token that comes at other places in other answers acts as the end
         end = max(
             {token for row in whole for token in row},
             key=lambda token: len({row.index(token) for row in whole if token in row}),

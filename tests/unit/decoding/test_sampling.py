@@ -88,5 +88,5 @@ def test_the_prefix_of_a_template_that_closes_a_turn_with_words() -> None:
     chat = templated(f"{{% for m in messages %}}{turn}{{% endfor %}}")
     ids, closing = chat.around_instruction()
     assert (chat.tokenizer.decode(ids).rstrip(), closing) == ("[INST]", "[/INST]")
-    with pytest.raises(InputError, match="nothing comes before a user's turn"):
+    with pytest.raises(InputError, match="puts nothing before a user's turn"):
         templated("{% for m in messages %}{{ m.content }}<|end|>{% endfor %}").around_instruction()

@@ -56,7 +56,7 @@ def test_import_keeps_what_is_known_and_ends_failures(
     rows.append({**rows[0], "key": "k4"})
     (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     main(["import", str(path), str(tmp_path / "all.jsonl")])
-    assert "1 answers added, 4 were there already" in capsys.readouterr().out
+    assert "1 answers added, 4 already there" in capsys.readouterr().out
     with Journal(path) as journal:
         answer = journal.get("k0")
         assert answer is not None
@@ -134,7 +134,7 @@ def test_prune_selects_by_ending_and_by_kind(path: Path, condition: list[str], a
 def test_prune_takes_from_one_table(path: Path, conditions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         main(["prune", str(path), *conditions])
-    assert "take one" in capsys.readouterr().err
+    assert "use one of them" in capsys.readouterr().err
     assert len(keys(path)) == 4
 
 

@@ -200,7 +200,7 @@ def test_a_refused_format_is_left_out_once_and_for_all(path: Path) -> None:
 def test_a_budget_is_never_passed_and_the_next_run_goes_on(path: Path) -> None:
     prices = Prices(1000.0, 10_000.0)  # about 0.34 USD an answer, at most about 2.1
     with server(latency_s=0.01) as running:
-        with pytest.raises(InputError, match="budget of 5 USD would be passed") as caught:
+        with pytest.raises(InputError, match="could exceed the budget of 5 USD") as caught:
             ask(running, path, REQUESTS, prices=prices, budget_usd=5.0)
         with Journal(path) as journal:
             spent = survey(REQUESTS, journal, IDENTITY, 200, prices).cost

@@ -313,7 +313,7 @@ def test_answers_that_ended_at_the_cap_are_a_column_and_a_warning() -> None:
     warnings = [warning for warning in found.warnings if "cap" in warning]
     assert len(warnings) == 1
     assert warnings[0].startswith("code: 3 of 12 answers of 2b ended at the cap")
-    assert "not sound" in warnings[0]
+    assert "unsound" in warnings[0]
     text = table.markdown(found.rows, found.intervals)
     assert "| ended at the cap   |" in text
     assert [line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| base", "| 2"))] == [
@@ -335,7 +335,7 @@ def test_what_a_metric_cannot_see_is_a_warning_of_the_task() -> None:
     found = evaluate_models(
         {"base": chinese + english, "2b": chinese + english}, {}, PARAMS, 7, TASKS, ModelRoles("base", "2b")
     )
-    assert any(warning.startswith("reviews: BERTScore read the first") for warning in found.warnings)
+    assert any(warning.startswith("reviews: BERTScore read only the first") for warning in found.warnings)
     assert any(warning.startswith("reviews: BERTScore cannot see 12 of 12") for warning in found.warnings)
     shown = {(row["task"], row["metric"]) for row in found.rows}
     assert ("reviews", "chrf") in shown

@@ -1,4 +1,4 @@
-"""Ratings join the points, the intervals and the table; those of texts that no longer stand are left out."""
+"""Ratings join the points, the intervals and the table; those of texts that no longer exist are left out."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_figures_on_the_judge() -> None:
     assert found["ties"]["value"] == round(3 / 15, 4)
     assert found["unreadable"] == {"no_verdict": 1}
     assert (found["wins"][0]["won"], found["wins"][0]["lost"], found["wins"][0]["unreadable"]) == (1, 1, 1)
-    assert found["warnings"] == ["1 of 16 judgements cannot be read (6%), and count one half"]
+    assert found["warnings"] == ["1 of 16 judgements cannot be read (6%) and count as one half"]
 
 
 def test_equal_answers_count_one_half_and_say_nothing_of_the_judge() -> None:

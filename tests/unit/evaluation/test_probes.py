@@ -64,7 +64,7 @@ def test_wrong_probes_are_named(tmp_path: Path, old: str, new: str, wanted: str)
 def test_missing_empty_and_too_many(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         probes.read(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match="a list of probes is expected"):
+    with pytest.raises(InputError, match="expected a list of probes"):
         probes.read(write(tmp_path, ""))
     row = "- {id: p%d, kind: k, instruction: i, check: {type: sentences}}\n"
     assert len(probes.read(write(tmp_path, "".join(row % i for i in range(1000))))) == 1000

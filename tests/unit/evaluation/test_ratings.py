@@ -61,16 +61,19 @@ def test_pairs_and_attention_checks(tmp_path: Path) -> None:
     ("text", "wanted"),
     [
         ("rater,item,helpfulness\n", "line 1: no column key, correctness"),
-        (HEADER + "anna,r1,A,6,4\n", "line 2: helpfulness is '6'; a whole number from 1 to 5"),
+        (HEADER + "anna,r1,A,6,4\n", "line 2: helpfulness is '6'; expected a whole number from 1 to 5"),
         (HEADER + "anna,r1,A,5,4\nanna,r2,A,4.5,4\n", "line 3: helpfulness is '4.5'"),
         (HEADER + "anna,,A,5,4\n", "line 2: item is empty"),
-        (HEADER + "anna,r1,A,5\n", "line 2: 5 columns are expected"),
-        (HEADER + "anna,r1,A,5,4\nanna,r1,A,5,4\n", "line 3: anna has rated item r1, A before"),
+        (HEADER + "anna,r1,A,5\n", "line 2: expected 5 columns"),
+        (HEADER + "anna,r1,A,5,4\nanna,r1,A,5,4\n", "line 3: anna has already rated item r1, A ("),
         ("", "line 1: no column rater"),
-        (HEADER.strip() + ",other,better\nanna,r1,A,,,B,B\n", "line 2: better is 'B'; one of first, second, tie"),
+        (
+            HEADER.strip() + ",other,better\nanna,r1,A,,,B,B\n",
+            "line 2: better is 'B'; expected one of first, second, tie",
+        ),
         (
             HEADER.strip() + ",other,better\nanna,r1,A,,,B,tie\nanna,r1,B,,,A,tie\n",
-            "line 3: anna has rated item r1, A and B before",
+            "line 3: anna has already rated item r1, A and B (",
         ),
     ],
 )

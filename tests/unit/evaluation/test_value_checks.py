@@ -128,8 +128,8 @@ def test_a_pattern_that_takes_for_ever_fails_in_time() -> None:
     ("check", "said"),
     [
         ({"type": "choice", "right": "maybe", "of": ["yes", "no"]}, "maybe is not the first name of any label"),
-        ({"type": "order", "of": ["a", "A"]}, "a name is there twice"),
-        ({"type": "matches", "pattern": "("}, "no regular expression"),
+        ({"type": "order", "of": ["a", "A"]}, "a name is listed twice"),
+        ({"type": "matches", "pattern": "("}, "not a regular expression"),
         ({"type": "matches", "pattern": "a" * 501}, "at most 500"),
         ({"type": "letters"}, "give `without` or `initial`"),
         ({"type": "number"}, "equals is missing"),

@@ -106,7 +106,7 @@ def test_prompts_are_drawn_under_the_seed_from_the_tasks_named() -> None:
 
 def test_what_was_answered_is_not_asked_again(journal: Journal) -> None:
     pairs = [pair(f"It flows {n}.", f"It is wide {n}.") for n in range(6)]
-    with pytest.raises(InputError, match=r"budget of 0.003 USD would be passed .* raise judge.budget_usd"):
+    with pytest.raises(InputError, match=r"could exceed the budget of 0.003 USD .* raise judge.budget_usd"):
         judge(pairs, journal, price_input=1.0, budget_usd=0.003, concurrency=1)
     kept = len(list(journal.rows()))
     assert 0 < kept < 12

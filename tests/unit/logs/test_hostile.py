@@ -48,7 +48,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     bomb = made.write_archive(tmp_path / "x.eval", [("header.json", b" " * (40 << 20))])
-    with pytest.raises(InputError, match="no log of a sample"):
+    with pytest.raises(InputError, match="not the log of a sample"):
         read(bomb)
 
 
@@ -65,7 +65,7 @@ def test_members_that_lie_on_each_other_are_refused(tmp_path: Path) -> None:
     first = raw.index(b"PK\1\2")
     raw[first + 20 : first + 24] = (10_000).to_bytes(4, "little")
     path.write_bytes(bytes(raw))
-    with pytest.raises(InputError, match="this is no log"):
+    with pytest.raises(InputError, match="this is not a log"):
         read(path)
 
 
@@ -112,7 +112,7 @@ def test_a_parquet_whose_rows_share_one_huge_text_is_held_a_few_rows_at_a_time(
     monkeypatch.setattr(lighteval, "HELD", 3_000_000)
     read(path)
     monkeypatch.setattr(lighteval, "HELD", 50_000)
-    with pytest.raises(InputError, match="this is no log"):
+    with pytest.raises(InputError, match="this is not a log"):
         read(path)
 
 

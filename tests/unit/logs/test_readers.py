@@ -283,9 +283,9 @@ def test_pairs_that_do_not_fit_are_named(tmp_path: Path) -> None:
         "document differs: 1",
         "prompts of 1 of 2 pairs DIFFER",
         "few-shot examples differs: 2 in base, 0 in tuned",
-        "5 documents, its results file says 6",
+        "5 documents, but its results file says 6",
         "their hash differs",
-        "no finite number for 2",
+        "not a finite number for 2",
     ):
         assert expected in notes, expected
 

@@ -125,8 +125,11 @@ def command_line(*arguments: object) -> tuple[int, str]:
 
 
 ODD_LM_EVAL = {
-    "one_missing": (0, ["1 sample only in base: 17", "39 documents, its results file says 40", "their hash differs"]),
-    "doc_hash_changed": (0, ["1 sample not paired, as the document differs: 5", "39 in 5"]),
+    "one_missing": (
+        0,
+        ["1 sample only in base: 17", "39 documents, but its results file says 40", "their hash differs"],
+    ),
+    "doc_hash_changed": (0, ["1 sample not paired because the document differs: 5", "39 in 5"]),
     "other_fewshot": (
         0,
         [
@@ -138,17 +141,17 @@ ODD_LM_EVAL = {
     "second_run_appended": (0, ["40 samples more than once, with the same scores", "40 in 5"]),
     "two_models_in_one_file": (1, ["11 samples of 12 more than once with scores that differ (0, 1, 2"]),
     "last_line_cut": (1, ["samples_ferry_sense_yes", "line 12", "cut off"]),
-    "nan_scores": (0, ["acc is no finite number for 3, 8", "10 in 3"]),
+    "nan_scores": (0, ["acc is not a finite number for 3, 8", "10 in 3"]),
 }
 ODD_INSPECT = {
     "truncated.eval": (1, ["not a whole zip archive"]),
     "status_started.eval": (1, ["had not finished"]),
     "status_cancelled.eval": (1, ["status is cancelled", "36 of 60", "4 samples failed"]),
     "status_error.eval": (1, ["the harbour is closed", "4 samples failed"]),
-    "nan_scores.json": (0, ["brevity is no finite number for h-004, epoch 1, h-011, epoch 2"]),
+    "nan_scores.json": (0, ["brevity is not a finite number for h-004, epoch 1, h-011, epoch 2"]),
     "epoch_missing.json": (
         0,
-        ["58 samples, each epoch counted; its results tell of 60", "2 samples with fewer epochs on one side"],
+        ["58 samples, each epoch counted; its results count 60", "2 samples with fewer epochs on one side"],
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The program that is tested is the one that defines what the tests name, whatever stands around it."""
+"""The program that is tested is the one that defines what the tests name, whatever is around it."""
 
 from __future__ import annotations
 

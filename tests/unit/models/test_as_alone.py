@@ -179,7 +179,7 @@ def test_more_tokens_than_the_model_has_places_for_are_refused(tmp_path: Path, k
         assert answer_here(base, [None])  # its places are turned, not looked up
         return
     with pytest.raises(
-        InputError, match=rf"an answer of up to {LIMIT} are more than the {places} that the model can read"
+        InputError, match=rf"an answer of up to {LIMIT} exceed the {places} tokens that the model can read"
     ):
         answer_here(base, [None])
 

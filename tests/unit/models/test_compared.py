@@ -77,7 +77,7 @@ def test_the_adapters_own_template_is_not_used_without_a_word(
     )
     assert compare(made, tmp_path / "out", "--base", str(made / "base"), "--tuned", str(tuned)) == 0
     assert (
-        "compare: tuned was saved with another chat template than that of base, which is used"
+        "compare: tuned was saved with a different chat template from that of base, which both use"
         in capsys.readouterr().err
     )
 
@@ -149,11 +149,11 @@ def test_a_whole_model_has_the_curve_of_the_adapter_in_it(made: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("tuned", "more", "said"),
     [
-        ("rewriting", ["--scales"], "rewriting: a part of this adapter is not a part of what was learned"),
-        ("tuned", ["--scales", "0.5,x"], "--scales 0.5,x: numbers from 0 to 4"),
-        ("tuned", ["--scales", "9"], "--scales 9: numbers from 0 to 4"),
+        ("rewriting", ["--scales"], "rewriting: scaling this adapter does not scale what was learned"),
+        ("tuned", ["--scales", "0.5,x"], "--scales 0.5,x: expected numbers from 0 to 4"),
+        ("tuned", ["--scales", "9"], "--scales 9: expected numbers from 0 to 4"),
         ("tuned", ["--most-lost", "5%"], "--most-lost: needs --scales"),
-        ("tuned", ["--scales", "--most-lost", "0"], "--most-lost 0: a share above 0"),
+        ("tuned", ["--scales", "--most-lost", "0"], "--most-lost 0: expected a share above 0"),
         ("tuned", ["--scales", "--endpoint", "http://127.0.0.1:9/v1"], "a server does not scale an adapter"),
     ],
 )

@@ -101,7 +101,7 @@ def test_biases_that_were_trained_are_interpolated(base: Path, tmp_path: Path) -
 )
 def test_other_kinds_are_refused_by_name(base: Path, tmp_path: Path, config: Any, named: str) -> None:
     adapter = make_adapter(base, tmp_path / "adapter", config)
-    with pytest.raises(InputError, match=rf"mine: a part of this adapter is not .*{named}.*scale LoRA or rsLoRA"):
+    with pytest.raises(InputError, match=rf"mine: scaling this adapter does not .*{named}.*scale LoRA or rsLoRA"):
         check_scalable(adapter, "mine")
 
 
@@ -110,7 +110,7 @@ def test_saved_modules_need_the_base_that_they_are_of(base: Path, tmp_path: Path
     with pytest.raises(InputError, match=r"whole tensor .* needs the base"):
         scale_adapter(adapter, 0.5, tmp_path / "out", "mine")
     other = load(make_base(tmp_path / "other", "qwen2", hidden_size=32))
-    with pytest.raises(InputError, match="is not of this base"):
+    with pytest.raises(InputError, match="does not belong to this base"):
         scale_adapter(adapter, 0.5, tmp_path / "out", "mine", other)
 
 
@@ -160,7 +160,7 @@ def test_whole_models_of_another_shape_or_setting_are_refused(base: Path, tmp_pa
         Interpolation(base, wider, "cpu")
     other = make_base(tmp_path / "other", "qwen2")
     edit(other / "config.json", rope_parameters={"rope_type": "default", "rope_theta": 2.0})
-    with pytest.raises(InputError, match="with the base's weights it is not the base"):
+    with pytest.raises(InputError, match="with the base's weights it does not behave like the base"):
         Interpolation(base, other, "cpu")
 
 

@@ -179,7 +179,7 @@ def test_reasoning_is_counted_and_kept(
     monkeypatch.setattr(chat.tokenizer, "decode", lambda *_, **__: "<think>Hm</think>one")
     [answer] = decode(model, chat, [Prompt(ASKED, 4, None)], 1, "thinker")
     assert (answer.text, answer.raw) == ("one", "<think>Hm</think>one")
-    assert "thinker: reasoning was taken off 1 of 1 answers; 0 held nothing else" in capsys.readouterr().err
+    assert "thinker: removed reasoning from 1 of 1 answers; 0 held nothing else" in capsys.readouterr().err
     row = answer.to_prediction("a", "t", "g", "p", None)
     assert json.loads(row.model_dump_json())["raw"] == "<think>Hm</think>one"
     assert "raw" not in json.loads(row.model_copy(update={"raw": None}).model_dump_json())
@@ -270,11 +270,11 @@ def test_the_default_of_several_templates(found: object, chosen: str | None) -> 
     ("found", "said"),
     [
         ({"rag": "a", "tool_use": "b"}, "has the chat templates rag, tool_use, and none is the default"),
-        (["{{ messages }}"], "chat_template is no text"),
-        (7, "chat_template is no text"),
-        ({"default": None}, "chat_template is no text"),
-        ([{"name": "default"}], "chat_template is no text"),
-        (True, "chat_template is no text"),
+        (["{{ messages }}"], "chat_template is not text"),
+        (7, "chat_template is not text"),
+        ({"default": None}, "chat_template is not text"),
+        ([{"name": "default"}], "chat_template is not text"),
+        (True, "chat_template is not text"),
     ],
 )
 def test_templates_of_odd_types_are_one_line(tmp_path: Path, found: object, said: str) -> None:

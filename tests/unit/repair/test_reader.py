@@ -10,7 +10,7 @@ SCHEMA = RecordSchema.of_texts(["agree", "disagree"])
 
 
 def texts(raw: str, finish_reason: str | None = None) -> list[dict[str, str]]:
-    """The whole fields of each record, after checking that each stands where it says."""
+    """The whole fields of each record, after checking that each is where it says."""
     reading = read_records(raw, SCHEMA, finish_reason)
     return [
         {name: field.value for name, field in record.fields.items() if not field.lost} for record in reading.records

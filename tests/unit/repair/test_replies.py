@@ -277,10 +277,10 @@ def test_numbers_and_booleans_are_written_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rows": [{"name": "x", "instruction": "{txt}", "response": "mood"}]}, "repair.film.rows: instruction of the row x: {txt} is no field; there are text, mood, steps, answer"),
-        ({"rows": [{"name": "x", "instruction": "{text}", "response": "text"}]}, "repair.film.rows: response of the row x: text is no field of the record; there are mood, steps, answer"),
-        ({"checks": [{"kind": "echo", "of": "review", "share": 0.5}]}, "repair.film.checks: echo: review is no field of the source; there are text"),
-        ({"checks": [{"kind": "contradiction", "sides": {"mood": "left"}}]}, "repair.film.checks: contradiction: no words are known for left; sides are agree, disagree"),
+        ({"rows": [{"name": "x", "instruction": "{txt}", "response": "mood"}]}, "repair.film.rows: instruction of the row x: {txt} is not a field; choose from text, mood, steps, answer"),
+        ({"rows": [{"name": "x", "instruction": "{text}", "response": "text"}]}, "repair.film.rows: response of the row x: text is not a field of the record; choose from mood, steps, answer"),
+        ({"checks": [{"kind": "echo", "of": "review", "share": 0.5}]}, "repair.film.checks: echo: review is not a field of the source; choose from text"),
+        ({"checks": [{"kind": "contradiction", "sides": {"mood": "left"}}]}, "repair.film.checks: contradiction: no words are known for left; the sides are agree, disagree"),
     ],
 )  # fmt: skip
 def test_a_name_that_there_is_not_is_told_in_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -292,7 +292,9 @@ def test_a_name_that_there_is_not_is_told_in_one_line(tmp_path: Path, change: di
 
 def test_a_field_of_both_is_told(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-    with pytest.raises(InputError, match=r"repair\.film\.rows: .*\{text\} is a field of the source and of the record"):
+    with pytest.raises(
+        InputError, match=r"repair\.film\.rows: .*\{text\} is a field of both the source and the record"
+    ):
         task(tmp_path, {"rows": [{"name": "x", "instruction": "{text}", "response": "text"}], "checks": []}, schema)
 
 

@@ -1,4 +1,4 @@
-"""The analysis says what the intervals allow, and every number in it stands in a metrics file."""
+"""The analysis says what the intervals allow, and every number in it is in a metrics file."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_clear_changes_are_told_with_their_intervals() -> None:
 def test_nothing_is_claimed_where_the_interval_holds_zero() -> None:
     analysis = analyse(made.intervals(half=0.9), made.probes(), made.WORDS)
     text = without_quotes(analysis.markdown)
-    assert not re.search(r"\b(fell|rose|lost|brought [\d])", text.split("instructions that stand in")[0])
+    assert not re.search(r"\b(fell|rose|lost|brought [\d])", text.split("instructions that are in")[0])
     assert "no change can be shown" in text
     assert "price of replay" not in text
     assert "no loss of other skills can be shown" in analysis.finding
@@ -117,7 +117,7 @@ def test_more_than_was_lost_is_told_as_better_than_base() -> None:
 
     surely = told(0.02, 0.7)
     assert "2c is now better than base (CodeBLEU 0.600 → 0.700)" in surely.finding
-    assert "more than was lost, so that 2c is now better than base" in surely.markdown
+    assert "more than was lost, so 2c is now better than base" in surely.markdown
     assert any("2c is now better at it than base" in point for point in surely.advice)
     perhaps = told(0.15, 0.7)
     assert (

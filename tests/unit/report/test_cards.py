@@ -88,7 +88,7 @@ def test_the_model_card_carries_the_forgetting(name: str) -> None:
 def test_a_base_made_here_is_not_claimed_to_be_on_the_hub() -> None:
     card = model_card(model("2b", hub=False))
     assert "base_model" not in front(card)
-    assert "trained from scratch and goes with it" in card
+    assert "trained from scratch and comes with it" in card
 
 
 def test_splits_have_the_hubs_names() -> None:

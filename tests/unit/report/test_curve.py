@@ -33,17 +33,17 @@ def test_a_limit_is_said_with_the_command_that_writes_the_model() -> None:
     said = curve.say_limit(made.curve(HELD), made.WORDS)
     assert said is not None
     assert said.startswith("λ = 0.5 is the largest proven to lose at most 5.0% of base's bits per byte")
-    assert "At λ = 1 that is not proven of writing code, which has lost +12.0% [+8.0%, +20.0%]." in said
+    assert "At λ = 1 that is not proven for writing code, which loses +12.0% [+8.0%, +20.0%]." in said
     assert said.endswith("`python -m stages.export --scale 0.5` writes that model.")
     assert "too few" not in said
     nothing = curve.say_limit(made.curve(HELD | {"factor": 0.0, "stopped": STOPPED | {"clusters": 3}}), made.WORDS)
     assert nothing is not None
-    assert nothing.startswith("No λ of those tried is proven")
+    assert nothing.startswith("No λ tried is proven")
     assert "Its 3 clusters of prompts are too few to prove anything" in nothing
     assert "export" not in nothing
     every = curve.say_limit(made.curve({"most_lost": 0.5, "factor": 1.5, "stopped": None}), made.WORDS, "x {factor}")
     assert every is not None
-    assert every.endswith("up. `x 1.5` writes that model.")
+    assert every.endswith("every old skill. `x 1.5` writes that model.")
     assert curve.say_limit(made.curve(), made.WORDS) is None
 
 

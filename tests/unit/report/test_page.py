@@ -86,4 +86,4 @@ def test_all_tasks_pooled_have_their_table() -> None:
     score = {"task": "pooled", "metric": "rouge_l", "value": 0.4, "low": 0.3, "high": 0.5, "mark": ""}
     rows = [*source.rows, *({"model": model, **score} for model in ("base", "2b", "2c"))]
     text = page(material(intervals=source.intervals, rows=rows))
-    assert "judge by the tasks. 668 prompts in 199 clusters" in text
+    assert "judge by the single tasks. 668 prompts in 199 clusters" in text

@@ -54,7 +54,7 @@ def test_inputs_as_recorded_pass(root: Path) -> None:
 @pytest.mark.parametrize("file", ["m/z.txt", "m/b/é.txt", "m/new.txt"])
 def test_another_input_is_refused(root: Path, file: str) -> None:
     (root / "data" / file).write_text("HELLO\n")
-    with pytest.raises(InputError, match=r"^data/m: not what one has written.*python -m stages\.cache"):
+    with pytest.raises(InputError, match=r"^data/m: not what one wrote.*python -m stages\.cache"):
         cache.check_inputs("two", Paths.of(root))
 
 

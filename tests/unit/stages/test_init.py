@@ -64,7 +64,7 @@ def test_a_file_that_is_there_is_refused_and_nothing_is_written(tmp_path: Path, 
     before = everything(tmp_path)
     done = CliRunner().invoke(init.command, [str(tmp_path)])
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"init: {tmp_path / there}: is there already")
+    assert done.stderr.startswith(f"init: {tmp_path / there}: already exists")
     assert len(done.stderr.strip().splitlines()) == 1
     assert everything(tmp_path) == before
 

@@ -53,8 +53,8 @@ def test_the_documented_judge_is_sound_and_its_requests_are_counted(project: Pat
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("tasks: [general]", "tasks: [general, poems]", "judge.tasks.1: poems is no task"),
-        ("tasks: [general]", "tasks: [general, general]", "judge.tasks.1: general is there twice"),
+        ("tasks: [general]", "tasks: [general, poems]", "judge.tasks.1: poems is not a task"),
+        ("tasks: [general]", "tasks: [general, general]", "judge.tasks.1: general is listed twice"),
         ("max_tokens_limit: 256\n  response_format: json", "max_tokens_limit: 6\n  response_format: json", "max_tokens_limit is below max_tokens"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_what_an_earlier_table_could_show_it_shows_again() -> None:
     ("arguments", "status", "said"),
     [
         (["--clusters", "20"], 2, "--clusters needs --prompts"),
-        (["--prompts", "20", "--profile", "mini"], 2, "--profile does not go with --prompts"),
+        (["--prompts", "20", "--profile", "mini"], 2, "--profile cannot be used with --prompts"),
         (["--prompts", "20", "--clusters", "30"], 1, "plan: --clusters 30: more than the 20 prompts"),
         (["--prompts", "1"], 2, "--prompts"),
     ],

@@ -64,7 +64,7 @@ def test_settings_change_the_experiment_and_go_to_dvc(project: tuple[Params, Pat
     assert remedies.choose_params(*project, "replay", own.seeds, settings) == own
     with pytest.raises(InputError, match="no such key"):
         choose(project, "-S", "profiles/mini.yaml:predict.scalse=[1]")
-    with pytest.raises(InputError, match=r"settings of profiles/mini\.yaml are expected"):
+    with pytest.raises(InputError, match=r"expected settings of profiles/mini\.yaml"):
         choose(project, "-S", "profiles/files.yaml:predict.scales=[1]")
     with pytest.raises(InputError, match="scales: 9 is out of bounds"):
         choose(project, "-S", "profiles/mini.yaml:predict.scales=[9]")

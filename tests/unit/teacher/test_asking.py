@@ -170,7 +170,7 @@ def test_an_estimate_before_and_after(journal: Journal) -> None:
     run(questions(SOURCES[:6]), journal)
     second = cost.estimate(asked, asked.options, address, journal)
     assert (second.requests, second.journalled) == (12, 6)
-    assert "6 that this model has given" in second.basis
+    assert "the 6 answers that this model has given" in second.basis
     _, _, summary = run(asked, journal)
     whole = cost.estimate(asked, asked.options, address, journal)
     assert (whole.journalled, whole.cost, whole.cost_most) == (12, 0, 0)
@@ -182,7 +182,7 @@ def test_an_estimate_before_and_after(journal: Journal) -> None:
 def test_an_estimate_is_marked_and_speaks_of_the_budget(journal: Journal) -> None:
     found = cost.estimate(questions(), questions().options, Address.of("http://x/v1", "key"), journal)
     text = "\n".join(found.lines(1e-9))
-    assert "estimate, nothing was sent" in text
+    assert "estimate (nothing was sent)" in text
     assert "passes it" in text
     assert "stays within it" in "\n".join(found.lines(100.0))
 

@@ -104,7 +104,7 @@ def test_a_prompt_sees_the_fields_of_its_source(tmp_path: Path) -> None:
         ("{% block user %}\n{{ revue }} {{ text }}{% endblock %}", "revue"),
         ("Reply to {{ text }}", "no block `user`"),
         ("{% block user %}Say something.{% endblock %}", "never shows {{ text }}"),
-        ("{% block usr %}{{ text }}{% endblock %}", "'usr' is no role"),
+        ("{% block usr %}{{ text }}{% endblock %}", "'usr' is not a role"),
         ("{% block user %}{{ text }}{{ text.__class__.__mro__ }}{% endblock %}", "unsafe"),
         ("{% block user %}{{ text }}{% for i in range(9999999) %}x{% endfor %}{% endblock %}", "Range too big"),
         ("{% block user %}{{ text + 1 }}{% endblock %}", "cannot be rendered"),

@@ -1,4 +1,4 @@
-"""A run learns, watches the held-out losses, resumes to the byte, and stops at a loss that is no number."""
+"""A run learns, watches the held-out losses, resumes to the byte, and stops at a loss that is not a number."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_the_last_good_checkpoint_stays_and_is_gone_on_from(tmp_path: Path) -> None:
-    """A loss that is no number at update 6 leaves the checkpoint of update 4, from which a sound run ends as usual."""
+    """A loss that is not a number at update 6 leaves the checkpoint of update 4, from which a sound run ends as usual."""
     whole, history = run(tmp_path / "sound")
     small, passes = model(WORDS), 0
 
