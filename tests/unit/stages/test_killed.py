@@ -37,7 +37,7 @@ except InputError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("victim", ["rank", "launcher", "stage"])
 def test_no_process_is_left(tmp_path: Path, victim: str) -> None:
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 WORKER = "tests.unit.training.in_processes"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
