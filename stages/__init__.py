@@ -7,6 +7,8 @@ from pathlib import Path
 
 from relearn.workers import end_with
 
+MARK = "RELEARN_LAUNCHED"  # in the environment of one of several processes (`stages.launch`): the stage it works for
+
 
 def die_with_parent() -> None:
     """Asks the kernel to end this process when its parent ends.
@@ -26,8 +28,9 @@ def _adopted(parent: int) -> bool:
     return b"dvc" not in Path("/proc/1/cmdline").read_bytes()  # in a container dvc itself may be the first process
 
 
-# Under dvc as early as can be: the imports that follow take seconds, in which dvc may be killed.
-if "DVC_STAGE" in os.environ:
+# Under dvc, and among several processes, as early as can be: the imports that follow take seconds, in which dvc, or
+# what started the processes, may be killed.
+if "DVC_STAGE" in os.environ or MARK in os.environ:
     die_with_parent()
 
 # How long a thread of torch spins for the next piece of work, set before torch is loaded. On two cores, without

@@ -11,7 +11,7 @@ from typing import Any
 from relearn.model_files import ADAPTER
 from relearn.params import Params
 from relearn.training.method import load_method
-from stages import corpus
+from stages import corpus, launch
 from stages.paths import Paths
 from stages.rounds import finetune_round, run_each_seed
 from stages.run import main
@@ -19,6 +19,7 @@ from stages.run import main
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/2b/, with seeds/<seed>/ for each further seed, and metrics/losses/2b.csv."""
+    launch.check_method(params, paths)
     return run_each_seed(params, paths, "finetune_2b", _round)
 
 

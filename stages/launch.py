@@ -14,10 +14,11 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.params import Params
-from relearn.params.compute import AccelerateLaunch, SingleLaunch, TorchrunLaunch
+from relearn.params.compute import AccelerateLaunch, Compute, SingleLaunch, TorchrunLaunch
+from relearn.training.method import load_method
+from relearn.training.shard import BY_ACCELERATE
+from stages import MARK, die_with_parent
 from stages.paths import Paths
-
-MARK = "RELEARN_LAUNCHED"  # in a worker's environment: the stage it works for
 
 
 def is_worker() -> bool:
@@ -35,6 +36,26 @@ def count_processes(params: Params) -> int:
     return 1 if isinstance(params.launch, SingleLaunch) else params.launch.processes
 
 
+def is_sharded(params: Params) -> bool:
+    """Whether each process keeps a part of the base only."""
+    return isinstance(params.launch, TorchrunLaunch) and params.launch.shard
+
+
+def check_method(params: Params, paths: Paths) -> None:
+    """Raises InputError for a method that reads the adapter as it started, where accelerate shards the adapter too."""
+    if (
+        not isinstance(params.launch, AccelerateLaunch)
+        or (kind := _read_kind(params.launch, paths)) not in BY_ACCELERATE
+    ):
+        return
+    method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
+    if method.compares:
+        raise InputError(
+            f"method: {params.method} compares the adapter with how it started, which {kind} of accelerate shards; use "
+            "launch.kind torchrun with shard: true, or method plain"
+        )
+
+
 def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] | None:
     """Has workers do the stage where the profile asks for them: starts them, waits, and returns the run's facts.
 
@@ -44,7 +65,7 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     if isinstance(params.launch, SingleLaunch):
         return None
     if not is_worker():
-        _start(params.launch, params.compute.threads, stage, paths)
+        _start(params.launch, params.compute, stage, paths)
         return {"processes": count_processes(params)}
     found = int(os.environ.get("WORLD_SIZE", "1"))
     if found != params.launch.processes:
@@ -55,22 +76,49 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     return None
 
 
-def _start(launch: TorchrunLaunch | AccelerateLaunch, threads: int, stage: str, paths: Paths) -> None:
+def end_together() -> None:
+    """Ends the process group once all workers are done: its threads, left running, may abort an exit."""
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def _read_kind(launch: AccelerateLaunch, paths: Paths) -> str:
+    """The distributed_type of accelerate's configuration."""
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = paths.root / launch.config
+    if not config.is_file():
+        raise InputError(
+            f"launch.config: {launch.config}: no such file; make it with "
+            f"`accelerate config --config_file {launch.config}`"
+        )
+    try:
+        return str(load_config_from_file(str(config)).distributed_type.value)
+    except Exception as error:  # of two libraries, about a file that anyone may have written
+        raise InputError(
+            f"launch.config: {launch.config}: accelerate cannot read it ({' '.join(str(error).split())[:200]}); fix it"
+        ) from error
+
+
+def _start(launch: TorchrunLaunch | AccelerateLaunch, compute: Compute, stage: str, paths: Paths) -> None:
     if isinstance(launch, TorchrunLaunch):
         command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
     else:
-        config = paths.root / launch.config
-        if not config.is_file():
+        if (kind := _read_kind(launch, paths)) in BY_ACCELERATE and compute.device == "cpu":
             raise InputError(
-                f"launch.config: {launch.config}: no such file; make it with "
-                f"`accelerate config --config_file {launch.config}`"
+                f"launch.config: {launch.config}: accelerate has no {kind} on a CPU, and would train without; use "
+                "launch.kind torchrun with shard: true"
             )
         processes = f"--num_processes={launch.processes}"
-        command = ["accelerate.commands.launch", "--config_file", str(config), processes]
-    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(threads)}
+        command = ["accelerate.commands.launch", "--config_file", str(paths.root / launch.config), processes]
+    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(compute.threads)}
+    # The launcher dies with this process, and its workers with it (`stages.die_with_parent`).
     done = subprocess.run(
         [sys.executable, "-m", *command, "-m", f"stages.{stage}"],
-        cwd=paths.root, env=environment, check=False,
+        cwd=paths.root, env=environment, check=False, preexec_fn=die_with_parent,
     )  # fmt: skip
     if done.returncode:
         raise InputError(f"launch: the processes ended with status {done.returncode}; see the first one's output above")

@@ -15,6 +15,7 @@ from relearn.records import SampledRow
 from relearn.training import rounds
 from relearn.training.method import Method
 from relearn.training.rows import encode, encode_sample
+from relearn.training.shard import is_left_to_accelerate
 from relearn.training.trainer import train
 from relearn.weights import count_positions
 from stages import corpus, launch
@@ -90,7 +91,13 @@ def finetune_round(
         method.samples = [row for row in samples if len(row.ids) <= limit]
     watched = corpus.read_watched(paths, with_new)
     held_out = {task: encode(found, chat, limit, train_on) for task, found in watched.items()}
-    model = models.load_base(weights, params.compute.device, params.compute.precision, params.compute.quantize)
+    model = models.load_base(
+        weights,
+        params.compute.device,
+        params.compute.precision,
+        params.compute.quantize,
+        to_shard=launch.is_sharded(params) or is_left_to_accelerate(),
+    )
     places, longest = count_positions(model), max(len(row.ids) for row in encoded.rows)
     if places is not None and longest > places:
         raise InputError(
@@ -115,7 +122,13 @@ def finetune_round(
         inputs,
     )
     schedule = rounds.make_schedule(
-        params.finetune, params.compute, lr, epochs, params.seed, launch.count_processes(params)
+        params.finetune,
+        params.compute,
+        lr,
+        epochs,
+        params.seed,
+        launch.count_processes(params),
+        launch.is_sharded(params),
     )
     outcome = train(
         tuned,

@@ -92,6 +92,7 @@ def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
         params = load(paths.root)
         if launch.is_worker():  # the process that started this one holds the lock, and keeps the log
             work(params, paths)
+            launch.end_together()
         else:
             with hold_lock(name, paths, patience):
                 if "DVC_STAGE" in os.environ:

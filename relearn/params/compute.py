@@ -57,6 +57,9 @@ class TorchrunLaunch(Group):
     """One process a device on this machine, started by torchrun (DistributedDataParallel)."""
 
     kind: Literal["torchrun"]
+    shard: bool = key(
+        "Each process keeps only a part of the base's weights (FSDP2), for a base that one device cannot hold; slower."
+    )
     processes: int = key(
         "Processes; each takes its part of the same updates, so that the losses stay those of one process.",
         "processes",

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from relearn.params.base import Base, ModelBase
-from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch
+from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch, TorchrunLaunch
 from relearn.params.evaluate import METRICS, Eval3a, MetricLists, Probe3b, SandboxRules
 from relearn.params.finetune import Finetune, Finetune2b, Finetune2c, LrRange
 from relearn.params.generate import Generate
@@ -137,6 +137,10 @@ class Params(Group):
                     f"predict.{name}: base has an adapter of its own (base.model.adapt), so scaling the tuned one does not start "
                     "from base; use []"
                 )
+        if self.compute.quantize != "none" and isinstance(self.launch, TorchrunLaunch) and self.launch.shard:
+            raise ValueError(
+                "launch.shard: 4bit weights cannot be shared out; use shard: false, or compute.quantize none"
+            )
         if self.compute.quantize == "4bit" and self.compute.precision != "bf16":
             raise ValueError("compute.precision: 4bit weights need bf16; use bf16")
         return self

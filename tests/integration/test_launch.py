@@ -1,15 +1,26 @@
-"""A round over two processes: the same losses as in one, one adapter, and no silent run with fewer."""
+"""A round over two processes: the same losses as in one, one adapter, whoever is killed, and no silent run with fewer."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
 from tests.integration.conftest import Clone
 
-TWO = "launch:\n  kind: torchrun\n  processes: 2\n"
+TWO = "launch:\n  kind: torchrun\n  processes: 2\n  shard: false\n"
+SHARDED = TWO.replace("false", "true")
 ACCELERATE = "launch:\n  kind: accelerate\n  config: two.yaml\n  processes: 2\n"
 
 
@@ -37,15 +48,116 @@ def test_two_processes_train_as_one_does(run_clone: Clone, method: str) -> None:
     adapter = run_clone.folder / "models" / "2b"
     weights = load_file(adapter / "adapter_model.safetensors")
     names = sorted(path.name for path in adapter.iterdir())
-    launched_by(run_clone, TWO)
-    run_clone.python("stages.finetune_2b")
-    together = losses(run_clone)
     assert len({step for step, _ in alone}) > 5  # every update
-    assert together == pytest.approx(alone, abs=1e-4)
-    assert sorted(path.name for path in adapter.iterdir()) == names
-    for name, weight in load_file(adapter / "adapter_model.safetensors").items():
-        assert abs(weight - weights[name]).max() < 1e-3, name
-    assert [path.name for path in adapter.parent.glob(".2b*")] == []
+    for group in (TWO, SHARDED):
+        launched_by(run_clone, group)
+        said = run_clone.python("stages.finetune_2b").stderr
+        assert ("MB of weights in this process, one of 2" in said) == (group == SHARDED)
+        assert losses(run_clone) == pytest.approx(alone, abs=1e-4)
+        assert sorted(path.name for path in adapter.iterdir()) == names
+        for name, weight in load_file(adapter / "adapter_model.safetensors").items():
+            assert abs(weight - weights[name]).max() < 1e-3, name
+        assert [path.name for path in adapter.parent.glob(".2b*")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_whichever_process_is_killed_the_others_end_and_the_next_run_goes_on(run_clone: Clone) -> None:
+    run_clone.edit("profiles/tiny.yaml", "epochs: 2             # passes over the replies", "epochs: 60")
+    launched_by(run_clone, SHARDED)
+    run_clone.python("stages.finetune_2b")
+    adapter, curves = run_clone.folder / "models" / "2b", run_clone.folder / "metrics" / "losses" / "2b.csv"
+    whole = {path.name: path.read_bytes() for path in (*adapter.iterdir(), curves)}
+    shutil.rmtree(adapter)
+    draw = random.Random(22)
+    victims = ("rank 1", "rank 0", "launcher", "stage")
+    for number in range(10):
+        victim = victims[(number + number // 4) % 4]
+        with subprocess.Popen(
+            [sys.executable, "-m", "stages.finetune_2b"], cwd=run_clone.folder, env=run_clone.environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        ) as stage:  # fmt: skip
+            until(lambda: len(ranks(run_clone)) == 2, stage)
+            if number % 2:  # some updates further than the last time
+                before = newest(run_clone)
+                until(lambda before=before: newest(run_clone) > before, stage)
+            time.sleep(draw.uniform(0, 0.2 if number % 2 else 5))  # the latter is while they start
+            first, second = ranks(run_clone)
+            launcher = parent(first)
+            assert parent(launcher) == stage.pid
+            os.kill(
+                {"rank 0": first, "rank 1": second, "launcher": launcher, "stage": stage.pid}[victim], signal.SIGKILL
+            )
+            said = stage.communicate(timeout=120)[1]
+        assert stage.returncode == (-signal.SIGKILL if victim == "stage" else 1), said
+        if victim != "stage":
+            assert said.splitlines()[-1].startswith("finetune_2b: launch: the processes ended with status")
+        until(lambda: not processes(run_clone))
+        assert not adapter.exists()
+    said = run_clone.python("stages.finetune_2b").stderr
+    assert "going on from checkpoint-" in said
+    assert {path.name: path.read_bytes() for path in (*adapter.iterdir(), curves)} == whole
+    assert sorted(path.name for path in adapter.parent.iterdir() if path.name.startswith(".2b")) == []
+
+
+def until(happened: Callable[[], bool], stage: subprocess.Popen[str] | None = None, seconds: float = 300) -> None:
+    """Waits, as long as the stage runs."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        assert stage is None or stage.poll() is None
+        time.sleep(0.05)
+
+
+def processes(clone: Clone) -> list[int]:
+    """All that run in the clone."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "cwd").resolve() == clone.folder.resolve():
+                found.append(int(folder.name))
+    return found
+
+
+def ranks(clone: Clone) -> list[int]:
+    """The processes that train, the first rank first."""
+    found = {}
+    for process in processes(clone):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
+            if rank := [line for line in lines if line.startswith("RANK=")]:
+                found[int(rank[0].removeprefix("RANK="))] = process
+    return [found[rank] for rank in sorted(found)]
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+
+
+def newest(clone: Clone) -> int:
+    """The last update of which there is a whole checkpoint."""
+    states = (clone.folder / ".cache" / "finetune_2b").glob("*/checkpoint-*/trainer_state.json")
+    return max((int(state.parent.name.split("-")[1]) for state in states), default=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fsdp2", "zero2", "zero3"])
+def test_what_accelerate_shards_needs_a_gpu_and_a_method_that_does_not_compare(run_clone: Clone, name: str) -> None:
+    kind = "FSDP" if name == "fsdp2" else "DEEPSPEED"
+    launched_by(run_clone, f"launch:\n  kind: accelerate\n  config: profiles/launch/{name}.yaml\n  processes: 2\n")
+    refused = run_clone.python("stages.finetune_2b", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        f"finetune_2b: launch.config: profiles/launch/{name}.yaml: accelerate has no {kind} on a CPU, and would train "
+        "without; use launch.kind torchrun with shard: true"
+    ]
+    run_clone.edit("params.yaml", "method: plain", "method: kl")
+    refused = run_clone.python("stages.finetune_2b", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        f"finetune_2b: method: kl compares the adapter with how it started, which {kind} of accelerate shards; use "
+        "launch.kind torchrun with shard: true, or method plain"
+    ]
 
 
 @pytest.mark.slow

@@ -118,6 +118,15 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
     }  # fmt: skip
 
 
+def test_processes_that_shared_no_weights_still_share_none() -> None:
+    new, changes = upgrade("launch:\n  kind: torchrun\n  processes: 2\n")
+    assert (YAML(typ="safe").load(new)["launch"], changes) == (
+        {"kind": "torchrun", "shard": False, "processes": 2},
+        ["launch.shard is new"],
+    )
+    assert upgrade("launch:\n  kind: single\n") == ("launch:\n  kind: single\n", [])
+
+
 def test_scales_that_were_decoded_still_are() -> None:
     text = (ROOT / "profiles" / "mini.yaml").read_text(encoding="utf-8")
     before = re.sub(r"  (likelihoods|decode_scales|scale_rows):.*\n", "", text).replace(
