@@ -32,10 +32,17 @@ def count_workers() -> int:
     """Processes that share the work. InputError where the environment asks for something else than a number of them."""
     asked = os.environ.get(VARIABLE, "").strip()
     if not asked:
-        return len(os.sched_getaffinity(0))
+        return count_cores()
     if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
         raise InputError(f"{VARIABLE}: is {asked!r}; a whole number of processes is expected, from 1 to {MOST}")
     return int(asked)
+
+
+def count_cores() -> int:
+    """Cores that this process may use; where the system does not say (macOS), those there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -26,6 +26,7 @@ from relearn.params.evaluate import Scoring
 from relearn.params.predict import MOST_SCALE
 from relearn.progress import say
 from relearn.records import Prediction
+from relearn.workers import count_cores
 
 SWAPS = 10_000  # of the paired tests
 SHIPPED_SUITE = "skills"
@@ -183,7 +184,7 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
 
     from relearn import models
 
-    threads = options.threads or len(os.sched_getaffinity(0))
+    threads = options.threads or count_cores()
     models.set_seed_and_threads(threads, options.seed)
     device: Literal["cpu", "cuda"] = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")

@@ -141,3 +141,10 @@ def test_ctrl_c_and_a_kill_end_all_of_them(ending: signal.Signals, tmp_path: Pat
     while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in group):
         assert time.monotonic() < deadline, [each.cmdline() for each in group if each.is_running()]
         time.sleep(0.05)
+
+
+def test_a_system_that_does_not_say_which_cores_are_ours_counts_those_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.delenv("RELEARN_WORKERS", raising=False)
+    assert count_workers() == 6
