@@ -187,7 +187,7 @@ def places(base: Path) -> Iterator[tuple[Path, Path, dict[str, str], int]]:
     other = Path("/dev/shm")
     roomy = other.is_dir() and os.access(other, os.W_OK) and shutil.disk_usage(other).free > 2 << 30
     second = Path(tempfile.mkdtemp(prefix="verify-", dir=other)) if roomy else base / "another"
-    folder = second / "a much longer name" / "in which the second clone stands" / "checkout"
+    folder = second / "a much longer name" / "in which the second clone is" / "checkout"
     others = {"PYTHONHASHSEED": "4711", "TZ": "Pacific/Auckland", "OMP_NUM_THREADS": "1"}
     yield folder, second / "home", others, 0o077
 
