@@ -47,6 +47,12 @@ def check_device(device: Literal["cpu", "cuda"]) -> None:
 
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
+    own = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda" and own and own >= torch.cuda.device_count():
+        raise InputError(
+            f"compute.device: {torch.cuda.device_count()} CUDA devices on this machine, so process {own + 1} has none; start "
+            "one process a device"
+        )
 
 
 def name_device(device: Literal["cpu", "cuda"]) -> str:

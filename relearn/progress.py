@@ -1,6 +1,6 @@
 """Progress of long work: a bar on a terminal, a plain line now and then elsewhere (a log, CI).
 
-Written to stderr, so that stdout stays a command's answer.
+Written to stderr, so that stdout stays a command's answer; of several processes that share work, by the first alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from relearn.launched import is_rank_zero
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -22,7 +24,7 @@ class Progress:
         self.label, self.total, self.unit, self.done = label, total, unit, 0
         self.started = self.spoken = time.monotonic()
         self.bar: Any = None
-        if sys.stderr.isatty():
+        if is_rank_zero() and sys.stderr.isatty():
             self.bar = tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, leave=True)
 
     def __enter__(self) -> Progress:
@@ -49,10 +51,12 @@ class Progress:
             self.spoken = time.monotonic()
 
     def _line(self, notes: str) -> None:
-        print(f"{self.label}: {self.done}/{self.total} {self.unit}, {notes}", file=sys.stderr, flush=True)
+        if is_rank_zero():
+            print(f"{self.label}: {self.done}/{self.total} {self.unit}, {notes}", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
     """Prints one plain line to the user, on stderr."""
-    tqdm.write(text, file=sys.stderr)
-    sys.stderr.flush()
+    if is_rank_zero():
+        tqdm.write(text, file=sys.stderr)
+        sys.stderr.flush()

@@ -5,9 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+from relearn.launched import end_with_launcher, is_worker
 from relearn.workers import end_with
-
-MARK = "RELEARN_LAUNCHED"  # in the environment of one of several processes (`stages.launch`): the stage it works for
 
 
 def die_with_parent() -> None:
@@ -30,7 +29,9 @@ def _adopted(parent: int) -> bool:
 
 # Under dvc, and among several processes, as early as can be: the imports that follow take seconds, in which dvc, or
 # what started the processes, may be killed.
-if "DVC_STAGE" in os.environ or MARK in os.environ:
+if is_worker():
+    end_with_launcher()
+elif "DVC_STAGE" in os.environ:
     die_with_parent()
 
 # How long a thread of torch spins for the next piece of work, set before torch is loaded. On two cores, without

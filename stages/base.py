@@ -14,6 +14,7 @@ from relearn.chat import Chat
 from relearn.files import file_hash, write_json
 from relearn.gguf.convert import convert
 from relearn.gguf.header import read_header
+from relearn.launched import is_worker
 from relearn.packages import check_hash, find_file
 from relearn.params import Params
 from relearn.params.base import Adapt, GgufBase, ModelBase, ScratchBase
@@ -100,7 +101,7 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     else:
         commit = hub.resolve(source.path, source.revision, "model", paths.cache / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}
-    if not launch.is_worker():  # the workers find it written
+    if not is_worker():  # the workers find it written
         with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     return _adapt(params, paths, source.adapt)
@@ -109,7 +110,7 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
 def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]:
     """The file's weights as safetensors, and a LoRA round on the original data, merged, when the profile asks for one."""
     base = paths.models / "base"
-    if not launch.is_worker():  # the workers find it written
+    if not is_worker():  # the workers find it written
         if source.package is None:
             file = paths.sources / params.profile / source.path
             read_header(file)  # first, so that a file of another kind is named as such
@@ -132,7 +133,7 @@ def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]
             }
             write_json(target / model_files.BASE_FILE, facts)
     run = _adapt(params, paths, source.adapt)
-    if source.adapt is not None and not launch.is_worker():
+    if source.adapt is not None and not is_worker():
         with rounds.replace_folder(base) as target:
             rounds.merge_adapter(base, base / model_files.ADAPTER, target)
     return run

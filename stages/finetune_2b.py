@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relearn.errors import InputError
 from relearn.model_files import ADAPTER
 from relearn.params import Params
 from relearn.training.method import load_method
@@ -19,8 +20,20 @@ from stages.run import main
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes models/2b/, with seeds/<seed>/ for each further seed, and metrics/losses/2b.csv."""
-    launch.check_method(params, paths)
+    _check_method(params, paths)
     return run_each_seed(params, paths, "finetune_2b", _round)
+
+
+def _check_method(params: Params, paths: Paths) -> None:
+    """Raises InputError for a method that reads the adapter as it started, where accelerate shards the adapter too."""
+    if (kind := launch.find_sharding(params.launch, paths)) is None:
+        return
+    method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
+    if method.compares:
+        raise InputError(
+            f"method: {params.method} compares the adapter with how it started, which {kind} of accelerate shards; use "
+            "launch.kind torchrun with shard: true, or method plain"
+        )
 
 
 def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:

@@ -1,38 +1,23 @@
-"""Training on several devices: a stage starts itself again under torchrun, or under `accelerate launch`.
+"""Training and decoding on several devices: a stage starts itself again under torchrun, or under `accelerate launch`.
 
-The stage's own process holds the lock, starts the workers and waits; the workers train, and the first of them
-writes. A worker that finds fewer processes than the profile asks for ends at once: `accelerate launch --cpu` with two
-processes runs one without saying so.
+The stage's own process holds the lock, starts the workers and waits; the workers train or decode, and the first of them
+writes (`relearn.launched`). A worker that finds fewer processes than the profile asks for ends at once: `accelerate
+launch --cpu` with two processes runs one without saying so.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 from relearn.errors import InputError
+from relearn.launched import BY_ACCELERATE, find_rank, is_worker, run_in_processes, use_torchrun
 from relearn.params import Params
-from relearn.params.compute import AccelerateLaunch, Compute, SingleLaunch, TorchrunLaunch
-from relearn.training.method import load_method
-from relearn.training.shard import BY_ACCELERATE
-from stages import MARK, die_with_parent
+from relearn.params.compute import AccelerateLaunch, Compute, Launch, SingleLaunch, TorchrunLaunch
 from stages.paths import Paths
 
 
-def is_worker() -> bool:
-    """Whether this process is one of the workers."""
-    return MARK in os.environ
-
-
-def is_rank_zero() -> bool:
-    """Whether this process writes: the only one, or the first worker."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def count_processes(params: Params) -> int:
-    """How many processes train."""
+    """How many processes train, or decode."""
     return 1 if isinstance(params.launch, SingleLaunch) else params.launch.processes
 
 
@@ -41,19 +26,10 @@ def is_sharded(params: Params) -> bool:
     return isinstance(params.launch, TorchrunLaunch) and params.launch.shard
 
 
-def check_method(params: Params, paths: Paths) -> None:
-    """Raises InputError for a method that reads the adapter as it started, where accelerate shards the adapter too."""
-    if (
-        not isinstance(params.launch, AccelerateLaunch)
-        or (kind := _read_kind(params.launch, paths)) not in BY_ACCELERATE
-    ):
-        return
-    method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
-    if method.compares:
-        raise InputError(
-            f"method: {params.method} compares the adapter with how it started, which {kind} of accelerate shards; use "
-            "launch.kind torchrun with shard: true, or method plain"
-        )
+def find_sharding(launch: Launch, paths: Paths) -> str | None:
+    """How accelerate shards the adapter too, by its name for it; None where it does not."""
+    kind = _read_kind(launch, paths) if isinstance(launch, AccelerateLaunch) else None
+    return kind if kind in BY_ACCELERATE else None
 
 
 def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] | None:
@@ -67,22 +43,13 @@ def run_in_workers(params: Params, paths: Paths, stage: str) -> dict[str, Any] |
     if not is_worker():
         _start(params.launch, params.compute, stage, paths)
         return {"processes": count_processes(params)}
-    found = int(os.environ.get("WORLD_SIZE", "1"))
+    _, found = find_rank()
     if found != params.launch.processes:
         raise InputError(
             f"launch.processes: {params.launch.processes} processes are set, but {found} started; make "
             "num_processes of accelerate's configuration the same, or use kind torchrun"
         )
     return None
-
-
-def end_together() -> None:
-    """Ends the process group once all workers are done: its threads, left running, may abort an exit."""
-    import torch.distributed
-
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
 
 
 def _read_kind(launch: AccelerateLaunch, paths: Paths) -> str:
@@ -105,20 +72,13 @@ def _read_kind(launch: AccelerateLaunch, paths: Paths) -> str:
 
 def _start(launch: TorchrunLaunch | AccelerateLaunch, compute: Compute, stage: str, paths: Paths) -> None:
     if isinstance(launch, TorchrunLaunch):
-        command = ["torch.distributed.run", "--standalone", f"--nproc_per_node={launch.processes}"]
+        command = use_torchrun(launch.processes)
     else:
-        if (kind := _read_kind(launch, paths)) in BY_ACCELERATE and compute.device == "cpu":
+        if (kind := find_sharding(launch, paths)) is not None and compute.device == "cpu":
             raise InputError(
                 f"launch.config: {launch.config}: accelerate has no {kind} on a CPU, and would train without; use "
                 "launch.kind torchrun with shard: true"
             )
         processes = f"--num_processes={launch.processes}"
         command = ["accelerate.commands.launch", "--config_file", str(paths.root / launch.config), processes]
-    environment = {**os.environ, MARK: stage, "OMP_NUM_THREADS": str(compute.threads)}
-    # The launcher dies with this process, and its workers with it (`stages.die_with_parent`).
-    done = subprocess.run(
-        [sys.executable, "-m", *command, "-m", f"stages.{stage}"],
-        cwd=paths.root, env=environment, check=False, preexec_fn=die_with_parent,
-    )  # fmt: skip
-    if done.returncode:
-        raise InputError(f"launch: the processes ended with status {done.returncode}; see the first one's output above")
+    run_in_processes(command, f"stages.{stage}", [], compute.threads, paths.root, "launch")

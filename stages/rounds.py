@@ -9,6 +9,7 @@ from typing import Any
 from relearn import models
 from relearn.errors import InputError
 from relearn.files import read_jsonl
+from relearn.launched import is_rank_zero
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import SampledRow
@@ -84,7 +85,7 @@ def finetune_round(
     limit = params.finetune.max_tokens
     train_on = params.chat.train_on
     encoded = encode(rows, chat, limit, train_on)
-    if encoded.too_long and launch.is_rank_zero():
+    if encoded.too_long:
         say(f"{name}: {encoded.too_long} of {len(rows)} rows are longer than {limit} tokens and are left out")
     if method is not None and method.needs_samples:
         samples = [encode_sample(sample, chat) for sample in read_jsonl(paths.samples, SampledRow)]
@@ -141,7 +142,7 @@ def finetune_round(
         paths.cache / name / ("live" if further is None else f"live-{further}"),
         method,
     )
-    if not launch.is_rank_zero():
+    if not is_rank_zero():
         return {}
     provenance = {
         "base": rounds.BASE_PATH,

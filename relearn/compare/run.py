@@ -15,6 +15,7 @@ from relearn.compare import answering, sources, summary
 from relearn.compare.judging import CompareJudge
 from relearn.data.instruction_rows import HeldOutRow, read_held_out
 from relearn.decoding.items import CurveRow, Decoded, Prompt
+from relearn.decoding.share import Share
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation import suite
@@ -22,6 +23,7 @@ from relearn.evaluation.probes import Probe
 from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
 from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
+from relearn.launched import end_together, is_rank_zero, is_worker, run_in_processes, use_torchrun
 from relearn.params.evaluate import Scoring
 from relearn.params.predict import MOST_SCALE
 from relearn.progress import say
@@ -34,6 +36,8 @@ SHIPPED_SUITE = "skills"
 
 def compare(options: SimpleNamespace) -> int:
     """Asks the models, scores their answers, and writes what was found to `options.out`; the exit status.
+
+    With several processes, those ask, and this one waits, then goes on with what the first of them wrote.
 
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
@@ -57,17 +61,21 @@ def compare(options: SimpleNamespace) -> int:
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     settings |= {"suite": options.suite, "limit": options.limit} if skills else {}
     if not options.rescore:
-        made = dict(
-            _answer(given, asked, probes, skills, options, notes, settings, along)
-        )  # all, or nothing is written
-        for role, answers in made.items():
-            write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
-        if options.scales is not None:
-            ends = {float(role == "tuned"): [one.nll for one in made[role]] for role in ("base", "tuned")}
-            write_jsonl(_file(options.out, "curve"), answering.record_curve(asked, along.nlls | ends))
+        found = None if options.endpoint is not None else _find_models(given, options, notes)
+        processes = 1 if found is None else _count_processes(options)
+        if processes > 1 and not is_worker():
+            threads, here = _count_threads(options, processes), Path.cwd()
+            run_in_processes(
+                use_torchrun(processes), "relearn.compare", options.arguments, threads, here, f"--processes {processes}"
+            )
         else:
-            _file(options.out, "curve").unlink(missing_ok=True)
-        write_json(options.out / "settings.json", settings)
+            # all, or nothing is written
+            made = dict(_answer(given, found, asked, probes, skills, options, settings, along))
+            if is_rank_zero():
+                _write_answers(made, asked, probes, options, settings, along)
+        if is_worker():
+            end_together()
+            return 0
     roles = [*given, *map(answering.name_scaled, along.decode)]
     predictions = {role: _read_answers(options.out, role, asked, probes) for role in roles}
     for note in notes:
@@ -76,6 +84,24 @@ def compare(options: SimpleNamespace) -> int:
         print("\n".join(judge.estimate(judge.make_requests(predictions, _name_roles(predictions).pairs))))
         return 0
     return _score(options, predictions, asked, probes, skills, guards, most_lost, judge)
+
+
+def _write_answers(
+    made: dict[str, list[Decoded]],
+    asked: Sequence[HeldOutRow],
+    probes: Sequence[Probe],
+    options: SimpleNamespace,
+    settings: dict[str, Any],
+    along: answering.Along,
+) -> None:
+    for role, answers in made.items():
+        write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
+    if options.scales is not None:
+        ends = {float(role == "tuned"): [one.nll for one in made[role]] for role in ("base", "tuned")}
+        write_jsonl(_file(options.out, "curve"), answering.record_curve(asked, along.nlls | ends))
+    else:
+        _file(options.out, "curve").unlink(missing_ok=True)
+    write_json(options.out / "settings.json", settings)
 
 
 def read_along(options: SimpleNamespace) -> answering.Along:
@@ -151,25 +177,31 @@ def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
     return {task: count for task, count in counts.items() if count or task != summary.SUITE}
 
 
+def _find_models(given: dict[str, str], options: SimpleNamespace, notes: list[str]) -> dict[str, sources.ModelSource]:
+    """The models by role; `notes` gets what may not belong together."""
+    found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
+    notes += sources.check(found)
+    return found
+
+
 def _answer(
     given: dict[str, str],
+    found: dict[str, sources.ModelSource] | None,
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
     skills: Sequence[SkillItem],
     options: SimpleNamespace,
-    notes: list[str],
     settings: dict[str, Any],
     along: answering.Along,
 ) -> Iterator[tuple[str, list[Decoded]]]:
-    """(role, answers); `settings` gets what a result should say of how they were made."""
+    """(role, answers), by a server where no models were found here; `settings` gets what a result should say of how they
+    were made."""
     caps = {item.id: item.max_new_tokens for item in skills}
     items = answering.list_items(asked, probes, options.max_new_tokens, caps)
     settings["max_new_tokens"] = options.max_new_tokens
-    if options.endpoint is not None:
+    if found is None:
         settings["backend"] = "endpoint"
         return _ask_server(given, items, options, bool(skills))
-    found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
-    notes += sources.check(found)
     how = _read_local(options)
     settings["models"] = {role: source.facts() for role, source in found.items()}
     settings |= {"backend": "local", "device": how.device, "precision": how.precision}
@@ -179,14 +211,32 @@ def _answer(
     return answering.decode_here(found, items, how, along, bool(skills))
 
 
-def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
+def _choose_device(options: SimpleNamespace) -> Literal["cpu", "cuda"]:
     import torch
 
+    return options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _count_processes(options: SimpleNamespace) -> int:
+    """How many processes share the prompts: one a card, unless --processes says so."""
+    import torch
+
+    if options.processes is not None:
+        return int(options.processes)
+    return max(1, torch.cuda.device_count()) if _choose_device(options) == "cuda" else 1
+
+
+def _count_threads(options: SimpleNamespace, processes: int) -> int:
+    """CPU threads of each process."""
+    return options.threads or max(1, count_cores() // processes)
+
+
+def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
     from relearn import models
 
-    threads = options.threads or count_cores()
-    models.set_seed_and_threads(threads, options.seed)
-    device: Literal["cpu", "cuda"] = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    share = Share.of_launched()
+    models.set_seed_and_threads(_count_threads(options, share.processes), options.seed)
+    device = _choose_device(options)
     precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")
     if device == "cpu" and options.quantize == "4bit":
         raise InputError("--quantize 4bit: needs --device cuda")
@@ -198,7 +248,7 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
             raise InputError(f"{options.template}: cannot be read ({error})") from None
     arguments = _read_arguments(options.template_arguments)
     return answering.LocalDecoding(
-        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date())
+        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date()), share
     )
 
 

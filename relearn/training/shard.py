@@ -11,13 +11,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
+from relearn.launched import BY_ACCELERATE
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-# How accelerate tells its processes that it shards, by the distributed_type of its configuration.
-BY_ACCELERATE = {"FSDP": "ACCELERATE_USE_FSDP", "DEEPSPEED": "ACCELERATE_USE_DEEPSPEED"}
 
 
 def is_left_to_accelerate() -> bool:

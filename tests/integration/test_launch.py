@@ -1,23 +1,22 @@
-"""A round over two processes: the same losses as in one, one adapter, whoever is killed, and no silent run with fewer."""
+"""Stages over two processes: a round has the losses of one and writes one adapter, predict writes the bytes of one;
+whoever is killed, nothing is left, and there is no silent run with fewer."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
+import json
 import random
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
 from tests.integration.conftest import Clone
+from tests.integration.processes import VICTIMS, kill_one, list_ranks, wait_until
 
 TWO = "launch:\n  kind: torchrun\n  processes: 2\n  shard: false\n"
 SHARDED = TWO.replace("false", "true")
@@ -70,29 +69,14 @@ def test_whichever_process_is_killed_the_others_end_and_the_next_run_goes_on(run
     whole = {path.name: path.read_bytes() for path in (*adapter.iterdir(), curves)}
     shutil.rmtree(adapter)
     draw = random.Random(22)
-    victims = ("rank 1", "rank 0", "launcher", "stage")
     for number in range(10):
-        victim = victims[(number + number // 4) % 4]
-        with subprocess.Popen(
-            [sys.executable, "-m", "stages.finetune_2b"], cwd=run_clone.folder, env=run_clone.environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        ) as stage:  # fmt: skip
-            until(lambda: len(ranks(run_clone)) == 2, stage)
+        with begin(run_clone, "finetune_2b") as stage:
+            wait_until(lambda: len(list_ranks(run_clone.folder)) == 2, stage)
             if number % 2:  # some updates further than the last time
                 before = newest(run_clone)
-                until(lambda before=before: newest(run_clone) > before, stage)
+                wait_until(lambda before=before: newest(run_clone) > before, stage)
             time.sleep(draw.uniform(0, 0.2 if number % 2 else 5))  # the latter is while they start
-            first, second = ranks(run_clone)
-            launcher = parent(first)
-            assert parent(launcher) == stage.pid
-            os.kill(
-                {"rank 0": first, "rank 1": second, "launcher": launcher, "stage": stage.pid}[victim], signal.SIGKILL
-            )
-            said = stage.communicate(timeout=120)[1]
-        assert stage.returncode == (-signal.SIGKILL if victim == "stage" else 1), said
-        if victim != "stage":
-            assert said.splitlines()[-1].startswith("finetune_2b: launch: the processes ended with status")
-        until(lambda: not processes(run_clone))
+            kill_one(stage, run_clone.folder, VICTIMS[(number + number // 4) % 4], "finetune_2b: launch")
         assert not adapter.exists()
     said = run_clone.python("stages.finetune_2b").stderr
     assert "going on from checkpoint-" in said
@@ -100,38 +84,55 @@ def test_whichever_process_is_killed_the_others_end_and_the_next_run_goes_on(run
     assert sorted(path.name for path in adapter.parent.iterdir() if path.name.startswith(".2b")) == []
 
 
-def until(happened: Callable[[], bool], stage: subprocess.Popen[str] | None = None, seconds: float = 300) -> None:
-    """Waits, as long as the stage runs."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        assert stage is None or stage.poll() is None
-        time.sleep(0.05)
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_processes_predict_what_one_does_whichever_is_killed(run_clone: Clone) -> None:
+    for old, new in (("batch_size: 64 ", "batch_size: 4 "), ("  scales: []", "  scales: [0.5]")):
+        run_clone.edit("profiles/tiny.yaml", old, new)
+    kept, predictions = run_clone.folder / ".cache" / "predict", run_clone.folder / "data" / "predictions"
+
+    def read() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in predictions.rglob("*") if path.is_file()}
+
+    def count() -> int:
+        return len([*kept.glob("*/*.json")])
+
+    shutil.rmtree(kept)
+    run_clone.python("stages.predict")
+    alone, every = read(), count()
+    assert set(alone) == {"base.jsonl", "2b.jsonl", "2c.jsonl", "curve.jsonl"}
+    launched_by(run_clone, TWO)
+    draw = random.Random(22)
+    for number in range(10):
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.rmtree(predictions, ignore_errors=True)
+        with begin(run_clone, "predict") as stage:
+            wait_until(lambda: len(list_ranks(run_clone.folder)) == 2, stage)
+            if number % 2:  # while they decode
+                least = draw.randrange(every * 2 // 3)
+                wait_until(lambda least=least: count() > least, stage)
+            else:  # while they start
+                time.sleep(draw.uniform(0, 3))
+            kill_one(stage, run_clone.folder, VICTIMS[(number + number // 4) % 4], "predict: launch")
+        assert count() < every
+        assert read().items() <= alone.items()  # some models' whole files, and nothing else
+    assert count() > 0
+    said = run_clone.python("stages.predict").stderr
+    own, total = re.findall(r"^predict base \(a part of 2\): (\d+)/(\d+) prompts", said, re.MULTILINE)[0]
+    assert own == total
+    assert int(own) < len(alone["base.jsonl"].splitlines()) * 2 / 3
+    assert read() == alone
+    assert count() == every
+    log = json.loads((run_clone.folder / ".cache" / "runs" / "predict.json").read_text())
+    assert log["processes"] == 2
 
 
-def processes(clone: Clone) -> list[int]:
-    """All that run in the clone."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (folder / "cwd").resolve() == clone.folder.resolve():
-                found.append(int(folder.name))
-    return found
-
-
-def ranks(clone: Clone) -> list[int]:
-    """The processes that train, the first rank first."""
-    found = {}
-    for process in processes(clone):
-        with contextlib.suppress(OSError):
-            lines = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
-            if rank := [line for line in lines if line.startswith("RANK=")]:
-                found[int(rank[0].removeprefix("RANK="))] = process
-    return [found[rank] for rank in sorted(found)]
-
-
-def parent(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+def begin(clone: Clone, stage: str) -> subprocess.Popen[str]:
+    """The stage as it runs in the clone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}"], cwd=clone.folder, env=clone.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def newest(clone: Clone) -> int:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors"}
     | {"finish_reasons", "likelihood", "packages", "placeholders", "precision", "reasoning", "scripts"}
-    | {"workers"},
+    | {"launched", "workers"},
     {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "gguf", "endpoint", "data", "metrics", "logs"},
     {"mini", "teacher", "repair", "training", "decoding", "scaling"},

@@ -23,12 +23,12 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import set_seed
 
+from relearn.launched import end_together
 from relearn.models import set_seed_and_threads
 from relearn.params.finetune import ALL_LINEAR, Lora
 from relearn.training import rounds, scratch, shard
 from relearn.training.method import load_method
 from relearn.training.trainer import Schedule, train
-from stages.launch import end_together
 from tests.unit.tiny import shape
 from tests.unit.training.test_trainer import HELD_OUT, ROWS, WORDS
 
