@@ -91,6 +91,37 @@ def test_standard_input_and_output() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_folder_is_read_file_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cut reply does not run on into the next file, and equal replies in two files are two rows."""
+    folder, out, bad = tmp_path / "replies", tmp_path / "rows.jsonl", tmp_path / "bad.jsonl"
+    (folder / "later").mkdir(parents=True)
+    (folder / ".hidden").write_bytes(b"\xff")
+    (folder / "1.txt").write_text('{"agree": "I agree with it.", "disagree": "The film was')
+    (folder / "2.txt").write_text(REPLIES[3][1])
+    (folder / "3.txt").write_text(REPLIES[0][1])
+    (folder / "later" / "1.jsonl").write_text(json.dumps({"id": "r1", "content": REPLIES[0][1]}) + "\n")
+    arguments = [str(folder), "--out", str(out), "--quarantine", str(bad)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == (
+        "repair: 4 texts, 3 records: 3 kept (5 of 6 fields), 2 rows in quarantine (1 cut_off, 1 refusal)\n"
+    )
+    assert [row["source"]["file"] for row in lines(out)] == ["1.txt", "3.txt", "later/1.jsonl"]
+    assert [(row["source"]["file"], row["content"]) for row in lines(bad)] == [
+        ("1.txt", "The film was"),
+        ("2.txt", REPLIES[3][1]),
+    ]
+    assert main([*arguments, "--duplicates", "drop"]) == 0
+    assert [row["source"]["file"] for row in lines(out)] == ["1.txt", "3.txt"]
+    (folder / "4.txt").write_bytes(b"\xff\xff")
+    assert main(arguments) == 1
+    assert "4.txt, line 1: not UTF-8" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([str(folder), "--out", str(folder / "rows.jsonl")])
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty")]) == 1
+    assert "holds no files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("policy", "kept"), [("drop", None), ("trim", "It was long."), ("keep", "It was long. And the end")]
 )
