@@ -13,10 +13,10 @@ from relearn import metrics
 from relearn.cli import main
 from relearn.metrics.metric import all_metrics
 from tests.conftest import ROOT
+from tests.documents import DOCUMENTS, RUN_BY, find_commands, runner
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def section(title: str) -> str:
@@ -120,3 +120,31 @@ def test_the_index_lists_every_document() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^- \[([\w-]+\.md)\]\(\1\): ", index, re.MULTILINE)
     assert sorted([*listed, "README.md"]) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_every_documented_command_is_run_or_says_why_not() -> None:
+    commands = list(find_commands())
+    assert len(commands) > 100
+    assert [(command.document, command.text) for command in commands if runner(command.text) is None] == []
+    used = {runner(command.text) for command in commands}
+    assert set(RUN_BY.values()) - used == set(), "no document shows such a command any more"
+    for where in used:
+        file, _, words = str(where).partition(": ")
+        assert file == "nothing" or words in (ROOT / file).read_text(encoding="utf-8"), where
+
+
+@pytest.mark.parametrize("command", sorted({c.text for c in find_commands() if "-m bench." in c.text}))
+def test_a_documented_benchmark_and_its_options_are_there(command: str) -> None:
+    words = command.split()
+    file = ROOT / (words[2].replace(".", "/") + ".py")
+    source = file.read_text(encoding="utf-8")
+    for word in words[3:]:
+        option = re.match(r"--[a-z-]+", word)
+        assert not option or option[0] in source or "parse_known_args" in source, f"{file.name}: {word}"
+
+
+@pytest.mark.parametrize("command", sorted({c.text for c in find_commands() if "-m pytest " in c.text}))
+def test_a_documented_run_of_tests_names_what_is_there(command: str) -> None:
+    named = [word for word in command.split() if word.startswith("tests/")]
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
