@@ -41,6 +41,7 @@ $(PLACE)/bin/python:
 	$(PYTHON) -m venv "$(VENV)"
 
 $(RUN): requirements.txt | $(PLACE)/bin/python
+	@echo 'Installing what requirements.txt pins into $(VENV): some minutes, once'
 	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch "$@"
@@ -69,6 +70,7 @@ repro: $(RUN) identity  ## run what changed in the chain, and print the table (s
 	@python -m stages.cache
 	dvc repro
 	@cat report/table_3a.md
+	@echo 'The page: report/index.html'
 
 # In a copy of the repository (--temp), so that your files stay as they are; only the report comes back.
 real: $(REAL) identity  ## run it on a real model, SmolLM2-135M (20 minutes); the page goes to export/real

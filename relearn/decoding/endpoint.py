@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from relearn.decoding.items import Decoded, Prompt, Strategy
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, Request, ServerAnswer
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.finish_reasons import read_ending

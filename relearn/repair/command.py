@@ -27,7 +27,9 @@ import click
 from relearn.commands import FILE, SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
-from relearn.repair.dump import DumpText, read_dump, read_folder
+from relearn.progress import Progress
+from relearn.repair.dump import DumpText, read_dump
+from relearn.repair.folder import read_folder
 from relearn.repair.json import KNOWN_FIELDS, RecordSchema, read_schema
 from relearn.repair.rows import DumpRepairer
 
@@ -125,10 +127,13 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
         else:
             out = stack.enter_context(atomic_write(options.out))
         refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
+        bar = stack.enter_context(Progress("repair", None, "texts", least=2.0))
         for kept, line in stack.enter_context(closing(repairer.repair_all(texts))):
             target = out if kept else refused
             if target is not None:
                 target.write(line + "\n")
+            bar.update(repairer.ledger.counts["texts"] - bar.done)
+        bar.update(repairer.ledger.counts["texts"] - bar.done)
         if options.out is None:
             out.flush()
         summary = {

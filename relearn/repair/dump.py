@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from relearn.errors import InputError
@@ -61,24 +60,6 @@ class DumpText:
     """The row that the reply came in, where that holds more than its text."""
     flags: tuple[str, ...] = ()
     file: str | None = None
-
-
-def read_folder(folder: Path, schema: RecordSchema) -> Iterator[DumpText]:
-    """The texts of each file of a folder and of the folders in it, by name; hidden ones are left out.
-
-    InputError when there is none, or when one is not UTF-8.
-    """
-    found = False
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in inner.parts):
-            found = True
-            with open(path, "rb") as file:
-                for text in read_dump(file, str(path), schema):
-                    text.file = inner.as_posix()
-                    yield text
-    if not found:
-        raise InputError(f"{folder}: holds no files; give a folder of replies, or a file")
 
 
 def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpText]:
