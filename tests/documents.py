@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FIRST = r"(?:make|dvc|git|pip|python3?|relearn|\.relearn/bin/\w+|source|export|for|hf|vllm)"
+FIRST = r"(?:make|dvc|git|grep|pip|python3?|relearn|\.relearn/bin/\w+|source|export|for|hf|vllm)"
 PASTED = re.compile(rf"^(?: {{0,4}}|\$ )({FIRST} (?:\\\n|[^\n])+)$", re.MULTILINE)
 INDENTED = re.compile(rf"^ {{4}}({FIRST} (?:\\\n|[^\n])+)$", re.MULTILINE)
 INLINE = re.compile(rf"`({FIRST} [^`]+)`")
@@ -77,6 +77,7 @@ RUN_BY = {
     r"export PYTHONHASHSEED=0$": "nothing: a variable for the loop below it",
     r"for seed in ": "nothing: an hour of trainings",
     r"python -m pytest ": "nothing: the tests that it names are there",
+    r"grep ": "nothing: it picks the rows for the command below it",
     r"hf ": "nothing: needs an account of the reader's",
     r"vllm serve ": "nothing: needs vLLM; tests/integration/test_documented.py asks a server in its place",
 }

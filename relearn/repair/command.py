@@ -61,7 +61,10 @@ def _repair(**given: Any) -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(f"repair: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         ctx.exit(1)
-    print(_summarise(summary), file=sys.stderr if options.out is None else sys.stdout)
+    print(
+        _summarise(summary, kept_apart=options.quarantine is not None),
+        file=sys.stderr if options.out is None else sys.stdout,
+    )
 
 
 command = click.Command(
@@ -158,13 +161,24 @@ def _read(name: str, schema: RecordSchema, stack: ExitStack) -> Iterator[DumpTex
         raise InputError(f"{name}: no such file") from None
 
 
-def _summarise(summary: dict[str, Any]) -> str:
+def _summarise(summary: dict[str, Any], kept_apart: bool) -> str:
     counts, reasons = summary["counts"], summary["reasons"]
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
+    aside = counts["quarantine_rows"]
+    if kept_apart or not aside:
+        lost = f"{_count(aside, 'row')} in quarantine"
+    else:
+        lost = f"{_count(aside, 'piece')} left out, which --quarantine FILE keeps"
+    hint = ""
+    if reasons.get("no_record") and not counts["records"]:
+        hint = (
+            f"; no text holds {', '.join(summary['fields'])}: name the fields of your records with --fields or --schema"
+        )
     return (
         f"repair: {_count(counts['texts'], 'text')}, {_count(counts['records'], 'record')}: {counts['records_kept']} kept "
-        f"({counts['fields_kept']} of {_count(counts['fields'], 'field')}), "
-        f"{_count(counts['quarantine_rows'], 'row')} in quarantine" + (f" ({why})" if why else "")
+        f"({counts['fields_kept']} of {_count(counts['fields'], 'field')}), {lost}"
+        + (f" ({why})" if why else "")
+        + hint
     )
 
 

@@ -36,6 +36,7 @@ STAND_INS = {
     "./candidate": "same",
     "data/sources/mini/probes.yaml": "probes.yaml",
     "data/held_out.jsonl": "old.jsonl",
+    "code.jsonl": "old.jsonl",
     "data/held_out_instructions.jsonl": "new.jsonl",
     ".cache/teacher/journal.sqlite": "journal.sqlite",
     "NAME": "code",
@@ -80,8 +81,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_documents_show_the_commands() -> None:
     shown = " ".join(command for _, command in COMMANDS)
-    for name in ("relearn.repair", "relearn.scoring", "relearn.compare", "relearn.endpoint.journal"):
-        assert name in shown or f"relearn {name.split('.')[1]}" in shown
+    for name in ("relearn repair", "relearn score", "relearn compare", "relearn.endpoint.journal"):
+        assert name in shown
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS, ids=[f"{d}-{n}" for n, (d, _) in enumerate(COMMANDS)])

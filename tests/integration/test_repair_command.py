@@ -91,6 +91,18 @@ def test_standard_input_and_output() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_the_last_line_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing holds the fields that were asked for, and where what is left out is kept nowhere."""
+    file = tmp_path / "dump.txt"
+    file.write_text('{"answer": "Yes, it is so."}')
+    assert main([str(file)]) == 0
+    said = capsys.readouterr().err
+    assert "1 piece left out, which --quarantine FILE keeps (1 no_record)" in said
+    assert "no text holds agree, disagree: name the fields of your records with --fields" in said
+    assert main([str(file), "--fields", "answer"]) == 0
+    assert capsys.readouterr().err == "repair: 1 text, 1 record: 1 kept (1 of 1 field), 0 rows in quarantine\n"
+
+
 def test_a_folder_is_read_file_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A cut reply does not run on into the next file, and equal replies in two files are two rows."""
     folder, out, bad = tmp_path / "replies", tmp_path / "rows.jsonl", tmp_path / "bad.jsonl"

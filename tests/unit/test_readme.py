@@ -14,6 +14,7 @@ from relearn.cli import main
 from relearn.metrics.metric import all_metrics
 from tests.conftest import ROOT
 from tests.documents import DOCUMENTS, RUN_BY, find_commands, runner
+from tests.unit.logs import made as logs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
@@ -55,6 +56,18 @@ def test_a_folder_of_broken_json_is_repaired_as_it_says(tmp_path: Path, monkeypa
         "001.txt",
         "002.txt",
     ]
+
+
+def test_logs_are_judged_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = section("An engineer with an adapter and a release on Friday")
+    before, of, after = map(int, re.findall(r"(\d+) of (\d+) were right before, (\d+) after", text)[0])
+    for model, right in (("base", before), ("tuned", after)):
+        logs.binary(tmp_path / "logs" / model, [1] * right + [0] * (of - right))
+    monkeypatch.chdir(tmp_path)
+    command, said = blocks(text, "console")[-1].removeprefix("$ relearn ").split("\n", 1)
+    done = CliRunner(catch_exceptions=False).invoke(main, command.split())
+    assert done.exit_code == 4, done.output
+    assert " ".join(said.split()) in done.stderr
 
 
 def test_a_metric_is_added_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
