@@ -71,7 +71,7 @@ class Spot:
 def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> str:
     """New skill against old skill: one point a model, its 95% intervals as a cross, arrows in the order of training."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.4, 4.4)
+        figure, axes = _figure(5.6, 4.3)
         for before, after in pairwise(spot for spot in spots if spot.part != "other"):
             arrow = {
                 "arrowstyle": "-|>", "color": COLOURS["muted"], "linewidth": 1.4, "mutation_scale": 16,
@@ -94,9 +94,16 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.2, 0.12)
-        if all(spot.new >= 0 for spot in spots):
-            axes.set_ylim(bottom=0)
+        _start_at_zero(axes, [spot.old for spot in spots], [spot.new for spot in spots])
         return _svg(figure, "learn-forget")
+
+
+def _start_at_zero(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Begins an axis at 0 where no value is below it, so that a length is to its axis as a change is to the score."""
+    if min(xs, default=-1) >= 0:
+        axes.set_xlim(left=0)
+    if min(ys, default=-1) >= 0:
+        axes.set_ylim(bottom=0)
 
 
 def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
@@ -180,6 +187,7 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.16, y=0.1)
+        _start_at_zero(axes, [mark.x for mark in marks], [mark.y for mark in marks])
         return _svg(figure, "frontier")
 
 
