@@ -68,7 +68,9 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
             options = (settings.resamples, settings.swaps, params.seed)
             suites[task] = skills.measure_skills(predictions, of_task, checker, roles, *options)
     write_json(paths.metrics / "skills.json", suites)
-    text = "".join(f"## {task}\n\n{skill_table.describe(one)}\n{skill_table.show_answers(one)}" for task, one in suites.items())
+    text = "".join(
+        f"## {task}\n\n{skill_table.describe(one)}\n{skill_table.show_answers(one)}" for task, one in suites.items()
+    )
     write_text(paths.report / "skills.md", text or "No task of this profile is a suite of skills (docs/skills.md).\n")
     for warning in found.warnings:
         say(f"eval_3a: warning: {warning}")

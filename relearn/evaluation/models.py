@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.evaluation import forgetting, seeds
+from relearn.evaluation import seeds
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.drift import summarise_drift
 from relearn.evaluation.forgetting import Comparison, Rounds

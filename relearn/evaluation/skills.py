@@ -7,7 +7,6 @@ of the mean. The rule looks at the best model, whichever that is, so that it doe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -219,8 +219,12 @@ def _score(value: float | None) -> str:
 
 INTERVAL = re.compile(r" \[([^\[\],]+), ([^\[\]]+)\](.*)$")
 MARKS = {
-    "▲": Markup('<span class="better"><span aria-hidden="true">▲</span><span class="hidden">significantly better</span></span>'),
-    "▼": Markup('<span class="worse"><span aria-hidden="true">▼</span><span class="hidden">significantly worse</span></span>'),
+    "▲": Markup(
+        '<span class="better"><span aria-hidden="true">▲</span><span class="hidden">significantly better</span></span>'
+    ),
+    "▼": Markup(
+        '<span class="worse"><span aria-hidden="true">▼</span><span class="hidden">significantly worse</span></span>'
+    ),
     "◆": Markup('<span aria-hidden="true">◆</span><span class="hidden">significantly changed</span>'),
 }
 

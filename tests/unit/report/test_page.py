@@ -126,13 +126,24 @@ def test_cells_show_their_interval_below_and_say_their_mark() -> None:
 def test_single_skills_are_on_the_page_with_those_that_are_not_measured() -> None:
     share = {"value": 0.5, "low": 0.3, "high": 0.7}
     lost = [{"after": "2b", "kind": "forgetting", "value": 0.4, "low": 0.2, "high": 0.6, "p_holm": 0.01}]
-    known = {"about": "sums", "items": 40, "status": "measured", "reason": "", "models": dict.fromkeys(made.MODELS, share)}
+    known = {
+        "about": "sums",
+        "items": 40,
+        "status": "measured",
+        "reason": "",
+        "models": dict.fromkeys(made.MODELS, share),
+    }
     never = {"about": "verse", "items": 9, "status": "not measured", "reason": "no bubblewrap"}
     suite = {
         "models": list(made.MODELS), "mean": None, "answers": [],
         "skills": {"sums": known | {"comparisons": lost}, "verse": never},
     }  # fmt: skip
-    text = page(material(suites={"suite": suite}, words=replace(made.WORDS, tasks=[*made.TASKS, ScoredTask("suite", "watched", ("checks",))])))
+    text = page(
+        material(
+            suites={"suite": suite},
+            words=replace(made.WORDS, tasks=[*made.TASKS, ScoredTask("suite", "watched", ("checks",))]),
+        )
+    )
     part = text[text.index('id="skills"') :].split("<h2")[0]
     assert '<th scope="row">sums</th><td>40</td><td>50%<span class="small ends">30% to 70%</span></td>' in part
     assert part.count("significantly worse") == 1
