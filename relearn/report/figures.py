@@ -86,7 +86,8 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
             if spot.new_interval:
                 axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
             axes.plot([spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="")
-            left = spot.old < middle  # labels are outside, arrows inside
+            at_axis = 0 <= spot.old < max(other.old for other in spots) / 6
+            left = spot.old < middle and not at_axis  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             offset = (-12 if left else 12, -10 if lower else 10)
             side = "right" if left else "left"
@@ -118,7 +119,7 @@ def draw_losses(
 ) -> str:
     """Held-out loss of each task against the update, the rounds one after the other; `parts` is by model."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.4, 4.0)
+        figure, axes = _figure(5.6, 3.8)
         start = 0.0
         ends: dict[str, tuple[float, float, str]] = {}
         for position, (model, rows) in enumerate(rounds.items()):
@@ -214,7 +215,7 @@ class Walk:
 def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> str:
     """Every path with its intervals, its name at its end, a dash and a colour each. `name` is the figure's own."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.8, 4.6)
+        figure, axes = _figure(5.6, 4.2)
         ends = []
         for place, walk in enumerate(walks):
             style = place % len(DASHES)
@@ -238,6 +239,7 @@ def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> 
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.2, y=0.1)
+        _start_at_zero(axes, [], [stop.y for walk in walks for stop in walk.stops])
         return _svg(figure, name)
 
 

@@ -105,10 +105,10 @@ def test_warnings_are_one_line_with_the_details_behind_it() -> None:
     source = material()
     source.intervals["warnings"] += ["code: 9 prompts", "code: 8 answers cut", "general: 7 prompts"]
     text = page(source)
-    assert "<strong>Three warnings</strong> on code and general: " in text
+    assert "<strong>Three warnings</strong> on code and general</summary>" in text
     assert "<li>code: 8 answers cut.</li>" in text
     source.intervals["warnings"][1:] = []
-    assert '<p class="warning">Warning: code: 9 prompts.</p>' in page(source)
+    assert "<strong>One warning</strong> on code</summary>" in page(source)
 
 
 def test_cells_show_their_interval_below_and_say_their_mark() -> None:
@@ -147,7 +147,7 @@ def test_single_skills_are_on_the_page_with_those_that_are_not_measured() -> Non
     part = text[text.index('id="skills"') :].split("<h2")[0]
     assert '<th scope="row">sums</th><td>40</td><td>50%<span class="small ends">30% to 70%</span></td>' in part
     assert part.count("significantly worse") == 1
-    assert "1 of 2 skills of suite are not measured" in part
+    assert "suite: 1 of 2 skills are not measured" in part
     assert part.count("<tr>") == 2
     assert "<li>verse: not measured: no bubblewrap</li>" in part
 
