@@ -152,6 +152,22 @@ def test_single_skills_are_on_the_page_with_those_that_are_not_measured() -> Non
     assert "<li>verse: not measured: no bubblewrap</li>" in part
 
 
+def test_a_judges_win_rates_are_shown_like_the_scores() -> None:
+    figure = {"value": 0.6, "low": 0.5, "high": 0.7}
+    lengths = dict.fromkeys(("shorter", "alike", "longer"), figure)
+    won = {"before": "base", "after": "2b", "number": 10, "won": 6, "lost": 4, "by_length": lengths, "by_task": {}, **figure}
+    judge = {
+        "wins": [won], "unreadable": {}, "pairs": 10, "asked": 9, "judgements": 18, "consistency": figure,
+        "first_preference": figure, "ties": figure, "longer_wins": figure, "warnings": [], "people": None,
+    }  # fmt: skip
+    text = page(material(intervals=made.intervals() | {"judge": judge}))
+    assert (
+        '<th scope="row">2b over base</th><td>0.600<span class="small ends">0.500 to 0.700</span></td><td>6, 4, 0</td>'
+        in text
+    )
+    assert "10 pairs of answers" in text
+
+
 def test_the_scores_stand_in_it() -> None:
     text = page(material())
     assert ">0.800" in text
