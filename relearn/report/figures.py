@@ -85,7 +85,9 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
                 axes.plot(spot.old_interval, [spot.new, spot.new], color=colour, linewidth=2)
             if spot.new_interval:
                 axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
-            axes.plot([spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="")
+            axes.plot(
+                [spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="", clip_on=False
+            )
             at_axis = 0 <= spot.old < max(other.old for other in spots) / 6
             left = spot.old < middle and not at_axis  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
@@ -180,7 +182,7 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
             own = [mark for mark in marks if mark.part == part]
             axes.plot(
                 [mark.x for mark in own], [mark.y for mark in own],
-                marker=MARKERS[part], ls="", markersize=8, color=COLOURS[f"m-{part}"],
+                marker=MARKERS[part], ls="", markersize=8, color=COLOURS[f"m-{part}"], clip_on=False,
             )  # fmt: skip
         for mark in marks:
             text = f"{mark.model} {mark.label}"
@@ -221,7 +223,16 @@ def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> 
             style = place % len(DASHES)
             colour = f"task-{style + 1}"
             xs, ys = [stop.x for stop in walk.stops], [stop.y for stop in walk.stops]
-            axes.plot(xs, ys, color=COLOURS[colour], linestyle=DASHES[style], linewidth=2, marker="o", markersize=3.5)
+            axes.plot(
+                xs,
+                ys,
+                color=COLOURS[colour],
+                linestyle=DASHES[style],
+                linewidth=2,
+                marker="o",
+                markersize=3.5,
+                clip_on=False,
+            )
             for stop, width in [*((stop, 1.0) for stop in walk.stops), *([(walk.mark, 3.0)] if walk.mark else [])]:
                 if stop.across:
                     axes.plot(stop.across, [stop.y, stop.y], color=COLOURS[colour], linewidth=width)

@@ -82,7 +82,7 @@ def _drift(intervals: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     body = [[inline(model), *cells] for model, *cells in rows]
-    table = tabulate(body, map(inline, heads), tablefmt="github", disable_numparse=True)
+    table = tabulate(body, [inline(head) for head in heads], tablefmt="github", disable_numparse=True)
     return [f"### Distance from base\n\n{DRIFT}\n\n{table}\n"]
 
 

@@ -155,7 +155,16 @@ def test_single_skills_are_on_the_page_with_those_that_are_not_measured() -> Non
 def test_a_judges_win_rates_are_shown_like_the_scores() -> None:
     figure = {"value": 0.6, "low": 0.5, "high": 0.7}
     lengths = dict.fromkeys(("shorter", "alike", "longer"), figure)
-    won = {"before": "base", "after": "2b", "number": 10, "won": 6, "lost": 4, "by_length": lengths, "by_task": {}, **figure}
+    won = {
+        "before": "base",
+        "after": "2b",
+        "number": 10,
+        "won": 6,
+        "lost": 4,
+        "by_length": lengths,
+        "by_task": {},
+        **figure,
+    }
     judge = {
         "wins": [won], "unreadable": {}, "pairs": 10, "asked": 9, "judgements": 18, "consistency": figure,
         "first_preference": figure, "ties": figure, "longer_wins": figure, "warnings": [], "people": None,
