@@ -70,7 +70,8 @@ def score(
     from relearn.evaluation.curve import describe_curve, read_curve
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.roles import ScoredTask
-    from relearn.evaluation.skills import as_guarded, describe, measure_skills, show_answers
+    from relearn.evaluation.skill_table import describe, show_answers
+    from relearn.evaluation.skills import as_guarded, measure_skills
     from relearn.evaluation.table import as_csv
     from relearn.evaluation.tasks import metrics_for
     from relearn.report import curve, judgements, table
