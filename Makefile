@@ -32,7 +32,13 @@ METHODS ?= plain replay
 SEEDS ?=
 SETTINGS ?=
 
-.PHONY: help check identity repro real remedies sweep verify bench test test-commands test-slow lint docs clean
+# Several machines: `make sweep PART=1/2` on one of two, PART=2/2 on the other, then `make share` on both (docs/scale.md).
+# `make sweep QUEUE=2` runs two at a time, through DVC's queue.
+PART ?=
+QUEUE ?=
+GIT_REMOTE ?= origin
+
+.PHONY: help check identity repro real remedies sweep share verify bench test test-commands test-slow lint docs clean
 
 help:  ## show this list
 	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -85,17 +91,14 @@ real: $(REAL) identity  ## run the experiment on a real model, SmolLM2-135M; pri
 remedies: $(RUN) identity  ## train with each of METHODS that is not trained yet, and compare them at equal new skill
 	@python -m stages.parameters
 	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
-	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $$settings
+	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $(addprefix --part ,$(PART)) $$settings
 
 sweep: $(RUN) identity  ## run one experiment per learning rate (RATES), and draw the frontier
 	@python -m stages.parameters
-	@# An earlier sweep's experiment is replaced. (--force would do that too, and train the base anew each time.)
-	for rate in $(RATES); do \
-	  if dvc exp list --name-only | grep -qx "lr-$$rate"; then dvc exp remove "lr-$$rate" || exit 1; fi; \
-	  dvc exp run --queue --set-param lr=$$rate --name lr-$$rate || exit 1; \
-	done
-	dvc exp run --run-all
-	python -m stages.frontier --markdown
+	python -m stages.sweep $(RATES) $(addprefix --part ,$(PART)) $(addprefix --queue ,$(QUEUE))
+
+share: $(RUN) identity  ## send this machine's experiments to the others, and fetch theirs
+	python -m stages.share $(GIT_REMOTE)
 
 verify: $(RUN)  ## run the chain in two fresh clones and compare every output, byte for byte
 	python -m tests.verify
