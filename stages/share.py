@@ -4,8 +4,8 @@
     python -m stages.share cluster
 
 Of this commit's experiments, git carries parameters and scores, and DVC's remote what is large. Fetched are parameters and
-scores; `stages.frontier` reads the learn-forget curves from DVC's remote, and `dvc exp apply NAME && dvc pull` gets
-the models of one. Where two machines have run an experiment of one name, each keeps its own and dvc says so.
+scores; `stages.frontier` reads the learn-forget curves from DVC's remote, and `dvc exp pull origin NAME` gets the models
+of one, before `dvc exp apply NAME`. Where two machines have run an experiment of one name, each keeps its own and dvc says so.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def test_two_machines_share_their_experiments(run_clone: Clone, tmp_path: Path, 
     assert ran(again.stdout) == [], "nothing is left to run on either"
     for name in ("plain", "replay"):
         assert locked(first, f"remedy-tiny-{name}") == locked(second, f"remedy-tiny-{name}")
+    first.run("dvc", "exp", "pull", "--quiet", "origin", "remedy-tiny-replay")
     first.run("dvc", "exp", "apply", "remedy-tiny-replay")
-    first.run("dvc", "pull", "--quiet")
     assert (first.folder / "models" / "2b" / "adapter_model.safetensors").is_file()
     assert first.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
