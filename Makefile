@@ -32,7 +32,13 @@ METHODS ?= plain replay
 SEEDS ?=
 SETTINGS ?=
 
-.PHONY: help identity repro real check sweep remedies clean test lint docs docs-check test-commands test-slow verify bench
+# Several machines: `make sweep PART=1/2` on one of two, PART=2/2 on the other, then `make share` on both (docs/scale.md).
+# `make sweep QUEUE=2` runs two at a time, through DVC's queue.
+PART ?=
+QUEUE ?=
+GIT_REMOTE ?= origin
+
+.PHONY: help identity repro real check sweep remedies share clean test lint docs docs-check test-commands test-slow verify bench
 
 help:
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,18 +94,15 @@ check: $(RUN)  ## check params.yaml and its profile, without running anything
 ##@ Then
 sweep: $(RUN) identity  ## run an experiment for each learning rate of RATES, and draw the frontier
 	@python -m stages.parameters
-	@# An earlier sweep's experiment is replaced. (--force would do that too, and train the base anew each time.)
-	for rate in $(RATES); do \
-	  if dvc exp list --name-only | grep -qx "lr-$$rate"; then dvc exp remove "lr-$$rate" || exit 1; fi; \
-	  dvc exp run --queue --set-param lr=$$rate --name lr-$$rate || exit 1; \
-	done
-	dvc exp run --run-all
-	python -m stages.frontier --markdown
+	python -m stages.sweep $(RATES) $(addprefix --part ,$(PART)) $(addprefix --queue ,$(QUEUE))
 
 remedies: $(RUN) identity  ## train by each of METHODS, and compare them at equal new skill
 	@python -m stages.parameters
 	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
-	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $$settings
+	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $(addprefix --part ,$(PART)) $$settings
+
+share: $(RUN) identity  ## send this machine's experiments to the others, and fetch theirs
+	python -m stages.share $(GIT_REMOTE)
 
 clean:  ## remove outputs and scratch, but not the DVC cache
 	rm -rf .cache data/*.jsonl data/predictions models report
