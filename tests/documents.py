@@ -57,9 +57,12 @@ RUN_BY = {
     r"\.relearn/bin/relearn ": "tests/integration/test_action.py: relearn/bin/relearn",
     r"(python3 -m venv|\.relearn/bin/pip) ": "tests/integration/test_action.py: Install the light core",
     r"pip install ": "tests/integration/test_package.py: pip",
-    r"source \.venv/bin/activate$": "nothing: it only puts the environment first on PATH",
+    r"source ": "nothing: it only puts the environment first on PATH",
+    r"make share\b|python -m stages\.(share|sweep)\b": "tests/integration/test_machines.py: stages.share",
+    r"(dvc (remote|push|pull|exp (push|pull))|git (add|clone)|dvc exp apply NAME)\b": "tests/integration/test_machines.py: s3",
+    r"dvc (queue remove|config cache)": "nothing: DVC's own, which say what they do",
     r"dvc exp run --name real-texts": "nothing: hours; its parts run in tests/unit/test_real_texts.py",
-    r"dvc exp run --(queue|run-all)$": "tests/integration/test_commands.py: --queue",
+    r"dvc exp run --(queue|run-all|temp)$": "tests/integration/test_commands.py: --queue",
     r"(git commit|dvc metrics)$": "nothing: a word of a sentence",
     r"dvc (repro|exp|metrics|plots)\b|git checkout\b": f"{CHAIN}: find_commands",
     r"relearn plan\b": f"{CHAIN}: find_commands",
@@ -79,7 +82,7 @@ RUN_BY = {
     r"python -m pytest ": "nothing: the tests that it names are there",
     r"grep ": "nothing: it picks the rows for the command below it",
     r"hf ": "nothing: needs an account of the reader's",
-    r"vllm serve ": "nothing: needs vLLM; tests/integration/test_documented.py asks a server in its place",
+    r"vllm serve\b": "nothing: needs vLLM; tests/integration/test_documented.py asks a server in its place",
 }
 
 
