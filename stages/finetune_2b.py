@@ -5,7 +5,7 @@ Run by `dvc repro`, or `python -m stages.finetune_2b`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from relearn.errors import InputError
@@ -36,7 +36,7 @@ def _check_method(params: Params, paths: Paths) -> None:
         )
 
 
-def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
+def _round(params: Params, paths: Paths, further: int | None, held: ExitStack) -> dict[str, Any]:
     method = load_method(params.method, getattr(params.finetune_2b.methods, params.method), params.seed)
     adapted = paths.models / "base" / ADAPTER
     return finetune_round(
@@ -50,7 +50,7 @@ def _round(params: Params, paths: Paths, further: int | None, finished: list[Pat
         target=paths.adapter("2b", further),
         inputs=[paths.instructions, paths.train, paths.samples, paths.models / "base", paths.method(params.method)],
         further=further,
-        finished=finished,
+        held=held,
         method=method,
     )
 

@@ -100,6 +100,10 @@ class Paths:
         """The scores of a model, as `dvc metrics show` prints them."""
         return self.metrics / "eval_3a" / f"{model}.json"
 
+    def live(self, stage: str, seed: int | None = None) -> Path:
+        """Curves to be watched while a stage trains; each copy that `dvc exp run` works in has its own."""
+        return self.root / ".cache" / stage / ("live" if seed is None else f"live-{seed}")
+
     def losses(self, model: str) -> Path:
         """The losses watched while a model was trained."""
         return self.metrics / "losses" / f"{model}.csv"

@@ -2,8 +2,8 @@
 and finds how likely their references are along 2b's learn-forget curve.
 
 Run by `dvc repro`, or `python -m stages.predict`. Decodes here, where a process loads the frozen weights once and switches
-adapters, or asks a server that serves the three models by name (`predict.backend`). Where the profile asks for several
-processes (`launch`), each decodes its share of the batches; what is written is the same.
+adapters, or asks a server that serves the models by name, one that is there or its own (`predict.backend`). Where the
+profile asks for several processes (`launch`), each decodes its share of the batches; what is written is the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from relearn import model_files, models
 from relearn.decoding import endpoint
 from relearn.decoding.items import CurveRow, Decoded, Prompt, is_weighed
+from relearn.decoding.keeping import name_batch
 from relearn.decoding.share import Share
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
@@ -30,7 +31,7 @@ from relearn.evaluation.suite import SkillItem
 from relearn.files import file_hash, read_jsonl, write_jsonl
 from relearn.launched import is_rank_zero
 from relearn.params import Params
-from relearn.params.predict import EndpointBackend
+from relearn.params.predict import EndpointBackend, VllmBackend
 from relearn.progress import say
 from relearn.records import Prediction, Record, Row, make_turns
 from relearn.scaling.adapter import put_scaled
@@ -75,8 +76,11 @@ def work(params: Params, paths: Paths) -> Facts:
     entries = list_models(params, paths)
     backend = params.predict.backend
     facts: Facts = {"prompts": len(prompts)}
+    answered: Iterable[tuple[Entry, list[Decoded]]]
     if isinstance(backend, EndpointBackend):
         answered = _ask_server(params, paths, backend, entries, prompts, facts)
+    elif isinstance(backend, VllmBackend):
+        answered = _ask_vllm(params, paths, backend, entries, prompts, facts)
     else:
         for entry in entries:
             if entry.adapter is not None:  # so that a missing one shows before anything is decoded
@@ -236,6 +240,52 @@ def _ask_server(
             )
             facts[name] = tally.facts(how)
             yield entry, answers
+
+
+def _ask_vllm(
+    params: Params, paths: Paths, backend: VllmBackend, entries: list[Entry], prompts: list[HeldOut], facts: Facts
+) -> list[tuple[Entry, list[Decoded]]]:
+    """The same prompts, and the references, sent to a vLLM that runs as long as they are asked."""
+    from relearn.decoding import vllm
+
+    how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
+    items, predict = [item for *_, item in prompts], params.predict
+    weights, chat = find_base(params, paths)
+    names = [vllm.WEIGHTS if entry.adapter is None else _name_served(entry) for entry in entries]
+    adapters = {name: entry.adapter for name, entry in zip(names, entries, strict=True) if entry.adapter is not None}
+    for adapter in adapters.values():
+        model_files.check_adapter(adapter)
+    folder, longest, answered = paths.cache / "predict", vllm.count_longest(chat, items), []
+    say(f"predict: vLLM starts, its log is {folder / 'vllm.log'}")
+    with (
+        Journal(folder / "journal.sqlite") as journal,
+        vllm.serve(weights, adapters, chat, backend, params.compute.precision, longest, folder) as address,
+    ):
+        if items:
+            vllm.check_template(address, chat, items[0])
+        for name, entry in zip(names, entries, strict=True):
+            label, folders = f"predict {entry.label}", [paths.models / "base"]
+            if entry.adapter is not None:
+                folders.append(entry.adapter)
+            kept = scratch.name_folder(
+                paths, "predict", [params.compute, "vllm"], [*folders, *sorted(weights.glob("*.json"))], DECODING
+            )
+            # The port is another each time: what decides an answer is what is served there.
+            served = replace(
+                address, identity=name_batch([str(params.compute), chat.template, params.chat.date, _digest(folders)])
+            )
+            answers, tally = endpoint.decode(
+                served, name, items, journal, how, label, predict.strategy, params.seed, params.chat.arguments,
+                vllm.name_stops(chat),
+            )  # fmt: skip
+            facts[entry.label] = tally.facts(how)
+            nlls = vllm.score(address, name, chat, items, how, f"{label}, likelihoods", kept)
+            answered.append((entry, [replace(answer, nll=nll) for answer, nll in zip(answers, nlls, strict=True)]))
+    return answered
+
+
+def _name_served(entry: Entry) -> str:
+    return entry.name if entry.seed is None else f"{entry.name}-seed-{entry.seed}"
 
 
 def _digest(folders: list[Path]) -> str:

@@ -3,6 +3,7 @@
     python -m stages.remedies plain replay                    # plain is always included
     python -m stages.remedies plain replay --seeds 1 2        # with further training seeds
     python -m stages.remedies plain -S profile=smollm2 -S lr=1e-3
+    python -m stages.remedies replay kl --part 1/2            # one machine's part (docs/scale.md); compares nothing
 
 Says first what will run and about how long it takes (as `relearn plan` counts). An experiment that exists already with
 the same parameters is not run again; one that was stopped goes on from its checkpoint. `-S` as `dvc exp run` takes it.
@@ -13,7 +14,6 @@ likelihoods alone.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,6 +26,7 @@ from relearn.params import Params, load
 from relearn.progress import say
 from relearn.report.frontier import PLAIN, list_experiments
 from stages import frontier
+from stages.experiments import SHARE, run_dvc, take_part
 from stages.paths import Paths
 from stages.plan.amounts import Amounts, find_config
 from stages.run import main
@@ -42,45 +43,46 @@ DECISIVE: list[list[str | None]] = [
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Runs what is missing, then writes what `stages.frontier` writes and prints its tables."""
-    methods, seeds, given = read_arguments(sys.argv[1:])
-    wanted = {method: choose_params(params, paths, method, seeds, given) for method in methods}
+    """Runs what is missing of this machine's part; without a part, then writes and prints what `stages.frontier` does."""
+    methods, seeds, given, part = read_arguments(sys.argv[1:])
+    wanted = {method: choose_params(params, paths, method, seeds, given) for method in take_part(methods, part)}
     done = list_experiments(frontier.show_experiments(paths))
     missing = {method: own for method, own in wanted.items() if not is_done(done.get(name_experiment(own), {}), own)}
     _announce(wanted, missing, paths)
     for method, own in missing.items():
         name = name_experiment(own)
         if name in done:  # with other parameters
-            _dvc(paths, "exp", "remove", "--quiet", name)
+            run_dvc(paths, "exp", "remove", "--quiet", name)
         say(f"remedies: {name}")
-        _dvc(paths, "exp", "run", "--temp", "--name", name, *list_settings(own, method, given))
-    frontier.write(wanted[PLAIN], paths, show=True)
+        run_dvc(paths, "exp", "run", "--temp", "--name", name, *list_settings(own, method, given))
+    if part is None:
+        frontier.write(wanted[PLAIN], paths, show=True)
+    else:
+        say(f"remedies: {len(wanted)} of {len(methods)} methods are part {part}; {SHARE}")
     return {"run": len(missing)}
 
 
-def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str, Any]]:
-    """(methods, plain first; further seeds; settings by name). InputError for anything else."""
+def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str, Any], str | None]:
+    """(methods, plain first; further seeds; settings by name; part). InputError for anything else."""
+    usage = "usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...] [--part WHICH/OF]"
     parser = argparse.ArgumentParser(
         "python -m stages.remedies", exit_on_error=False, add_help=False, allow_abbrev=False
     )
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
+    parser.add_argument("--part")
     parser.add_argument("-S", action="append", default=[], dest="settings")
     try:
         found, unknown = parser.parse_known_args(list(given))
     except argparse.ArgumentError as error:
-        raise InputError(
-            f"{error}; usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...]"
-        ) from None
+        raise InputError(f"{error}; {usage}") from None
     if unknown or not all("=" in setting for setting in found.settings):
-        raise InputError(
-            f"{' '.join(given)}: usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...]"
-        )
+        raise InputError(f"{' '.join(given)}: {usage}")
     settings = {}
     for setting in found.settings:
         name, _, value = setting.partition("=")
         settings[name] = YAML(typ="safe").load(value)
-    return list(dict.fromkeys([PLAIN, *found.methods])), found.seeds, settings
+    return list(dict.fromkeys([PLAIN, *found.methods])), found.seeds, settings, found.part
 
 
 def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int], given: Mapping[str, Any]) -> Params:
@@ -183,15 +185,6 @@ def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths
             or f", about {total / 60:.0f} min here once base is trained, plus what a method adds to plain training"
         )
         say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
-
-
-def _dvc(paths: Paths, *arguments: str) -> None:
-    """Runs dvc, whose output is seen. InputError when it fails."""
-    ended = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=paths.root, check=False)
-    if ended.returncode:
-        raise InputError(
-            f"dvc {' '.join(arguments[:2])} ended with status {ended.returncode}; run the command again to go on from there"
-        )
 
 
 if __name__ == "__main__":

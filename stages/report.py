@@ -84,6 +84,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
         refused=_choose_refused(paths),
         as_sent=as_sent,
         samples=list(read_jsonl(paths.samples, SampledRow)),
+        suites=read_document(paths.metrics / "skills.json"),
         setting=list(_describe_setting(params)),
         facts={
             "Parameters": list(_flatten(params.model_dump(mode="json"))),

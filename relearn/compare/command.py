@@ -184,7 +184,8 @@ def _run(**options: Any) -> None:
             check_extra()
             for name in NEEDED if options["suite"] is None else ALWAYS_NEEDED:
                 if options[name] is None:
-                    raise click.UsageError(f"Missing option '--{name}'.")
+                    other = ", or --suite skills, which needs no rows" if name in ("old", "new") else ""
+                    raise click.UsageError(f"Missing option '--{name}'{other}.")
             if is_worker():
                 end_with_launcher()
             # here, because it brings numpy, torch and more, which --help does without

@@ -36,6 +36,7 @@ def _run(model: str, factor: float, out: Path, base: str | None, merged: bool) -
         if merged and base is None:
             raise click.UsageError("--merged needs --base MODEL")
         _scale(model, factor, out, base, merged)
+        print(f"scale: {out} has {factor:g} of the change that {model} makes")
     except (InputError, OSError) as error:
         print(f"scale: {' '.join(shown(str(error)).split())}", file=sys.stderr)
         click.get_current_context().exit(1)

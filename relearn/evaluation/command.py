@@ -1,6 +1,6 @@
 """Scores a file of predictions with the metrics of eval_3a.
 
-    python -m relearn.scoring PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
+    relearn score PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
 
 Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
 asserts), `nll` (nats) with `bytes`, `finish_reason`, `id`, `group` and `task` are used where present, other keys ignored.
@@ -41,7 +41,7 @@ def _score(predictions: Path, task: str | None, metrics: str | None, json_out: P
         if json_out is not None:
             write_json(json_out, found)
     except InputError as error:
-        print(f"relearn.scoring: {error}", file=sys.stderr)
+        print(f"score: {error}", file=sys.stderr)
         click.get_current_context().exit(1)
     print(json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False))
 
@@ -148,20 +148,15 @@ def score_file(
         for name in list(metrics):
             lacking = all_metrics()[name].lacks()
             if lacking:
-                say(
-                    f"relearn.scoring: {name} is left out: {' and '.join(lacking)} not installed; "
-                    "install the extra `models`"
-                )
+                say(f"score: {name} is left out: {' and '.join(lacking)} not installed; install the extra `models`")
                 del metrics[name]
         made = score_task(scored, predictions, tests, params, metrics, workers=workers)
     if made.cut_share > params.cut_share:
-        say(
-            f"relearn.scoring: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it"
-        )
+        say(f"score: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it")
     if not any(row.get("finish_reason") for _, row in rows):
         del made.counts["cut"]  # nobody knows
     for note in made.notes:
-        say(f"relearn.scoring: warning: {note}")
+        say(f"score: warning: {note}")
     return flat(made)
 
 

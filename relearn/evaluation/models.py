@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.evaluation import forgetting, seeds
+from relearn.evaluation import seeds
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.drift import summarise_drift
 from relearn.evaluation.forgetting import Comparison, Rounds
@@ -86,7 +86,7 @@ def evaluate_models(
                 signatures.setdefault(name, {})[task.name] = made
         rows += _rows(task.name, task.metrics, scored, rounds)
     tests_made = _correct(compared)
-    if tests_made / (params.swaps + 1) > forgetting.LEVEL:
+    if tests_made / (params.swaps + 1) > significance.LEVEL:
         notes.append(
             f"{params.swaps} random swaps are too few for {tests_made} comparisons: none can be significant after "
             "Holm's correction"
@@ -317,7 +317,7 @@ def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Compariso
     better.
     """
     for task, comparison in compared:
-        if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
+        if math.isnan(comparison.p_holm) or comparison.p_holm > significance.LEVEL:
             continue
         for row in rows:
             if (row["task"], row["metric"], row["model"]) == (task.name, comparison.metric, comparison.after):

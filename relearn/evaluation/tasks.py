@@ -14,6 +14,7 @@ from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.shares import ROWS, AnswerShare, ModelRows, ScoredShare, Share, examine, share_out
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
+from relearn.progress import Progress
 from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
 from relearn.workers import Workers
@@ -112,10 +113,15 @@ def score_models(
     apart = [name for name in metrics if all_metrics()[name].apart]
     shares: dict[K, list[ScoredShare]] = {model: [] for model in predictions}
     answers = sum(map(len, predictions.values()))
-    with share_out(answers) if workers is None else nullcontext(workers) as at_work:
-        for _, found in at_work.map(_share(predictions, apart, params)):
+    label = f"scoring {task.name}".rstrip()
+    with (
+        share_out(answers) if workers is None else nullcontext(workers) as at_work,
+        Progress(label, answers, "answers", least=2.0) as bar,
+    ):
+        for asked, found in at_work.map(_share(predictions, apart, params)):
             for model, share in found.items():
                 shares[model].append(share)
+            bar.update(len(asked))
     return {
         model: _join(task, rows, shares.pop(model), tests, params, metrics, checker)
         for model, rows in predictions.items()

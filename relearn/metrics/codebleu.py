@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from relearn.metrics.code.find import find_code
-from relearn.metrics.code.lines import parse
+from relearn.metrics.code.trees import parse
 from relearn.metrics.metric import Measured, Metric
 from relearn.statistics.scores import Scores, mean
 

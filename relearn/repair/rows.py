@@ -178,9 +178,10 @@ class DumpReader:
         identity = find_id(record.extra) if text.id is None else text.id
         if self.duplicates == "drop":
             return ""
+        file = f"file {text.file!r} " if text.file is not None else ""
         if identity is not None:
-            return f"{identity!r} "
-        return f"line {text.line} " if text.is_reply else ""
+            return f"{file}{identity!r} "
+        return f"{file}line {text.line} " if text.is_reply else file
 
     def _make_row(self, text: DumpText, record: FoundRecord, kept: dict[str, FoundField]) -> DumpRow:
         flags = record.flags.union(*(field.flags for field in kept.values()))
@@ -196,7 +197,7 @@ class DumpReader:
         return {
             "fields": {name: field.value for name, field in kept.items()},
             "flags": sorted(flags),
-            "source": {**_make_source(identity, text.line), "offsets": offsets},
+            "source": {**_make_source(text, identity), "offsets": offsets},
         }
 
 
@@ -294,7 +295,7 @@ def _refuse(text: DumpText, refusal: Refusal, outside: bool = False, repeated: i
         "field": refusal.field,
         "reason": refusal.reason,
         "content": text.raw or text.text[start:end],
-        "source": {**_make_source(text.id, text.line), "start": start + text.base, "end": end + text.base},
+        "source": {**_make_source(text, text.id), "start": start + text.base, "end": end + text.base},
     }
     if text.detail:
         row["detail"] = text.detail
@@ -323,8 +324,9 @@ def _sign(fields: dict[str, Any]) -> str:
     )
 
 
-def _make_source(identity: str | int | None, line: int | None) -> DumpRow:
-    return {name: value for name, value in (("id", identity), ("line", line)) if value is not None}
+def _make_source(text: DumpText, identity: str | int | None) -> DumpRow:
+    named = (("file", text.file), ("id", identity), ("line", text.line))
+    return {name: value for name, value in named if value is not None}
 
 
 def _make_offsets(field: FoundField, base: int) -> DumpRow:

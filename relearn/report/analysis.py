@@ -20,8 +20,8 @@ from relearn.report.words import Words
 
 PROBES = "metrics/probe_3b.json"
 NO_LIMIT = (
-    "A part of the change may be enough: below is what each part keeps. Set `eval_3a.most_lost` to what each old skill may "
-    "lose, and this report names the largest part that is proven to keep it, with the command that writes it."
+    "A part of the change may be enough. Set `eval_3a.most_lost` to what each old skill may lose, and this report names the "
+    "largest part that is proven to keep it."
 )
 
 
@@ -68,7 +68,8 @@ def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Word
     markdown, citations = _render("analysis.md.j2", facts)
     points = [line.removeprefix("- ") for line in advice.splitlines() if line.strip()]
     if (curve := intervals.get("curve")) is not None:
-        points.insert(0, say_limit(curve, words) or NO_LIMIT)
+        said = say_limit(curve, words)
+        points.insert(len(points) if said is None else 0, said or NO_LIMIT)
     return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations, found)
 
 

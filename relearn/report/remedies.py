@@ -14,8 +14,7 @@ from relearn.evaluation.equal_skill import SHARE, AtEqualSkill, Loss
 from relearn.evaluation.seeds import claim
 from relearn.report import figures
 from relearn.report.words import Words
-
-LEVEL = 0.05
+from relearn.statistics.significance import LEVEL
 
 
 def table_heads(found: Sequence[AtEqualSkill], words: Words) -> list[str]:

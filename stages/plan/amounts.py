@@ -22,6 +22,7 @@ from relearn.params import Params
 from relearn.params.base import GgufBase, ModelBase, ScratchBase
 from relearn.params.finetune import Lora
 from relearn.params.prepare import SkillsSource
+from relearn.progress import say
 from relearn.records import Message, make_turns
 from relearn.training.method import load_method
 from stages import corpus, run
@@ -193,6 +194,8 @@ class Amounts:
     def measure(self, config: Any) -> list[Cost]:
         """The cost of each training stage and of predict; `config` is the model's, None where it is not known here."""
         found = []
+        if config is not None:
+            say("trying with random weights how fast this machine trains and answers; it takes some seconds")
         for one in self.list_rounds():
             cost = Cost(one.stage, one.rows, one.tokens)
             if config is not None:

@@ -18,9 +18,9 @@ import pytest
 
 from bench.generation import options
 from bench.scratch import ROOT, ask_pairs, make_source
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.params.repair import TaskRepair

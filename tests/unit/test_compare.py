@@ -456,10 +456,12 @@ def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Served({}) as served:
-        for guard in ("bpb=0.1", "pass_at_1=0.1", "nonsense"):
+        for guard in ("bpb=0.1", "pass_at_1=0.1", "nonsense", "codebleu=5%"):
             assert command(files, "--endpoint", served.base_url, "--fail-above", guard) == 1
         assert served.bodies == []
-    assert capsys.readouterr().err.count("\n") == 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 4
+    assert "fewer than half of the responses of --old hold code" in said.splitlines()[-1]
 
 
 def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

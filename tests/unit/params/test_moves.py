@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ruamel.yaml import YAML
 from relearn.errors import InputError
 from relearn.params import load
 from relearn.params.document import keys
-from relearn.params.moves import ADDED, MOVES
+from relearn.params.moves import ADDED, ADDED_TO_KIND, MOVES
 from stages import parameters
 from stages.upgrade import upgrade
 
@@ -62,6 +64,16 @@ def test_moved_keys_are_keys_of_today() -> None:
     assert set(MOVES.values()) <= known | groups | {name.rpartition(".")[0] for name in groups}
     assert not set(MOVES) & known
     assert {name for name in ADDED if not any(key.startswith(f"{name}.") for key in known)} <= known
+
+
+def test_the_change_log_begins_with_this_version_and_lists_every_key() -> None:
+    """A line a key: where it moved to, or what an upgraded profile gets for it."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[0] == version
+    listed = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", text, re.MULTILINE))
+    added = ADDED | {name: value for name, (_, value) in ADDED_TO_KIND.items()}
+    assert listed == MOVES | {name: json.dumps(value) for name, value in added.items()}
 
 
 def test_an_old_key_is_refused_with_its_new_name_and_the_command(

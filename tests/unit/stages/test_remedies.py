@@ -24,14 +24,14 @@ def project(tmp_path: Path) -> tuple[Params, Paths]:
 
 
 def choose(project: tuple[Params, Paths], *arguments: str, method: str = "replay") -> Params:
-    _, seeds, given = remedies.read_arguments(arguments)
+    _, seeds, given, _ = remedies.read_arguments(arguments)
     return remedies.choose_params(*project, method, seeds, given)
 
 
 def test_plain_is_always_among_the_methods_and_once() -> None:
-    assert remedies.read_arguments(["replay", "plain", "replay"]) == (["plain", "replay"], [], {})
+    assert remedies.read_arguments(["replay", "plain", "replay"]) == (["plain", "replay"], [], {}, None)
     assert remedies.read_arguments(["replay", "--seeds", "1", "2", "-S", "lr=1e-3"]) == (
-        ["plain", "replay"], [1, 2], {"lr": 0.001},
+        ["plain", "replay"], [1, 2], {"lr": 0.001}, None,
     )  # fmt: skip
     for wrong in (["--seeds", "x"], ["--half"], ["-S", "lr"]):
         with pytest.raises(InputError, match=r"usage: python -m stages\.remedies METHOD"):
