@@ -35,6 +35,7 @@ class Paths:
     predictions: Path
     verdicts: Path
     ratings: Path
+    remedies: Path
     models: Path
     metrics: Path
     report: Path
@@ -67,6 +68,7 @@ class Paths:
             predictions=data / "predictions",
             verdicts=data / "verdicts.jsonl",
             ratings=data / "ratings",
+            remedies=data / "remedies",
             models=root / "models",
             metrics=root / "metrics",
             report=root / "report",
@@ -99,6 +101,10 @@ class Paths:
     def scored(self, model: str) -> Path:
         """The scores of a model, as `dvc metrics show` prints them."""
         return self.metrics / "eval_3a" / f"{model}.json"
+
+    def compared(self, profile: str) -> Path:
+        """What `stages.frontier` found of a profile's methods."""
+        return self.remedies / f"{profile}.json"
 
     def losses(self, model: str) -> Path:
         """The losses watched while a model was trained."""
