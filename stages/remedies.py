@@ -30,7 +30,7 @@ from relearn.params import Params, load
 from relearn.params.finetune import Methods
 from relearn.progress import say
 from relearn.report.frontier import PLAIN, describe_method, list_experiments
-from stages import frontier
+from stages import equal_skill, frontier
 from stages.paths import Paths
 from stages.plan.amounts import Amounts, find_config
 from stages.run import main
@@ -93,8 +93,8 @@ def find_factors(wanted: Sequence[Params], document: Any, paths: Paths) -> dict[
     """
     if not wanted:
         return {}
-    _, equal = frontier.compare(wanted[0], paths, document)
-    by_name = {one.method: frontier.find_factor(one, wanted[0].seed) for one in equal}
+    _, equal = equal_skill.compare(wanted[0], paths, document)
+    by_name = {one.method: equal_skill.find_factor(one, wanted[0].seed) for one in equal}
     found = {}
     for own in wanted:
         factor = by_name.get(describe_method(own.model_dump(mode="json")))

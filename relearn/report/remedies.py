@@ -148,7 +148,9 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
     else:
         kept = [one for one in methods if _is_better(one["losses"])]
         if not kept:
-            return f"None of the {number} methods measured here loses significantly less than {first['method']} {level}."
+            return (
+                f"None of the {number} methods measured here loses significantly less than {first['method']} {level}."
+            )
         best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
         why = f"{best['method']} loses least {level}, against {first['method']}"
         losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from relearn.errors import InputError
 from relearn.evaluation.equal_skill import AtEqualSkill
 from relearn.params import Params, load
-from stages import frontier, remedies
+from stages import equal_skill, remedies
 from stages.paths import Paths
 from tests.conftest import ROOT
 
@@ -112,7 +112,7 @@ def test_2b_answers_where_a_method_reaches_the_target(
     def compare(*_: Any) -> Any:
         return {}, [AtEqualSkill(name, {1222: factor}, 1.0, 0.0, []) for name, factor in factors.items()]
 
-    monkeypatch.setattr(frontier, "compare", compare)
+    monkeypatch.setattr(equal_skill, "compare", compare)
     assert remedies.find_factors(wanted, [], project[1]) == {"plain": 0.65, "asft": 1.24}  # dft's is 2b itself
     assert "stm never has 90% of what plain gains" in capsys.readouterr().err
     for name in list(factors)[1:]:
@@ -146,7 +146,7 @@ def test_time_is_counted_from_the_methods_class_and_its_rows(project: tuple[Para
     plain = choose(project, method="plain")
 
     def count(method: str, *settings: str) -> float | None:
-        return frontier.count_time(choose(project, *settings, method=method), plain, paths)
+        return equal_skill.count_time(choose(project, *settings, method=method), plain, paths)
 
     assert count("plain") == 1
     assert count("dft") == 1
@@ -154,12 +154,12 @@ def test_time_is_counted_from_the_methods_class_and_its_rows(project: tuple[Para
     share = params.finetune_2b.methods.replay.share
     assert count("replay") == pytest.approx(1 / (1 - share), rel=0.05)
     assert count("self_replay") == pytest.approx(1 + 4 / 3 * 4 / params.finetune.batch_size)
-    assert frontier.count_time(None, plain, paths) is None
+    assert equal_skill.count_time(None, plain, paths) is None
 
 
 def test_the_command_of_a_run_names_what_differs_from_the_files(project: tuple[Params, Paths]) -> None:
     _, paths = project
-    assert frontier.name_command(choose(project, method="replay"), paths) == "dvc exp run -S method=replay"
+    assert equal_skill.name_command(choose(project, method="replay"), paths) == "dvc exp run -S method=replay"
     settings = (
         "-S",
         "lr=5e-3",
@@ -168,9 +168,9 @@ def test_the_command_of_a_run_names_what_differs_from_the_files(project: tuple[P
         "-S",
         "profiles/mini.yaml:finetune.lora.rank=8",
     )
-    assert frontier.name_command(choose(project, *settings, method="kl"), paths) == (
+    assert equal_skill.name_command(choose(project, *settings, method="kl"), paths) == (
         "dvc exp run -S method=kl -S lr=0.005 -S 'profiles/mini.yaml:finetune.lora.rank=8' "
         "-S 'profiles/mini.yaml:finetune_2b.methods.kl.beta=3.0'"
     )
     other = choose(project, "-S", "profile=smollm2", "-S", "lr=1e-3", method="plain")
-    assert frontier.name_command(other, paths) == "dvc exp run -S method=plain -S profile=smollm2 -S lr=0.001"
+    assert equal_skill.name_command(other, paths) == "dvc exp run -S method=plain -S profile=smollm2 -S lr=0.001"
