@@ -9,9 +9,10 @@ import csv
 import io
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from tabulate import tabulate
 
@@ -115,7 +116,7 @@ def read_runs(
         for seed in (None, *(params.get("seeds") or ())):
             number = main if seed is None else int(seed)
             if number not in own.curves and (curve := open_curve(revision, seed)) is not None:
-                own.curves[number] = curve
+                own.curves[number] = _keep_factors(curve, predict["scales"])
         if own.curves:
             found[setting] = own
             for factor in (1.0, *(predict.get("decode_scales") or ())):
@@ -125,6 +126,13 @@ def read_runs(
         return {}
     ordered = {first: found.pop(first), **found}
     return {_name_setting(one, first): runs for one, runs in ordered.items()}
+
+
+def _keep_factors(curve: Curve, scales: Sequence[float]) -> Curve:
+    """A curve at the factors that it was asked at, 0 and 1: a factor that was decoded is on it too, and would bend it, so
+    that where it was read off would be another place once that place is decoded."""
+    kept = np.isin(curve.factors, [0.0, 1.0, *scales])
+    return Curve(curve.factors[kept], {name: replace(one, bits=one.bits[:, kept]) for name, one in curve.tasks.items()})
 
 
 def list_experiments(document: Any) -> dict[str, dict[str, Any]]:

@@ -171,3 +171,17 @@ def test_answers_are_found_by_main_seed_and_factor() -> None:
     assert found["plain"].answered == {(7, 1.0): "a" * 8, (7, 0.87): "b" * 8}
     assert found["dft"].answered == {(7, 1.0): "c" * 8, (7, 0.87): "c" * 8}
     assert found["dft"].params["method"] == "dft"
+
+
+def test_a_factor_that_was_decoded_does_not_bend_the_curve_that_it_was_read_off() -> None:
+    """All runs were asked at the same factors, and one of them has answered at a further one."""
+    scales = [number / 8 for number in range(13) if number != 7]
+    found = {}
+    for name, more in {"a": {}, "b": {"decode_scales": [0.875]}}.items():
+        one = experiment(name, "plain", predict={"scales": scales, **more})
+        document = [{"rev": "workspace", "data": None, "experiments": [one]}]
+        found[name] = frontier.read_runs(document, "mini", 0.01, lambda *_: METHODS["plain"][7])["plain"].curves[7]
+    assert found["a"].factors.tolist() == found["b"].factors.tolist() == scales
+    (first, second) = (compare_at_equal_skill({"plain": {7: one}}, "plain", TASKS, 50, 5) for one in found.values())
+    assert first[0].factors == second[0].factors
+    assert found["b"].tasks["old"].points()[-1] == METHODS["plain"][7].tasks["old"].points()[-1]
