@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 from relearn.errors import InputError
+from relearn.evaluation.equal_skill import SHARE
 from relearn.files import write_json, write_text
 from relearn.params import Params
 from relearn.progress import say
@@ -52,7 +53,7 @@ def write(params: Params, paths: Paths, show: bool = False, into_docs: bool = Fa
     write_text(paths.report / "frontier.html", frontier.render(trials, words, params.profile, equal, curves))
     if equal:
         plain = read_params(runs[equal[0].method].params) or params
-        found = {"settings": describe_rounds(plain), "methods": [one.plain() for one in equal]}
+        found = {"settings": describe_rounds(plain), "share": SHARE, "methods": [one.plain() for one in equal]}
         write_json(paths.compared(params.profile), found)
     if trials:
         write_text(paths.metrics / "frontier.csv", frontier.as_csv(trials, words))

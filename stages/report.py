@@ -17,9 +17,10 @@ from relearn.params import Params
 from relearn.params.base import ScratchBase
 from relearn.params.generate import EmbeddedTeacher
 from relearn.records import Judgement, NewRow, Prediction, Quarantined, Reply, SampledRow
-from relearn.report import curve, judgements, rating, remedies, table
+from relearn.report import curve, judgements, rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
+from relearn.report.recommend import recommend
 from relearn.report.words import TaskText, Words
 from stages import corpus
 from stages.curves import read_curves
@@ -34,7 +35,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/index.html, report/analysis.md, report/table_3a.md and report/rate.html."""
     words = describe_tasks(params, paths)
     material = _material(params, paths, words)
-    recommended = remedies.recommend(_read_compared(params, paths), params.eval_3a.most_lost, words)
+    recommended = recommend(_read_compared(params, paths), params.eval_3a.most_lost, words)
     analysis = analyse(material.intervals, material.probes, words, recommended)
     write_text(paths.report / "analysis.md", analysis.markdown)
     scores = table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption)

@@ -52,7 +52,7 @@ def analyse(
     intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Words, recommended: str | None = None
 ) -> Analysis:
     """The analysis of one run, from what eval_3a and probe_3b wrote; `recommended` is which method to train by
-    (`remedies.recommend`), a point of the advice.
+    (`report.recommend`), a point of the advice.
     """
     found = find_changes(intervals, words.tasks, words.roles)
     root = root_cell(PROBES, probes)

@@ -1,4 +1,4 @@
-"""Methods at equal new skill, for people: tables, a plot for each old task, and which method to take."""
+"""Methods at equal new skill, for people: tables, and a plot for each old task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from relearn.evaluation.equal_answers import AnswerScore
 from relearn.evaluation.equal_skill import SHARE, AtEqualSkill, Loss
 from relearn.evaluation.seeds import claim
 from relearn.report import figures
-from relearn.report.curve import EXPORT
 from relearn.report.words import Words
 
 LEVEL = 0.05
@@ -124,63 +123,6 @@ def _answer_row(one: AtEqualSkill, tasks: int) -> list[str]:
         for cell in (f"{score.value:.3f}{_ends(score.low, score.high, '.3f')}", _more(score, score.better))
     ]  # fmt: skip
     return [one.method, f"{factor:g}", *cells]
-
-
-def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: Words) -> str:
-    """What to train instead of this run, by what was measured: `found` is as `stages.frontier` writes it, None for nothing.
-
-    With a limit, a share of base's bits per byte, the method that takes the least time of those whose intervals are within it
-    for every old skill; without one, of those that lose significantly less than plain somewhere and significantly more
-    nowhere, the one that loses least.
-    """
-    if found is None:
-        return "`make remedies` trains by several methods that forget less, compares them at equal new skill, and this list then names one of them."
-    methods = [one for one in found["methods"] if all(factor is not None for factor in one["factors"].values())]
-    first, number = found["methods"][0], len(found["methods"])
-    level = f"at {SHARE:.0%} of what {first['method']} gains"
-    if most_lost is not None:
-        kept = [one for one in methods if all(_is_within(loss, most_lost) for loss in one["losses"])]
-        if not kept:
-            return f"None of the {number} methods measured here is proven to keep every old skill within {most_lost:.1%} {level}."
-        best = min(kept, key=lambda one: (one["time"] or math.inf, sum(loss["lost"] for loss in one["losses"])))
-        why = f"{best['method']} takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
-        losses = [f"{words.label(loss['task'])} {_as_share(loss)}" for loss in best["losses"]]
-    else:
-        kept = [one for one in methods if _is_better(one["losses"])]
-        if not kept:
-            return (
-                f"None of the {number} methods measured here loses significantly less than {first['method']} {level}."
-            )
-        best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
-        why = f"{best['method']} loses least {level}, against {first['method']}"
-        losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]
-    time = "" if best["time"] is None or best is first else f" Training takes {best['time']:.2f} times as long."
-    factor = next(iter(best["factors"].values()))
-    return (
-        f"Of the {number} methods measured here, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
-        f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with that much of its change."
-    )
-
-
-def _is_within(loss: Mapping[str, Any], most_lost: float) -> bool:
-    return loss["high"] is not None and loss["high"] <= most_lost * loss["base"]
-
-
-def _is_better(losses: Sequence[Mapping[str, Any]]) -> bool:
-    sure = [loss["more"] for loss in losses if loss["p_holm"] is not None and loss["p_holm"] <= LEVEL]
-    return bool(sure) and max(sure) < 0
-
-
-def _as_share(loss: Mapping[str, Any]) -> str:
-    value, low, high = (
-        math.nan if loss[name] is None else loss[name] / loss["base"] for name in ("lost", "low", "high")
-    )
-    return f"{value:+.1%}{_ends(low, high, '+.1%')}"
-
-
-def _less(loss: Mapping[str, Any]) -> str:
-    low, high = (math.nan if loss[name] is None else loss[name] for name in ("more_low", "more_high"))
-    return f"{loss['more']:+.3f}{_ends(low, high)}"
 
 
 def draw(

@@ -14,6 +14,7 @@ from relearn.evaluation.equal_answers import Answers, AnswerScore
 from relearn.evaluation.equal_skill import AtEqualSkill, compare_at_equal_skill
 from relearn.evaluation.roles import ModelRoles
 from relearn.report import frontier, remedies
+from relearn.report.recommend import recommend
 from relearn.report.words import Words
 from tests.unit.evaluation.test_equal_skill import TASKS, bend, curve, saturate
 from tests.unit.report import test_frontier
@@ -73,14 +74,14 @@ def written(*changes: dict[str, Any]) -> dict[str, Any]:
     methods = [one.plain() | change for one, change in zip(found, changes, strict=True)]
     for one in methods:
         one["command"] = f"dvc exp run -S method={one['method'].split()[0]}"
-    document: dict[str, Any] = json.loads(json.dumps({"methods": methods}))
+    document: dict[str, Any] = json.loads(json.dumps({"share": 0.9, "methods": methods}))
     return document
 
 
 def test_what_was_measured_is_recommended() -> None:
-    assert "`make remedies`" in remedies.recommend(None, None, WORDS)
+    assert "`make remedies`" in recommend(None, None, WORDS)
     found = written({}, {"time": 4 / 3}, {"time": 1.0})
-    said = remedies.recommend(found, None, WORDS)
+    said = recommend(found, None, WORDS)
     assert (
         "Of the 3 methods measured here, kl beta 1 loses least at 90% of what plain gains, against plain: old -0."
         in said
@@ -90,20 +91,18 @@ def test_what_was_measured_is_recommended() -> None:
         in said
     )
     # it loses about 4% of 1.2 bits a byte, plain about 17%, and the timid one, which loses nothing, never learns enough
-    assert "kl beta 1 takes the least time of those proven to keep every old skill within 10.0%" in remedies.recommend(
+    assert "kl beta 1 takes the least time of those proven to keep every old skill within 10.0%" in recommend(
         found, 0.1, WORDS
     )
-    assert "None of the 3 methods measured here is proven" in remedies.recommend(found, 0.001, WORDS)
+    assert "None of the 3 methods measured here is proven" in recommend(found, 0.001, WORDS)
     # where plain training keeps the limit too, it is the gentler one
-    assert "plain takes the least time" in remedies.recommend(written({"time": 1.0}, {"time": 4 / 3}, {}), 0.5, WORDS)
+    assert "plain takes the least time" in recommend(written({"time": 1.0}, {"time": 4 / 3}, {}), 0.5, WORDS)
 
 
 def test_no_method_is_recommended_that_is_not_surely_better() -> None:
     found = written({}, {}, {})
     found["methods"][1]["losses"][0]["p_holm"] = 0.2
-    assert "None of the 3 methods measured here loses significantly less than plain" in remedies.recommend(
-        found, None, WORDS
-    )
+    assert "None of the 3 methods measured here loses significantly less than plain" in recommend(found, None, WORDS)
 
 
 def test_every_old_task_is_drawn_with_every_method() -> None:
