@@ -11,7 +11,7 @@ from typing import TypeVar
 from relearn.errors import InputError
 from stages.paths import Paths
 
-SHARE = "`python -m stages.share` sends them, and fetches those of other machines"  # said at the end of a part
+TO_SHARE = "`python -m stages.share` sends them, and fetches those of other machines"  # said at the end of a part
 One = TypeVar("One")
 
 

@@ -20,7 +20,7 @@ from relearn.errors import InputError
 from relearn.params import Params, load
 from relearn.progress import say
 from stages import frontier
-from stages.experiments import SHARE, ask_dvc, list_names, run_dvc, take_part
+from stages.experiments import TO_SHARE, ask_dvc, list_names, run_dvc, take_part
 from stages.paths import Paths
 from stages.run import main
 
@@ -42,7 +42,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     if part is None:
         frontier.write(params, paths, show=True)
     else:
-        say(f"sweep: {len(own)} of {len(rates)} rates are part {part}; {SHARE}")
+        say(f"sweep: {len(own)} of {len(rates)} rates are part {part}; {TO_SHARE}")
     return {"run": len(own)}
 
 

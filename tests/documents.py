@@ -61,6 +61,7 @@ RUN_BY = {
     r"make share\b|python -m stages\.(share|sweep)\b": "tests/integration/test_machines.py: stages.share",
     r"(dvc (remote|push|pull|exp (push|pull))|git (add|clone)|dvc exp apply NAME)\b": "tests/integration/test_machines.py: s3",
     r"dvc (queue remove|config cache)": "nothing: DVC's own, which say what they do",
+    r"dvc (exp run --temp|get \. report --rev) ?(--name )?skills\b": "nothing: half an hour; its parts run in tests/unit/evaluation/skills",
     r"dvc exp run --name real-texts": "nothing: hours; its parts run in tests/unit/test_real_texts.py",
     r"dvc exp run --(queue|run-all|temp)$": "tests/integration/test_commands.py: --queue",
     r"(git commit|dvc metrics)$": "nothing: a word of a sentence",

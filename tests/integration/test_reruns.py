@@ -96,6 +96,7 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "an error of a file system": ("stages/run.py", "free some space", "make room", []),
     "progress": ("relearn/progress.py", '"""', '"""\n', []),
     "a command's help": ("relearn/repair/command.py", '"""', '"""\n', []),
+    "what remedies were found": ("data/remedies/README.md", "#", "# ", ["report"]),
     "the readme": ("README.md", "#", "# ", []),
 }  # fmt: skip
 
