@@ -78,7 +78,7 @@ def measure_training(config: Any, compute: Compute, lora: Lora | None, rows: int
         every = sum(weight.numel() for weight in tuned.parameters())
         return [seconds, every, sum(weight.numel() for weight in learned), sum(kept.values())]
 
-    return TrainingCost(*_extend(config, compute, measure))
+    return TrainingCost(*_extend(config, compute, lora is not None, measure))
 
 
 def measure_answers(config: Any, compute: Compute, rows: int, tokens: int) -> AnswerCost:
@@ -96,7 +96,7 @@ def measure_answers(config: Any, compute: Compute, rows: int, tokens: int) -> An
         size = next(model.parameters()).element_size()
         return [first, max(0.0, more - first) / STEPS, 2 * heads * width * size * model.config.num_hidden_layers]
 
-    return AnswerCost(*_extend(config, compute, measure))
+    return AnswerCost(*_extend(config, compute, True, measure))
 
 
 def _draw(config: Any, tokens: int) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ def _draw(config: Any, tokens: int) -> tuple[int, ...]:
 
 
 def _precision(compute: Compute) -> Any:
-    mixed = compute.precision == "bf16"
+    mixed = compute.precision == "bf16" and compute.device == "cuda"  # as `relearn.training.rounds.make_schedule`
     return torch.autocast(compute.device, torch.bfloat16) if mixed else nullcontext()
 
 
@@ -119,8 +119,11 @@ def _fastest(work: Callable[[], object], compute: Compute) -> float:
     return min(found)
 
 
-def _extend(config: Any, compute: Compute, measure: Callable[[Any], list[float]]) -> list[float]:
-    """What `measure` finds of a model of one block and of two, carried on to all of the config's blocks."""
+def _extend(config: Any, compute: Compute, frozen: bool, measure: Callable[[Any], list[float]]) -> list[float]:
+    """What `measure` finds of a model of one block and of two, carried on to all of the config's blocks.
+
+    Frozen weights are in the profile's precision; those that learn are in fp32.
+    """
     from transformers import AutoModelForCausalLM
 
     check_device(compute.device)
@@ -131,7 +134,7 @@ def _extend(config: Any, compute: Compute, measure: Callable[[Any], list[float]]
         small.num_hidden_layers = count
         if getattr(small, "layer_types", None):
             small.layer_types = small.layer_types[:count]
-        half = compute.precision == "bf16" and compute.device == "cuda"
+        half = frozen and compute.precision == "bf16"
         model = AutoModelForCausalLM.from_config(small, dtype=torch.bfloat16 if half else torch.float32)
         found.append(measure(model.to(compute.device).eval()))
     first, last = found[0], found[-1]
