@@ -32,15 +32,22 @@ METHODS ?= plain replay
 SEEDS ?=
 SETTINGS ?=
 
-.PHONY: help check identity repro real remedies sweep verify bench test test-commands test-slow lint docs clean
+# Several machines: `make sweep PART=1/2` on one of two, PART=2/2 on the other, then `make share` on both (docs/scale.md).
+# `make sweep QUEUE=2` runs two at a time, through DVC's queue.
+PART ?=
+QUEUE ?=
+GIT_REMOTE ?= origin
 
-help:  ## show this list
-	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+.PHONY: help identity repro real check sweep remedies share clean test lint docs docs-check test-commands test-slow verify bench
+
+help:
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(PLACE)/bin/python:
 	$(PYTHON) -m venv "$(VENV)"
 
 $(RUN): requirements.txt | $(PLACE)/bin/python
+	@echo 'Installing what requirements.txt pins into $(VENV): some minutes, once'
 	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch "$@"
@@ -54,11 +61,8 @@ $(REAL): requirements-real.txt $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-real.txt
 	@touch $@
 
-check: $(RUN)  ## check params.yaml and its profile, without running anything
-	python -m stages.parameters
-
 # `dvc exp run` puts work aside in git stashes, which need a name; without one, this clone gets its own.
-identity:  ## set a git user name for experiments, where git has none
+identity:
 	@git rev-parse --git-dir >/dev/null 2>&1 || exit 0; \
 	if [ -z "$$(git config user.name)$$GIT_COMMITTER_NAME" ]; then \
 	  git config user.name "relearn user" && git config user.email "relearn@localhost" && \
@@ -66,14 +70,16 @@ identity:  ## set a git user name for experiments, where git has none
 	       '(git config user.name "Your Name" changes it)'; \
 	fi
 
-repro: $(RUN) identity  ## run what changed in the chain, then print the 3a table
+##@ To begin
+repro: $(RUN) identity  ## run what changed in the chain, and print the table (six minutes at first)
 	@python -m stages.parameters
 	@python -m stages.cache
 	dvc repro
 	@cat report/table_3a.md
+	@echo 'The page: report/index.html'
 
 # In a copy of the repository (--temp), so that your files stay as they are; only the report comes back.
-real: $(REAL) identity  ## run the experiment on a real model, SmolLM2-135M; print the table, put the page in export/real
+real: $(REAL) identity  ## run it on a real model, SmolLM2-135M (20 minutes); the page goes to export/real
 	@python -m stages.cache
 	@if dvc exp list --name-only | grep -qx real; then dvc exp remove --quiet real; fi
 	settings=$$(python -m stages.parameters --here profile=smollm2 lr=$(REAL_LR)) && dvc exp run --temp --name real $$settings
@@ -82,41 +88,33 @@ real: $(REAL) identity  ## run the experiment on a real model, SmolLM2-135M; pri
 	@cat export/real/table_3a.md
 	@echo 'The page: export/real/index.html. `dvc exp apply real` puts the models and all else into this folder.'
 
-remedies: $(RUN) identity  ## train with each of METHODS that is not trained yet, and compare them at equal new skill
+check: $(RUN)  ## check params.yaml and its profile, without running anything
+	python -m stages.parameters
+
+##@ Then
+sweep: $(RUN) identity  ## run an experiment for each learning rate of RATES, and draw the frontier
+	@python -m stages.parameters
+	python -m stages.sweep $(RATES) $(addprefix --part ,$(PART)) $(addprefix --queue ,$(QUEUE))
+
+remedies: $(RUN) identity  ## train by each of METHODS, and compare them at equal new skill
 	@python -m stages.parameters
 	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
-	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $$settings
+	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $(addprefix --part ,$(PART)) $$settings
 
-sweep: $(RUN) identity  ## run one experiment per learning rate (RATES), and draw the frontier
-	@python -m stages.parameters
-	@# An earlier sweep's experiment is replaced. (--force would do that too, and train the base anew each time.)
-	for rate in $(RATES); do \
-	  if dvc exp list --name-only | grep -qx "lr-$$rate"; then dvc exp remove "lr-$$rate" || exit 1; fi; \
-	  dvc exp run --queue --set-param lr=$$rate --name lr-$$rate || exit 1; \
-	done
-	dvc exp run --run-all
-	python -m stages.frontier --markdown
+share: $(RUN) identity  ## send this machine's experiments to the others, and fetch theirs
+	python -m stages.share $(GIT_REMOTE)
 
-verify: $(RUN)  ## run the chain in two fresh clones and compare every output, byte for byte
-	python -m tests.verify
+clean:  ## remove outputs and scratch, but not the DVC cache
+	rm -rf .cache data/*.jsonl data/predictions models report
 
-bench: $(DEV) $(REAL)  ## run every benchmark against its peers, and write docs/benchmarks.md (VLLM=ENV/bin/python adds vLLM)
-	python -m bench.all $(addprefix --vllm ,$(VLLM))
-
+##@ For developers
 # Each test run starts some hundred processes of the project, which would compile it anew where nothing compiled is kept.
-test test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
+test docs-check test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
 
 # Three workers, since some tests wait for a server or for a limit to pass. In the order of the files: the last ones are
 # short, where xdist's own order, by the number of tests, leaves one worker alone with the longest.
 test: $(DEV)  ## run the fast tests (minutes, on two cores)
 	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-
-test-commands: $(DEV)  ## run the documented commands in scratch clones, and test what re-runs what (minutes)
-	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
-	  tests/integration/test_parameters_read.py tests/integration/test_ease.py tests/integration/test_plan.py
-
-test-slow: $(DEV) $(REAL)  ## run the tests marked slow
-	python -m pytest -m slow --timeout 1800
 
 lint: $(DEV)  ## run ruff and mypy
 	ruff check .
@@ -126,5 +124,20 @@ lint: $(DEV)  ## run ruff and mypy
 docs: $(RUN)  ## rewrite docs/parameters.md, after a change of keys, profiles or dvc.yaml
 	python -m stages.parameters --write
 
-clean:  ## remove outputs and scratch, but not the DVC cache
-	rm -rf .cache data/*.jsonl data/predictions models report
+docs-check: $(DEV)  ## run every command of the documents, and compare what they show (minutes)
+	python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800 tests/unit/test_readme.py tests/unit/params/test_document.py \
+	  tests/integration/test_documented.py tests/integration/test_documented_chain.py tests/integration/test_action.py
+
+test-commands: $(DEV)  ## run what users type in scratch clones, and test what re-runs what (minutes)
+	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
+	  tests/integration/test_parameters_read.py tests/integration/test_ease.py tests/integration/test_plan.py
+
+test-slow: $(DEV) $(REAL)  ## run the tests marked slow
+	python -m pytest -m slow --timeout 1800
+
+verify: $(RUN)  ## run the chain in two fresh clones, and compare every output byte for byte
+	python -m tests.verify
+
+# `make bench VLLM=ENV/bin/python` measures vLLM too.
+bench: $(DEV) $(REAL)  ## run every benchmark against its peers, and write docs/benchmarks.md
+	python -m bench.all $(addprefix --vllm ,$(VLLM))

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from bench.generation import Texts, options, text
 from bench.scratch import ROOT, ask_pairs
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.teacher import asking
 

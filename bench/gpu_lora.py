@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="llama2-7b")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quantize", choices=("none", "4bit"), default="none")
-    parser.add_argument("--updates", type=int, default=10, help="measured updates, after two that are not (10)")
+    parser.add_argument("--updates", type=int, default=10, help="measured updates, beside two that are not (10)")
     parser.add_argument("--tokens", type=int, default=512, help="tokens of a row, a third of them prompt (512)")
     options = parser.parse_args()
     result = measure(options.shape, options.device, options.quantize, options.updates, options.tokens)
@@ -59,6 +59,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
     from bench.tuning import flop_per_token
+    from relearn.models import load_base, set_seed_and_threads
     from relearn.params.compute import Compute
     from relearn.params.finetune import Finetune
     from relearn.training import rounds
@@ -74,15 +75,14 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
         finetune = finetune.model_copy(update={"optimizer": "adamw"})
     if quantize == "none" and cuda:
         finetune = finetune.model_copy(update={"optimizer": "adamw"})
-    torch.manual_seed(0)
+    threads = max(1, torch.get_num_threads())
+    set_seed_and_threads(threads, 0)  # with the deterministic kernels that a round has
     config = LlamaConfig(**SHAPES[shape])
     model: PreTrainedModel
     with tempfile.TemporaryDirectory() as folder:
         with torch.device(device):
             model = LlamaForCausalLM._from_config(config, dtype=torch.bfloat16 if cuda else torch.float32)
         if quantize == "4bit":
-            from relearn.models import load_base
-
             model.save_pretrained(folder)
             (Path(folder) / "tokenizer.json").write_text("{}")
             del model
@@ -92,7 +92,7 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
         ids = torch.randint(3, config.vocab_size, (finetune.batch_size * finetune.accumulation, tokens), generator=draw)
         rows = EncodedRows([EncodedRow(tuple(row.tolist()), tokens // 3) for row in ids])
         compute = Compute(
-            device="cuda" if cuda else "cpu", threads=max(1, torch.get_num_threads()),
+            device="cuda" if cuda else "cpu", threads=threads,
             precision="bf16" if cuda else "fp32", quantize="4bit" if quantize == "4bit" else "none",
         )  # fmt: skip
 
@@ -109,8 +109,8 @@ def measure(shape: str, device: str, quantize: str, updates: int, tokens: int) -
         run(2, "warm-up")
         if cuda:
             torch.cuda.reset_peak_memory_stats()
-        seconds = run(updates, "measured")
-    rate = updates * ids.numel() / seconds
+        # setting up, and the checkpoint at the end, take as long in either
+        rate = updates * ids.numel() / (run(2 + updates, "measured") - run(2, "short"))
     flop = flop_per_token(tuned, [(tokens, tokens // 3)])
     peak = _peak(device)
     return {

@@ -3,7 +3,8 @@
     python -m bench.repair_speed [--replies 50000]
 
 Clean and broken replies as JSON Lines, then 10 MB of one mark repeated: prints replies per second of processor time,
-seconds, and the peak memory of the process, and writes bench/out/repair_speed.json.
+seconds, and the peak memory of the process, and writes bench/out/repair_speed.json. The replies are repaired once more
+over two processes: how many times faster by the clock, and how much processor time that takes beside one process's.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import os
 import random
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench import real_data
 from bench.breaking import CLASSES, break_records
 from bench.repair_fidelity import clean_records
 from relearn.files import write_json
+from relearn.workers import VARIABLE
 
 UNITS = ("{", "[", '"', "\\", "```json\n")
 
@@ -52,9 +55,12 @@ def main() -> int:
                     characters += len(text)
                     file.write(json.dumps({"id": str(number), "content": text}) + "\n")
             results[kind] = {**_timed(path), "characters": characters}
+            results[f"{kind}, 2 processes"] = two = _timed(path, 2)
             print(
                 f"{kind}: {options.replies / results[kind]['seconds']:.0f} replies/s of {characters // options.replies} "
-                f"characters, peak {results[kind]['megabytes']:.0f} MB"
+                f"characters, peak {results[kind]['megabytes']:.0f} MB; over 2 processes "
+                f"{results[kind]['clock'] / two['clock']:.2f} times as fast by the clock, "
+                f"for {two['seconds'] / results[kind]['seconds']:.2f} times the processor time"
             )
         for unit in UNITS:
             path = Path(folder) / "unit.txt"
@@ -65,15 +71,21 @@ def main() -> int:
     return 0
 
 
-def _timed(path: Path) -> dict[str, float]:
-    """CPU seconds and peak memory of the command, from the kernel's account of the child."""
+def _timed(path: Path, workers: int = 1) -> dict[str, float]:
+    """CPU seconds, seconds by the clock and peak memory of the command, from the kernel's account of the child."""
+    started = time.perf_counter()
     child = os.fork()
     if child == 0:
+        os.environ[VARIABLE] = str(workers)
         os.execv(sys.executable, [sys.executable, "-m", "relearn.repair", str(path), "--out", f"{path}.rows"])
     _, status, usage = os.wait4(child, 0)
     if status:
         raise SystemExit(f"the command failed with status {status}")
-    return {"seconds": round(usage.ru_utime + usage.ru_stime, 2), "megabytes": round(usage.ru_maxrss / 1024, 1)}
+    return {
+        "seconds": round(usage.ru_utime + usage.ru_stime, 2),
+        "clock": round(time.perf_counter() - started, 2),
+        "megabytes": round(usage.ru_maxrss / 1024, 1),
+    }
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from pathlib import Path
 
 from scipy.special import stdtr, stdtrit
 
-from relearn.evaluation.forgetting import LEVEL
-from relearn.statistics.significance import holm
+from relearn.statistics.significance import LEVEL, holm
 
 MODELS = ("base", "2b", "2c")
 Score = tuple[str, str, str]  # model, task, name

@@ -1,19 +1,24 @@
 """Time and peak memory of the stages that read rows, at 1,000 to 1,000,000 rows, and how both grow.
 
     python -m bench.scale                                  # about an hour; generation to 100,000
-    python -m bench.scale --sizes 1000 10000 --parts repair
+    python -m bench.scale --sizes 1000 10000 --parts repair --workers 1 2
+
+`repair` and `scoring` are measured with each number of processes that --workers names (RELEARN_WORKERS): one, then two.
 
 Parts, each size in a process of its own that calls the stage's own function in a folder of its own:
   prepare     stages.prepare, from a JSON Lines file of so many reviews (about 300 characters each), all of them used
   repair      stages.repair, from so many replies, three in ten of them broken
-  scoring     evaluate_models on so many answers of each of three models, all metrics of the task but
-              BERTScore, which is a model, with 1,000 bootstrap resamples
+  scoring     evaluate_models on so many answers of each of three models, all metrics of the task, with
+              1,000 bootstrap resamples and swaps
   generation  bench.generation's way `relearn`, against a server that answers at once
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
-out) and `peak_mb` (of the process, imports included); for each part `exponent`, the slope of log seconds over log rows
-from the second size on, and `mb_a_1000_rows` between the two largest sizes. What was not run is not filled in; figures
-of other sizes and parts that are in the file stay, so that it can be made bit by bit.
+out, the start of further processes included), `cpu_seconds` (of all processes) and `peak_mb` (of the process, imports
+included, and as much for each further one as the largest of them took); with several processes `times_faster`, the
+seconds of one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for
+each part `exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the
+two largest sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that
+it can be made bit by bit.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import resource
 import shutil
@@ -33,10 +39,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.words import WORDS
+from relearn.workers import VARIABLE, count_workers
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "scale.json"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
+SHARED = ("repair", "scoring")
 MOST = {"prepare": 1_000_000, "repair": 1_000_000, "scoring": 1_000_000, "generation": 100_000}
 
 
@@ -100,6 +108,7 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
 
     rng = random.Random(rows)
     paths = Paths.of(folder)
+    shutil.copytree(ROOT / "prompts", paths.prompts)
     write_jsonl(
         paths.source_rows,
         (
@@ -133,7 +142,6 @@ def repair(rows: int, folder: Path) -> Callable[[], object]:
 def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
-    from relearn.evaluation import tasks
     from relearn.evaluation.roles import ModelRoles, ScoredTask
     from relearn.params.evaluate import Scoring
     from relearn.records import Prediction
@@ -153,11 +161,8 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
     group = _params().eval_3a.model_copy(update={"resamples": 1000})
-    params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
     task = ScoredTask("general", "watched", ("rouge_l", "bleu", "exact_match", "bpb"))
-    chosen = tasks.choose_metrics(task.metrics, references)
-    del chosen["bertscore"]  # no model
-    vars(tasks)["choose_metrics"] = lambda *_: chosen
     return lambda: evaluation.evaluate_models(predictions, {}, params, 7, [task], ModelRoles("base", "2b", "2c"))
 
 
@@ -169,29 +174,39 @@ PARTS: dict[str, Callable[[int, Path], Callable[[], object]]] = {
 
 
 def one(part: str, rows: int) -> dict[str, Any]:
-    """One part at one size, in this process."""
+    """One part at one size, in this process and those that it starts."""
     with tempfile.TemporaryDirectory() as name:
         work = PARTS[part](rows, Path(name))
         made = resource.getrusage(resource.RUSAGE_SELF)
         started = time.perf_counter()
         work()
         seconds = time.perf_counter() - started
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    workers = count_workers()
     return {
         "seconds": round(seconds, 3),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime - made.ru_utime - made.ru_stime, 3),
-        "peak_mb": round(used.ru_maxrss / 1024),
+        "cpu_seconds": round(
+            used.ru_utime + used.ru_stime - made.ru_utime - made.ru_stime + others.ru_utime + others.ru_stime, 3
+        ),
+        "peak_mb": round((used.ru_maxrss + (workers * others.ru_maxrss if workers > 1 else 0)) / 1024),
         "peak_before_mb": round(made.ru_maxrss / 1024),
     }
 
 
-def measured(part: str, rows: int) -> dict[str, Any]:
-    """One part at one size, in a process of its own."""
+def measured(part: str, rows: int, workers: int) -> dict[str, Any]:
+    """One part at one size, in a process of its own and those that it starts."""
     if part == "generation":
         command = ["bench.generation", "--requests", str(rows), "--latency", "0", "--only", "relearn"]
     else:
         command = ["bench.scale", "--one", part, str(rows)]
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: str(workers)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"scale: {part} at {rows:,} rows failed")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -240,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--parts", nargs="+", choices=MOST, default=list(MOST))
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -248,13 +264,19 @@ def main() -> None:
     found: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
-        for rows in sorted(size for size in options.sizes if size <= MOST[part]):
-            run = measured(part, rows)
-            print(part, json.dumps(run), flush=True)
-            others = [each for each in found.get(part, {}).get("runs", ()) if each["rows"] != rows]
-            runs = sorted([*others, run], key=lambda each: each["rows"])
-            found[part] = {"runs": runs, **growth(runs)}
-            OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        for workers in sorted(options.workers) if part in SHARED else (1,):
+            name = part if workers == 1 else f"{part}, {workers} processes"
+            for rows in sorted(size for size in options.sizes if size <= MOST[part]):
+                run = measured(part, rows, workers)
+                alone = [each for each in found.get(part, {}).get("runs", ()) if each["rows"] == rows]
+                if workers > 1 and alone:
+                    run["times_faster"] = round(alone[0]["seconds"] / run["seconds"], 2)
+                    run["cpu_share"] = round(run["cpu_seconds"] / alone[0]["cpu_seconds"], 2)
+                print(name, json.dumps(run), flush=True)
+                others = [each for each in found.get(name, {}).get("runs", ()) if each["rows"] != rows]
+                runs = sorted([*others, run], key=lambda each: each["rows"])
+                found[name] = {"runs": runs, **growth(runs)}
+                OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(found)))
 
 

@@ -11,6 +11,7 @@ import click
 
 FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path)}
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+SHARED = "Large inputs are shared out over a process for each core, or as many as RELEARN_WORKERS says."
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
@@ -20,3 +21,6 @@ def run_command(command: click.Command, arguments: Sequence[str] | None, name: s
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C
+        print(f"{name}: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -26,6 +26,8 @@ def set_seed_and_threads(threads: int, seed: int) -> None:
     from transformers import set_seed
     from transformers.utils import logging
 
+    # cuBLAS is deterministic only with workspaces of its own, asked for before it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would also fill all memory that is asked for, against code that reads what nobody wrote, a pass over memory each.
@@ -45,6 +47,17 @@ def check_device(device: Literal["cpu", "cuda"]) -> None:
 
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: no CUDA device on this machine; use cpu, or run where there is one")
+    own = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda" and own and own >= torch.cuda.device_count():
+        raise InputError(
+            f"compute.device: {torch.cuda.device_count()} CUDA devices on this machine, so process {own + 1} has none; start "
+            "one process a device"
+        )
+
+
+def name_device(device: Literal["cpu", "cuda"]) -> str:
+    """The device of this process: one each, where several train."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
 
 
 def load_chat(
@@ -91,8 +104,12 @@ def load_base(
     device: Literal["cpu", "cuda"],
     precision: Literal["fp32", "bf16"] = "fp32",
     quantize: Literal["none", "4bit"] = "none",
+    to_shard: bool = False,
 ) -> PreTrainedModel:
     """The frozen weights, on the device, in evaluation mode.
+
+    `to_shard` leaves them in the file's mapping, which all processes of a machine have in common, until each takes its
+    part of them (`relearn.training.shard`).
 
     Raises InputError for a device that is not there or has no bf16 when asked for it, pickled weights, a model with
     code of its own or whose library is not installed, and weights that are missing, left over, of another shape or not
@@ -120,8 +137,7 @@ def load_base(
             local_files_only=True,
             ignore_mismatched_sizes=True,  # so that they are reported
             output_loading_info=True,
-            # one device a process, where several train
-            device_map=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
+            device_map=None if to_shard and quantize == "none" else name_device(device),
             **extra,
         )
     except torch.OutOfMemoryError:
@@ -130,7 +146,7 @@ def load_base(
         raise InputError(f"{folder}: {_explain_loading(folder, error)}") from error
     model, found = loaded
     weights.check_model(folder, model, found)
-    if device == "cpu":
+    if device == "cpu" and not to_shard:
         for weight in model.parameters():
             weight.data = weight.data.clone()  # out of the file's mapping, whose pages slow products down
     model.eval()

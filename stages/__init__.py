@@ -1,12 +1,12 @@
 """One module a stage: read parameters and inputs, call the library, write outputs. Only here are paths known."""
 
-import ctypes
 import os
 import signal
 import sys
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from relearn.launched import end_with_launcher, is_worker
+from relearn.workers import end_with
 
 
 def die_with_parent() -> None:
@@ -14,11 +14,9 @@ def die_with_parent() -> None:
 
     SIGKILL on dvc would otherwise leave the stage writing while the next `dvc repro` starts it again.
     """
-    if sys.platform != "linux":
-        return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent or _adopted(parent):  # it ended before the request was in place
+    end_with(parent)
+    if sys.platform == "linux" and _adopted(parent):  # it ended before the request was in place
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -29,8 +27,11 @@ def _adopted(parent: int) -> bool:
     return b"dvc" not in Path("/proc/1/cmdline").read_bytes()  # in a container dvc itself may be the first process
 
 
-# Under dvc as early as can be: the imports that follow take seconds, in which dvc may be killed.
-if "DVC_STAGE" in os.environ:
+# Under dvc, and among several processes, as early as can be: the imports that follow take seconds, in which dvc, or
+# what started the processes, may be killed.
+if is_worker():
+    end_with_launcher()
+elif "DVC_STAGE" in os.environ:
     die_with_parent()
 
 # How long a thread of torch spins for the next piece of work, set before torch is loaded. On two cores, without

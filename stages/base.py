@@ -7,6 +7,7 @@ Run by `dvc repro`, or `python -m stages.base`.
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from typing import Any
 
 from relearn import hub, model_files, models
@@ -14,6 +15,7 @@ from relearn.chat import Chat
 from relearn.files import file_hash, write_json
 from relearn.gguf.convert import convert
 from relearn.gguf.header import read_header
+from relearn.launched import is_worker
 from relearn.packages import check_hash, find_file
 from relearn.params import Params
 from relearn.params.base import Adapt, GgufBase, ModelBase, ScratchBase
@@ -74,18 +76,16 @@ def _from_scratch(params: Params, paths: Paths, shape: ScratchBase) -> dict[str,
     place = scratch_folder.name_folder(
         paths, "base", [params.seed, params.base, params.chat, params.compute], [paths.source_rows, paths.train]
     )
-    outcome = train(
-        model, encoded, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.cache / "base" / "live"
-    )
-    with rounds.replace_folder(paths.models / "base") as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        write_json(
-            folder / model_files.BASE_FILE,
-            {"kind": "scratch", "rows": len(encoded), "too_long": encoded.too_long, "updates": outcome.steps},
-        )
-    write_curves(paths.losses("base"), outcome.history, list(held_out))
-    scratch_folder.clear(place)
+    with scratch_folder.hold(place):
+        outcome = train(model, encoded, held_out, tokenizer.pad_token_id, schedule, place, "base", paths.live("base"))
+        with rounds.replace_folder(paths.models / "base") as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            write_json(
+                folder / model_files.BASE_FILE,
+                {"kind": "scratch", "rows": len(encoded), "too_long": encoded.too_long, "updates": outcome.steps},
+            )
+        write_curves(paths.losses("base"), outcome.history, list(held_out))
     return {"tokens": outcome.tokens_seen, "train_seconds": round(outcome.seconds, 2)}
 
 
@@ -100,7 +100,7 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
     else:
         commit = hub.resolve(source.path, source.revision, "model", paths.cache / "hub")
         facts = {"kind": "hub", "repository": source.path, "commit": commit}
-    if not launch.is_worker():  # the workers find it written
+    if not is_worker():  # the workers find it written
         with rounds.replace_folder(paths.models / "base") as target:
             write_json(target / model_files.BASE_FILE, {**facts, "adapted": source.adapt is not None})
     return _adapt(params, paths, source.adapt)
@@ -109,7 +109,7 @@ def _described(params: Params, paths: Paths, source: ModelBase) -> dict[str, Any
 def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]:
     """The file's weights as safetensors, and a LoRA round on the original data, merged, when the profile asks for one."""
     base = paths.models / "base"
-    if not launch.is_worker():  # the workers find it written
+    if not is_worker():  # the workers find it written
         if source.package is None:
             file = paths.sources / params.profile / source.path
             read_header(file)  # first, so that a file of another kind is named as such
@@ -132,7 +132,7 @@ def _from_gguf(params: Params, paths: Paths, source: GgufBase) -> dict[str, Any]
             }
             write_json(target / model_files.BASE_FILE, facts)
     run = _adapt(params, paths, source.adapt)
-    if source.adapt is not None and not launch.is_worker():
+    if source.adapt is not None and not is_worker():
         with rounds.replace_folder(base) as target:
             rounds.merge_adapter(base, base / model_files.ADAPTER, target)
     return run
@@ -144,20 +144,25 @@ def _adapt(params: Params, paths: Paths, adapt: Adapt | None) -> dict[str, Any]:
         write_curves(paths.losses("base"), [], [])
         return {}
     try:
-        return launch.run_in_workers(params, paths, "base") or finetune_round(
-            params,
-            paths,
-            name="base",
-            rows=corpus.require_rows(
-                corpus.read_old(paths, "train", "replayed"), paths.train, "role replayed, split train"
-            ),
-            start=None,
-            lr=adapt.lr,
-            epochs=adapt.epochs,
-            target=paths.models / "base" / model_files.ADAPTER,
-            inputs=[paths.train, paths.models / "base"],
-            with_new=False,
+        if (facts := launch.run_in_workers(params, paths, "base")) is not None:
+            return facts
+        rows = corpus.require_rows(
+            corpus.read_old(paths, "train", "replayed"), paths.train, "role replayed, split train"
         )
+        with ExitStack() as held:
+            return finetune_round(
+                params,
+                paths,
+                name="base",
+                rows=rows,
+                start=None,
+                lr=adapt.lr,
+                epochs=adapt.epochs,
+                target=paths.models / "base" / model_files.ADAPTER,
+                inputs=[paths.train, paths.models / "base"],
+                held=held,
+                with_new=False,
+            )
     except BaseException:
         shutil.rmtree(paths.models / "base")  # a base without the adapter that it should have
         raise

@@ -23,18 +23,22 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from relearn.errors import InputError
+from relearn.progress import Progress
 from stages.paths import HERE, Paths
 
 
 def remove_damaged(cache: Path) -> Iterator[str]:
     """Removes the entries of a DVC cache (version 3, MD5) that do not hold what their name says; yields the names."""
     entries = _open(cache / "files" / "md5")
-    for name in sorted(entries.all()):  # type: ignore[no-untyped-call]
-        if re.fullmatch(r"[0-9a-f]{32}(\.dir)?", name):  # others are files that DVC is still writing
-            try:
-                entries.check(name)
-            except ObjectFormatError:
-                yield name
+    names = sorted(entries.all())  # type: ignore[no-untyped-call]
+    with Progress("checking DVC's cache", len(names), "files", least=2.0) as bar:
+        for name in names:
+            if re.fullmatch(r"[0-9a-f]{32}(\.dir)?", name):  # others are files that DVC is still writing
+                try:
+                    entries.check(name)
+                except ObjectFormatError:
+                    yield name
+            bar.update()
 
 
 def check_inputs(stage: str, paths: Paths) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relearn.decoding.items import CurveRow
-from relearn.evaluation import attention, blind, human, judged, ratings, skills, table
+from relearn.evaluation import attention, blind, human, judged, ratings, skill_table, skills, table
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.curve import describe_curve, read_curve
 from relearn.evaluation.models import evaluate_models
@@ -68,7 +68,9 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
             options = (settings.resamples, settings.swaps, params.seed)
             suites[task] = skills.measure_skills(predictions, of_task, checker, roles, *options)
     write_json(paths.metrics / "skills.json", suites)
-    text = "".join(f"## {task}\n\n{skills.describe(one)}\n{skills.show_answers(one)}" for task, one in suites.items())
+    text = "".join(
+        f"## {task}\n\n{skill_table.describe(one)}\n{skill_table.show_answers(one)}" for task, one in suites.items()
+    )
     write_text(paths.report / "skills.md", text or "No task of this profile is a suite of skills (docs/skills.md).\n")
     for warning in found.warnings:
         say(f"eval_3a: warning: {warning}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from relearn.files import write_json
@@ -48,7 +48,7 @@ def _copy(paths: Paths, seeds: list[int]) -> None:
     write_curves(paths.losses("2c"), [], [])
 
 
-def _round(params: Params, paths: Paths, further: int | None, finished: list[Path]) -> dict[str, Any]:
+def _round(params: Params, paths: Paths, further: int | None, held: ExitStack) -> dict[str, Any]:
     start = paths.adapter("2b", further)
     weights = sorted(file for file in start.iterdir() if file.is_file()) if start.is_dir() else []
     old = corpus.read_replayed_to_learn(paths)
@@ -67,7 +67,7 @@ def _round(params: Params, paths: Paths, further: int | None, finished: list[Pat
         target=paths.adapter("2c", further),
         inputs=[paths.instructions, paths.train, paths.models / "base", *weights],
         further=further,
-        finished=finished,
+        held=held,
     )
 
 

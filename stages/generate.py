@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.files import read_jsonl, write_json, write_jsonl

@@ -18,8 +18,8 @@ from relearn.errors import InputError
 from relearn.files import write_text
 from relearn.params import Params, load
 from relearn.params.base import ScratchBase
-from relearn.params.document import page
 from relearn.params.load import names
+from relearn.params.page import page
 from stages.paths import ROOT
 from stages.upgrade import name_method, upgrade
 

@@ -35,6 +35,7 @@ class Paths:
     predictions: Path
     verdicts: Path
     ratings: Path
+    remedies: Path
     models: Path
     metrics: Path
     report: Path
@@ -67,6 +68,7 @@ class Paths:
             predictions=data / "predictions",
             verdicts=data / "verdicts.jsonl",
             ratings=data / "ratings",
+            remedies=data / "remedies",
             models=root / "models",
             metrics=root / "metrics",
             report=root / "report",
@@ -99,6 +101,14 @@ class Paths:
     def scored(self, model: str) -> Path:
         """The scores of a model, as `dvc metrics show` prints them."""
         return self.metrics / "eval_3a" / f"{model}.json"
+
+    def live(self, stage: str, seed: int | None = None) -> Path:
+        """Curves to be watched while a stage trains; each copy that `dvc exp run` works in has its own."""
+        return self.root / ".cache" / stage / ("live" if seed is None else f"live-{seed}")
+
+    def compared(self, profile: str) -> Path:
+        """What `stages.frontier` found of a profile's methods."""
+        return self.remedies / f"{profile}.json"
 
     def losses(self, model: str) -> Path:
         """The losses watched while a model was trained."""

@@ -1,8 +1,9 @@
 """Answers the held-out prompts of every task and the probes with base, 2b, 2c and every 2b scaled that is to be decoded,
 and finds how likely their references are along 2b's learn-forget curve.
 
-Run by `dvc repro`, or `python -m stages.predict`. Decodes here, in one process that loads the frozen weights once
-and switches adapters, or asks a server that serves the three models by name (`predict.backend`).
+Run by `dvc repro`, or `python -m stages.predict`. Decodes here, where a process loads the frozen weights once and switches
+adapters, or asks a server that serves the models by name, one that is there or its own (`predict.backend`). Where the
+profile asks for several processes (`launch`), each decodes its share of the batches; what is written is the same.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,21 @@ from typing import Any
 from relearn import model_files, models
 from relearn.decoding import endpoint
 from relearn.decoding.items import CurveRow, Decoded, Prompt, is_weighed
+from relearn.decoding.keeping import name_batch
+from relearn.decoding.share import Share
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
 from relearn.errors import InputError
 from relearn.evaluation import probes
 from relearn.evaluation.suite import SkillItem
 from relearn.files import file_hash, read_jsonl, write_jsonl
+from relearn.launched import is_rank_zero
 from relearn.params import Params
-from relearn.params.predict import EndpointBackend
+from relearn.params.predict import EndpointBackend, VllmBackend
 from relearn.progress import say
-from relearn.records import Prediction, Row, make_turns
+from relearn.records import Prediction, Record, Row, make_turns
 from relearn.scaling.adapter import put_scaled
-from stages import corpus, scratch
+from stages import corpus, launch, scratch
 from stages.base_model import find_base, freeze_base, is_copy
 from stages.paths import Paths, keep_only
 from stages.run import main
@@ -72,27 +76,41 @@ def work(params: Params, paths: Paths) -> Facts:
     entries = list_models(params, paths)
     backend = params.predict.backend
     facts: Facts = {"prompts": len(prompts)}
+    answered: Iterable[tuple[Entry, list[Decoded]]]
     if isinstance(backend, EndpointBackend):
         answered = _ask_server(params, paths, backend, entries, prompts, facts)
+    elif isinstance(backend, VllmBackend):
+        answered = _ask_vllm(params, paths, backend, entries, prompts, facts)
     else:
-        here = Decoder(params, paths, entries)
+        for entry in entries:
+            if entry.adapter is not None:  # so that a missing one shows before anything is decoded
+                model_files.check_adapter(entry.adapter)
+        if (launched := launch.run_in_workers(params, paths, "predict")) is not None:
+            return facts | launched
+        here = Decoder(params, paths)
         answered = ((entry, here.decode(entry, prompts)) for entry in entries)
+    written: list[Path] = []
+
+    def write(file: Path, rows: Iterable[Record]) -> None:
+        found = list(rows)  # by all processes together
+        if is_rank_zero():
+            write_jsonl(file, found)
+        written.append(file)
+
     known: dict[tuple[int | None, float], list[Decoded]] = {}  # by the seed and factor of 2b
     for entry, answers in answered:
-        write_jsonl(paths.predicted(entry.name, entry.seed), _rows(prompts, answers))
+        write(paths.predicted(entry.name, entry.seed), _rows(prompts, answers))
         if entry.adapter == paths.adapter("2b", entry.seed):
             known[entry.seed, entry.scale] = answers
         elif entry.name == "base":
             known |= {(seed, 0.0): answers for seed in (None, *params.seeds)}
-    written = [paths.predicted(entry.name, entry.seed) for entry in entries]
     for seed in (None, *params.seeds) if params.predict.scales else ():
         own = {factor: answers for (of, factor), answers in known.items() if of == seed}
-        write_jsonl(paths.curve(seed), here.trace(prompts, seed, own))
-        written.append(paths.curve(seed))
+        write(paths.curve(seed), here.trace(prompts, seed, own))
     if all(entry.name != "2c" for entry in entries):
-        write_jsonl(paths.predicted("2c"), [])
-        written.append(paths.predicted("2c"))
-    keep_only(paths.predictions, written)
+        write(paths.predicted("2c"), [])
+    if is_rank_zero():
+        keep_only(paths.predictions, written)
     return facts
 
 
@@ -115,15 +133,13 @@ def _rows(prompts: list[HeldOut], answers: list[Decoded]) -> Iterator[Prediction
 class Decoder:
     """One load of the frozen weights, one adapter on them at a time; base is to be asked before any adapter touches them.
 
-    A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks.
+    A batch holds prompts of one task, so that it, and what is kept of it, does not change with the other tasks. Of several
+    processes, each decodes its share of the batches, and all get all answers.
     """
 
-    def __init__(self, params: Params, paths: Paths, entries: list[Entry]) -> None:
-        for entry in entries:
-            if entry.adapter is not None:  # so that a missing one shows before anything is decoded
-                model_files.check_adapter(entry.adapter)
+    def __init__(self, params: Params, paths: Paths) -> None:
         models.set_seed_and_threads(params.compute.threads, params.seed)
-        self.params, self.paths = params, paths
+        self.params, self.paths, self.share = params, paths, Share.of_launched()
         weights, self.chat = find_base(params, paths)
         self.frozen = freeze_base(params, weights)
         # base.json has a hub model's commit, or a folder's hashes
@@ -133,15 +149,12 @@ class Decoder:
         """The model's answers, and the likelihoods of the references."""
         from relearn.decoding.local import decode
 
-        options, answers = self.params.predict, list[Decoded]()
-        kept = self._name_kept(entry)
+        options, items, kept = self.params.predict, [item for *_, item in prompts], self._name_kept(entry)
         with self._put(entry) as model:
-            for task, items in _by_task(prompts):
-                label = f"predict {entry.label}, {task}"
-                answers += decode(
-                    model, self.chat, items, options.batch_size, label, options.strategy, self.params.seed, kept
-                )
-        return answers
+            return decode(
+                model, self.chat, items, options.batch_size, f"predict {entry.label}", options.strategy, self.params.seed,
+                kept, self.share,
+            )  # fmt: skip
 
     def trace(self, prompts: list[HeldOut], seed: int | None, known: dict[float, list[Decoded]]) -> Iterator[CurveRow]:
         """The likelihoods of the references along the factors of 2b's change; those that are `known` are not computed.
@@ -153,6 +166,7 @@ class Decoder:
         options = self.params.predict
         chosen = choose_traced(prompts, options.scale_rows, self.params.seed)
         asked = [prompts[index] for index in chosen]
+        items = [item for *_, item in asked]
         found: dict[float, list[float | None]] = {
             factor: [answers[index].nll for index in chosen] for factor, answers in known.items()
         }
@@ -161,12 +175,10 @@ class Decoder:
                 continue
             entry = Entry(f"2b@{factor:g}", self.paths.adapter("2b", seed), seed, factor)
             with self._put(entry) as model:
-                kept, size = self._name_kept(entry), options.batch_size
-                parts = [
-                    score(model, self.chat, items, size, f"predict {entry.label}, {task}", kept)
-                    for task, items in _by_task(asked)
-                ]
-                found[factor] = [nll for part in parts for nll in part]
+                kept = self._name_kept(entry)
+                found[factor] = score(
+                    model, self.chat, items, options.batch_size, f"predict {entry.label}", kept, self.share
+                )
             del model
         factors = sorted(found)
         for index, (identity, task, group, item) in enumerate(asked):
@@ -187,11 +199,6 @@ class Decoder:
             self.described if entry.adapter is None else [*self.described, *sorted(entry.adapter.glob("adapter_*"))]
         )
         return scratch.name_folder(self.paths, "predict", [self.params.compute, entry.scale], inputs, DECODING)
-
-
-def _by_task(prompts: list[HeldOut]) -> Iterator[tuple[str, list[Prompt]]]:
-    for task, held_out in groupby(prompts, lambda prompt: prompt[1]):
-        yield task, [item for *_, item in held_out]
 
 
 def choose_traced(prompts: list[HeldOut], most: int | None, seed: int) -> list[int]:
@@ -235,6 +242,52 @@ def _ask_server(
             yield entry, answers
 
 
+def _ask_vllm(
+    params: Params, paths: Paths, backend: VllmBackend, entries: list[Entry], prompts: list[HeldOut], facts: Facts
+) -> list[tuple[Entry, list[Decoded]]]:
+    """The same prompts, and the references, sent to a vLLM that runs as long as they are asked."""
+    from relearn.decoding import vllm
+
+    how = endpoint.make_settings(backend.concurrency, backend.timeout_s, backend.attempts)
+    items, predict = [item for *_, item in prompts], params.predict
+    weights, chat = find_base(params, paths)
+    names = [vllm.WEIGHTS if entry.adapter is None else _name_served(entry) for entry in entries]
+    adapters = {name: entry.adapter for name, entry in zip(names, entries, strict=True) if entry.adapter is not None}
+    for adapter in adapters.values():
+        model_files.check_adapter(adapter)
+    folder, longest, answered = paths.cache / "predict", vllm.count_longest(chat, items), []
+    say(f"predict: vLLM starts, its log is {folder / 'vllm.log'}")
+    with (
+        Journal(folder / "journal.sqlite") as journal,
+        vllm.serve(weights, adapters, chat, backend, params.compute.precision, longest, folder) as address,
+    ):
+        if items:
+            vllm.check_template(address, chat, items[0])
+        for name, entry in zip(names, entries, strict=True):
+            label, folders = f"predict {entry.label}", [paths.models / "base"]
+            if entry.adapter is not None:
+                folders.append(entry.adapter)
+            kept = scratch.name_folder(
+                paths, "predict", [params.compute, "vllm"], [*folders, *sorted(weights.glob("*.json"))], DECODING
+            )
+            # The port is another each time: what decides an answer is what is served there.
+            served = replace(
+                address, identity=name_batch([str(params.compute), chat.template, params.chat.date, _digest(folders)])
+            )
+            answers, tally = endpoint.decode(
+                served, name, items, journal, how, label, predict.strategy, params.seed, params.chat.arguments,
+                vllm.name_stops(chat),
+            )  # fmt: skip
+            facts[entry.label] = tally.facts(how)
+            nlls = vllm.score(address, name, chat, items, how, f"{label}, likelihoods", kept)
+            answered.append((entry, [replace(answer, nll=nll) for answer, nll in zip(answers, nlls, strict=True)]))
+    return answered
+
+
+def _name_served(entry: Entry) -> str:
+    return entry.name if entry.seed is None else f"{entry.name}-seed-{entry.seed}"
+
+
 def _digest(folders: list[Path]) -> str:
     """SHA-256 over the names and contents of the files in some model folders."""
     digest = hashlib.sha256()
@@ -257,7 +310,7 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
         checked = row.id in skills
         reference = None if checked else row.response
         return Prompt(
-            row.prompt, min(limit, skills.get(row.id, limit)), reference, is_weighed(row.task, params.predict)
+            row.prompt, min(limit, skills.get(row.id, limit)), reference, is_weighed(row.task, params.predict), row.task
         )
 
     rows = corpus.read_held_out(paths)
@@ -268,7 +321,7 @@ def list_prompts(params: Params, paths: Paths) -> list[HeldOut]:
         if row.task == task
     ]
     prompts += [
-        (probe.id, "probe", probe.kind, Prompt(make_turns(probe.instruction), limits.probe, None))
+        (probe.id, "probe", probe.kind, Prompt(make_turns(probe.instruction), limits.probe, None, task="probe"))
         for probe in probes.read(paths.probes(params.profile))
     ]
     return prompts

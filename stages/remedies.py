@@ -3,29 +3,35 @@
     python -m stages.remedies plain replay                    # plain is always included
     python -m stages.remedies plain replay --seeds 1 2        # with further training seeds
     python -m stages.remedies plain -S profile=smollm2 -S lr=1e-3
+    python -m stages.remedies replay kl --part 1/2            # one machine's part (docs/scale.md); compares nothing
 
 Says first what will run and about how long it takes (as `relearn plan` counts). An experiment that exists already with
 the same parameters is not run again; one that was stopped goes on from its checkpoint. `-S` as `dvc exp run` takes it.
 2c is a copy of 2b (`finetune_2c.epochs` 0), and only base and 2b itself answer; the learn-forget curve needs
 likelihoods alone.
+
+Where the loss of a method is not the likelihood, a second experiment follows, `…-crossing`, for it and for plain: 2b also
+answers with its change scaled to equal new skill, and what has been answered before is kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from relearn import models
 from relearn.errors import InputError
+from relearn.evaluation.equal_skill import SHARE
 from relearn.params import Params, load
+from relearn.params.finetune import Methods
 from relearn.progress import say
-from relearn.report.frontier import PLAIN, list_experiments
-from stages import frontier
+from relearn.report.frontier import PLAIN, describe_method, list_experiments
+from stages import equal_skill, frontier
+from stages.experiments import TO_SHARE, run_dvc, take_part
 from stages.paths import Paths
 from stages.plan.amounts import Amounts, find_config
 from stages.run import main
@@ -33,6 +39,7 @@ from stages.run import main
 SCALES = [0.25, 0.5, 0.75, 1.25, 1.5]  # beside 0 and 1, which cost nothing
 ROWS = 100  # of each task on the curve
 RUN = ("finetune_2b", "predict")  # what an experiment runs that takes time, where base is there
+CROSSING = "crossing"  # how the name of an experiment ends in which 2b also answers at equal new skill
 # What an experiment must have been run with to be the one that is wanted; None is the method.
 DECISIVE: list[list[str | None]] = [
     ["lr"], ["seed"], ["method"], ["seeds"], ["finetune"], ["finetune_2b", "epochs"], ["finetune_2b", "methods", None],
@@ -42,45 +49,95 @@ DECISIVE: list[list[str | None]] = [
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
-    """Runs what is missing, then writes what `stages.frontier` writes and prints its tables."""
-    methods, seeds, given = read_arguments(sys.argv[1:])
-    wanted = {method: choose_params(params, paths, method, seeds, given) for method in methods}
-    done = list_experiments(frontier.show_experiments(paths))
+    """Runs what is missing of this machine's part; without a part, then writes and prints what `stages.frontier` does."""
+    methods, seeds, given, part = read_arguments(sys.argv[1:])
+    wanted = {method: choose_params(params, paths, method, seeds, given) for method in take_part(methods, part)}
+    document = frontier.show_experiments(paths)
+    done = list_experiments(document)
     missing = {method: own for method, own in wanted.items() if not is_done(done.get(name_experiment(own), {}), own)}
-    _announce(wanted, missing, paths)
-    for method, own in missing.items():
-        name = name_experiment(own)
-        if name in done:  # with other parameters
-            _dvc(paths, "exp", "remove", "--quiet", name)
-        say(f"remedies: {name}")
-        _dvc(paths, "exp", "run", "--temp", "--name", name, *list_settings(own, method, given))
+    # the answers at equal new skill need the curves of all methods, so they wait for the machine without a part
+    crossing = list_crossing(wanted) if part is None else {}
+    waits = any(method in missing for method in crossing)  # where the factors are not known before there are curves
+    answering = {} if waits else choose_answers(crossing, document, paths)
+    _announce(wanted, missing, list(crossing if waits else answering), paths)
+    for own in missing.values():
+        _run(name_experiment(own), own, given, done, paths)
+    if part is not None:
+        say(f"remedies: {len(wanted)} of {len(methods)} methods are part {part}; {TO_SHARE}")
+        return {"run": len(missing)}
+    if waits:
+        document = frontier.show_experiments(paths)
+        answering = choose_answers(crossing, document, paths)
+    for own in answering.values():
+        _run(name_experiment(own, CROSSING), own, given, list_experiments(document), paths)
     frontier.write(wanted[PLAIN], paths, show=True)
-    return {"run": len(missing)}
+    return {"run": len(missing), "answered": len(answering)}
 
 
-def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str, Any]]:
-    """(methods, plain first; further seeds; settings by name). InputError for anything else."""
+def list_crossing(wanted: Mapping[str, Params]) -> dict[str, Params]:
+    """The methods that are also compared by their answers, plain first; none where the loss of all is the likelihood."""
+    others = {method: own for method, own in wanted.items() if not Methods.learns_likelihood(method)}
+    return {PLAIN: wanted[PLAIN], **others} if others else {}
+
+
+def choose_answers(crossing: Mapping[str, Params], document: Any, paths: Paths) -> dict[str, Params]:
+    """The experiments in which 2b is still to answer at equal new skill, by method; all must have their curves."""
+    done, found = list_experiments(document), {}
+    for method, factor in find_factors(list(crossing.values()), document, paths).items():
+        predict = crossing[method].predict.model_copy(update={"decode_scales": [factor]})
+        own = crossing[method].model_copy(update={"predict": predict})
+        if not is_done(done.get(name_experiment(own, CROSSING), {}), own):
+            found[method] = own
+    return found
+
+
+def find_factors(wanted: Sequence[Params], document: Any, paths: Paths) -> dict[str, float]:
+    """By method, the factor under which 2b is to answer; for none where no method but plain gets to equal new skill.
+
+    2b itself, of factor 1, has answered already. Says which method never gets there.
+    """
+    if not wanted:
+        return {}
+    _, equal = equal_skill.compare(wanted[0], paths, document)
+    by_name = {one.method: equal_skill.find_factor(one, wanted[0].seed) for one in equal}
+    found = {}
+    for own in wanted:
+        factor = by_name.get(describe_method(own.model_dump(mode="json")))
+        if factor is None:
+            say(f"remedies: {own.method} never has {SHARE:.0%} of what {PLAIN} gains, so it does not answer there")
+        else:
+            found[own.method] = factor
+    return {method: factor for method, factor in found.items() if factor != 1} if len(found) > 1 else {}
+
+
+def _run(name: str, own: Params, given: Mapping[str, Any], done: Collection[str], paths: Paths) -> None:
+    if name in done:  # with other parameters
+        run_dvc(paths, "exp", "remove", "--quiet", name)
+    say(f"remedies: {name}")
+    run_dvc(paths, "exp", "run", "--temp", "--name", name, *list_settings(own, own.method, given))
+
+
+def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str, Any], str | None]:
+    """(methods, plain first; further seeds; settings by name; part). InputError for anything else."""
+    usage = "usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...] [--part WHICH/OF]"
     parser = argparse.ArgumentParser(
         "python -m stages.remedies", exit_on_error=False, add_help=False, allow_abbrev=False
     )
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
+    parser.add_argument("--part")
     parser.add_argument("-S", action="append", default=[], dest="settings")
     try:
         found, unknown = parser.parse_known_args(list(given))
     except argparse.ArgumentError as error:
-        raise InputError(
-            f"{error}; usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...]"
-        ) from None
+        raise InputError(f"{error}; {usage}") from None
     if unknown or not all("=" in setting for setting in found.settings):
-        raise InputError(
-            f"{' '.join(given)}: usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...]"
-        )
+        raise InputError(f"{' '.join(given)}: {usage}")
     settings = {}
     for setting in found.settings:
         name, _, value = setting.partition("=")
         settings[name] = YAML(typ="safe").load(value)
-    return list(dict.fromkeys([PLAIN, *found.methods])), found.seeds, settings
+    return list(dict.fromkeys([PLAIN, *found.methods])), found.seeds, settings, found.part
 
 
 def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int], given: Mapping[str, Any]) -> Params:
@@ -116,19 +173,19 @@ def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int
         raise InputError(f"{method}: {' '.join(str(error).split())[:300]}") from None
 
 
-def name_experiment(params: Params) -> str:
-    return "-".join(["remedy", params.profile, params.method.replace("_", "-"), *map(str, params.seeds)])
+def name_experiment(params: Params, *ending: str) -> str:
+    return "-".join(["remedy", params.profile, params.method.replace("_", "-"), *map(str, params.seeds), *ending])
 
 
 def list_settings(params: Params, method: str, given: Mapping[str, Any]) -> list[str]:
     """`-S` arguments of the experiment."""
     file = f"profiles/{params.profile}.yaml:"
-    own: dict[str, Any] = {"method": method, "profile": params.profile, "lr": params.lr, "seed": params.seed}
+    own = {name: value for name, value in given.items() if ":" in name}
+    own |= {"method": method, "profile": params.profile, "lr": params.lr, "seed": params.seed}
     own |= {f"{file}seeds": params.seeds, f"{file}finetune_2c.epochs": params.finetune_2c.epochs}
     own |= {
         f"{file}predict.{name}": getattr(params.predict, name) for name in ("scales", "scale_rows", "decode_scales")
     }
-    own |= {name: value for name, value in given.items() if ":" in name}
     return [part for name, value in own.items() for part in ("-S", f"{name}={_write(value)}")]
 
 
@@ -160,38 +217,46 @@ def is_done(found: Mapping[str, Any], params: Params) -> bool:
     return all(look(earlier, path) == look(tree, path) for path in DECISIVE)
 
 
-def _announce(wanted: Mapping[str, Params], missing: Mapping[str, Params], paths: Paths) -> None:
-    """What will run, and about how long it takes."""
+def _announce(
+    wanted: Mapping[str, Params], missing: Mapping[str, Params], to_answer: Sequence[str], paths: Paths
+) -> None:
+    """What will run, and about how long it takes; `to_answer` are the methods that answer at equal new skill as well."""
     for method in wanted:
         if method not in missing:
             say(f"remedies: {method} exists already")
-    total, unknown = 0.0, ""
-    for method, own in missing.items():
-        models.set_seed_and_threads(own.compute.threads, own.seed)
-        try:
-            models.check_device(own.compute.device)
-            config = find_config(own, paths)
-        except (InputError, LookupError) as error:
-            unknown = f"; the time is unknown: {error}"
-            break
-        seconds = sum(cost.seconds or 0 for cost in Amounts(own, paths).measure(config) if cost.stage in RUN)
-        say(f"remedies: {method}: about {seconds / 60:.0f} min")
-        total += seconds
-    if missing:
-        about = (
-            unknown
-            or f", about {total / 60:.0f} min here once base is trained, plus what a method adds to plain training"
-        )
-        say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
+    if not missing and not to_answer:
+        return
+    total, about = 0.0, ""
+    try:
+        for method, own in missing.items():
+            config = _prepare(own, paths)
+            seconds = sum(cost.seconds or 0 for cost in Amounts(own, paths).measure(config) if cost.stage in RUN)
+            say(f"remedies: {method}: about {seconds / 60:.0f} min")
+            total += seconds
+        if to_answer:
+            seconds = _measure_answers(wanted[PLAIN], paths)
+            say(
+                f"remedies: then {', '.join(to_answer)} answer at equal new skill too: about {seconds / 60:.0f} min each"
+            )
+            total += len(to_answer) * seconds
+        about = f", about {total / 60:.0f} min here once base is trained"
+    except (InputError, LookupError) as error:
+        about = f"; the time is unknown: {error}"
+    say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
 
 
-def _dvc(paths: Paths, *arguments: str) -> None:
-    """Runs dvc, whose output is seen. InputError when it fails."""
-    ended = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=paths.root, check=False)
-    if ended.returncode:
-        raise InputError(
-            f"dvc {' '.join(arguments[:2])} ended with status {ended.returncode}; run the command again to go on from there"
-        )
+def _prepare(own: Params, paths: Paths) -> Any:
+    """Readies this process for a trial of the machine, and gives the configuration of the base model."""
+    models.set_seed_and_threads(own.compute.threads, own.seed)
+    models.check_device(own.compute.device)
+    return find_config(own, paths)
+
+
+def _measure_answers(own: Params, paths: Paths) -> float:
+    """Seconds for one model's answers."""
+    alone = own.model_copy(update={"seeds": [], "predict": own.predict.model_copy(update={"scales": []})})
+    cost = Amounts(alone, paths).measure_answers(_prepare(own, paths))
+    return (cost.seconds or 0.0) / 2  # of base and 2b
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ Run by `dvc repro`, or `python -m stages.repair`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from itertools import chain
+from contextlib import ExitStack, closing
 from typing import Any
 
 from relearn.errors import InputError
 from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
-from relearn.records import NewRow, Quarantined, Reply, Row, Source
+from relearn.records import NewRow, Reply, Row, Source
 from relearn.repair.json import load_task_schema
 from relearn.repair.replies import ReplyRepairer, ReplyTask
 from stages.paths import Paths
@@ -33,9 +32,12 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
             stack.enter_context(atomic_write(path))
             for path in (paths.instructions, paths.held_out_instructions, paths.quarantine)
         )
-        for row in chain(_read_finished(paths), repairer.repair_all(read_jsonl(paths.replies, Reply))):
-            file = refused if isinstance(row, Quarantined) else held_out if row.split == "test" else kept
-            file.write(dump_line(row) + "\n")
+        files = {"train": kept, "val": kept, "test": held_out, None: refused}
+        for row in _read_finished(paths):
+            files[row.split].write(dump_line(row) + "\n")
+        repaired = stack.enter_context(closing(repairer.repair_all(read_jsonl(paths.replies, Reply))))
+        for split, line in repaired:
+            files[split].write(line + "\n")
         summary = repairer.ledger.as_dict()
         counts = summary["counts"]
         if repairer.tasks and not counts["rows_kept"]:

@@ -20,6 +20,7 @@ from relearn.records import Judgement, NewRow, Prediction, Quarantined, Reply, S
 from relearn.report import curve, judgements, rating, table
 from relearn.report.analysis import analyse
 from relearn.report.page import Material, render
+from relearn.report.recommend import recommend
 from relearn.report.words import TaskText, Words
 from stages import corpus
 from stages.curves import read_curves
@@ -34,7 +35,8 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Writes report/index.html, report/analysis.md, report/table_3a.md and report/rate.html."""
     words = describe_tasks(params, paths)
     material = _material(params, paths, words)
-    analysis = analyse(material.intervals, material.probes, words)
+    recommended = recommend(_read_compared(params, paths), params.eval_3a.most_lost, words)
+    analysis = analyse(material.intervals, material.probes, words, recommended)
     write_text(paths.report / "analysis.md", analysis.markdown)
     scores = table.markdown(material.rows, material.intervals, words.roles.others, params.report.caption)
     if (found := material.intervals.get("curve")) is not None:
@@ -58,6 +60,19 @@ def _render_rating(words: Words, predictions: dict[str, list[Prediction]], judge
 def _list_judged(paths: Paths) -> set[str]:
     """The prompts that a judge has looked at; none where there is none."""
     return {judgement.id for judgement in read_jsonl(paths.verdicts, Judgement)}
+
+
+def _read_compared(params: Params, paths: Paths) -> Any:
+    """What `stages.frontier` found of the profile's methods; None where it found nothing about rounds like this run's."""
+    file = paths.compared(params.profile)
+    found = read_document(file) if file.is_file() else None
+    return found if found and found["settings"] == describe_rounds(params) else None
+
+
+def describe_rounds(params: Params) -> dict[str, Any]:
+    """What rounds of different methods have in common where they can be compared, for JSON."""
+    whole = params.model_dump(mode="json")
+    return {name: whole[name] for name in ("lr", "seed", "finetune")} | {"epochs": params.finetune_2b.epochs}
 
 
 def describe_tasks(params: Params, paths: Paths) -> Words:
@@ -84,6 +99,7 @@ def _material(params: Params, paths: Paths, words: Words) -> Material:
         refused=_choose_refused(paths),
         as_sent=as_sent,
         samples=list(read_jsonl(paths.samples, SampledRow)),
+        suites=read_document(paths.metrics / "skills.json"),
         setting=list(_describe_setting(params)),
         facts={
             "Parameters": list(_flatten(params.model_dump(mode="json"))),

@@ -27,8 +27,9 @@ from filelock import FileLock, Timeout
 
 from relearn.errors import InputError
 from relearn.files import write_json
+from relearn.launched import end_together, is_worker
 from relearn.params import Params, load
-from stages import cache, die_with_parent, launch
+from stages import cache, die_with_parent
 from stages.paths import HERE, Paths
 
 LIBRARIES = (
@@ -90,8 +91,9 @@ def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:
     try:
         _read_keys(paths.keys)
         params = load(paths.root)
-        if launch.is_worker():  # the process that started this one holds the lock, and keeps the log
+        if is_worker():  # the process that started this one holds the lock, and keeps the log
             work(params, paths)
+            end_together()
         else:
             with hold_lock(name, paths, patience):
                 if "DVC_STAGE" in os.environ:

@@ -6,12 +6,16 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from relearn.errors import InputError
 from relearn.files import file_hash
+from relearn.progress import say
 from stages.paths import Paths
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
@@ -44,6 +48,23 @@ def name_folder(
     return paths.cache / stage / digest.hexdigest()[:16]
 
 
-def clear(folder: Path) -> None:
-    """Removes the checkpoints of a run whose outputs are written: they serve a killed run, never a later one."""
-    shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def hold(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Keeps a folder of `name_folder` to this process; without an error it is removed at the end.
+
+    Two experiments at once (`dvc queue start -j 2`) train the same where they differ in a later stage alone: the second
+    waits for the first. Without `wait`, which one of several workers cannot do unseen by the others: InputError.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise InputError("another experiment trains the same at this moment; wait for it and run again") from None
+        say(f"{folder.parent.name}: another experiment trains the same; waiting for it")
+        held = lock.acquire()
+    with held:
+        yield
+        shutil.rmtree(folder, ignore_errors=True)  # checkpoints serve a killed run, never a later one
+        Path(lock.lock_file).unlink()

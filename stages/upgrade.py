@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from relearn.errors import InputError
-from relearn.params.moves import ADDED, BY_TASK, MOVES
+from relearn.params.moves import ADDED, ADDED_TO_KIND, BY_TASK, MOVES
 
 ROLES = {"code": "replayed", "reviews": "new", "general": "watched"}  # what the code knew, in the order of its tables
 CORPORA = {"code": "code", "reviews": "films", "general": "instructions"}  # of the embedded world
@@ -72,7 +72,8 @@ def _add_missing(tree: Any) -> list[str]:
     A key outside groups is for whole profiles alone.
     """
     added = []
-    for name, value in ADDED.items():
+    kinds = {name: value for name, (kind, value) in ADDED_TO_KIND.items() if _has_kind(tree, name, kind)}
+    for name, value in (ADDED | kinds).items():
         *path, leaf = name.split(".")
         group = tree
         for part in path:
@@ -85,6 +86,11 @@ def _add_missing(tree: Any) -> list[str]:
             group.insert(max(0, len(group) - 1), leaf, _flow(**value) if isinstance(value, dict) else value)
             added.append(name)
     return added
+
+
+def _has_kind(tree: Any, name: str, kind: str) -> bool:
+    group = tree.get(name.split(".")[0])
+    return isinstance(group, CommentedMap) and group.get("kind") == kind
 
 
 def name_method(text: str) -> str:

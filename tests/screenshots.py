@@ -1,55 +1,40 @@
-"""Screenshots of the report's pages for docs/images/: phone and desktop width, light and dark.
+"""The picture of the report's first screen in docs/images/, as README.md shows it.
 
-    python -m tests.screenshots     # after dvc repro
+    python -m tests.screenshots [REPORT]     # the folder that holds index.html; by default report/
 
-Needs Chromium on PATH. The pages are shown as they are in report/.
+Needs Chromium on PATH.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
+from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from tests.conftest import ROOT
 
-SIZES = {"desktop": (1200, 1250), "phone": (390, 844)}
-IMAGES = ROOT / "docs" / "images"
-
-
-def take(page: Page, name: str, anchor: str | None) -> None:
-    """What the window shows, from the anchor on."""
-    page.evaluate("anchor => document.getElementById(anchor || 'main').scrollIntoView()", anchor)
-    if anchor is None:
-        page.evaluate("window.scrollTo(0, 0)")
-    page.screenshot(path=IMAGES / f"{name}.png")
-    print(f"docs/images/{name}.png")
+IMAGE = ROOT / "docs" / "images" / "report.png"
+COLOURS = 64  # of the palette: text and lines need few, and the file becomes a third
 
 
 def main() -> None:
-    """Writes the images."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    """Writes the image."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "report"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        for size, (width, height) in SIZES.items():
-            for scheme in ("light", "dark"):
-                context = browser.new_context(
-                    viewport={"width": width, "height": height},
-                    color_scheme=scheme,  # type: ignore[arg-type]
-                )
-                page = context.new_page()
-                page.goto((ROOT / "report" / "index.html").as_uri())
-                take(page, f"report-{size}-{scheme}", None)
-                if size == "desktop" and scheme == "light":
-                    take(page, "report-figures", "trade")
-                    take(page, "report-probes", "probes")
-                page.goto((ROOT / "report" / "rate.html").as_uri())
-                if (size, scheme) in (("desktop", "light"), ("phone", "dark")):
-                    take(page, f"rate-{size}-{scheme}", None)
-                context.close()
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto((folder / "index.html").resolve().as_uri())
+        shot = page.screenshot()
         browser.close()
+    IMAGE.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(IMAGE, optimize=True)
+    print(IMAGE.relative_to(ROOT))
 
 
 if __name__ == "__main__":

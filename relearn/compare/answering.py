@@ -13,6 +13,7 @@ from relearn.chat import choose_template
 from relearn.compare.sources import ALPACA, ModelSource, refuse_unknown_tokens, template_beside
 from relearn.data.instruction_rows import HeldOutRow
 from relearn.decoding.items import CurveRow, Decoded, Prompt
+from relearn.decoding.share import ALONE, Share
 from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.predict import Greedy
@@ -25,7 +26,7 @@ GREEDY = Greedy(kind="greedy")
 @dataclass(frozen=True)
 class LocalDecoding:
     """How to decode on this machine. `template` replaces every model's own chat template; `arguments` go to it, and `date`
-    is what it takes for today."""
+    is what it takes for today. `share` is this process's part of the batches."""
 
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
@@ -34,6 +35,7 @@ class LocalDecoding:
     template: str | None
     arguments: Mapping[str, Any]
     date: str
+    share: Share = ALONE
 
 
 @dataclass
@@ -158,9 +160,9 @@ def _decode_on(
         model = base.put(source.adapter, source.given)
         if timed:
             answer = partial(decode, model, chat, batch_size=how.batch_size, label="compare: timing", strategy=GREEDY)
-            say_duration(asked, timed, how.batch_size, answer)
+            say_duration(asked, timed, how.batch_size, answer, how.share.processes)
             timed = 0
-        yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+        yield role, decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY, share=how.share)
         del model
     tuned = sources.get("tuned")
     if along.wanted and tuned is not None and tuned.weights is None and tuned.adapter is not None:
@@ -197,17 +199,17 @@ def _answer_scaled(
 
     role = name_scaled(factor)
     if factor in along.decode:
-        answers = decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY)
+        answers = decode(model, chat, asked, how.batch_size, f"compare: {role}", GREEDY, share=how.share)
         along.nlls[factor] = [answer.nll for answer in answers]
         yield role, answers
     else:
-        along.nlls[factor] = score(model, chat, asked, how.batch_size, f"compare: {role}")
+        along.nlls[factor] = score(model, chat, asked, how.batch_size, f"compare: {role}", share=how.share)
 
 
 def say_duration(
-    asked: Sequence[Prompt], models: int, number: int, answer: Callable[[Sequence[Prompt]], object]
+    asked: Sequence[Prompt], models: int, number: int, answer: Callable[[Sequence[Prompt]], object], processes: int = 1
 ) -> None:
-    """Prints how long the answers of all models will take, timed on `number` of the prompts.
+    """Prints how long the answers of all models will take several processes, timed on `number` of the prompts in one.
 
     Time is assumed proportional to the longest answer allowed. The prompts are a batch from the middle, in the order of
     limits and lengths. With four batches or fewer, prints nothing.
@@ -220,7 +222,7 @@ def say_duration(
     begun = time.monotonic()
     answer(few)
     share = sum(item.limit for item in asked) / sum(item.limit for item in few)
-    minutes = (time.monotonic() - begun) * share * models / 60
+    minutes = (time.monotonic() - begun) * share * models / processes / 60
     shown = "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
     say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, estimated from {number} of them")
 

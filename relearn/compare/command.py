@@ -27,6 +27,7 @@ from relearn.chat import DATE
 from relearn.commands import FILE, SETTINGS, run_command
 from relearn.errors import InputError
 from relearn.escaping import shown
+from relearn.launched import end_with_launcher, is_worker
 
 
 def option(name: str, help: str, least: int | None = None, choices: str = "", **more: Any) -> click.Option:
@@ -106,7 +107,8 @@ OPTIONS = {
         option("--precision", "Default: bf16 on cuda, else fp32.", choices="fp32 bf16"),
         option("--quantize", "Default: none.", choices="none 4bit", default="none"),
         option("--batch-size", "Default: 16.", least=1, default=16),
-        option("--threads", "CPU threads (default: all available).", least=1),
+        option("--processes", "Processes that share the prompts (default: one a CUDA device, one on a CPU).", least=1),
+        option("--threads", "CPU threads of each process (default: all available).", least=1),
         option("--template", "Jinja chat template for all models.", **FILE),
         option("--template-arguments", "Further arguments for templates, such as '{\"enable_thinking\": false}'.", metavar="JSON"),
         option("--date", f"Today's date, for templates that write it (default: {DATE}).", default=DATE, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE"),
@@ -140,7 +142,11 @@ OPTIONS = {
 
 
 class CompareCommand(click.Command):
-    """Shows its options under the headings of OPTIONS."""
+    """Shows its options under the headings of OPTIONS, and keeps the arguments for further processes that share the work."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for heading, options in OPTIONS.items():
@@ -148,6 +154,7 @@ class CompareCommand(click.Command):
                 formatter.write_dl([record for one in options if (record := one.get_help_record(ctx))])
 
 
+ARGUMENTS = "relearn.compare.arguments"
 NEEDED = ("base", "tuned", "old", "new", "out")  # without --logs
 ALWAYS_NEEDED = ("base", "tuned", "out")  # with --suite
 OF_BOTH = ("replayed", "out", "seed", "fail_above", "floor")
@@ -177,11 +184,14 @@ def _run(**options: Any) -> None:
             check_extra()
             for name in NEEDED if options["suite"] is None else ALWAYS_NEEDED:
                 if options[name] is None:
-                    raise click.UsageError(f"Missing option '--{name}'.")
+                    other = ", or --suite skills, which needs no rows" if name in ("old", "new") else ""
+                    raise click.UsageError(f"Missing option '--{name}'{other}.")
+            if is_worker():
+                end_with_launcher()
             # here, because it brings numpy, torch and more, which --help does without
             from relearn.compare.run import compare
 
-            status = compare(SimpleNamespace(**options))
+            status = compare(SimpleNamespace(**options, arguments=context.meta[ARGUMENTS]))
     except InputError as error:
         print(f"compare: {' '.join(shown(str(error)).split())}", file=sys.stderr)
         status = 1

@@ -1,31 +1,29 @@
-"""From models and rows to the table, the forgetting, the probes and the guards: what `relearn compare` does."""
+"""What `relearn compare` does: it reads what is asked, refuses what cannot be, asks the models, and has them scored."""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from relearn.compare import answering, sources, summary
+from relearn.compare import answering, results, sources, summary
 from relearn.compare.judging import CompareJudge
 from relearn.data.instruction_rows import HeldOutRow, read_held_out
-from relearn.decoding.items import CurveRow, Decoded, Prompt
+from relearn.decoding.items import Decoded, Prompt
+from relearn.decoding.share import Share
 from relearn.errors import InputError
 from relearn.evaluation import probes as probing_file
 from relearn.evaluation import suite
 from relearn.evaluation.probes import Probe
-from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
-from relearn.files import atomic_write, read_jsonl, write_json, write_jsonl, write_text
-from relearn.params.evaluate import Scoring
+from relearn.files import write_json, write_jsonl
+from relearn.launched import end_together, is_rank_zero, is_worker, run_in_processes, use_torchrun
 from relearn.params.predict import MOST_SCALE
 from relearn.progress import say
-from relearn.records import Prediction
+from relearn.workers import count_cores
 
 SWAPS = 10_000  # of the paired tests
 SHIPPED_SUITE = "skills"
@@ -34,18 +32,20 @@ SHIPPED_SUITE = "skills"
 def compare(options: SimpleNamespace) -> int:
     """Asks the models, scores their answers, and writes what was found to `options.out`; the exit status.
 
+    With several processes, those ask, and this one waits, then goes on with what the first of them wrote.
+
     Raises InputError for a mistake in what was given, before a model is loaded where it can be seen then.
     """
     # All that can be refused is looked at before a model is loaded.
     judge = _read_judge(options)
     guards = summary.read_floors(options.floor, [summary.Guard.read(text) for text in options.fail_above])
-    _refuse_unmeasurable(guards, options)
     along = read_along(options)
     most_lost = None if options.most_lost is None else summary.read_most_lost(options.most_lost)
     asked: list[HeldOutRow] = []
     for task, file in ((summary.OLD, options.old), (summary.NEW, options.new)):
         if file is not None:
             asked += read_held_out(file, task, options.limit, options.seed)
+    _refuse_unmeasurable(guards, options, asked)
     of_suite, skills = _read_suite(options)
     asked += of_suite
     probes = probing_file.read(options.probes) if options.probes is not None else []
@@ -56,25 +56,47 @@ def compare(options: SimpleNamespace) -> int:
     settings = {"models": given, "rows": _count_rows(asked), "probes": len(probes), "seed": options.seed}
     settings |= {"suite": options.suite, "limit": options.limit} if skills else {}
     if not options.rescore:
-        made = dict(
-            _answer(given, asked, probes, skills, options, notes, settings, along)
-        )  # all, or nothing is written
-        for role, answers in made.items():
-            write_jsonl(_file(options.out, role), answering.record_predictions(asked, probes, answers))
-        if options.scales is not None:
-            ends = {float(role == "tuned"): [one.nll for one in made[role]] for role in ("base", "tuned")}
-            write_jsonl(_file(options.out, "curve"), answering.record_curve(asked, along.nlls | ends))
+        found = None if options.endpoint is not None else _find_models(given, options, notes)
+        processes = 1 if found is None else _count_processes(options)
+        if processes > 1 and not is_worker():
+            threads, here = _count_threads(options, processes), Path.cwd()
+            run_in_processes(
+                use_torchrun(processes), "relearn.compare", options.arguments, threads, here, f"--processes {processes}"
+            )
         else:
-            _file(options.out, "curve").unlink(missing_ok=True)
-        write_json(options.out / "settings.json", settings)
+            # all, or nothing is written
+            made = dict(_answer(given, found, asked, probes, skills, options, settings, along))
+            if is_rank_zero():
+                _write_answers(made, asked, probes, options, settings, along)
+        if is_worker():
+            end_together()
+            return 0
     roles = [*given, *map(answering.name_scaled, along.decode)]
-    predictions = {role: _read_answers(options.out, role, asked, probes) for role in roles}
+    predictions = {role: results.read_answers(options.out, role, asked, probes) for role in roles}
     for note in notes:
         say(f"compare: {note}")
     if judge is not None and options.judge_estimate:
-        print("\n".join(judge.estimate(judge.make_requests(predictions, _name_roles(predictions).pairs))))
+        print("\n".join(judge.estimate(judge.make_requests(predictions, results.name_roles(predictions).pairs))))
         return 0
-    return _score(options, predictions, asked, probes, skills, guards, most_lost, judge)
+    return results.score(options, predictions, asked, probes, skills, guards, most_lost, judge)
+
+
+def _write_answers(
+    made: dict[str, list[Decoded]],
+    asked: Sequence[HeldOutRow],
+    probes: Sequence[Probe],
+    options: SimpleNamespace,
+    settings: dict[str, Any],
+    along: answering.Along,
+) -> None:
+    for role, answers in made.items():
+        write_jsonl(results.name_answers(options.out, role), answering.record_predictions(asked, probes, answers))
+    if options.scales is not None:
+        ends = {float(role == "tuned"): [one.nll for one in made[role]] for role in ("base", "tuned")}
+        write_jsonl(results.name_answers(options.out, "curve"), answering.record_curve(asked, along.nlls | ends))
+    else:
+        results.name_answers(options.out, "curve").unlink(missing_ok=True)
+    write_json(options.out / "settings.json", settings)
 
 
 def read_along(options: SimpleNamespace) -> answering.Along:
@@ -124,12 +146,9 @@ def _read_judge(options: SimpleNamespace) -> CompareJudge | None:
     return None
 
 
-def _name_roles(predictions: Collection[str]) -> ModelRoles:
-    others = tuple(role for role in predictions if role not in ("base", "tuned", "replayed"))
-    return ModelRoles("base", "tuned", "replayed" if "replayed" in predictions else None, others)
-
-
-def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespace) -> None:
+def _refuse_unmeasurable(
+    guards: Sequence[summary.Guard], options: SimpleNamespace, asked: Sequence[HeldOutRow]
+) -> None:
     for guard in guards:
         if guard.metric == "bpb" and options.endpoint is not None:
             raise InputError(
@@ -137,6 +156,11 @@ def _refuse_unmeasurable(guards: Sequence[summary.Guard], options: SimpleNamespa
             )
         if guard.metric == "pass_at_1" and options.execute in (None, "off"):
             raise InputError("--fail-above pass_at_1: needs --execute strict (or best_effort)")
+        if guard.metric == "codebleu" and not results.hold_code(asked, guard.task):
+            raise InputError(
+                f"--fail-above codebleu: fewer than half of the responses of --{guard.task} hold code, so it is not "
+                "measured; guard another metric, or give the rows with code a file of their own"
+            )
 
 
 def _note_overlap(asked: Sequence[HeldOutRow]) -> list[str]:
@@ -150,25 +174,31 @@ def _count_rows(asked: Sequence[HeldOutRow]) -> dict[str, int]:
     return {task: count for task, count in counts.items() if count or task != summary.SUITE}
 
 
+def _find_models(given: dict[str, str], options: SimpleNamespace, notes: list[str]) -> dict[str, sources.ModelSource]:
+    """The models by role; `notes` gets what may not belong together."""
+    found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
+    notes += sources.check(found)
+    return found
+
+
 def _answer(
     given: dict[str, str],
+    found: dict[str, sources.ModelSource] | None,
     asked: Sequence[HeldOutRow],
     probes: Sequence[Probe],
     skills: Sequence[SkillItem],
     options: SimpleNamespace,
-    notes: list[str],
     settings: dict[str, Any],
     along: answering.Along,
 ) -> Iterator[tuple[str, list[Decoded]]]:
-    """(role, answers); `settings` gets what a result should say of how they were made."""
+    """(role, answers), by a server where no models were found here; `settings` gets what a result should say of how they
+    were made."""
     caps = {item.id: item.max_new_tokens for item in skills}
     items = answering.list_items(asked, probes, options.max_new_tokens, caps)
     settings["max_new_tokens"] = options.max_new_tokens
-    if options.endpoint is not None:
+    if found is None:
         settings["backend"] = "endpoint"
         return _ask_server(given, items, options, bool(skills))
-    found = {role: sources.find(name, options.out / ".hub") for role, name in given.items()}
-    notes += sources.check(found)
     how = _read_local(options)
     settings["models"] = {role: source.facts() for role, source in found.items()}
     settings |= {"backend": "local", "device": how.device, "precision": how.precision}
@@ -178,14 +208,32 @@ def _answer(
     return answering.decode_here(found, items, how, along, bool(skills))
 
 
-def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
+def _choose_device(options: SimpleNamespace) -> Literal["cpu", "cuda"]:
     import torch
 
+    return options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _count_processes(options: SimpleNamespace) -> int:
+    """How many processes share the prompts: one a card, unless --processes says so."""
+    import torch
+
+    if options.processes is not None:
+        return int(options.processes)
+    return max(1, torch.cuda.device_count()) if _choose_device(options) == "cuda" else 1
+
+
+def _count_threads(options: SimpleNamespace, processes: int) -> int:
+    """CPU threads of each process."""
+    return options.threads or max(1, count_cores() // processes)
+
+
+def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
     from relearn import models
 
-    threads = options.threads or len(os.sched_getaffinity(0))
-    models.set_seed_and_threads(threads, options.seed)
-    device: Literal["cpu", "cuda"] = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    share = Share.of_launched()
+    models.set_seed_and_threads(_count_threads(options, share.processes), options.seed)
+    device = _choose_device(options)
     precision: Literal["fp32", "bf16"] = options.precision or ("bf16" if device == "cuda" else "fp32")
     if device == "cpu" and options.quantize == "4bit":
         raise InputError("--quantize 4bit: needs --device cuda")
@@ -197,7 +245,7 @@ def _read_local(options: SimpleNamespace) -> answering.LocalDecoding:
             raise InputError(f"{options.template}: cannot be read ({error})") from None
     arguments = _read_arguments(options.template_arguments)
     return answering.LocalDecoding(
-        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date())
+        device, precision, options.quantize, options.batch_size, template, arguments, str(options.date.date()), share
     )
 
 
@@ -241,123 +289,3 @@ def _ask_server(
             answering.say_duration(items, len(given), options.concurrency, lambda few: ask("base", few))
         for role in given:
             yield role, ask(role, items)
-
-
-def _file(out: Path, role: str) -> Path:
-    return out / "predictions" / f"{role}.jsonl"
-
-
-def _read_answers(out: Path, role: str, asked: Sequence[HeldOutRow], probes: Sequence[Probe]) -> list[Prediction]:
-    """The answers as they were written; InputError when they answer other prompts than those given now."""
-    file = _file(out, role)
-    found = list(read_jsonl(file, Prediction))
-    wanted = [(row.id, row.instruction, row.reference) for row in asked]
-    wanted += [(probe.id, probe.instruction, None) for probe in probes]
-    if [(row.id, row.prompt, row.reference) for row in found] != wanted:
-        raise InputError(f"{file}: answers other rows than those given now; run without --rescore")
-    return found
-
-
-def _score(
-    options: SimpleNamespace,
-    predictions: dict[str, list[Prediction]],
-    asked: Sequence[HeldOutRow],
-    probes: Sequence[Probe],
-    skills: Sequence[SkillItem],
-    guards: Sequence[summary.Guard],
-    most_lost: float | None,
-    judge: CompareJudge | None,
-) -> int:
-    from relearn.evaluation import probing
-    from relearn.evaluation.checking import Checker
-    from relearn.evaluation.checks import CheckSettings
-    from relearn.evaluation.curve import describe_curve, read_curve
-    from relearn.evaluation.models import evaluate_models
-    from relearn.evaluation.roles import ScoredTask
-    from relearn.evaluation.skills import as_guarded, describe, measure_skills, show_answers
-    from relearn.evaluation.table import as_csv
-    from relearn.evaluation.tasks import metrics_for
-    from relearn.report import curve, judgements, table
-    from relearn.report.page import render_curve
-    from relearn.report.words import Words
-    from relearn.sandbox.runner import ProgramLimits
-
-    params = Scoring(
-        encoder=options.encoder,
-        encoder_layers=None,
-        cut_share=options.cut_share,
-        rouge_stemmer=True,
-        execute=options.execute or "off",
-        timeout_s=10.0,
-        memory_mb=1024,
-        resamples=options.resamples,
-        swaps=SWAPS,
-    )
-    tests = {row.id: list(row.tests) for row in asked if row.tests}
-    roles = _name_roles(predictions)
-    listed = {
-        task: metrics_for([row.reference for row in asked if row.task == task]) for task in (summary.OLD, summary.NEW)
-    }
-    tasks = [
-        ScoredTask(summary.OLD, "replayed" if roles.replayed else "watched", listed[summary.OLD]),
-        ScoredTask(summary.NEW, "new", listed[summary.NEW]),
-    ]
-    tasks = [task for task in tasks if any(row.task == task.name for row in asked)]
-    out: Path = options.out
-    measured: dict[str, Any] = {}
-    parts: list[str] = []
-    if tasks:
-        found = evaluate_models(predictions, tests, params, options.seed, tasks, roles)
-        measured = found.intervals["tasks"]
-        traced = _file(out, "curve")
-        if options.scales is not None:
-            rows = read_curve(read_jsonl(traced, CurveRow), str(traced))
-            found.intervals["curve"] = describe_curve(rows, tasks, params.resamples, options.seed, most_lost)
-        write_json(out / "points.json", found.points)
-        write_json(out / "intervals.json", found.intervals)
-        write_json(out / "signatures.json", found.signatures)
-        scores = table.markdown(found.rows, found.intervals)
-        write_text(out / "table.md", scores)
-        write_text(out / "table.csv", as_csv(found.rows))
-        parts.append(f"## Scores\n\n{scores}\n## Change\n\n{summary.describe_forgetting(measured, tasks)}")
-        if (along := found.intervals.get("curve")) is not None:
-            words, command = Words(tasks, roles), _name_command(options)
-            parts.append(f"## A part of the change\n\n{curve.markdown(along, words, command)}")
-            write_text(out / "curve.html", render_curve(along, words, command))
-    limits = ProgramLimits(params.timeout_s, params.memory_mb)
-    if skills:
-        checker = Checker(skills, options.execute or "strict", limits)
-        of_suite = measure_skills(predictions, skills, checker, roles, params.resamples, SWAPS, options.seed)
-        write_json(out / "skills.json", of_suite)
-        measured = measured | {summary.SUITE: as_guarded(of_suite)}
-        parts.append(f"## Skills\n\n{describe(of_suite)}")
-        write_text(out / "skills.md", f"{describe(of_suite)}\n{show_answers(of_suite)}")
-    text = shown = "\n".join(parts)
-    if probes:
-        settings = CheckSettings(ngram=4, loop_share=0.5, execute=params.execute, limits=limits)
-        probed = probing.probe_models(probes, predictions, settings)
-        write_json(out / "probes.json", probed)
-        text += f"\n## Probes\n\n{probing.markdown(probed)}"
-        passed = ", ".join(f"{role} {count}" for role, count in probed["passed"].items())
-        shown += f"\nProbes passed, of {probed['number']}: {passed}\n"
-    if judge is not None:
-        judged = judge.judge(judge.make_requests(predictions, roles.pairs), roles.pairs)
-        said = judgements.markdown(judged, level=2)
-        text, shown = text + said, shown + said
-    findings = [guard.judge(measured, params.cut_share) for guard in guards]
-    if findings:
-        write_json(out / "guards.json", findings)
-        text += "\n## Guards\n\n" + "".join(f"- {line}\n" for line in summary.describe_guards(findings))
-    with atomic_write(out / "compare.md") as file:
-        file.write(text)
-    print(shown)
-    for line in summary.describe_guards(findings):
-        print(f"compare: {line}", file=sys.stderr)
-    return summary.read_status(findings)
-
-
-def _name_command(options: SimpleNamespace) -> str:
-    """What writes a model of the curve, with `{factor}` in it."""
-    whole = not (Path(options.tuned) / sources.ADAPTER_FILE).is_file()
-    tuned, base = (shlex.quote(name).replace("{", "{{").replace("}", "}}") for name in (options.tuned, options.base))
-    return f"relearn scale {tuned} {{factor}} OUT" + (f" --base {base}" if whole else "")

@@ -11,7 +11,6 @@ factor keeps the old skills. Exit status: 0, or 1 for a mistake.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from relearn.compare.command import check_extra
 from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.params.predict import MOST_SCALE
+from relearn.workers import count_cores
 
 BESIDE = (".json", ".jinja", ".model", ".txt", ".md")  # what comes along with weights
 
@@ -36,6 +36,7 @@ def _run(model: str, factor: float, out: Path, base: str | None, merged: bool) -
         if merged and base is None:
             raise click.UsageError("--merged needs --base MODEL")
         _scale(model, factor, out, base, merged)
+        print(f"scale: {out} has {factor:g} of the change that {model} makes")
     except (InputError, OSError) as error:
         print(f"scale: {' '.join(shown(str(error)).split())}", file=sys.stderr)
         click.get_current_context().exit(1)
@@ -55,7 +56,7 @@ def _scale(model: str, factor: float, out: Path, base: str | None, merged: bool)
         if start.weights is None or start.adapter is not None:
             raise InputError(f"{base}: is or has an adapter; --base needs the whole model that was tuned")
         weights = start.weights
-    models.set_seed_and_threads(len(os.sched_getaffinity(0)), 0)
+    models.set_seed_and_threads(count_cores(), 0)
     if tuned.weights is None and tuned.adapter is not None:
         write_part_of_adapter(tuned.adapter, factor, out, model, weights, merged)
         return

@@ -12,9 +12,9 @@ from typing import Any, Final
 from tabulate import tabulate
 
 from relearn.errors import InputError
-from relearn.evaluation.forgetting import LEVEL
 from relearn.evaluation.roles import ScoredTask
 from relearn.metrics.metric import all_metrics, label
+from relearn.statistics.significance import LEVEL
 
 OLD: Final = "old"  # the tasks, by the options that name their rows
 NEW: Final = "new"

@@ -6,7 +6,7 @@ The target is vLLM with LoRA modules, which serves base and both adapters from o
 
 The prompt is sent as messages, so the server's chat template must be the model's own. No likelihood comes
 back: chat completions give no log-probabilities of a text that the caller chose, so `nll` is None, and bits per
-byte are left out of the tables. Answers go through the journal: a rerun asks only for what is missing.
+byte are left out of the tables (`relearn.decoding.vllm` finds them). Answers go through the journal: a rerun asks only for what is missing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from relearn.decoding.items import Decoded, Prompt, Strategy
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, Request, ServerAnswer
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.errors import InputError
 from relearn.finish_reasons import read_ending
@@ -45,16 +45,18 @@ def decode(
     strategy: Strategy,
     seed: int,
     arguments: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> tuple[list[Decoded], Tally]:
     """The answers of the model served as `model`, in the order of `items`, and what it took.
 
-    `arguments` are for the server's chat template: vLLM and SGLang take them as `chat_template_kwargs`.
+    `arguments` are for the server's chat template: vLLM and SGLang take them as `chat_template_kwargs`. `fields` are
+    further ones of each request, for a server that is known to take them.
 
     `address.identity` must change when other weights are served under the same name, since it keys the journal.
     Raises InputError for beams, which the protocol cannot ask for; when the run had to stop; when a prompt got no
     answer, or one that the server withheld. What was received is kept.
     """
-    requests = list(_make_requests(model, items, strategy, seed, arguments or {}))
+    requests = list(_make_requests(model, items, strategy, seed, arguments or {}, fields or {}))
     tally = Tally()
     ask(requests, address, how, journal, tally, label, "prompts")
     _refuse_unanswered(model, tally)
@@ -62,9 +64,14 @@ def decode(
 
 
 def _make_requests(
-    model: str, items: Sequence[Prompt], strategy: Strategy, seed: int, arguments: Mapping[str, Any]
+    model: str,
+    items: Sequence[Prompt],
+    strategy: Strategy,
+    seed: int,
+    arguments: Mapping[str, Any],
+    fields: Mapping[str, Any],
 ) -> Iterator[Request]:
-    """One request an item. Greedy sends temperature 0 and nothing else: servers refuse fields they do not know."""
+    """One request an item. Greedy sends temperature 0 and `fields` alone: servers refuse what they do not know."""
     if isinstance(strategy, Beam):
         raise InputError(
             "predict.strategy: an endpoint cannot do beam search; use greedy, temperature or top_k, "
@@ -74,7 +81,9 @@ def _make_requests(
     for number, item in enumerate(items, 1):
         turns = tuple((message.role, message.content) for message in item.messages)
         temperature = 0.0
-        extra: tuple[tuple[str, Any], ...] = (("chat_template_kwargs", dict(arguments)),) if arguments else ()
+        extra: tuple[tuple[str, Any], ...] = tuple(fields.items())
+        if arguments:
+            extra += (("chat_template_kwargs", dict(arguments)),)
         if not isinstance(strategy, Greedy):
             temperature = strategy.temperature
             # The same prompt twice is drawn twice, not read from the journal.

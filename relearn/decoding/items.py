@@ -20,12 +20,13 @@ def is_weighed(task: str, options: Predict) -> bool:
 @dataclass(frozen=True)
 class Prompt:
     """A prompt to answer: its turns, the most tokens an answer may have, what it is measured against, and whether the
-    likelihood of that is wanted."""
+    likelihood of that is wanted. Prompts of different tasks are never in one batch."""
 
     messages: Sequence[Message]
     limit: int
     reference: str | None
     weighed: bool = True
+    task: str = ""
 
     @property
     def weighed_reference(self) -> str | None:

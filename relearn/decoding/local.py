@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,14 @@ from relearn.decoding import greedy
 from relearn.decoding.items import Decoded, Prompt, Strategy
 from relearn.decoding.keeping import find_or_compute, name_batch
 from relearn.decoding.llama import Batch, Llama, copy_llama
+from relearn.decoding.share import ALONE, BatchJob, Share
 from relearn.errors import InputError
 from relearn.params.predict import Beam, Greedy, TopK
-from relearn.progress import Progress, say
+from relearn.progress import say
 from relearn.weights import count_positions
+
+Answer = tuple[str, Literal["stop", "length"], str | None]
+BatchResults = tuple[dict[int, Answer], dict[int, float | None]]  # of some items: answers and likelihoods, by place
 
 
 def generate_options(strategy: Strategy) -> dict[str, Any]:
@@ -49,12 +54,15 @@ def decode(
     strategy: Strategy | None = None,
     seed: int = 0,
     kept: Path | None = None,
+    share: Share = ALONE,
 ) -> list[Decoded]:
-    """Answers in the order of `items`; greedy unless a strategy is given. A batch holds prompts of one limit and like length.
+    """Answers in the order of `items`; greedy unless a strategy is given. A batch holds prompts of one task, one limit and
+    like length.
 
     Sampling draws from torch's generator, seeded for each batch, so that the same batch answers the same, whatever came
-    before it; the second of two equal batches draws anew. `kept` is a folder of this model's answers (`keeping`): what
-    is there is not computed again.
+    before it; the second of two equal batches of a task draws anew. `kept` is a folder of this model's answers
+    (`keeping`): what is there is not computed again. Batches are shared out over the processes of `share`, all of which
+    return all answers.
     """
     strategy = strategy or Greedy(kind="greedy")
     chosen = generate_options(strategy)
@@ -64,13 +72,9 @@ def decode(
     own = isinstance(strategy, Greedy) and chat.stop_text is None and (llama is not None or greedy.supports(model))
     prompts = [chat.encode_prompt(item.messages) for item in items]
     _refuse_too_long(model, items, prompts, label)
-    found: dict[int, tuple[str, Literal["stop", "length"], str | None]] = {}
-    nlls: dict[int, float | None] = {}
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
 
-    def answer(
-        asked: Sequence[Sequence[int]], limit: int, read: Callable[[], Batch] | None
-    ) -> list[tuple[str, Literal["stop", "length"], str | None]]:
+    def compute(asked: Sequence[Sequence[int]], limit: int, read: Callable[[], Batch] | None) -> list[Answer]:
         if own and read is not None:
             rows = read().answer(limit, chat.stops)
         elif own:
@@ -79,49 +83,72 @@ def decode(
             rows = generate(model, chat, asked, limit, chosen)
         return [_read_text(row, chat) for row in rows]
 
-    with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
-        for batch in _batches(items, prompts, batch_size):
-            asked, limit = [prompts[index] for index in batch], items[batch[0]].limit
-            name = name_batch(["answers", asked, limit, chosen, seed, sorted(chat.stops)])
-            seen[name] += 1
-            name = name_batch([name, seen[name]])
-            read = None
-            if llama is not None:
-                read, scores = _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)
-                nlls |= zip(batch, scores, strict=True)
-            torch.manual_seed(int(name[:15], 16))
-            found |= zip(batch, find_or_compute(kept, name, partial(answer, asked, limit, read)), strict=True)
-            bar.update(len(batch))
+    def answer(batch: list[int], asked: Sequence[list[int]], limit: int, name: str) -> BatchResults:
+        read: Callable[[], Batch] | None = None
+        nlls: dict[int, float | None] = {}
+        if llama is not None:
+            read, scores = _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)
+            nlls = dict(zip(batch, scores, strict=True))
+        torch.manual_seed(int(name[:15], 16))
+        answers = find_or_compute(kept, name, partial(compute, asked, limit, read))
+        return dict(zip(batch, answers, strict=True)), nlls
+
+    jobs: list[BatchJob[BatchResults]] = []
+    for batch in _batches(items, prompts, batch_size):
+        asked, task, limit = [prompts[index] for index in batch], items[batch[0]].task, items[batch[0]].limit
+        name = name_batch(["answers", asked, limit, chosen, seed, sorted(chat.stops)])
+        seen[task, name] += 1
+        name = name_batch([name, seen[task, name]])
+        jobs.append(BatchJob(len(batch), partial(answer, batch, asked, limit, name)))
     if llama is None:
-        nlls = dict(enumerate(score_references(model, chat, items, batch_size, kept)))
+        jobs += _score_references(model, chat, items, batch_size, kept, 0)
+    with torch.inference_mode():
+        found, nlls = _join(share.do(jobs, label))
     answers = [found[index] for index in range(len(items))]
     reasoned = sum(raw is not None for *_, raw in answers)
     if reasoned:
         empty = sum(raw is not None and not text for text, _, raw in answers)
         say(f"{label}: removed reasoning from {reasoned} of {len(items)} answers; {empty} held nothing else")
-    return [Decoded(text, finish, nlls[index], raw) for index, (text, finish, raw) in enumerate(answers)]
+    return [Decoded(text, finish, nlls.get(index), raw) for index, (text, finish, raw) in enumerate(answers)]
 
 
 def score(
-    model: Any, chat: Chat, items: Sequence[Prompt], batch_size: int, label: str, kept: Path | None = None
+    model: Any,
+    chat: Chat,
+    items: Sequence[Prompt],
+    batch_size: int,
+    label: str,
+    kept: Path | None = None,
+    share: Share = ALONE,
 ) -> list[float | None]:
     """The likelihoods of the references alone, without answers: bit for bit those that `decode` gives beside them.
 
-    `kept` as `decode` has it, and the same folder for the same model.
+    `kept` and `share` as `decode` has them, and the same folder for the same model.
     """
     llama = copy_llama(model)
     if llama is None:
-        return score_references(model, chat, items, 1 if _puts_tokens_before(model) else batch_size, kept)
-    prompts = [chat.encode_prompt(item.messages) for item in items]
-    nlls: dict[int, float | None] = {}
-    with Progress(label, len(items), "prompts") as bar, torch.inference_mode():
-        for batch in _batches(items, prompts, batch_size):
+        jobs = _score_references(model, chat, items, 1 if _puts_tokens_before(model) else batch_size, kept, 1)
+    else:
+        prompts = [chat.encode_prompt(item.messages) for item in items]
+
+        def weigh(llama: Llama, batch: list[int]) -> BatchResults:
             asked = [prompts[index] for index in batch]
-            nlls |= zip(
-                batch, _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)[1], strict=True
-            )
-            bar.update(len(batch))
-    return [nlls[index] for index in range(len(items))]
+            scores = _read_and_score(llama, chat, [items[index] for index in batch], asked, kept)[1]
+            return {}, dict(zip(batch, scores, strict=True))
+
+        jobs = [BatchJob(len(batch), partial(weigh, llama, batch)) for batch in _batches(items, prompts, batch_size)]
+    with torch.inference_mode():
+        _, nlls = _join(share.do(jobs, label))
+    return [nlls.get(index) for index in range(len(items))]
+
+
+def _join(parts: Sequence[BatchResults]) -> BatchResults:
+    answers: dict[int, Answer] = {}
+    nlls: dict[int, float | None] = {}
+    for some, scores in parts:
+        answers |= some
+        nlls |= scores
+    return answers, nlls
 
 
 def _read_and_score(
@@ -179,16 +206,24 @@ def _score_read(
     return [score if reference else None for score, reference in zip(scores, references, strict=True)]
 
 
-def _batches(items: Sequence[Prompt], prompts: Sequence[Sequence[int]], size: int) -> Iterable[list[int]]:
-    """Runs of at most `size` indices that share a limit, of like length."""
-    batch: list[int] = []
-    for index in sorted(range(len(items)), key=lambda index: (items[index].limit, len(prompts[index]), index)):
-        if batch and (len(batch) == size or items[batch[0]].limit != items[index].limit):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+def _batches(items: Sequence[Prompt], prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+    """Runs of at most `size` indices that share a task and a limit, of like length."""
+    keys = [(place, item.limit) for place, item in zip(_place_tasks(items), items, strict=True)]
+    order = sorted(range(len(items)), key=lambda index: (keys[index], len(prompts[index]), index))
+    return _cut(order, keys, size)
+
+
+def _place_tasks(items: Sequence[Prompt]) -> list[int]:
+    """For each item the place of its task, in the order in which they come."""
+    places = {task: place for place, task in enumerate(dict.fromkeys(item.task for item in items))}
+    return [places[item.task] for item in items]
+
+
+def _cut(order: Sequence[int], keys: Sequence[object], size: int) -> Iterator[list[int]]:
+    """Runs of at most `size` indices with the same key."""
+    for _, run in groupby(order, lambda index: keys[index]):
+        together = list(run)
+        yield from (together[start : start + size] for start in range(0, len(together), size))
 
 
 def generate(
@@ -212,33 +247,32 @@ def generate(
     return [row.tolist() for row in out[:, width:]]
 
 
-def _read_text(row: Sequence[int], chat: Chat) -> tuple[str, Literal["stop", "length"], str | None]:
+def _read_text(row: Sequence[int], chat: Chat) -> Answer:
     return astuple(chat.read_answer(row))
 
 
-def score_references(
-    model: Any, chat: Chat, items: Sequence[Prompt], batch_size: int, kept: Path | None = None
-) -> list[float | None]:
-    """The summed negative log-likelihood, in nats, of each reference and its end, as the template has them in a conversation.
+def _score_references(
+    model: Any, chat: Chat, items: Sequence[Prompt], batch_size: int, kept: Path | None, counted: int
+) -> list[BatchJob[BatchResults]]:
+    """What finds the likelihoods of references: of each and its end, as the template has them in a conversation.
 
-    `kept` as `decode` has it.
+    Each item of a batch adds `counted` to the prompts done. `kept` as `decode` has it.
     """
     rows = {
         index: (chat.encode_context(item.messages), chat.encode_response(reference))
         for index, item in enumerate(items)
         if (reference := item.weighed_reference) is not None
     }
-    order = sorted(rows, key=lambda index: (len(rows[index][0]) + len(rows[index][1]), index))
-    found: list[float | None] = [None] * len(items)
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            asked = [rows[index] for index in batch]
-            score = partial(_score_batch, model, asked, chat.tokenizer.pad_token_id)
-            scores = find_or_compute(kept, name_batch(["likelihoods", asked]), score)
-            for index, nll in zip(batch, scores, strict=True):
-                found[index] = nll
-    return found
+
+    def weigh(batch: list[int]) -> BatchResults:
+        asked = [rows[index] for index in batch]
+        compute = partial(_score_batch, model, asked, chat.tokenizer.pad_token_id)
+        scores = find_or_compute(kept, name_batch(["likelihoods", asked]), compute)
+        return {}, dict(zip(batch, scores, strict=True))
+
+    places = _place_tasks(items)
+    order = sorted(rows, key=lambda index: (places[index], len(rows[index][0]) + len(rows[index][1]), index))
+    return [BatchJob(counted * len(batch), partial(weigh, batch)) for batch in _cut(order, places, batch_size)]
 
 
 def _score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from relearn.endpoint.batch_api import BatchApi
+from relearn.endpoint.batch_results import explain_end, read_results
 from relearn.endpoint.budget import Guess
 from relearn.endpoint.dialect import PLAIN, Dialect
-from relearn.endpoint.errors import TODO, Failed, classify, find_problem, redact
+from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.journal.batches import Batches, OpenBatch
-from relearn.endpoint.reading import dump_raw, read_completion
 from relearn.endpoint.request import Address, Request, ServerAnswer
 from relearn.endpoint.survey import Survey, follow_caps
 from relearn.endpoint.tally import AskSettings, BatchSettings, Tally
@@ -288,7 +288,7 @@ class _BatchRun:
             self.tally.cost += self.settings.prices.of(answer)
             self.tally.note_ending(labels[key], answer)
         self.spent = self.tally.cost_before + self.tally.cost
-        stop = self._explain_end(batch, state, status, len(answers))
+        stop = explain_end(batch, state, self.address, len(answers))
         self.book.close(batch, answers, given_up if stop is None else ())
         if stop is not None:
             raise stop
@@ -334,51 +334,11 @@ class _BatchRun:
             if failed.status in (404, 410):
                 raise self._lost(batch, f"file {file}, the result of batch {batch.id}, is gone") from None
             raise self._stop(failed, f"the result of batch {batch.id} cannot be read") from None
-        dialect = Dialect.load(batch.dialect)
-        for line in content.split(b"\n"):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                key = row["custom_id"]
-            except (ValueError, RecursionError, TypeError, KeyError):
+        for key, found in read_results(content, batch.model, Dialect.load(batch.dialect), self.address.api_key):
+            if key is None:
                 self.tally.failures["unreadable_line"] += 1
-                continue
-            try:
-                answer = self._read_row(row, batch.model)
-            except Failed as failed:
-                yield str(key), failed
             else:
-                marked = dialect.mark(answer)
-                yield str(key), ServerAnswer(**{**vars(marked), "batched": True})
-
-    def _read_row(self, row: dict[str, Any], model: str) -> ServerAnswer:
-        response, secret = row.get("response"), self.address.api_key
-        if isinstance(response, dict):
-            body, status = response.get("body"), response.get("status_code")
-            if status in (None, 200):
-                return read_completion(body, model, secret)
-            problem = find_problem(body) or find_problem({"error": body if body else "no message"})
-        else:
-            status, problem = None, find_problem(row)
-        if problem is None:
-            raise Failed("no_choices", "the line holds no answer", raw=dump_raw(row))
-        if "expired" in problem.names or "cancel" in problem.names:
-            raise Failed("batch_expired", redact(problem.message, secret))
-        failed = classify(status if isinstance(status, int) else 502, problem, redact(problem.message, secret))
-        failed.raw = failed.raw or dump_raw(row)
-        raise failed
-
-    def _explain_end(self, batch: OpenBatch, state: dict[str, Any], status: str, answered: int) -> InputError | None:
-        """The line for a batch that did not run to its end by itself; None for one that did, or ran out of time."""
-        if status in ("completed", "expired"):
-            return None
-        where, kept = self.address.base_url, f"{answered} of its {batch.requests} answers are kept"
-        if status == "failed":
-            problem = find_problem(state.get("errors")) or find_problem(state.get("errors", {}).get("data") or [])
-            why = redact(problem.message, self.address.api_key) if problem else "the server does not say why"
-            return InputError(f"{where}: batch {batch.id} failed: {why.rstrip('.')}; {kept}; fix that and run again")
-        return InputError(f"{where}: batch {batch.id} was cancelled there; {kept}; run again to send the others")
+                yield key, found
 
     def _stop(self, failed: Failed, what: str) -> InputError:
         todo = self.settings.names.fill(TODO.get(failed.kind))

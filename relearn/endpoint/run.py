@@ -13,18 +13,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from relearn.endpoint.budget import Budget, Guess, OverBudget, Prices
+from relearn.endpoint.budget import Budget, Guess, OverBudget
 from relearn.endpoint.dialect import PLAIN, Dialect
 from relearn.endpoint.errors import TODO, Failed
 from relearn.endpoint.journal import Claim, Journal
 from relearn.endpoint.journal.batches import Batches
 from relearn.endpoint.limits import RateLimits, draw_backoff
 from relearn.endpoint.request import Address, Request, ServerAnswer, next_cap
-from relearn.endpoint.survey import Survey, survey
+from relearn.endpoint.survey import Survey
 from relearn.endpoint.tally import AskSettings, Tally
 from relearn.endpoint.throttle import Throttle
 from relearn.errors import InputError
-from relearn.progress import Progress, say
 
 PATIENCE = 5  # a rate-limit refusal is retried this many times as often as another failure
 # The longest wait before another try; longer where the server refuses most of what it is sent, and only there.
@@ -32,41 +31,6 @@ BACKOFF_S, LONGEST_BACKOFF_S = 8.0, 30.0
 POLL_S = 0.2  # between two looks at a key that another process is asking for
 
 Notify = Callable[[], None]
-
-
-def ask(
-    requests: Iterable[Request],
-    address: Address,
-    settings: AskSettings,
-    journal: Journal,
-    tally: Tally,
-    label: str,
-    unit: str,
-) -> None:
-    """`fetch` with its progress shown as that of `label`, in `unit`; the requests are iterated twice."""
-    before = survey(requests, journal, address.identity, settings.max_tokens_limit, settings.prices)
-    with Progress(label, before.total, unit) as bar:
-
-        def show() -> None:
-            notes = [f"{tally.answered} new", f"{tally.rate():.1f}/s"]
-            if settings.prices != Prices():
-                notes.append(f"{before.cost + tally.cost:.2f} USD")
-            if tally.waiting:
-                notes = [tally.waiting]
-            if tally.failing >= 0.05:
-                notes.append(f"{tally.failing:.0%} of requests fail ({tally.last_failure[:60]})")
-            if tally.failed:
-                notes.append(f"{len(tally.failed)} failed")
-            bar.update(tally.done - bar.done, ", ".join(notes))
-
-        if settings.batch is None:
-            fetch(requests, address, settings, journal, before, tally, show)
-        else:
-            from relearn.endpoint.batch import fetch_batches  # brings the client
-
-            fetch_batches(requests, address, settings, journal, before, tally, show)
-    for line in tally.remarks():
-        say(f"{label}: {line}")
 
 
 def fetch(

@@ -1,6 +1,6 @@
 """Scores a file of predictions with the metrics of eval_3a.
 
-    python -m relearn.scoring PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
+    relearn score PREDICTIONS.jsonl [--task NAME] [--metrics NAMES] [--json OUT]
 
 Rows are JSON objects with `prompt`, `reference` (null where there is none) and `prediction`; `tests` (a list of
 asserts), `nll` (nats) with `bytes`, `finish_reason`, `id`, `group` and `task` are used where present, other keys ignored.
@@ -19,9 +19,10 @@ from typing import Any
 
 import click
 
-from relearn.commands import SETTINGS, run_command
+from relearn.commands import SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
+from relearn.evaluation.shares import examine, share_out
 from relearn.evaluation.tasks import TaskScores, choose_metrics, metrics_for, score_task
 from relearn.files import read_json_lines, write_json
 from relearn.finish_reasons import read_ending
@@ -40,7 +41,7 @@ def _score(predictions: Path, task: str | None, metrics: str | None, json_out: P
         if json_out is not None:
             write_json(json_out, found)
     except InputError as error:
-        print(f"relearn.scoring: {error}", file=sys.stderr)
+        print(f"score: {error}", file=sys.stderr)
         click.get_current_context().exit(1)
     print(json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False))
 
@@ -50,6 +51,7 @@ command = click.Command(
     "score",
     callback=_score,
     help="Score a file of predictions (JSON Lines: prompt, reference, prediction) as stage eval_3a does.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["predictions"], type=FILE),
@@ -136,28 +138,25 @@ def score_file(
     predictions = [_prediction(number, row, chosen) for number, row in rows]
     tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}
     references = [row.reference for row in predictions]
-    scored = ScoredTask(chosen, "watched", metrics_for(references) if listed is None else listed)
-    try:
-        metrics = choose_metrics(scored.metrics, references, params.execute)
-    except InputError as error:
-        raise InputError(f"--metrics: {error}") from None
-    for name in list(metrics):
-        lacking = all_metrics()[name].lacks()
-        if lacking:
-            say(
-                f"relearn.scoring: {name} is left out: {' and '.join(lacking)} not installed; "
-                "install the extra `models`"
-            )
-            del metrics[name]
-    made = score_task(scored, predictions, tests, params, metrics)
+    with share_out(len(predictions)) as workers:
+        code = examine(references, workers).code
+        scored = ScoredTask(chosen, "watched", metrics_for(code) if listed is None else listed)
+        try:
+            metrics = choose_metrics(scored.metrics, code, params.execute)
+        except InputError as error:
+            raise InputError(f"--metrics: {error}") from None
+        for name in list(metrics):
+            lacking = all_metrics()[name].lacks()
+            if lacking:
+                say(f"score: {name} is left out: {' and '.join(lacking)} not installed; install the extra `models`")
+                del metrics[name]
+        made = score_task(scored, predictions, tests, params, metrics, workers=workers)
     if made.cut_share > params.cut_share:
-        say(
-            f"relearn.scoring: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it"
-        )
+        say(f"score: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it")
     if not any(row.get("finish_reason") for _, row in rows):
         del made.counts["cut"]  # nobody knows
     for note in made.notes:
-        say(f"relearn.scoring: warning: {note}")
+        say(f"score: warning: {note}")
     return flat(made)
 
 

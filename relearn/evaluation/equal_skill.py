@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from relearn.errors import InputError
 from relearn.evaluation.curve import Curve
+from relearn.evaluation.equal_answers import Answers
 from relearn.evaluation.models import make_plain
 from relearn.evaluation.roles import ScoredTask
 from relearn.statistics import resampling, significance
@@ -37,11 +38,12 @@ SAME = 1e-3  # relative: by how much base's bits may differ between runs of one 
 class Loss:
     """One method on one old task, at equal new skill. In bits per byte, above 0 being a loss.
 
-    `lost` is its own loss from base, `more` its loss less plain's over their common seeds; both with 95% intervals. `p` is of
+    `base` is what base takes there. `lost` is the method's own loss from base, `more` its loss less plain's over their common seeds; both with 95% intervals. `p` is of
     `more`, `p_holm` after Holm's correction over the methods. nan where a seed never reaches the target.
     """
 
     task: str
+    base: float
     lost: float
     low: float
     high: float
@@ -57,7 +59,9 @@ class AtEqualSkill:
     """One method at equal new skill. `factors` are the λ of its training seeds, None for one that never reaches the target.
 
     `gained` is its gain at λ = 1 over plain's, of the seeds that both have. `missed` is the share of resamples in which some
-    seed does not reach the target.
+    seed does not reach the target. `time` is that of its training as a multiple of plain's, counted in passes, where that is
+    known; `command` trains it; `answers` are those at the λ of the main seed, of plain and of each method whose loss is not the
+    likelihood. Whoever knows the experiments fills these three in.
     """
 
     method: str
@@ -65,6 +69,9 @@ class AtEqualSkill:
     gained: float
     missed: float
     losses: list[Loss]
+    time: float | None = None
+    command: str = ""
+    answers: Answers | None = None
 
     @property
     def reaches(self) -> bool:
@@ -130,7 +137,8 @@ def compare_at_equal_skill(
             fewest = min(sizes[one] for one in [task, *new])
             mine = np.mean([lost[name, number, task] for number in own], axis=0)
             more = np.mean([lost[name, number, task] - lost[plain, number, task] for number in own], axis=0)
-            losses.append(_summarise(task, mine, more, fewest, same=name == plain))
+            base = float(first.tasks[task].points()[0])
+            losses.append(_summarise(task, base, mine, more, fewest, same=name == plain))
         one = [methods[name][number].tuned for number in own]
         learned = [gains[name][number][0, place] / whole[number][0] for number, place in zip(own, one, strict=True)]
         missed = np.isnan(np.sum(list(own.values()), axis=0))[1:].mean()
@@ -144,26 +152,23 @@ def _lose(curve: Curve, task: str, drawn: Any, places: Floats) -> Floats:
     return read_at(curve.factors, values - values[:, :1], places)
 
 
-def _summarise(task: str, lost: Floats, more: Floats, clusters: int, same: bool) -> Loss:
+def _summarise(task: str, base: float, lost: Floats, more: Floats, clusters: int, same: bool) -> Loss:
     """Row 0 is the sample itself. A method that does not reach the target there has no loss, and none is claimed."""
     nothing = Interval(math.nan, math.nan)
     if math.isnan(lost[0]) or math.isnan(more[0]):
-        return Loss(task, *[math.nan] * 8)
+        return Loss(task, base, *[math.nan] * 8)
     mine = guarded_ends(lost[1:], clusters)
     apart, p = (nothing, math.nan) if same else (guarded_ends(more[1:], clusters), guarded_p(more[1:], clusters))
     difference = math.nan if same else float(more[0])
-    return Loss(task, float(lost[0]), mine.low, mine.high, difference, apart.low, apart.high, p, math.nan)
+    return Loss(task, base, float(lost[0]), mine.low, mine.high, difference, apart.low, apart.high, p, math.nan)
 
 
 def _correct_by_task(found: list[AtEqualSkill], old: Sequence[str]) -> list[AtEqualSkill]:
     adjusted = {task: significance.holm([one.losses[place].p for one in found]) for place, task in enumerate(old)}
     return [
-        AtEqualSkill(
-            one.method, one.factors, one.gained, one.missed,
-            [Loss(**(asdict(loss) | {"p_holm": adjusted[loss.task][place]})) for loss in one.losses],
-        )
+        replace(one, losses=[replace(loss, p_holm=adjusted[loss.task][place]) for loss in one.losses])
         for place, one in enumerate(found)
-    ]  # fmt: skip
+    ]
 
 
 def check_same(name: str, curve: Curve, plain: str, first: Curve) -> None:

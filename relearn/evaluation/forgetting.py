@@ -21,8 +21,6 @@ from relearn.statistics import resampling, significance
 from relearn.statistics.resampling import Interval
 from relearn.statistics.scores import Floats
 
-LEVEL = 0.05
-
 
 @dataclass
 class Comparison:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.evaluation import forgetting, seeds
+from relearn.evaluation import seeds
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.drift import summarise_drift
 from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.pooling import POOLED, choose_pooled, pool
 from relearn.evaluation.roles import ModelRoles, ScoredTask
-from relearn.evaluation.tasks import TaskScores, score_task
+from relearn.evaluation.shares import examine, share_out
+from relearn.evaluation.tasks import TaskScores, choose_metrics, score_models
 from relearn.params.evaluate import Scoring
 from relearn.records import Drift, Prediction
-from relearn.scripts import has_latin_letters
 from relearn.statistics import resampling, significance
 
 DIGITS = 4
@@ -66,17 +66,12 @@ def evaluate_models(
     compared: list[tuple[ScoredTask, Comparison]] = []
     notes: list[str] = []
     trained: dict[int, list[dict[str, TaskScores]]] = {}  # seed → its tasks, in the order of `every`
-    for task in tasks:
-        answers = _aligned(predictions, task.name)
-        if not answers[models[0]]:
-            continue
-        task = _show_chrf(task, answers[models[0]])
-        scored = {model: score_task(task, answers[model], tests, params, checker=checker) for model in models}
+    for task, by_seed in _score(predictions, tests, params, tasks, further or {}, checker):
+        scored = by_seed.pop(None)
         every.append(scored)
-        for other, answered in (further or {}).items():
-            again = _aligned({models[0]: predictions[models[0]], **answered}, task.name)
-            scored_again = {name: score_task(task, again[name], tests, params, checker=checker) for name in answered}
-            trained.setdefault(other, []).append({models[0]: scored[models[0]], **scored_again})
+        for other, again in by_seed.items():
+            assert other is not None  # taken out above
+            trained.setdefault(other, []).append({models[0]: scored[models[0]], **again})
         rounds = Rounds(scored, roles, params.resamples, seed, params.swaps)
         comparisons = [comparison for name in rounds.names for comparison in rounds.compare(name)]
         compared += [(task, comparison) for comparison in comparisons]
@@ -91,7 +86,7 @@ def evaluate_models(
                 signatures.setdefault(name, {})[task.name] = made
         rows += _rows(task.name, task.metrics, scored, rounds)
     tests_made = _correct(compared)
-    if tests_made / (params.swaps + 1) > forgetting.LEVEL:
+    if tests_made / (params.swaps + 1) > significance.LEVEL:
         notes.append(
             f"{params.swaps} random swaps are too few for {tests_made} comparisons: none can be significant after "
             "Holm's correction"
@@ -132,13 +127,42 @@ def evaluate_models(
     return Evaluation(points, make_plain(intervals), signatures, make_plain(rows), notes)
 
 
-def _show_chrf(task: ScoredTask, answers: Sequence[Prediction]) -> ScoredTask:
-    """The task with chrF among what the table shows, where most references are not in Latin letters: it needs no words."""
-    references = [row.reference for row in answers if row.reference]
-    if "chrf" in task.metrics or 2 * sum(map(has_latin_letters, references)) >= len(references):
-        return task
-    first, *others = task.metrics
-    return replace(task, metrics=(first, "chrf", *others))
+def _score(
+    predictions: Mapping[str, Sequence[Prediction]],
+    tests: Mapping[str, list[str]],
+    params: Scoring,
+    tasks: Sequence[ScoredTask],
+    further: Mapping[int, Mapping[str, Sequence[Prediction]]],
+    checker: Checker | None,
+) -> list[tuple[ScoredTask, dict[int | None, dict[str, TaskScores]]]]:
+    """Each task that has rows, and the scores on it by model: the main seed's under None, those of further ones."""
+    first = next(iter(predictions))
+    answers = sum(len(rows) for of_seed in (predictions, *further.values()) for rows in of_seed.values())
+    found: list[tuple[ScoredTask, dict[int | None, dict[str, TaskScores]]]] = []
+    with share_out(answers) as workers:
+        for task in tasks:
+            given: dict[tuple[int | None, str], Sequence[Prediction]] = {
+                (None, model): rows for model, rows in _aligned(predictions, task.name).items()
+            }
+            asked = given[None, first]
+            if not asked:
+                continue
+            for seed, answered in further.items():
+                again = _aligned({first: predictions[first], **answered}, task.name)
+                given |= {(seed, model): again[model] for model in answered}
+            references = [row.reference for row in asked]
+            traits = examine(references, workers)
+            if not traits.latin and "chrf" not in task.metrics:
+                # Where most references are not in Latin letters the table shows chrF, which needs no words.
+                headline, *others = task.metrics
+                task = replace(task, metrics=(headline, "chrf", *others))
+            metrics = choose_metrics(task.metrics, traits.code, params.execute)
+            scored = score_models(task, given, tests, params, metrics, checker, workers)
+            by_seed: dict[int | None, dict[str, TaskScores]] = {seed: {} for seed in (None, *further)}
+            for (of, model), scores in scored.items():
+                by_seed[of][model] = scores
+            found.append((task, by_seed))
+    return found
 
 
 def _merge_signatures(by_task: Mapping[str, Any]) -> Any:
@@ -293,7 +317,7 @@ def _mark(rows: list[dict[str, Any]], compared: list[tuple[ScoredTask, Compariso
     better.
     """
     for task, comparison in compared:
-        if math.isnan(comparison.p_holm) or comparison.p_holm > forgetting.LEVEL:
+        if math.isnan(comparison.p_holm) or comparison.p_holm > significance.LEVEL:
             continue
         for row in rows:
             if (row["task"], row["metric"], row["model"]) == (task.name, comparison.metric, comparison.after):

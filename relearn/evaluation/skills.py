@@ -7,18 +7,15 @@ of the mean. The rule looks at the best model, whichever that is, so that it doe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from relearn.errors import InputError
-from relearn.escaping import fenced, inline, quoted
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.checks import CheckOutcome
-from relearn.evaluation.forgetting import LEVEL, Comparison, Rounds
+from relearn.evaluation.forgetting import Comparison, Rounds
 from relearn.evaluation.models import make_plain
 from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
@@ -205,112 +202,3 @@ def _show(item: SkillItem, answered: Mapping[str, Mapping[str, Prediction]], che
             for model, row in rows.items()
         },
     }
-
-
-def describe(found: Mapping[str, Any]) -> str:
-    """Markdown: the table by skill, a line a comparison of the mean, and what was lost and gained in each skill."""
-    models = found["models"]
-    body = []
-    for name, skill in found["skills"].items():
-        if skill["status"] == "not measured":
-            cells = ["not measured"] * len(models)
-        else:
-            cells = [_share(skill["models"][model]) for model in models]
-        body.append([f"{inline(skill['about'])} (`{name}`)", str(skill["items"]), *cells])
-    average = found["mean"]
-    if average is not None:
-        cells = [f"**{_share(average['models'][model])}**" for model in models]
-        body.append([f"**mean over {average['skills']} skills**", "", *cells])
-    heads = ["skill", "items", *map(inline, models)]
-    parts = [tabulate(body, heads, tablefmt="github", disable_numparse=True), ""]
-    for at, one in enumerate(average["comparisons"] if average is not None else ()):
-        parts += [
-            f"### From {inline(one['before'])} to {inline(one['after'])}",
-            "",
-            _sentence(one, average["skills"]),
-            "",
-        ]
-        rows = [
-            _line(name, skill["comparisons"][at], skill["flips"])
-            for name, skill in found["skills"].items()
-            if skill["status"] == "measured"
-        ]
-        heads = ["skill", "change", "95% interval", "of what was there", "lost", "gained", "p (Holm)", "in words"]
-        parts += [tabulate(rows, heads, tablefmt="github", disable_numparse=True), ""]
-    for name, skill in found["skills"].items():
-        if skill["status"] != "measured":
-            parts += [f"- `{name}`: {skill['status']}: {skill['reason']}."]
-    parts += [
-        "",
-        "Shares of items that pass their checks, with 95% intervals over clusters. Look first at the test of the "
-        "mean over skills, in which every skill has the same weight; tests of single skills carry Holm's correction. "
-        "Lost and gained: items that passed before and not after, and the reverse. Skills that no model here can do are left out.",
-        "",
-    ]
-    return "\n".join(parts)
-
-
-def _share(value: Mapping[str, Any]) -> str:
-    ends = "" if value["low"] is None else f" [{value['low']:.0%}, {value['high']:.0%}]"
-    return f"{value['value']:.0%}{ends}"
-
-
-def _sentence(one: Mapping[str, Any], skills: int) -> str:
-    """What the primary test says."""
-    change, (low, high) = _change(one)
-    sure = one["p"] is not None and one["p"] <= LEVEL
-    less = f"; a change of {100 * one['detectable']:.1f} points would have shown" if one["detectable"] else ""
-    verdict = ("a gain" if change > 0 else "a loss") if sure else f"no difference shown{less}"
-    return (
-        f"Mean over {skills} skills: {100 * change:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], "
-        f"{_p(one['p'])}: {verdict}."
-    )
-
-
-def _change(one: Mapping[str, Any]) -> tuple[float, tuple[float, float]]:
-    """Above 0 is better, whatever the comparison is of."""
-    turn = -1 if one["kind"] == "forgetting" else 1
-    ends = [math.nan if end is None else turn * end for end in (one["low"], one["high"])]
-    return turn * one["value"] + 0.0, (min(ends), max(ends))
-
-
-def _p(p: float | None) -> str:
-    return "p unknown" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def _line(name: str, one: Mapping[str, Any], flips: Mapping[str, Any]) -> list[str]:
-    change, (low, high) = _change(one)
-    flipped = flips[f"{one['before']} to {one['after']}"]
-    if one["p_holm"] is not None and one["p_holm"] <= LEVEL:
-        words = "gained" if change > 0 else "lost"
-    else:
-        words = "no difference shown"
-        words += f"; one of {100 * one['detectable']:.0f} points would have shown" if one["detectable"] else ""
-    relative = "–"
-    if one["ratio"] is not None and math.isfinite(one["ratio"]):
-        relative = f"{-one['ratio']:+.0%}" if one["kind"] == "forgetting" else f"{one['ratio']:.0%} came back"
-    return [
-        f"`{name}`", f"{100 * change:+.0f}", f"[{100 * low:+.0f}, {100 * high:+.0f}]", relative, str(flipped["lost"]),
-        str(flipped["gained"]), "–" if one["p_holm"] is None else _p(one["p_holm"]).removeprefix("p ").removeprefix("= "), words,
-    ]  # fmt: skip
-
-
-def show_answers(found: Mapping[str, Any]) -> str:
-    """Markdown: every item with the answers side by side, a fold a skill; those on which the models differ come first."""
-    parts = []
-    for name, skill in found["skills"].items():
-        own = [one for one in found["answers"] if one["skill"] == name]
-        differ = [one for one in own if len({answer["passed"] for answer in one["models"].values()}) > 1]
-        parts += [f"<details><summary>{inline(skill['about'])}: {len(differ)} of {len(own)} items differ</summary>", ""]
-        for one in [*differ, *(one for one in own if one not in differ)]:
-            parts += [f"#### {inline(one['id'])}", "", quoted(one["instruction"]), ""]
-            for model, answer in one["models"].items():
-                parts += [f"**{inline(model)}** ({_mark(answer)})", "", fenced(answer["output"]), ""]
-        parts += ["</details>", ""]
-    return "\n".join(parts)
-
-
-def _mark(answer: Mapping[str, Any]) -> str:
-    if answer["passed"] is None:
-        return "not measured"
-    return "✓" if answer["passed"] else f"✗ {inline(answer['reason'])}"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, Request, ServerAnswer
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import AskSettings, SettingNames, Tally
 from relearn.errors import InputError
 from relearn.finish_reasons import read_ending

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from relearn.errors import InputError
 from relearn.logs.records import Run, Sample, Weighed
+from relearn.progress import Progress
 
 SHOWN = 5  # ids that a message names
 LARGEST = 1e100  # of a score; sums of larger ones overflow
@@ -119,18 +120,20 @@ class Side:
 def read_side(role: str, name: str, runs: Sequence[Run], cluster_names: dict[str, int]) -> Side:
     """Reads the runs' samples. InputError where two runs have the same task: a model is one run of each."""
     side = Side(role, name, list(runs))
-    for run in runs:
-        for sample in run.samples:
-            table = side.tables.get(sample.task)
-            if table is None:
-                table = side.tables[sample.task] = SampleTable(run)
-            elif table.run is not run:
-                raise InputError(
-                    f"{name}: holds {sample.task} in more than one run ({table.run.name}; {run.name}); name one, "
-                    f"as a file or folder of its own or as {name}#RUN"
-                )
-            table.add(sample, cluster_names)
-        side.notes += [f"{role}: {note}" for note in run.notes]
+    with Progress(f"compare: reading {role}", None, "samples", least=2.0) as bar:
+        for run in runs:
+            for sample in run.samples:
+                table = side.tables.get(sample.task)
+                if table is None:
+                    table = side.tables[sample.task] = SampleTable(run)
+                elif table.run is not run:
+                    raise InputError(
+                        f"{name}: holds {sample.task} in more than one run ({table.run.name}; {run.name}); name one, "
+                        f"as a file or folder of its own or as {name}#RUN"
+                    )
+                table.add(sample, cluster_names)
+                bar.update()
+            side.notes += [f"{role}: {note}" for note in run.notes]
     for task, table in side.tables.items():
         if table.conflicts:
             raise InputError(

@@ -6,7 +6,9 @@ Each item is tokenized as the script of its reference asks for, so that Chinese 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -16,7 +18,7 @@ from relearn.scripts import Tokenizer, choose_tokenizer
 from relearn.statistics.scores import Floats, Scores
 
 ORDER = 4
-BLOCK = 1_000  # items whose n-grams are held at once
+BLOCK = 100  # items whose n-grams are held at once
 
 
 def bleu_score(sums: Floats) -> Floats:
@@ -44,39 +46,58 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measured:
-    """`bleu`, with the tokenizers that it took in its signature, and a note where no answer is long enough for it."""
+    """`bleu`, and how many references each tokenizer fits."""
     chosen = list(map(choose_tokenizer, references))
     stats = np.zeros((len(references), 2 + 2 * ORDER))
-    used = [tokenizer for tokenizer in get_args(Tokenizer) if tokenizer in chosen]
+    used = Counter[str](chosen)
     for tokenizer in used:
         rows = [index for index, own in enumerate(chosen) if own == tokenizer]
         some, wanted = ([texts[index] for index in rows] for texts in (predictions, references))
-        stats[rows] = item_statistics(_sacrebleu(tokenizer), some, wanted, stats.shape[1])
+        stats[rows] = count_ngrams(_sacrebleu, tokenizer, some, wanted, stats.shape[1])
+    return Measured([Scores("bleu", as_counts(stats), bleu_score)], tallies=used)
+
+
+def _conclude(measured: Measured) -> Measured:
+    """The tokenizers that were taken, in the signature, and a note where no answer is long enough for BLEU."""
+    stats = measured.scores[0].stats
     notes = []
     if stats[:, 2].sum() > 0 and stats[:, -1].sum() == 0:
         notes.append(f"BLEU cannot see these answers and is 0: none has {ORDER} words")
+    used = [tokenizer for tokenizer in get_args(Tokenizer) if tokenizer in measured.tallies]
     signatures = [sacrebleu_signature(_sacrebleu(tokenizer))["signature"] for tokenizer in used]
     signature = {"signature": " and ".join(signatures)} if signatures else {}
-    return Measured([Scores("bleu", stats, bleu_score)], notes=notes, signature=signature)
+    return replace(measured, notes=notes, signature=signature)
 
 
-@functools.cache
-def _sacrebleu(tokenizer: Tokenizer = "13a") -> Any:
+def _sacrebleu(tokenizer: str = "13a", references: Any = None) -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
-    return BLEU(force=True, tokenize=tokenizer)
+    return BLEU(force=True, tokenize=tokenizer, references=references)
 
 
-def item_statistics(metric: Any, predictions: Sequence[str], references: Sequence[str], width: int) -> Floats:
-    """sacrebleu's statistics of every item, (items, width).
+def count_ngrams(
+    make: Callable[..., Any], kind: str, predictions: Sequence[str], references: Sequence[str], width: int
+) -> Floats:
+    """sacrebleu's statistics of every item, (items, width). `make` gives its metric of some `kind` and references.
 
-    A block at a time: it keeps the n-grams of all references it is given, tens of kilobytes an item.
+    A block at a time: the n-grams of the references are kept, tens of kilobytes an item, for the next model's answers.
     """
     found = np.zeros((len(predictions), width))
     for start in range(0, len(predictions), BLOCK):
         rows = slice(start, start + BLOCK)
-        found[rows] = metric._extract_corpus_statistics(list(predictions[rows]), [list(references[rows])])
+        metric = _read_references(make, kind, tuple(references[rows]))
+        found[rows] = metric._extract_corpus_statistics(list(predictions[rows]), None)
     return found
+
+
+@functools.lru_cache(maxsize=6)
+def _read_references(make: Callable[..., Any], kind: str, references: tuple[str, ...]) -> Any:
+    return make(kind, [list(references)])
+
+
+def as_counts(stats: Floats) -> Any:
+    """The same whole numbers in as few bytes as the largest needs: of a million items they are most of what is held."""
+    return stats.astype(np.min_scalar_type(int(stats.max(initial=0))))
 
 
 def sacrebleu_signature(metric: Any) -> dict[str, Any]:
@@ -89,6 +110,8 @@ METRIC = Metric(
     name="bleu",
     label="BLEU",
     score=measure_bleu,
+    conclude=_conclude,
+    apart=True,
     library="sacrebleu",
     paper="Papineni et al. 2002; Post 2018",
     describe=lambda: sacrebleu_signature(_sacrebleu()),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from relearn.metrics.bleu import item_statistics, sacrebleu_signature
+from relearn.metrics.bleu import as_counts, count_ngrams, sacrebleu_signature
 from relearn.metrics.metric import Metric
 from relearn.statistics.scores import Floats, Scores
 
@@ -31,19 +31,21 @@ def chrf_score(sums: Floats) -> Floats:
 
 def chrf(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus chrF2 (character order 6, word order 0, beta 2)."""
-    return Scores("chrf", item_statistics(_sacrebleu(), predictions, references, 3 * ORDER), chrf_score)
+    stats = count_ngrams(_sacrebleu, "chrf", predictions, references, 3 * ORDER)
+    return Scores("chrf", as_counts(stats), chrf_score)
 
 
-def _sacrebleu() -> Any:
+def _sacrebleu(kind: str = "", references: Any = None) -> Any:
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF(char_order=ORDER, beta=BETA)
+    return CHRF(char_order=ORDER, beta=BETA, references=references)
 
 
 METRIC = Metric(
     name="chrf",
     label="chrF",
     score=chrf,
+    apart=True,
     library="sacrebleu",
     paper="Popović 2015",
     describe=lambda: sacrebleu_signature(_sacrebleu()),

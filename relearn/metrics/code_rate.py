@@ -14,4 +14,6 @@ def code_rate(predictions: Sequence[str], prompts: Sequence[str]) -> Scores:
     return mean("code_rate", list(map(holds_code, predictions, prompts)), proportion=True)
 
 
-METRIC = Metric(name="code_rate", label="contains code", score=code_rate, reads=("predictions", "prompts"), needs=())
+METRIC = Metric(
+    name="code_rate", label="contains code", score=code_rate, reads=("predictions", "prompts"), needs=(), apart=True
+)

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from relearn.metrics.code.find import find_code
-from relearn.metrics.code.lines import parse
+from relearn.metrics.code.trees import parse
 from relearn.metrics.metric import Measured, Metric
 from relearn.statistics.scores import Scores, mean
 
@@ -37,20 +37,25 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
     Code is taken out of both sides with `find_code` (a prompt that a prediction echoes is taken out of it). A
     reference that holds no code cannot be scored against: it is left out, and counted.
     """
+    return METRIC.join([measure_items(predictions, references, prompts or [""] * len(references))])
+
+
+def measure_items(predictions: Sequence[str], references: Sequence[str], prompts: Sequence[str]) -> Measured:
+    """`codebleu` of some of the items."""
     rows: list[dict[str, float] | None] = []
-    unparseable = without_code = without_reference = without_flow = 0
-    targets: list[str] = []
-    for prediction, reference, prompt in zip(predictions, references, prompts or [""] * len(references), strict=True):
+    unparseable = without_code = without_flow = foreign = 0
+    empty: list[tuple[int, int]] = []
+    for prediction, reference, prompt in zip(predictions, references, prompts, strict=True):
         wanted = reference_code(reference)
         if wanted is None:
             rows.append(None)
-            without_reference += 1
             continue
         echo = prompt if prompt.strip() not in reference else None
         code = reference_code(prediction) if prediction == reference else find_code(prediction, echo)
         flow = bool(_dataflow(wanted))
         without_flow += not flow
-        targets.append(wanted)
+        foreign += parse(wanted) is None
+        empty.append(match_empty(wanted))
         if code is None:
             without_code += 1
             rows.append(dict.fromkeys(PARTS, 0.0) | {"all": 0.0, "flow": float(flow)})
@@ -63,26 +68,38 @@ def codebleu(predictions: Sequence[str], references: Sequence[str], prompts: Seq
         values = [None if row is None or (left_out and not row["flow"]) else row[part] for row in rows]
         return mean(name, values)
 
-    notes = []
-    foreign = sum(parse(target) is None for target in targets)
-    if 2 * foreign > len(targets):
-        notes.append(
-            f"CodeBLEU reads Python, which {foreign} of {len(targets)} references are not: their scores are noise"
-        )
     return Measured(
         [over_items("codebleu", "all"), *(over_items(f"codebleu_{part}", part) for part in PARTS)],
         {
             "unparseable": unparseable,
             "without_code": without_code,
-            "references_without_code": without_reference,
+            "references_without_code": len(rows) - len(empty),
             "references_without_dataflow": without_flow,
-            "empty_output_baseline": plain_empty(tuple(targets)),
         },
-        notes,
+        tallies={
+            "foreign": foreign,
+            "references": len(empty),
+            "empty_hits": sum(hits for hits, _ in empty),
+            "subtrees": sum(trees for _, trees in empty),
+        },
     )
 
 
-@functools.lru_cache(maxsize=20_000)
+def _conclude(measured: Measured) -> Measured:
+    """What the plain library would give empty outputs, and a note where most references are not Python."""
+    tallies, notes = measured.tallies, []
+    foreign, references = tallies["foreign"], tallies["references"]
+    if 2 * foreign > references:
+        notes.append(
+            f"CodeBLEU reads Python, which {foreign} of {references} references are not: their scores are noise"
+        )
+    # `codebleu.calc_codebleu` gives an empty output no n-gram, the subtrees that it has, and all of the data flow. A
+    # model's plain CodeBLEU below this says nothing about its code.
+    baseline = 0.25 * (tallies["empty_hits"] / tallies["subtrees"]) + 0.25 if references else math.nan
+    return replace(measured, counts={**measured.counts, "empty_output_baseline": baseline}, notes=notes)
+
+
+@functools.lru_cache(maxsize=1_000)
 def reference_code(reference: str) -> str | None:
     """The code of a reference: what `find_code` finds, else the whole text where it is Python as it is."""
     found = find_code(reference)
@@ -118,22 +135,10 @@ def item(code: str, wanted: str) -> dict[str, float]:
     return values
 
 
-@functools.lru_cache(maxsize=8)
-def plain_empty(wanted: tuple[str, ...]) -> float:
-    """What `codebleu.calc_codebleu` gives empty outputs against these references; nan without references.
-
-    A model's plain CodeBLEU below this says nothing about its code.
-    """
-    from codebleu import calc_codebleu
-
-    if not wanted:
-        return math.nan
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it would warn of the very fault that is measured here
-    try:
-        return float(calc_codebleu(list(wanted), [""] * len(wanted), "python")["codebleu"])
-    finally:
-        logging.disable(level)
+def match_empty(wanted: str) -> tuple[int, int]:
+    """Of a reference's subtrees those that an empty program has too, and how many there are."""
+    trees = _subtrees(wanted.strip()[:MAX_CODE])
+    return sum(tree in _subtrees("") for tree in trees), len(trees)
 
 
 @functools.cache
@@ -154,7 +159,7 @@ def _parser() -> Any:
     return parser
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=1_000)
 def _bare(code: str) -> str:
     """The code without comments and docstrings, or as it is where the library's tokenizer gives up."""
     library: Any = import_module("codebleu.parser")
@@ -164,7 +169,7 @@ def _bare(code: str) -> str:
         return code
 
 
-@functools.lru_cache(maxsize=4_000)
+@functools.lru_cache(maxsize=1_000)
 def _subtrees(code: str) -> tuple[str, ...]:
     """The s-expression of every inner node of the syntax tree."""
     found, stack = [], [_parser().parse(_bare(code).encode("utf-8", "replace")).root_node]
@@ -180,7 +185,7 @@ def _syntax_match(code: str, wanted: str) -> float:
     return sum(tree in have for tree in need) / len(need)
 
 
-@functools.lru_cache(maxsize=4_000)
+@functools.lru_cache(maxsize=1_000)
 def _dataflow(code: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """The normalised data flow: (variable, relation, its sources), variables numbered as they appear."""
     library: Any = import_module("codebleu.dataflow_match")
@@ -220,7 +225,9 @@ METRIC = Metric(
     name="codebleu",
     label="CodeBLEU",
     signed="code_bleu_metric",
-    score=codebleu,
+    score=measure_items,
+    conclude=_conclude,
+    apart=True,
     reads=("predictions", "references", "prompts"),
     library="codebleu",
     paper="Ren et al. 2020",

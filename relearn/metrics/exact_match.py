@@ -19,4 +19,4 @@ def exact_match(predictions: Sequence[str], references: Sequence[str]) -> Scores
     return mean("exact_match", hits, proportion=True)
 
 
-METRIC = Metric(name="exact_match", label="exact match", score=exact_match)
+METRIC = Metric(name="exact_match", label="exact match", score=exact_match, apart=True)

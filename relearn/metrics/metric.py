@@ -9,9 +9,12 @@ import functools
 import importlib.metadata
 import importlib.util
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from relearn import metrics
 from relearn.statistics.scores import Direction, Scores
@@ -23,13 +26,15 @@ Column = Literal["predictions", "references", "prompts", "tests", "passed", "nll
 class Measured:
     """What a metric found over some items: scores, and how far to trust them.
 
-    `notes` say which texts it cannot see, each in one clause; `signature` what it chose by looking at them.
+    `notes` say which texts it cannot see, each in one clause; `signature` what it chose by looking at them. `counts` are
+    shown, `tallies` are not: both are sums over items.
     """
 
     scores: Sequence[Scores]
     counts: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     signature: Mapping[str, Any] = field(default_factory=dict)
+    tallies: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Metric:
 
     `score` takes the columns of `reads`, lists over the same items, and by name the settings of `options` (fields of
     `Scoring`). Items that lack a column of `needs` are left out. `better` says which way is up.
+
+    A metric that is `apart` scores each item by itself: shares of the items go to several processes. What only all items
+    together say (notes, a signature, counts that are no sums), `conclude` adds.
     """
 
     name: str
@@ -52,12 +60,30 @@ class Metric:
     describe: Callable[..., dict[str, Any]] = lambda **_: {}  # what else a signature says, from the options
     signed: str | None = None  # what signatures call it, where that is not its name
     models: tuple[str, ...] = ()  # modules of the extra `models` without which it cannot score
+    apart: bool = False
+    conclude: Callable[[Measured], Measured] = lambda measured: measured
 
     def measure(self, columns: Mapping[Any, Sequence[Any]], settings: object) -> Measured:
         """Scores the items whose columns are given; `settings` has the attributes that `options` names."""
+        return self.join([self.measure_share(columns, settings)])
+
+    def measure_share(self, columns: Mapping[Any, Sequence[Any]], settings: object) -> Measured:
+        """Scores some of the items, for `join`."""
         found = self.score(*(list(columns[name]) for name in self.reads), **self._chosen(settings))
-        measured = found if isinstance(found, Measured) else Measured([found])
-        return replace(measured, scores=[replace(scores, better=self.better) for scores in measured.scores])
+        return found if isinstance(found, Measured) else Measured([found])
+
+    def join(self, shares: Sequence[Measured]) -> Measured:
+        """What was found over all items, from what was found over each share of them, in their order."""
+        first, *_ = shares
+        scores = [
+            replace(one, stats=np.concatenate([share.scores[number].stats for share in shares]), better=self.better)
+            for number, one in enumerate(first.scores)
+        ]
+        counts, tallies = Counter[str](), Counter[str]()
+        for share in shares:
+            counts.update(share.counts)
+            tallies.update(share.tallies)
+        return self.conclude(replace(first, scores=scores, counts=dict(counts), tallies=tallies))
 
     def signature(self, settings: object) -> dict[str, Any]:
         """What makes the scores: library, version, options."""

@@ -20,7 +20,7 @@ def _rouge(stemmer: bool) -> Any:
 
     stem = functools.lru_cache(100_000)(PorterStemmer().stem)
 
-    @functools.lru_cache(20_000)
+    @functools.lru_cache(1_000)  # a text serves every model, whose answers are scored together
     def tokenize(text: str) -> list[str]:
         # As rouge-score's own tokenizer for a-z and 0-9, which sees no other letter.
         return [stem(word) if stemmer and len(word) > 3 and word.isascii() else word for word in split_words(text)]
@@ -42,6 +42,7 @@ METRIC = Metric(
     name="rouge_l",
     label="ROUGE-L",
     score=rouge_l,
+    apart=True,
     options=("rouge_stemmer",),
     library="rouge-score",
     paper="Lin 2004",

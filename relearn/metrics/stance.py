@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from relearn.metrics.metric import Measured, Metric
@@ -95,13 +96,18 @@ def stance(predictions: Sequence[str], prompts: Sequence[str], references: Seque
         side = asked(prompt) or (taken(reference) if reference else None)
         own.append(None if side is None else taken(prediction) == side)
         ceiling.append(None if side is None or not reference else taken(reference) == side)
-    notes = []
     unseen = sum(not has_latin_letters(reference) for reference in references if reference)
-    if 2 * unseen > len(references):
-        notes.append(f"stance reads English phrases and cannot see {unseen} of {len(references)} references")
     return Measured(
-        [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)], notes=notes
+        [mean("stance", own, proportion=True), mean("stance_reference", ceiling, proportion=True)],
+        tallies={"unseen": unseen, "items": len(references)},
     )
+
+
+def _conclude(measured: Measured) -> Measured:
+    unseen, items = measured.tallies["unseen"], measured.tallies["items"]
+    if 2 * unseen <= items:
+        return measured
+    return replace(measured, notes=[f"stance reads English phrases and cannot see {unseen} of {items} references"])
 
 
 METRIC = Metric(
@@ -110,5 +116,7 @@ METRIC = Metric(
     score=stance,
     reads=("predictions", "prompts", "references"),
     needs=(),
+    apart=True,
+    conclude=_conclude,
     describe=lambda: {"reading": "phrases of agreement and disagreement, the first one decides"},
 )

@@ -48,7 +48,7 @@ class Compute(Group):
 
 
 class SingleLaunch(Group):
-    """The stage's own process trains."""
+    """The stage's own process trains and decodes."""
 
     kind: Literal["single"]
 
@@ -57,8 +57,12 @@ class TorchrunLaunch(Group):
     """One process a device on this machine, started by torchrun (DistributedDataParallel)."""
 
     kind: Literal["torchrun"]
+    shard: bool = key(
+        "Each process keeps only a part of the base's weights (FSDP2), for a base that one device cannot hold; slower."
+    )
     processes: int = key(
-        "Processes; each takes its part of the same updates, so that the losses stay those of one process.",
+        "Processes; each takes its part of the same updates, so that the losses stay those of one process, and of the same "
+        "batches of prompts, so that the answers do.",
         "processes",
         ge=2,
         le=1024,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
@@ -86,54 +86,72 @@ class Finetune(Group):
         return self
 
 
-class PlainMethod(Group):
+class MethodGroup(Group):
+    """The parameters of a method.
+
+    `learns_likelihood`: whether what it lowers is the rows' cross entropy, with a penalty or without. Bits per byte do not say
+    all about a method that lowers something else: `make remedies` compares it by its answers too.
+    """
+
+    learns_likelihood: ClassVar[bool] = True
+
+
+class PlainMethod(MethodGroup):
     """The new task alone."""
 
 
-class ReplayMethod(Group):
+class ReplayMethod(MethodGroup):
     """Rows of replayed tasks mixed in."""
 
     share: float = key("Share of the final mix that is rows of replayed tasks.", "share", gt=0, le=0.9)
     control: bool = key("Draw the extra rows from the new tasks instead: as many updates, without replay.")
 
 
-class KlMethod(Group):
+class KlMethod(MethodGroup):
     """Cross entropy, kept close to the base on the new task's tokens."""
 
     beta: float = key("Weight of KL(base‖model), a mean over tokens as the loss is.", gt=0, le=1000)
 
 
-class DftMethod(Group):
+class DftMethod(MethodGroup):
     """Each token's loss times its own probability."""
 
+    learns_likelihood = False
 
-class AsftMethod(Group):
+
+class AsftMethod(MethodGroup):
     """dft, kept close to the base on the new task's tokens."""
+
+    learns_likelihood = False
 
     alpha: float = key("Weight of the divergence, a mean over tokens as the loss is.", gt=0, le=1000)
     direction: Literal["forward", "reverse"] = key("forward: KL(base‖model); reverse: KL(model‖base).")
 
 
-class EaftMethod(Group):
+class EaftMethod(MethodGroup):
     """Each token's loss times the model's entropy there."""
+
+    learns_likelihood = False
 
     top: int = key("Likeliest tokens that the entropy is taken over.", "tokens", ge=2, le=1000)
     alpha: float = key("Exponent of the weight.", ge=0, le=10)
 
 
-class StmMethod(Group):
+class StmMethod(MethodGroup):
     """Tokens that surprise the base are not learned."""
+
+    learns_likelihood = False
 
     threshold: float = key("Greatest perplexity of a token under the base, 1 over its probability.", gt=1)
 
 
-class L2InitMethod(Group):
+class L2InitMethod(MethodGroup):
     """Kept close to the starting weights."""
 
     strength: float = key("Weight of the summed squared change of the trained weights.", gt=0, le=1000)
 
 
-class SelfReplayMethod(Group):
+class SelfReplayMethod(MethodGroup):
     """Kept close to the base on rows that the base wrote itself."""
 
     mode: Literal["kl", "rows"] = key(
@@ -155,6 +173,12 @@ class Methods(Group):
     stm: StmMethod
     l2_init: L2InitMethod
     self_replay: SelfReplayMethod
+
+    @classmethod
+    def learns_likelihood(cls, method: str) -> bool:
+        """Whether a method's loss is the likelihood; so it is taken to be for a method that there no longer is."""
+        field = cls.model_fields.get(method)
+        return field is None or bool(getattr(field.annotation, "learns_likelihood", True))
 
 
 class Samples(Group):

@@ -62,3 +62,5 @@ ADDED: dict[str, Any] = {  # what an upgrade gives a profile that lacks it: the 
     },
     "judge": None,
 }
+# the same, for groups of one kind
+ADDED_TO_KIND: dict[str, tuple[str, Any]] = {"launch.shard": ("torchrun", False)}

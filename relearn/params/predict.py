@@ -82,10 +82,26 @@ class EndpointBackend(Group):
     attempts: int = key("Attempts at one request before it counts as failed.", "attempts", ge=1, le=50)
 
 
+class VllmBackend(Group):
+    """vLLM's server on this machine, started and stopped by the stage, with the adapters as LoRA modules."""
+
+    kind: Literal["vllm"]
+    python: str | None = key(
+        "The Python of the environment that has vLLM, as a path or a program's name; null: this one has it.",
+        min_length=1,
+    )
+    tensor_parallel: int = key("Devices that share each layer.", "devices", ge=1, le=1024)
+    arguments: list[str] = key("Further arguments of `vllm serve`, such as --gpu-memory-utilization=0.8; [] for none.")
+    start_s: float = key("Longest wait for the server's first answer.", "seconds", gt=0)
+    concurrency: int = key("Requests in flight.", "requests", ge=1, le=1024)
+    timeout_s: float = key("Longest wait for one answer.", "seconds", gt=0)
+    attempts: int = key("Attempts at one request before it counts as failed.", "attempts", ge=1, le=50)
+
+
 class Predict(Group):
     """Decoding the held-out prompts."""
 
-    backend: Annotated[LocalBackend | EndpointBackend, Field(discriminator="kind")]
+    backend: Annotated[LocalBackend | EndpointBackend | VllmBackend, Field(discriminator="kind")]
     strategy: Annotated[Greedy | Beam | Sampled | TopK, Field(discriminator="kind")]
     batch_size: int = key(
         "Prompts decoded together; fixed, since another order of sums changes the last bits.", "prompts", ge=1
@@ -123,11 +139,12 @@ class Predict(Group):
 
     @model_validator(mode="after")
     def _askable(self) -> Predict:
-        if isinstance(self.backend, EndpointBackend) and isinstance(self.strategy, Beam):
+        served = not isinstance(self.backend, LocalBackend)
+        if served and isinstance(self.strategy, Beam):
             raise ValueError(
                 "strategy: an endpoint cannot do beam search; use greedy, temperature or top_k, or backend local"
             )
         for name in ("scales", "decode_scales"):
-            if isinstance(self.backend, EndpointBackend) and getattr(self, name):
+            if served and getattr(self, name):
                 raise ValueError(f"{name}: a server does not scale an adapter; use backend local, or []")
         return self

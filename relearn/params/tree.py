@@ -9,7 +9,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from relearn.params.base import Base, ModelBase
-from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch
+from relearn.params.compute import ChatTemplate, Compute, Launch, SingleLaunch, TorchrunLaunch
 from relearn.params.evaluate import METRICS, Eval3a, MetricLists, Probe3b, SandboxRules
 from relearn.params.finetune import Finetune, Finetune2b, Finetune2c, LrRange
 from relearn.params.generate import Generate
@@ -17,7 +17,7 @@ from relearn.params.group import Group, TaskGroup, key
 from relearn.params.judge import Judging
 from relearn.params.moves import MOVES
 from relearn.params.names import nearest
-from relearn.params.predict import DriftMeter, EndpointBackend, MaxNewTokens, Predict
+from relearn.params.predict import DriftMeter, EndpointBackend, MaxNewTokens, Predict, VllmBackend
 from relearn.params.prepare import Prepare, SkillsSource
 from relearn.params.repair import Repair
 from relearn.params.tasks import RESERVED, Report, Task, TaskName, TasksInWords
@@ -116,7 +116,7 @@ class Params(Group):
                 raise ValueError(f"seeds: {seed} is listed twice; list each seed once")
         if self.seeds and isinstance(self.predict.backend, EndpointBackend):
             raise ValueError(
-                "seeds: a server answers as only three models (predict.backend endpoint); use the local backend, or []"
+                "seeds: a server answers as only three models (predict.backend endpoint); use the local backend or vllm, or []"
             )
         return self
 
@@ -137,6 +137,14 @@ class Params(Group):
                     f"predict.{name}: base has an adapter of its own (base.model.adapt), so scaling the tuned one does not start "
                     "from base; use []"
                 )
+        if self.compute.quantize != "none" and isinstance(self.predict.backend, VllmBackend):
+            raise ValueError(
+                "predict.backend: vLLM is started with whole weights; use backend local, or compute.quantize none"
+            )
+        if self.compute.quantize != "none" and isinstance(self.launch, TorchrunLaunch) and self.launch.shard:
+            raise ValueError(
+                "launch.shard: 4bit weights cannot be shared out; use shard: false, or compute.quantize none"
+            )
         if self.compute.quantize == "4bit" and self.compute.precision != "bf16":
             raise ValueError("compute.precision: 4bit weights need bf16; use bf16")
         return self

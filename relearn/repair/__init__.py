@@ -1,4 +1,4 @@
 """From a teacher's raw replies to clean rows: locate, read, check, deduplicate.
 
-`python -m relearn.repair` runs it on any dump of replies, without the pipeline.
+`relearn repair` runs it on any dump of replies, without the pipeline.
 """

@@ -4,9 +4,9 @@
         [--report report.json] [--schema schema.json] [--truncated drop|trim|keep]
         [--duplicates keep|drop]
 
-INPUT is a file or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of records, an array,
-or any text that holds records, however broken. A row out has `fields`, `flags` and `source` (`id` where there is
-one, and for each field the offsets, in characters, of its text: in the reply's `content`, or in the file where
+INPUT is a file, a folder of files, or `-`: JSON Lines of replies (`id`, `content`, `finish_reason`), JSON Lines of
+records, an array, or any text that holds records, however broken. A row out has `fields`, `flags` and `source` (`id` where there is
+one, `file` in a folder, and for each field the offsets, in characters, of its text: in the reply's `content`, or in the file where
 the input is not a file of replies). Without --out the rows go to standard output. Exit status: 0, also when records
 were quarantined; 1 when the input cannot be read or an output cannot be written; 2 on bad usage.
 """
@@ -16,18 +16,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 import click
 
-from relearn.commands import FILE, SETTINGS, run_command
+from relearn.commands import FILE, SETTINGS, SHARED, run_command
 from relearn.errors import InputError
 from relearn.files import atomic_write, write_json
-from relearn.repair.dump import read_dump
+from relearn.progress import Progress
+from relearn.repair.dump import DumpText, read_dump
+from relearn.repair.folder import read_folder
 from relearn.repair.json import KNOWN_FIELDS, RecordSchema, read_schema
 from relearn.repair.rows import DumpRepairer
 
@@ -44,6 +46,8 @@ def _repair(**given: Any) -> None:
         raise click.UsageError("--out, --quarantine and --report must be three different files")
     if options.input != "-" and Path(options.input).resolve() in resolved:
         raise click.UsageError(f"{options.input} is the input; write to another file")
+    if Path(options.input).is_dir() and any(Path(options.input).resolve() in path.parents for path in resolved):
+        raise click.UsageError(f"{options.input} is the input; write to another folder")
     try:
         summary = _run(options, schema)
     except InputError as error:
@@ -57,13 +61,17 @@ def _repair(**given: Any) -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(f"repair: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         ctx.exit(1)
-    print(_summarise(summary), file=sys.stderr if options.out is None else sys.stdout)
+    print(
+        _summarise(summary, kept_apart=options.quarantine is not None),
+        file=sys.stderr if options.out is None else sys.stdout,
+    )
 
 
 command = click.Command(
     "repair",
     callback=_repair,
-    help="Turn broken model replies into clean JSON rows: INPUT is a file, or - for standard input.",
+    help="Turn broken model replies into clean JSON rows: INPUT is a file, a folder of files, or - for standard input.",
+    epilog=SHARED,
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),
@@ -114,7 +122,7 @@ def _choose_schema(options: SimpleNamespace) -> RecordSchema:
 def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
     repairer = DumpRepairer(schema, options.truncated, options.duplicates)
     with ExitStack() as stack:
-        file = _open(options.input, stack)
+        texts = _read(options.input, schema, stack)
         out: TextIO | None = None
         if options.out is None:
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
@@ -122,12 +130,13 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
         else:
             out = stack.enter_context(atomic_write(options.out))
         refused = stack.enter_context(atomic_write(options.quarantine)) if options.quarantine else None
-        name = "standard input" if options.input == "-" else options.input
-        for text in read_dump(file, name, schema):
-            for kept, row in repairer.repair(text):
-                target = out if kept else refused
-                if target is not None:
-                    target.write(_dump_row(row) + "\n")
+        bar = stack.enter_context(Progress("repair", None, "texts", least=2.0))
+        for kept, line in stack.enter_context(closing(repairer.repair_all(texts))):
+            target = out if kept else refused
+            if target is not None:
+                target.write(line + "\n")
+            bar.update(repairer.ledger.counts["texts"] - bar.done)
+        bar.update(repairer.ledger.counts["texts"] - bar.done)
         if options.out is None:
             out.flush()
         summary = {
@@ -141,32 +150,37 @@ def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:
     return summary
 
 
-def _open(name: str, stack: ExitStack) -> BinaryIO:
+def _read(name: str, schema: RecordSchema, stack: ExitStack) -> Iterator[DumpText]:
     if name == "-":
-        return sys.stdin.buffer
+        return read_dump(sys.stdin.buffer, "standard input", schema)
+    if Path(name).is_dir():
+        return read_folder(Path(name), schema)
     try:
-        if Path(name).is_dir():
-            raise InputError(f"{name}: is a folder; give a file, or - for standard input")
-        return stack.enter_context(open(name, "rb"))
+        return read_dump(stack.enter_context(open(name, "rb")), name, schema)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
 
 
-def _dump_row(row: dict[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half a character, from an escape in the input: only an escape can hold it.
-        line = json.dumps(row)
-    return line
-
-
-def _summarise(summary: dict[str, Any]) -> str:
+def _summarise(summary: dict[str, Any], kept_apart: bool) -> str:
     counts, reasons = summary["counts"], summary["reasons"]
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
+    aside = counts["quarantine_rows"]
+    if kept_apart or not aside:
+        lost = f"{_count(aside, 'row')} in quarantine"
+    else:
+        lost = f"{_count(aside, 'piece')} left out, which --quarantine FILE keeps"
+    hint = ""
+    if reasons.get("no_record") and not counts["records"]:
+        hint = (
+            f"; no text holds {', '.join(summary['fields'])}: name the fields of your records with --fields or --schema"
+        )
     return (
-        f"repair: {counts['texts']} texts, {counts['records']} records: {counts['records_kept']} kept "
-        f"({counts['fields_kept']} of {counts['fields']} fields), {counts['quarantine_rows']} rows in quarantine"
+        f"repair: {_count(counts['texts'], 'text')}, {_count(counts['records'], 'record')}: {counts['records_kept']} kept "
+        f"({counts['fields_kept']} of {_count(counts['fields'], 'field')}), {lost}"
         + (f" ({why})" if why else "")
+        + hint
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -43,7 +43,8 @@ CSV_NAME = re.compile(r"\w[\w .:\-]{0,47}")
 
 @dataclass(slots=True)
 class DumpText:
-    """A text to read. `base` is added to its offsets; `id` and `line` say where it came from when it is a reply."""
+    """A text to read. `base` is added to its offsets; `id` and `line` say where it came from when it is a reply, `file`
+    which file of a folder."""
 
     text: str
     base: int = 0
@@ -58,6 +59,7 @@ class DumpText:
     raw: str = ""
     """The row that the reply came in, where that holds more than its text."""
     flags: tuple[str, ...] = ()
+    file: str | None = None
 
 
 def read_dump(file: BinaryIO, name: str, schema: RecordSchema) -> Iterator[DumpText]:

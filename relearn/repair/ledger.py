@@ -38,8 +38,14 @@ class Ledger:
         }
 
 
+def digest(text: str) -> int:
+    """A text in 64 bits (blake2b), never 0."""
+    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "little") or 1
+
+
 class SeenTexts:
-    """A set of texts in 8 bytes each (blake2b), with the number of the row that held each first.
+    """A set of texts in 8 bytes each (their `digest`), with the number of the row that held each first.
 
     Open addressing in two flat arrays: a million texts take 16 to 32 MB, where a dict would take ten times that.
     Two texts in 2^64 collide; among a million that happens once in some thirty million runs.
@@ -53,20 +59,13 @@ class SeenTexts:
     def __len__(self) -> int:
         return self._count
 
-    @staticmethod
-    def _digest(text: str) -> int:
-        raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(raw, "little") or 1
-
-    def find(self, text: str) -> int | None:
-        """The row that held the text first, or None."""
-        key = self._digest(text)
+    def find(self, key: int) -> int | None:
+        """The row that held the text of this `digest` first, or None."""
         slot = self._slot(key)
         return self._rows[slot] if self._keys[slot] else None
 
-    def add(self, text: str, row: int) -> int | None:
-        """Adds the text under `row`; if it is there already, returns the row that held it first."""
-        key = self._digest(text)
+    def add(self, key: int, row: int) -> int | None:
+        """Adds the text of this `digest` under `row`; if it is there already, returns the row that held it first."""
         slot = self._slot(key)
         if self._keys[slot]:
             return self._rows[slot]

@@ -7,19 +7,21 @@ counts for all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from relearn.errors import InputError
+from relearn.files import dump_line
 from relearn.finish_reasons import read_ending
 from relearn.placeholders import show_value
-from relearn.records import Message, NewRow, Quarantined, Reply, Source
+from relearn.records import Message, NewRow, Quarantined, Reply, Source, Split
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.envelopes import read_message
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
-from relearn.repair.ledger import Ledger, SeenTexts
-from relearn.repair.rows import Refusal, explain_no_record, find_raw
+from relearn.repair.ledger import Ledger, SeenTexts, digest
+from relearn.repair.rows import ALONE, CHUNK, Refusal, explain_no_record, find_raw
 from relearn.repair.templates import RowWriter
+from relearn.workers import Workers, chunked
 
 if TYPE_CHECKING:
     from relearn.data.near_duplicates import Index
@@ -51,8 +53,114 @@ class ReplyTask:
         return self.schema.fields[row.response] in ("string", "strings") and not self.schema.is_choice(row.response)
 
 
+class ReadRow(NamedTuple):
+    """What one row template makes of a reply: the row, or why there is none."""
+
+    name: str
+    refusal: Refusal | None
+    place: Refusal  # where its text is, should an earlier row repeat it
+    key: int = 0
+    """The `digest` of what may not come twice."""
+    near: str = ""
+    """The text that near-duplicates are looked for by; empty where none are."""
+    flags: tuple[str, ...] = ()
+    line: str = ""
+
+
+class ReadReply(NamedTuple):
+    """What can be told of a reply without the others: why it is refused as a whole, or its rows, and what else it holds."""
+
+    refusal: Refusal | None
+    rows: Sequence[ReadRow] = ()
+    extra: Sequence[Refusal] = ()
+
+
+class RepairedRow(NamedTuple):
+    """A row as a line of JSON: a `NewRow` of a split, or a `Quarantined` one of none."""
+
+    split: Split | None
+    line: str
+
+
+class ReplyReader:
+    """Reads replies, each by itself, with the source that it is to; any process can do it."""
+
+    def __init__(self, tasks: Mapping[str, ReplyTask], truncated: str, duplicates: str, near: bool) -> None:
+        self.tasks, self.truncated, self.duplicates, self.near = tasks, truncated, duplicates, near
+
+    def __call__(self, replies: Sequence[tuple[Reply, Source | None]]) -> list[ReadReply]:
+        return [self.read(reply, source) for reply, source in replies]
+
+    def read(self, reply: Reply, source: Source | None) -> ReadReply:
+        """The rows of one reply, and why others are refused."""
+        task, content = self.tasks[reply.task], reply.content or ""
+        record = FoundRecord(0, len(content))
+        extra: list[Refusal] = []
+        reason = _refuse_unread(reply, source)
+        if reason is None:
+            found = read_records(content, task.schema, reply.finish_reason, self.truncated)
+            extra = [Refusal("superseded", one.start, one.end) for one in found.superseded]
+            extra += _choose_fields(record, found.records, task.groups)
+            if all(field.lost for field in record.fields.values()):
+                reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
+        if reason is not None or source is None:
+            return ReadReply(Refusal(reason or "unknown_source", 0, len(content)))
+        return ReadReply(None, self._read_rows(reply, task, source, record), extra)
+
+    def _read_rows(self, reply: Reply, task: ReplyTask, source: Source, record: FoundRecord) -> list[ReadRow]:
+        """The rows that can be made and learned from; the others are lost to a field that is, or to a fault."""
+        lost: dict[str, Refusal] = {}
+
+        def locate(field: str, reason: str) -> Refusal:
+            return Refusal(reason, *find_raw(record.fields[field], record), field)
+
+        for row in task.rows:
+            missing = next((field for field in row.needs if record.fields[field].lost), None)
+            if missing is not None:
+                lost[row.name] = locate(missing, record.fields[missing].lost)
+        whole = [row for row in task.rows if row.name not in lost]
+        texts = {row.name: show_value(record.fields[row.response].value).strip() for row in whole}
+        faults = find_faults(task.checks, texts, source.fields)
+        for row in whole:
+            reason = faults.get(row.name) or ("" if texts[row.name] else "empty")
+            if reason:
+                lost[row.name] = locate(row.response, reason)
+        return [
+            ReadRow(row.name, lost[row.name], lost[row.name])
+            if row.name in lost
+            else self._make_row(reply, task, source, row, record, locate(row.response, "duplicate"))
+            for row in task.rows
+        ]
+
+    def _make_row(
+        self, reply: Reply, task: ReplyTask, source: Source, row: RowWriter, record: FoundRecord, place: Refusal
+    ) -> ReadRow:
+        flags = {flag for field in row.needs for flag in record.fields[field].flags}
+        ending = read_ending(reply.finish_reason)
+        flags.update({"cut": {"stopped_at_length"}, "unknown": {"unknown_finish_reason"}}.get(ending, set()))
+        instruction, response = _write(row, source, record)
+        made = NewRow(
+            id=f"{source.id}-{row.name}",
+            task=source.task,
+            role="new",
+            group=source.group,
+            split=source.split,
+            messages=[Message(role="user", content=instruction), Message(role="assistant", content=response)],
+            tests=[],
+            source=source.id,
+            template=row.name,
+            flags=sorted(flags),
+        )
+        free = task.is_free(row)
+        signature = [source.task, row.name, response, *([] if free else [instruction])]
+        if self.duplicates == "keep":
+            signature.append(source.id)
+        near = response if self.near and free else ""
+        return ReadRow(row.name, None, place, digest("\n".join(signature)), near, tuple(made.flags), dump_line(made))
+
+
 class ReplyRepairer:
-    """Reads replies one by one; memory grows by 8 to 32 bytes a row kept, more with `near_duplicates`."""
+    """Repairs replies in their order; memory grows by 8 to 32 bytes a row kept, more with `near_duplicates`."""
 
     def __init__(
         self,
@@ -63,7 +171,8 @@ class ReplyRepairer:
         near_duplicates: NearDuplicates | None,
     ) -> None:
         """`sources` by task and id, `tasks` by name; `duplicates`: equal texts of different sources, keep or drop."""
-        self.sources, self.tasks, self.truncated, self.duplicates = sources, tasks, truncated, duplicates
+        self.sources, self.tasks = sources, tasks
+        self.reader = ReplyReader(tasks, truncated, duplicates, near_duplicates is not None)
         self.seen = SeenTexts()
         self.ledger = Ledger(
             {
@@ -80,117 +189,76 @@ class ReplyRepairer:
 
             self.near = {name: Index(near_duplicates.threshold, near_duplicates.permutations) for name in tasks}
 
-    def repair_all(self, replies: Iterable[Reply]) -> Iterator[NewRow | Quarantined]:
-        """Yields the rows of each reply, and what was quarantined; then `ledger` is complete."""
-        for reply in replies:
-            yield from self.repair(reply)
+    def repair_all(self, replies: Iterable[Reply]) -> Generator[RepairedRow]:
+        """Yields the rows of each reply, and what was quarantined of it; then `ledger` is complete.
 
-    def repair(self, reply: Reply) -> Iterator[NewRow | Quarantined]:
-        """Yields the rows of one reply, and what was quarantined of it. InputError for a reply of an unknown task."""
-        if reply.task not in self.tasks:
-            raise InputError(
-                f"reply {reply.id}: belongs to the task {reply.task}, which repair does not describe; run generate again"
-            )
-        counts = self.ledger.counts
-        task, source = self.tasks[reply.task], self.sources.get((reply.task, reply.id))
-        content = reply.content or ""
+        Many replies are read over processes (`relearn.workers`). InputError for a reply of an unknown task.
+        """
+        with Workers(self.reader, ALONE) as workers:
+            for chunk, found in workers.map(chunked(self._find_sources(replies), CHUNK)):
+                for (reply, _), read in zip(chunk, found, strict=True):
+                    yield from self._settle(reply, read)
+
+    def _find_sources(self, replies: Iterable[Reply]) -> Iterator[tuple[Reply, Source | None]]:
+        for reply in replies:
+            if reply.task not in self.tasks:
+                raise InputError(
+                    f"reply {reply.id}: belongs to the task {reply.task}, which repair does not describe; "
+                    "run generate again"
+                )
+            yield reply, self.sources.get((reply.task, reply.id))
+
+    def _settle(self, reply: Reply, read: ReadReply) -> Iterator[RepairedRow]:
+        """The rows of one reply that repeat no earlier one, and what is quarantined of it; counts both."""
+        counts, number = self.ledger.counts, len(self.tasks[reply.task].rows)
         counts["replies"] += 1
-        counts["rows"] += len(task.rows)
-        record = FoundRecord(0, len(content))
-        extra: list[Refusal] = []
-        reason = _refuse_unread(reply, source)
-        if reason is None:
-            found = read_records(content, task.schema, reply.finish_reason, self.truncated)
-            extra = [Refusal("superseded", one.start, one.end) for one in found.superseded]
-            extra += _choose_fields(record, found.records, task.groups)
-            if all(field.lost for field in record.fields.values()):
-                reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
-        if reason is not None or source is None:
+        counts["rows"] += number
+        if read.refusal is not None:
             counts["replies_refused"] += 1
             counts["replies_refused_whole"] += 1
-            counts["rows_quarantined"] += len(task.rows)
-            yield self._refuse(reply, Refusal(reason or "unknown_source", 0, len(content)), None, len(task.rows))
+            counts["rows_quarantined"] += number
+            yield self._refuse(reply, read.refusal, None, number)
             return
-        lost = self._find_losses(task, source, record)
-        for row in task.rows:
-            if row.name not in lost:
-                yield self._make_row(reply, source, row, record)
-        for name, refusal in lost.items():
+        lost: list[tuple[str, Refusal]] = []
+        for row in read.rows:
+            refusal = row.refusal or self._find_repeat(reply, row)
+            if refusal is None:
+                self.ledger.flags.update(row.flags)
+                yield RepairedRow(self.sources[reply.task, reply.id].split, row.line)
+            else:
+                lost.append((row.name, refusal))
+        for name, refusal in lost:
             yield self._refuse(reply, refusal, name)
-        for refusal in extra:
+        for refusal in read.extra:
             yield self._refuse(reply, refusal, None)
-        kept = len(task.rows) - len(lost)
+        kept = number - len(lost)
         counts["rows_kept"] += kept
         counts["rows_quarantined"] += len(lost)
         counts["rows_quarantined_alone"] += len(lost)
-        counts["extra_texts"] += len(extra)
+        counts["extra_texts"] += len(read.extra)
         counts["replies_kept" if not lost else "replies_half_kept" if kept else "replies_refused"] += 1
 
-    def _find_losses(self, task: ReplyTask, source: Source, record: FoundRecord) -> dict[str, Refusal]:
-        """The rows that cannot be made or should not be learned from, by name: for a field lost, a fault, a repeat."""
-        lost: dict[str, Refusal] = {}
-
-        def lose(row: RowWriter, field: str, reason: str) -> None:
-            lost[row.name] = Refusal(reason, *find_raw(record.fields[field], record), field)
-
-        for row in task.rows:
-            missing = next((field for field in row.needs if record.fields[field].lost), None)
-            if missing is not None:
-                lose(row, missing, record.fields[missing].lost)
-        whole = {row.name: row for row in task.rows if row.name not in lost}
-        texts = {name: show_value(record.fields[row.response].value).strip() for name, row in whole.items()}
-        faults = find_faults(task.checks, texts, source.fields)
-        for name, row in whole.items():
-            empty = "" if texts[name] else "empty"
-            reason = faults.get(name) or empty or self._find_repeat(task, source, row, record)
-            if reason:
-                lose(row, row.response, reason)
-        return {row.name: lost[row.name] for row in task.rows if row.name in lost}
-
-    def _find_repeat(self, task: ReplyTask, source: Source, row: RowWriter, record: FoundRecord) -> str:
-        """Why a row that an earlier one repeats is refused; empty for a new one, which is remembered."""
+    def _find_repeat(self, reply: Reply, row: ReadRow) -> Refusal | None:
+        """Why a row that an earlier one repeats is refused; None for a new one, which is remembered."""
         self.row += 1
-        instruction, response = _write(row, source, record)
-        free = task.is_free(row)
-        signature = [source.task, row.name, response, *([] if free else [instruction])]
-        if self.duplicates == "keep":
-            signature.append(source.id)
-        if self.seen.add("\n".join(signature), self.row) is not None:
-            return "duplicate"
-        if self.near and free:
-            index = self.near[source.task]
-            neighbours = index.near(response)
+        if self.seen.add(row.key, self.row) is not None:
+            return row.place
+        if row.near:
+            index = self.near[reply.task]
+            neighbours = index.near(row.near)
             if neighbours:
-                return f"near_duplicate of {neighbours[0]}"
-            index.add(f"{source.id}-{row.name}", response)
-        return ""
+                return row.place._replace(reason=f"near_duplicate of {neighbours[0]}")
+            index.add(f"{reply.id}-{row.name}", row.near)
+        return None
 
-    def _make_row(self, reply: Reply, source: Source, row: RowWriter, record: FoundRecord) -> NewRow:
-        flags = {flag for field in row.needs for flag in record.fields[field].flags}
-        ending = read_ending(reply.finish_reason)
-        flags.update({"cut": {"stopped_at_length"}, "unknown": {"unknown_finish_reason"}}.get(ending, set()))
-        self.ledger.flags.update(flags)
-        instruction, response = _write(row, source, record)
-        return NewRow(
-            id=f"{source.id}-{row.name}",
-            task=source.task,
-            role="new",
-            group=source.group,
-            split=source.split,
-            messages=[Message(role="user", content=instruction), Message(role="assistant", content=response)],
-            tests=[],
-            source=source.id,
-            template=row.name,
-            flags=sorted(flags),
-        )
-
-    def _refuse(self, reply: Reply, refusal: Refusal, row: str | None, count: int = 1) -> Quarantined:
+    def _refuse(self, reply: Reply, refusal: Refusal, row: str | None, count: int = 1) -> RepairedRow:
         """A row of quarantine, counted `count` times under its reason."""
         self.ledger.refuse(refusal.reason, count)
         raw = reply.raw or (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
-        return Quarantined(
+        refused = Quarantined(
             id=reply.id, task=reply.task, row=row, field=refusal.field, reason=refusal.reason, content=raw
         )
+        return RepairedRow(None, dump_line(refused))
 
 
 def _write(row: RowWriter, source: Source, record: FoundRecord) -> tuple[str, str]:
@@ -213,7 +281,6 @@ def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
         return "content_filter"
     message = json.loads(reply.raw) if reply.raw else None
     return (read_message(message).failed if isinstance(message, dict) else "") or "empty"
-    return None
 
 
 def _choose_fields(chosen: FoundRecord, records: list[FoundRecord], groups: list[list[str]]) -> list[Refusal]:

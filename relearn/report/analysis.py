@@ -20,8 +20,8 @@ from relearn.report.words import Words
 
 PROBES = "metrics/probe_3b.json"
 NO_LIMIT = (
-    "A part of the change may be enough: below is what each part keeps. Set `eval_3a.most_lost` to what each old skill may "
-    "lose, and this report names the largest part that is proven to keep it, with the command that writes it."
+    "A part of the change may be enough. Set `eval_3a.most_lost` to what each old skill may lose, and this report names the "
+    "largest part that is proven to keep it."
 )
 
 
@@ -48,8 +48,12 @@ class ProbeCase:
     models: Sequence[str]
 
 
-def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Words) -> Analysis:
-    """The analysis of one run, from what eval_3a and probe_3b wrote."""
+def analyse(
+    intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Words, recommended: str | None = None
+) -> Analysis:
+    """The analysis of one run, from what eval_3a and probe_3b wrote; `recommended` is which method to train by
+    (`report.recommend`), a point of the advice.
+    """
     found = find_changes(intervals, words.tasks, words.roles)
     root = root_cell(PROBES, probes)
     facts: dict[str, Any] = {
@@ -67,8 +71,12 @@ def analyse(intervals: Mapping[str, Any], probes: Mapping[str, Any], words: Word
     advice, _ = _render("advice.md.j2", facts)
     markdown, citations = _render("analysis.md.j2", facts)
     points = [line.removeprefix("- ") for line in advice.splitlines() if line.strip()]
-    if (curve := intervals.get("curve")) is not None:
-        points.insert(0, say_limit(curve, words) or NO_LIMIT)
+    curve = intervals.get("curve")
+    limit = None if curve is None else say_limit(curve, words)
+    # what needs no training comes first, that no factor keeps enough last
+    points[:0] = [point for point in (limit, recommended) if point is not None]
+    if curve is not None and limit is None:
+        points.append(NO_LIMIT)
     return Analysis(finding.strip(), finding_citations, points, markdown.strip() + "\n", citations, found)
 
 

@@ -71,7 +71,7 @@ class Spot:
 def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> str:
     """New skill against old skill: one point a model, its 95% intervals as a cross, arrows in the order of training."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.4, 4.4)
+        figure, axes = _figure(5.6, 4.3)
         for before, after in pairwise(spot for spot in spots if spot.part != "other"):
             arrow = {
                 "arrowstyle": "-|>", "color": COLOURS["muted"], "linewidth": 1.4, "mutation_scale": 16,
@@ -85,8 +85,11 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
                 axes.plot(spot.old_interval, [spot.new, spot.new], color=colour, linewidth=2)
             if spot.new_interval:
                 axes.plot([spot.old, spot.old], spot.new_interval, color=colour, linewidth=2)
-            axes.plot([spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="")
-            left = spot.old < middle  # labels are outside, arrows inside
+            axes.plot(
+                [spot.old], [spot.new], marker=MARKERS[spot.part], color=colour, markersize=9, ls="", clip_on=False
+            )
+            at_axis = 0 <= spot.old < max(other.old for other in spots) / 6
+            left = spot.old < middle and not at_axis  # labels are outside, arrows inside
             lower = any(_near(spot, other, spots) and spot.new < other.new for other in spots)
             offset = (-12 if left else 12, -10 if lower else 10)
             side = "right" if left else "left"
@@ -94,9 +97,16 @@ def draw_learn_forget(spots: Sequence[Spot], old_label: str, new_label: str) -> 
         axes.set_xlabel(f"{old_label} →")
         axes.set_ylabel(f"{new_label} →")
         axes.margins(0.2, 0.12)
-        if all(spot.new >= 0 for spot in spots):
-            axes.set_ylim(bottom=0)
+        _start_at_zero(axes, [spot.old for spot in spots], [spot.new for spot in spots])
         return _svg(figure, "learn-forget")
+
+
+def _start_at_zero(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Begins an axis at 0 where no value is below it, so that a length is to its axis as a change is to the score."""
+    if min(xs, default=-1) >= 0:
+        axes.set_xlim(left=0)
+    if min(ys, default=-1) >= 0:
+        axes.set_ylim(bottom=0)
 
 
 def _near(one: Spot, other: Spot, spots: Sequence[Spot]) -> bool:
@@ -111,7 +121,7 @@ def draw_losses(
 ) -> str:
     """Held-out loss of each task against the update, the rounds one after the other; `parts` is by model."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.4, 4.0)
+        figure, axes = _figure(5.6, 3.8)
         start = 0.0
         ends: dict[str, tuple[float, float, str]] = {}
         for position, (model, rows) in enumerate(rounds.items()):
@@ -172,7 +182,7 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
             own = [mark for mark in marks if mark.part == part]
             axes.plot(
                 [mark.x for mark in own], [mark.y for mark in own],
-                marker=MARKERS[part], ls="", markersize=8, color=COLOURS[f"m-{part}"],
+                marker=MARKERS[part], ls="", markersize=8, color=COLOURS[f"m-{part}"], clip_on=False,
             )  # fmt: skip
         for mark in marks:
             text = f"{mark.model} {mark.label}"
@@ -180,6 +190,7 @@ def draw_frontier(marks: Sequence[Mark], line: Sequence[tuple[float, float]], x_
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.16, y=0.1)
+        _start_at_zero(axes, [mark.x for mark in marks], [mark.y for mark in marks])
         return _svg(figure, "frontier")
 
 
@@ -206,13 +217,22 @@ class Walk:
 def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> str:
     """Every path with its intervals, its name at its end, a dash and a colour each. `name` is the figure's own."""
     with rc_context(SETTINGS):
-        figure, axes = _figure(6.8, 4.6)
+        figure, axes = _figure(5.6, 4.2)
         ends = []
         for place, walk in enumerate(walks):
             style = place % len(DASHES)
             colour = f"task-{style + 1}"
             xs, ys = [stop.x for stop in walk.stops], [stop.y for stop in walk.stops]
-            axes.plot(xs, ys, color=COLOURS[colour], linestyle=DASHES[style], linewidth=2, marker="o", markersize=3.5)
+            axes.plot(
+                xs,
+                ys,
+                color=COLOURS[colour],
+                linestyle=DASHES[style],
+                linewidth=2,
+                marker="o",
+                markersize=3.5,
+                clip_on=False,
+            )
             for stop, width in [*((stop, 1.0) for stop in walk.stops), *([(walk.mark, 3.0)] if walk.mark else [])]:
                 if stop.across:
                     axes.plot(stop.across, [stop.y, stop.y], color=COLOURS[colour], linewidth=width)
@@ -230,6 +250,7 @@ def draw_walks(walks: Sequence[Walk], x_label: str, y_label: str, name: str) -> 
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.2, y=0.1)
+        _start_at_zero(axes, [], [stop.y for walk in walks for stop in walk.stops])
         return _svg(figure, name)
 
 

@@ -9,9 +9,10 @@ import csv
 import io
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from tabulate import tabulate
 
@@ -58,6 +59,16 @@ class Trial:
         return self.lr, self.rank, self.method, self.seed
 
 
+@dataclass
+class Runs:
+    """The experiments of one setting: the parameters of the first, the learn-forget curves by training seed, and by main
+    seed and factor a revision in which the tuned model has answered with its change so scaled."""
+
+    params: Mapping[str, Any]
+    curves: dict[int, Curve] = field(default_factory=dict)
+    answered: dict[tuple[int, float], str] = field(default_factory=dict)
+
+
 def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]:
     """The trials of every experiment that ran to its end, without repeats, by setting and model.
 
@@ -85,32 +96,43 @@ def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]
     return sorted(found.values(), key=lambda trial: (trial.setting, order.index(trial.model)))
 
 
-def read_curves(
+def read_runs(
     document: Any, profile: str, lr: float, open_curve: Callable[[str, int | None], Curve | None]
-) -> dict[str, dict[int, Curve]]:
-    """The learn-forget curves of the profile's experiments: by setting, then by training seed; plain training at `lr` first.
+) -> dict[str, Runs]:
+    """The profile's experiments that have a learn-forget curve, by setting; plain training at `lr` first.
 
     `open_curve` gives that of a revision and a further seed (None for the main one), or None where there is none. A
     setting is named by its method, and by rate and rank where these are not those of the first. Empty where no plain run at
     `lr` has a curve.
     """
-    found: dict[tuple[str, float, int], dict[int, Curve]] = {}
+    found: dict[tuple[str, float, int], Runs] = {}
     for _, revision, data, _ in _experiments(document):
         params = _read_params(data)
-        if params.get("profile") != profile or not (params.get("predict") or {}).get("scales") or "lr" not in params:
+        predict = params.get("predict") or {}
+        if params.get("profile") != profile or not predict.get("scales") or "lr" not in params:
             continue
-        setting = (_describe_method(params), float(params["lr"]), _read_rank(params))
+        setting = (describe_method(params), float(params["lr"]), _read_rank(params))
+        own, main = found.get(setting, Runs(params)), int(params.get("seed", 0))
         for seed in (None, *(params.get("seeds") or ())):
-            number = int(params.get("seed", 0)) if seed is None else int(seed)
-            if number in found.get(setting, {}):
-                continue
-            if (curve := open_curve(revision, seed)) is not None:
-                found.setdefault(setting, {})[number] = curve
+            number = main if seed is None else int(seed)
+            if number not in own.curves and (curve := open_curve(revision, seed)) is not None:
+                own.curves[number] = _keep_factors(curve, predict["scales"])
+        if own.curves:
+            found[setting] = own
+            for factor in (1.0, *(predict.get("decode_scales") or ())):
+                own.answered.setdefault((main, float(factor)), revision)
     first = next((one for one in found if one[0] == PLAIN and one[1] == lr), None)
     if first is None:
         return {}
     ordered = {first: found.pop(first), **found}
-    return {_name_setting(one, first): curves for one, curves in ordered.items()}
+    return {_name_setting(one, first): runs for one, runs in ordered.items()}
+
+
+def _keep_factors(curve: Curve, scales: Sequence[float]) -> Curve:
+    """A curve at the factors that it was asked at, 0 and 1: a factor that was decoded is on it too, and would bend it, so
+    that where it was read off would be another place once that place is decoded."""
+    kept = np.isin(curve.factors, [0.0, 1.0, *scales])
+    return Curve(curve.factors[kept], {name: replace(one, bits=one.bits[:, kept]) for name, one in curve.tasks.items()})
 
 
 def list_experiments(document: Any) -> dict[str, dict[str, Any]]:
@@ -177,7 +199,7 @@ def _trials(name: str, data: Mapping[str, Any], words: Words) -> Iterator[Trial]
             profile=str(params.get("profile")),
             lr=float(params["lr"]),
             rank=_read_rank(params),
-            method=_describe_method(params),
+            method=describe_method(params),
             seed=int(params.get("seed", 0)),
             new=round(statistics.fmean(taught[task.name] for task in new), 4),
             forgetting=round(1 - statistics.fmean(kept[task.name] for task in old), 4),
@@ -204,7 +226,7 @@ def _headline(scores: Mapping[str, float]) -> float:
     return -float(value) if is_lower_better(name) else float(value)
 
 
-def _describe_method(params: Mapping[str, Any]) -> str:
+def describe_method(params: Mapping[str, Any]) -> str:
     """The first round's method and its parameters, `replay share 0.05`; what is off or empty is left out."""
     first = params.get("finetune_2b", {})
     method = params.get("method")
@@ -333,6 +355,7 @@ def render(
             "heads": remedies.table_heads(equal, words),
             "rows": remedies.table_rows(equal),
             "said": remedies.say(equal),
+            "answers": remedies.list_answers(equal, words),
         }
         if equal and curves
         else None,

@@ -9,19 +9,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from relearn.escaping import shown
+from relearn.evaluation import skill_table
 from relearn.evaluation.roles import ScoredTask, axis_tasks
 from relearn.records import Quarantined, SampledRow
 from relearn.report import curve, figures, judgements, marks, table, verdicts, words
 from relearn.report.analysis import Analysis
+from relearn.report.cells import format_number
 from relearn.report.figures import Stream
 from relearn.report.words import Words
 
@@ -33,7 +36,7 @@ class Material:
     `losses` maps a round to the rows of its CSV. `facts` are lists of (name, value) for the page's end: parameters,
     versions, models, data. `setting` are sentences that say what kind of experiment the finding is about. `mended` are
     (what was repaired, what the teacher sent, the row's kind, what was kept). `samples` are what the base wrote for a
-    method that holds the model to it.
+    method that holds the model to it. `suites` are the suites of skills by task, as `measure_skills` gives them.
     """
 
     words: Words
@@ -48,6 +51,7 @@ class Material:
     refused: Sequence[Quarantined]
     as_sent: int
     samples: Sequence[SampledRow] = ()
+    suites: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     setting: Sequence[str] = ()
 
@@ -67,7 +71,8 @@ def environment() -> Environment:
         "inline": lambda name: Markup(read_template(name)),
         "policy": policy,
     }
-    made.filters |= {"shown": shown, "score": _score, "code": _code}
+    made.filters |= {"shown": shown, "score": _score, "code": _code, "cell": _show_cell}
+    made.filters["percent"] = lambda share: format_number("share", share)
     return made
 
 
@@ -94,13 +99,19 @@ def render(material: Material, analysis: Analysis) -> str:
             models=[model for model in roles.names if any(row["model"] == model for row in material.rows)],
             tasks=tasks,
             table=_table(material.rows),
+            metrics=list(dict.fromkeys(row["metric"] for row in material.rows)),
             learn_forget=_learn_forget(material, analysis.changes, old, new) if axes else None,
             not_drawn=[task for task in tasks if task not in [one.name for one in axes]],
             losses=Markup(
                 figures.draw_losses(material.losses, tasks, {model: roles.part(model) for model in material.losses})
             ),
             flow=_flow(material),
+            drift=table.list_drift(material.intervals),
             drift_text=table.DRIFT,
+            table_cell=table.cell,
+            warned=_list_warned(material.intervals["warnings"]),
+            skill_table=skill_table,
+            skill_rows=_list_measured,
             pieces=marks.mark_pieces,
             curve=None if found is None else curve.list_parts(found, material.words),
             cut_shares=lambda task: table.cut_shares(task, material.intervals),
@@ -162,6 +173,17 @@ def _mean_headline(
     return mean, (mean - below, mean + above)
 
 
+def _list_measured(suite: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of the skills that are measured, and of their mean, without the skills' short names."""
+    left_out = {name for name, _ in skill_table.list_obstacles(suite)}
+    return [cells for name, *cells in skill_table.list_rows(suite) if name not in left_out]
+
+
+def _list_warned(warnings: Sequence[str]) -> list[str]:
+    """The tasks, or other subjects, that the warnings begin with, each once."""
+    return list(dict.fromkeys(warning.partition(": ")[0] for warning in warnings if ": " in warning))
+
+
 def _axis_label(words: Words, changes: Mapping[str, verdicts.TaskChanges], tasks: Sequence[ScoredTask]) -> str:
     if len(tasks) > 1:
         return f"mean of {words.labels([task.name for task in tasks])}"
@@ -193,6 +215,30 @@ def policy(scripts: Sequence[str]) -> str:
 
 def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+INTERVAL = re.compile(r" \[([^\[\],]+), ([^\[\]]+)\](.*)$")
+MARKS = {
+    "▲": Markup(
+        '<span class="better"><span aria-hidden="true">▲</span><span class="hidden">significantly better</span></span>'
+    ),
+    "▼": Markup(
+        '<span class="worse"><span aria-hidden="true">▼</span><span class="hidden">significantly worse</span></span>'
+    ),
+    "◆": Markup('<span aria-hidden="true">◆</span><span class="hidden">significantly changed</span>'),
+}
+
+
+def _show_cell(text: str) -> Markup:
+    """A cell as the tables in Markdown have it, `0.265 [0.246, 0.288] ▼`: the interval small and below, the mark in words
+    too for those who listen; what follows a `;` is a line of its own."""
+    lines = []
+    for part in text.split("; "):
+        line = INTERVAL.sub(r'\3<span class="small ends">\1 to \2</span>', str(escape(part)))
+        for mark, html in MARKS.items():
+            line = line.replace(mark, html)
+        lines.append(line)
+    return Markup(lines[0] if len(lines) == 1 else "".join(f"<div>{line}</div>" for line in lines))
 
 
 def _code(text: str) -> Markup:

@@ -70,15 +70,19 @@ DRIFT = (
 )
 
 
-def _drift(intervals: Mapping[str, Any]) -> list[str]:
-    """How far each model has moved from base, a column a new task; nothing where it was not measured."""
+def list_drift(intervals: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """How far each model has moved from base: heads and rows, a column a new task; no rows where it was not measured."""
     tasks = intervals.get("drift", {}).get("tasks", {})
-    if not tasks:
-        return []
     models = dict.fromkeys(model for found in tasks.values() for model in found)
-    body = [[inline(model), *(cell(found.get(model)) for found in tasks.values())] for model in models]
-    heads = ["model", *(inline(task) for task in tasks)]
-    table = tabulate(body, heads, tablefmt="github", disable_numparse=True)
+    return ["model", *tasks], [[model, *(cell(found.get(model)) for found in tasks.values())] for model in models]
+
+
+def _drift(intervals: Mapping[str, Any]) -> list[str]:
+    heads, rows = list_drift(intervals)
+    if not rows:
+        return []
+    body = [[inline(model), *cells] for model, *cells in rows]
+    table = tabulate(body, [inline(head) for head in heads], tablefmt="github", disable_numparse=True)
     return [f"### Distance from base\n\n{DRIFT}\n\n{table}\n"]
 
 

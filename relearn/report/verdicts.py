@@ -14,8 +14,8 @@ from relearn.evaluation.roles import ModelRoles, ScoredTask
 from relearn.metrics.metric import is_lower_better, say_metric
 from relearn.records import Role
 from relearn.report.cells import Cell, root_cell
+from relearn.statistics.significance import LEVEL
 
-LEVEL = 0.05  # of the paired tests, after Holm's correction: that of evaluation.forgetting
 INTERVALS = "metrics/intervals.json"
 Verdict = Literal["better", "worse", "unclear"]
 

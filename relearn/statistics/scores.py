@@ -63,7 +63,9 @@ class Scores:
 
     def spread(self, rows: Sequence[int], items: int) -> Scores:
         """The same scores over a longer list of `items`, in which these are at `rows` and the others do not count."""
-        stats = np.zeros((items, self.stats.shape[1]))
+        if len(rows) == items:
+            return self
+        stats = np.zeros((items, self.stats.shape[1]), dtype=self.stats.dtype)
         stats[list(rows)] = self.stats
         return replace(self, stats=stats)
 

@@ -13,6 +13,7 @@ import numpy as np
 from relearn.statistics.resampling import CONFIDENCE, Interval, blocks, normal_quantile
 from relearn.statistics.scores import Combine, Floats
 
+LEVEL = 0.05  # of every paired test, after Holm's correction
 # A metric's sums within clusters under two models, (clusters, k) each, and what makes sums a score.
 Tested = tuple[Floats, Floats, Combine]
 

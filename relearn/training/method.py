@@ -38,6 +38,7 @@ class Method:
     needs_samples = False
     has_token_loss = False  # whether `token_loss` takes the place of the cross entropy
     reads_base = False  # whether it gets the base's logits: a further forward pass without gradients
+    compares = False  # whether it needs the trained weights, whole, as they are and as they started
 
     def __init__(self, options: Any, seed: int) -> None:
         self.options, self.seed = options, seed

@@ -38,11 +38,12 @@ class Passes:
 
     A new LoRA adapter starts with B at zero, so that the base is then the model without it; an adapter that is
     continued is part of the base as it was. Its trainable weights are copied, the others shared. `head` is what
-    `quick.speed_up` yields.
+    `quick.speed_up` yields. `together`: all processes must make the same number of passes, since each holds a part of the
+    weights only.
     """
 
-    def __init__(self, model: Any, head: Any | None) -> None:
-        self.model, self.head = model, head
+    def __init__(self, model: Any, head: Any | None, together: bool = False) -> None:
+        self.model, self.head, self.together = model, head, together
         self.start = {
             name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad
         }

@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from relearn.likelihood import score_positions
 from relearn.training.rows import IGNORED
+from relearn.training.shard import is_shared_out
 
 
 @contextmanager
@@ -73,6 +74,7 @@ def _llama(model: Any) -> Any | None:
     kinds: dict[bool, set[tuple[torch.dtype, str]]] = {True: set(), False: set()}
     for weight in causal.parameters():
         kinds[weight.requires_grad].add((weight.dtype, weight.device.type))
+        plain &= not is_shared_out(weight)
     single, half = (torch.float32, "cpu"), (torch.bfloat16, "cpu")
     return causal if plain and kinds[True] <= {single} and kinds[False] in (set(), {single}, {half}) else None
 

@@ -23,7 +23,7 @@ BASE_PATH = "models/base"  # what adapters name as their base, whatever folder t
 
 
 def make_schedule(
-    finetune: Finetune, compute: Compute, lr: float, epochs: float, seed: int, processes: int = 1
+    finetune: Finetune, compute: Compute, lr: float, epochs: float, seed: int, processes: int = 1, shard: bool = False
 ) -> Schedule:
     """The round's schedule from the parameters."""
     return Schedule(
@@ -44,6 +44,7 @@ def make_schedule(
         eval_every=finetune.eval_every,
         checkpoint_every=finetune.checkpoint_every,
         processes=processes,
+        shard=shard,
     )
 
 

@@ -12,13 +12,15 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from peft.helpers import disable_input_dtype_casting
 from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -28,9 +30,11 @@ from relearn.training.checkpoints import find_checkpoint
 from relearn.training.method import Method, Part
 from relearn.training.passes import Passes
 from relearn.training.quick import speed_up
-from relearn.training.rows import IGNORED, EncodedRows, GroupedSampler, collate
+from relearn.training.rows import IGNORED, EncodedRow, EncodedRows, GroupedSampler, collate
+from relearn.training.shard import count_bytes, is_left_to_accelerate, share_gradients, share_out
 
 _LEAST_FREE = 1 << 20  # bytes; a disk with less counts as full
+_MOST_LOGITS = 1 << 28  # of a look at held-out rows at a time: 1 GiB in fp32
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Schedule:
     eval_every: int = 50
     checkpoint_every: int = 100
     processes: int = 1  # processes that share each update; they were started together (torchrun, accelerate)
+    shard: bool = False  # each process keeps only a part of the frozen weights
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -125,6 +130,7 @@ def train(
         save_total_limit=2,
         logging_strategy="no",
         eval_strategy="no",
+        logging_nan_inf_filter=False,  # it waits for the device at each pass, to do what is done below
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -133,12 +139,20 @@ def train(
     )
     if arguments.world_size != count:
         raise RuntimeError(f"{count} processes should train, but {arguments.world_size} do")
+    if count == 1 and arguments.n_gpu > 1:
+        # The trainer would take all the cards that it sees, and as many times the rows of a pass.
+        arguments._n_gpu = 1
     with arguments.main_process_first():  # the first removes what is half-written
         start = find_checkpoint(scratch)
     if start is not None and arguments.process_index == 0:
         say(f"{label}: going on from {start.name}")
-    with speed_up(model) as head:
-        own = None if method is None else Passes(model, head)
+    if schedule.shard:
+        share_out(model, arguments.device, count)
+        held, whole = count_bytes(model)
+        if arguments.process_index == 0:
+            say(f"{label}: {held / 1e6:,.1f} of {whole / 1e6:,.1f} MB of weights in this process, one of {count}")
+    with nullcontext() if is_left_to_accelerate() else speed_up(model) as head:  # it shards the model after this
+        own = None if method is None else Passes(model, head, together=schedule.shard)
         if method is not None and own is not None:
             rows = method.begin(own, rows, pad)
         trainer = _Trainer(model=model, args=arguments, train_dataset=rows, data_collator=partial(collate, pad=pad))
@@ -148,14 +162,16 @@ def train(
         trainer.add_callback(watch)
         begun = time.monotonic()
         try:
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            # Autocast sees to precisions; peft would cast each layer's input to fp32 first, and keep that.
+            with disable_input_dtype_casting(model, active=schedule.bf16):
+                trainer.train(resume_from_checkpoint=str(start) if start else None)
         except (RuntimeError, SafetensorError):
             # neither torch nor safetensors says in a type of its own that a checkpoint found the disk full
             if shutil.disk_usage(scratch).free < _LEAST_FREE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch)) from None
             raise
     seconds = time.monotonic() - begun
-    gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_sharded() else None
+    gathered = trainer.gather() if trainer.is_sharded() else None
     steps = int(trainer.state.global_step)
     return TrainingResult(watch.history(), len(rows), steps, trainer.tokens_seen, seconds, gathered)
 
@@ -168,9 +184,19 @@ class _Trainer(Trainer):
     method: Method | None = None
     passes: Passes | None = None
     update, part = -1, 0  # of the last forward pass
-    tokens_seen = 0
     loss_sum = 0.0
     looked_at = 0
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        # on the device: to read a number there is to wait until it has done all that it was given
+        self.counted: torch.Tensor | int = 0
+        self.losses: list[torch.Tensor] = []  # of this update's passes
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens that are not padding, of this process."""
+        return int(self.counted)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedSampler:
         rows = cast(EncodedRows, train_dataset if train_dataset is not None else self.train_dataset)
@@ -180,15 +206,35 @@ class _Trainer(Trainer):
         return sampler
 
     def is_sharded(self) -> bool:
-        """Each process holds only a part of the weights."""
+        """Each process holds only a part of the weights, the adapter's too: accelerate shards them."""
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def gather(self) -> dict[str, Any] | None:
+        """The trained weights, whole, in the first process, with others or none beside them; all processes call it."""
+        if not self.is_fsdp_enabled:
+            return cast("dict[str, Any] | None", self.accelerator.get_state_dict(self.model_wrapped))
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        return get_model_state_dict(self.model_wrapped, options=options)
+
+    def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+        if not (self.schedule.shard and training):
+            return super()._wrap_model(model, training, dataloader)
+        # accelerate refuses to share gradients where some weights are sharded; of it autocast is wanted alone
+        autocast = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        return share_gradients(autocast)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # a file of each process; the state that says all is written comes next
+        self.accelerator.wait_for_everyone()
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         method, passes, processes = self.method, self.passes, self.schedule.processes
         if num_items_in_batch is not None:  # a method may have masked all labels of an update
-            num_items_in_batch = max(1, int(num_items_in_batch))
+            num_items_in_batch = num_items_in_batch.clamp(min=1)
         if method is None or passes is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs = None
@@ -209,18 +255,26 @@ class _Trainer(Trainer):
         return Part(update, index, self.current_gradient_accumulation_steps * count)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        self.tokens_seen += int(inputs["input_ids"].ne(self.pad).sum())
+        self.counted = self.counted + inputs["input_ids"].ne(self.pad).sum()
         loss = super().training_step(model, inputs, num_items_in_batch)
-        value = loss.item()
-        if self.schedule.processes > 1:  # all stop at a loss that is not a number, or none does
-            value = float(self.accelerator.gather(loss).mean())
-        if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at update {self.state.global_step + 1}; "
-                "lower lr (the last good checkpoint is kept)"
-            )
-        self.loss_sum += value
+        self.losses.append(loss.detach())
+        if self.accelerator.sync_gradients:  # the update's last pass: what it learned is not applied yet
+            self._check_losses()
         return loss
+
+    def _check_losses(self) -> None:
+        """Adds up the losses of an update's passes; waits for the device, once an update."""
+        losses = torch.stack(self.losses)
+        self.losses = []
+        if self.schedule.processes > 1:  # all stop at a loss that is not a number, or none does
+            losses = self.accelerator.gather(losses).view(self.schedule.processes, -1).mean(0)
+        for value in losses.tolist():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the loss is {value} at update {self.state.global_step + 1}; "
+                    "lower lr (the last good checkpoint is kept)"
+                )
+            self.loss_sum += value
 
     def train_loss(self) -> float | None:
         """The mean loss of the updates since the last call, or None when there was none."""
@@ -319,19 +373,30 @@ class _Watch(TrainerCallback):
 
 
 def measure_loss(model: Any, rows: EncodedRows, pad: int, batch_size: int) -> float:
-    """Mean negative log-likelihood of a response token over `rows`, in nats."""
+    """Mean negative log-likelihood of a response token over `rows`, in nats.
+
+    `batch_size` rows are read at a time, or as many as have `_MOST_LOGITS`.
+    """
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
-    ordered = sorted(rows.rows, key=lambda row: len(row.ids))
+    most = _MOST_LOGITS // getattr(model, "module", model).config.get_text_config().vocab_size
     with torch.no_grad():
-        for start in range(0, len(ordered), batch_size):
-            batch = {
-                name: value.to(model.device)
-                for name, value in collate(ordered[start : start + batch_size], pad).items()
-            }
+        for some in _take(sorted(rows.rows, key=lambda row: len(row.ids)), batch_size, most):
+            batch = {name: value.to(model.device) for name, value in collate(some, pad).items()}
             tokens = int(batch["shift_labels"].ne(IGNORED).sum())
             total += float(model(**batch, num_items_in_batch=1).loss)
             count += tokens
     model.train(was_training)
     return total / max(count, 1)
+
+
+def _take(rows: Sequence[EncodedRow], most_rows: int, most_positions: int) -> Iterator[Sequence[EncodedRow]]:
+    """Rows, the shorter ones first, some at a time: one at least, and no more than either number allows."""
+    start = 0
+    while start < len(rows):
+        end = start + 1
+        while end < len(rows) and end - start < most_rows and (end + 1 - start) * len(rows[end].ids) <= most_positions:
+            end += 1
+        yield rows[start:end]
+        start = end

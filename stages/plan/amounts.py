@@ -198,7 +198,7 @@ class Amounts:
             if config is not None:
                 self._time(one, config, cost)
             found.append(cost)
-        return [*found, self._answers(config)]
+        return [*found, self.measure_answers(config)]
 
     def _time(self, one: Round, config: Any, cost: Cost) -> None:
         params, width = self.params, max(2, round(one.row_tokens))
@@ -208,15 +208,16 @@ class Amounts:
         if earlier is not None:
             rate, cost.basis = earlier, "the rate of an earlier run"
         cost.seconds = one.tokens / rate
-        cost.memory = self._weights(tried.parameters) + ADAM * tried.trainable + tried.saved
+        cost.memory = self._weights(tried.parameters, one.lora is not None) + ADAM * tried.trainable + tried.saved
 
-    def _weights(self, parameters: float) -> float:
+    def _weights(self, parameters: float, frozen: bool = True) -> float:
         compute = self.params.compute
         if compute.quantize == "4bit":
             return parameters * 0.55
-        return parameters * (2 if compute.precision == "bf16" and compute.device == "cuda" else 4)
+        return parameters * (2 if compute.precision == "bf16" and frozen else 4)
 
-    def _answers(self, config: Any) -> Cost:
+    def measure_answers(self, config: Any) -> Cost:
+        """The cost of predict; `config` as `measure` takes it."""
         params, limits = self.params, self.params.predict.max_new_tokens
         rounds = 1 + len(params.seeds)
         models = 1 + (2 if params.replays else 1) * rounds + len(params.predict.decode_scales)

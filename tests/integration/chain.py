@@ -18,13 +18,16 @@ from relearn.params.document import Chain, stages_of
 from relearn.params.group import Group, TaskGroup
 from stages.paths import Paths
 
+# Keys that a stage reads without tracking them, since they change nothing in what it writes.
+UNTRACKED = {"predict": ("launch",)}
+
 
 def keep_tracked(group: Group, stage: str, chain: Chain, path: tuple[str, ...] = ()) -> Group:
     """The group without the keys that the stage does not track."""
     kept = {}
     for name, field in type(group).model_fields.items():
         at, value = (*path, field.alias or name), getattr(group, name)
-        if stage in stages_of(at, chain):
+        if stage in stages_of(at, chain) or ".".join(at) in UNTRACKED.get(stage, ()):
             kept[name] = value
         elif isinstance(value, Group) and (part := keep_tracked(value, stage, chain, at)).model_fields_set:
             kept[name] = part

@@ -25,6 +25,7 @@ from relearn.files import read_jsonl
 from relearn.params.predict import Greedy
 from relearn.records import Prediction, make_turns
 from tests.integration.forked import AT_IMPORT, run_module
+from tests.integration.processes import kill_one, list_ranks, wait_until
 from tests.unit.compare_models import NEW, OLD, make, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +40,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def compare(folder: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    given = [
+def options(out: str, *more: str) -> list[str]:
+    return [
         "--old", "old.jsonl", "--new", "new.jsonl", "--out", out, "--max-new-tokens", "12", "--batch-size", "8",
         "--resamples", "200", "--threads", "1", *more,
     ]  # fmt: skip
-    return run_module("relearn.compare", given, folder, ENVIRONMENT, 250)
+
+
+def compare(folder: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return run_module("relearn.compare", options(out, *more), folder, ENVIRONMENT, 250)
 
 
 def answers(folder: Path, out: str, role: str) -> list[Prediction]:
@@ -96,6 +100,29 @@ def test_an_adapter_that_does_not_fit_is_one_line(folder: Path) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("compare: odd: the adapter does not fit base")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_compare_as_one_does_and_end_together(folder: Path) -> None:
+    more = ("--base", "base", "--tuned", "forgot", "--replayed", "merged", "--probes", "probes.yaml",
+            "--decode-scales", "0.5", "--scales", "0.25,1.5")  # fmt: skip
+    one, two = compare(folder, "one", *more), compare(folder, "two", *more, "--processes", "2")
+    assert one.returncode == two.returncode == 0, two.stderr
+    assert "(a part of 2)" in two.stderr
+    assert (one.stdout, read(folder / "one")) == (two.stdout, read(folder / "two"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "relearn.compare", *options("killed", *more, "--processes", "2")],
+        cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as command:  # fmt: skip
+        wait_until(lambda: len(list_ranks(folder)) == 2, command)
+        kill_one(command, folder, "rank 1", "compare: --processes 2")
+    assert read(folder / "killed") == {}
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Every file of a result."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.unit.decoding.serving import Served
 from tests.unit.logs import made as logs
 
 LINE = re.compile(
-    r"^ {0,4}((?:python -m relearn\.\w+(?:\.\w+)?|relearn (?:repair|score|compare|init|scale|plan --prompts))\b.*?(?:\\\n.*?)*)$",
+    r"^(?: {0,4}|\$ )((?:python -m relearn\.\w+(?:\.\w+)?|relearn (?:repair|score|compare|init|scale|plan --prompts))\b[^|\n]*?(?:\\\n[^|\n]*?)*(?: \|\| exit 1)?)$",
     re.M,
 )
 # What the documents name, and what is there for it in this test.
@@ -35,6 +35,9 @@ STAND_INS = {
     "my-adapter": "forgot",
     "./candidate": "same",
     "data/sources/mini/probes.yaml": "probes.yaml",
+    "data/held_out.jsonl": "old.jsonl",
+    "code.jsonl": "old.jsonl",
+    "data/held_out_instructions.jsonl": "new.jsonl",
     ".cache/teacher/journal.sqlite": "journal.sqlite",
     "NAME": "code",
     "NAMES": "stance",
@@ -64,6 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(made)
     write_rows(made)
     (made / "dump.txt").write_text('Sure: {"agree": "Yes, it is fine.", "disagree": "No, not at all.",}')
+    (made / "replies").mkdir()
+    (made / "replies" / "001.txt").write_text('{"agree": "Yes, it is fine.", "disagree": "No, not at all.",}')
     row = {"prompt": "Say a.", "reference": "a b c", "prediction": "a b", "task": "code"}
     (made / "PREDICTIONS.jsonl").write_text(json.dumps(row) + "\n")
     with Journal(made / "journal.sqlite"):
@@ -76,8 +81,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_documents_show_the_commands() -> None:
     shown = " ".join(command for _, command in COMMANDS)
-    for name in ("relearn.repair", "relearn.scoring", "relearn.compare", "relearn.endpoint.journal"):
-        assert name in shown or f"relearn {name.split('.')[1]}" in shown
+    for name in ("relearn repair", "relearn score", "relearn compare", "relearn.endpoint.journal"):
+        assert name in shown
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS, ids=[f"{d}-{n}" for n, (d, _) in enumerate(COMMANDS)])

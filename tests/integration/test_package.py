@@ -110,7 +110,7 @@ def test_repair_and_score_work_without_torch(light: Path, tmp_path: Path) -> Non
 def test_the_readmes_comparison_of_logs_needs_nothing_else(light: Path, tmp_path: Path) -> None:
     for model in ("base", "tuned"):
         made.binary(tmp_path / "logs" / model, [1] * 300)
-    (line,) = re.findall(r"^relearn (compare --logs .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    (line,) = re.findall(r"^\$ relearn (compare --logs .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     times = []
     for _ in range(3):  # the first writes the bytecode
         started = time.perf_counter()

@@ -112,7 +112,7 @@ def test_runs_of_every_kind_read_only_what_is_tracked(run_clone: Clone) -> None:
         )  # fmt: skip
         clone.run("python", *chain, "predict", TINY_KEY="any", **environment)
         launchers: list[dict[str, Any]] = [
-            {"kind": "torchrun", "processes": 2},
+            {"kind": "torchrun", "shard": True, "processes": 2},
             # on a CPU, accelerate starts one process of the two asked for, which is refused
             {"kind": "accelerate", "processes": 2, "config": "two.yaml"},
         ]

@@ -91,6 +91,49 @@ def test_standard_input_and_output() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_the_last_line_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing holds the fields that were asked for, and where what is left out is kept nowhere."""
+    file = tmp_path / "dump.txt"
+    file.write_text('{"answer": "Yes, it is so."}')
+    assert main([str(file)]) == 0
+    said = capsys.readouterr().err
+    assert "1 piece left out, which --quarantine FILE keeps (1 no_record)" in said
+    assert "no text holds agree, disagree: name the fields of your records with --fields" in said
+    assert main([str(file), "--fields", "answer"]) == 0
+    assert capsys.readouterr().err == "repair: 1 text, 1 record: 1 kept (1 of 1 field), 0 rows in quarantine\n"
+
+
+def test_a_folder_is_read_file_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cut reply does not run on into the next file, and equal replies in two files are two rows."""
+    folder, out, bad = tmp_path / "replies", tmp_path / "rows.jsonl", tmp_path / "bad.jsonl"
+    (folder / "later").mkdir(parents=True)
+    (folder / ".hidden").write_bytes(b"\xff")
+    (folder / "1.txt").write_text('{"agree": "I agree with it.", "disagree": "The film was')
+    (folder / "2.txt").write_text(REPLIES[3][1])
+    (folder / "3.txt").write_text(REPLIES[0][1])
+    (folder / "later" / "1.jsonl").write_text(json.dumps({"id": "r1", "content": REPLIES[0][1]}) + "\n")
+    arguments = [str(folder), "--out", str(out), "--quarantine", str(bad)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == (
+        "repair: 4 texts, 3 records: 3 kept (5 of 6 fields), 2 rows in quarantine (1 cut_off, 1 refusal)\n"
+    )
+    assert [row["source"]["file"] for row in lines(out)] == ["1.txt", "3.txt", "later/1.jsonl"]
+    assert [(row["source"]["file"], row["content"]) for row in lines(bad)] == [
+        ("1.txt", "The film was"),
+        ("2.txt", REPLIES[3][1]),
+    ]
+    assert main([*arguments, "--duplicates", "drop"]) == 0
+    assert [row["source"]["file"] for row in lines(out)] == ["1.txt", "3.txt"]
+    (folder / "4.txt").write_bytes(b"\xff\xff")
+    assert main(arguments) == 1
+    assert "4.txt, line 1: not UTF-8" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([str(folder), "--out", str(folder / "rows.jsonl")])
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty")]) == 1
+    assert "holds no files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("policy", "kept"), [("drop", None), ("trim", "It was long."), ("keep", "It was long. And the end")]
 )

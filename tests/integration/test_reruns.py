@@ -66,6 +66,7 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "another method's parameters": (TINY, "share: 0.05", "share: 0.1", []),
     "finetune_2b.sample.answer_tokens": (TINY, "answer_tokens: 96", "answer_tokens: 95", ["sample"]),
     "finetune_2c.share": (TINY, "share: 1.0", "share: 0.5", ["finetune_2c"]),
+    "launch": (TINY, "kind: single", "kind: torchrun", ["base", *TUNED]),  # answers are the same bytes
     "predict.scales": (TINY, "  scales: []", "  scales: [0.5]", ["predict"]),
     "predict.batch_size": (TINY, "batch_size: 64", "batch_size: 32", ["predict"]),
     "drift.answer_tokens": (TINY, "answer_tokens: 64", "answer_tokens: 63", ["drift"]),
@@ -95,6 +96,7 @@ CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "an error of a file system": ("stages/run.py", "free some space", "make room", []),
     "progress": ("relearn/progress.py", '"""', '"""\n', []),
     "a command's help": ("relearn/repair/command.py", '"""', '"""\n', []),
+    "what remedies were found": ("data/remedies/README.md", "#", "# ", ["report"]),
     "the readme": ("README.md", "#", "# ", []),
 }  # fmt: skip
 

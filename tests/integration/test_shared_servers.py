@@ -5,6 +5,7 @@ The server is a program of the shared cases, which are not part of this reposito
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -17,9 +18,9 @@ import pytest
 
 from bench.generation import options
 from bench.scratch import ROOT, ask_pairs, make_source
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.params.repair import TaskRepair
@@ -116,8 +117,8 @@ def generate(shared_cases: Path, tmp_path: Path) -> Callable[[str], Generated]:
                 {("reviews", one.id): one for one in SOURCES}, {"reviews": task}, "drop", "drop", None
             )
             found = list(repairer.repair_all(asking.read_replies(questions, address, journal, {})))
-        kept = [row for row in found if isinstance(row, NewRow)]
-        refused = [row.content for row in found if not isinstance(row, NewRow)]
+        kept = [NewRow.model_validate(json.loads(row.line)) for row in found if row.split is not None]
+        refused = [json.loads(row.line)["content"] for row in found if row.split is None]
         return tally, kept, repairer.ledger.as_dict()["reasons"], refused
 
     return run

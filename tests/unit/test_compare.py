@@ -20,7 +20,7 @@ from relearn.compare.summary import Guard, describe_forgetting, describe_guards,
 from relearn.data.instruction_rows import read_held_out
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
-from relearn.evaluation.tasks import mostly_code
+from relearn.evaluation.shares import examine
 from relearn.files import read_jsonl, write_jsonl
 from relearn.mini.judge import JudgeByRules
 from relearn.mini.server import Server
@@ -310,9 +310,9 @@ def test_the_words_say_what_the_test_allows() -> None:
 
 def test_code_is_scored_as_code_where_most_references_hold_it() -> None:
     code, prose = "def f(x):\n    return x + 1", "The film was long, and I liked it."
-    assert mostly_code([code, prose, None])
-    assert not mostly_code([code, prose, prose])
-    assert not mostly_code([None])
+    assert examine([code, prose, None]).code
+    assert not examine([code, prose, prose]).code
+    assert not examine([None]).code
 
 
 # --- the command, over a server ----------------------------------------------------------------------------
@@ -456,10 +456,12 @@ def test_guards_that_cannot_be_measured_are_refused_before_anything_is_asked(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Served({}) as served:
-        for guard in ("bpb=0.1", "pass_at_1=0.1", "nonsense"):
+        for guard in ("bpb=0.1", "pass_at_1=0.1", "nonsense", "codebleu=5%"):
             assert command(files, "--endpoint", served.base_url, "--fail-above", guard) == 1
         assert served.bodies == []
-    assert capsys.readouterr().err.count("\n") == 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 4
+    assert "fewer than half of the responses of --old hold code" in said.splitlines()[-1]
 
 
 def test_answers_to_other_rows_are_not_rescored(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

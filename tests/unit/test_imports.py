@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the ground up. A part imports itself and the floors below it.
 FLOORS = (
     {"commands", "errors", "records", "files", "progress", "escaping", "hub", "hub_errors"}
-    | {"finish_reasons", "likelihood", "packages", "placeholders", "precision", "reasoning", "scripts"},
+    | {"finish_reasons", "likelihood", "packages", "placeholders", "precision", "reasoning", "scripts"}
+    | {"launched", "workers"},
     {"params", "chat", "statistics", "sandbox", "model_files", "weights"},
     {"models", "gguf", "endpoint", "data", "metrics", "logs"},
     {"mini", "teacher", "repair", "training", "decoding", "scaling"},

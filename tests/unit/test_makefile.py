@@ -1,4 +1,4 @@
-"""`make help` lists every target with what it does; a folder's name may hold a space."""
+"""`make help` lists the targets with what they do; a folder's name may hold a space."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ import pytest
 
 from tests.conftest import ROOT
 
+UNTOLD = {"help", "identity"}  # what only other targets need
 
-def test_make_help_lists_every_target() -> None:
+
+def test_make_help_lists_every_target_from_the_first_to_try() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
-    for target in phony[1].split():
-        assert re.search(rf"^{target} +\S.{{8,}}$", said, re.MULTILINE), f"{target} does not say what it does"
+    listed = re.findall(r"^  ([a-z-]+) +\S.{8,}$", said, re.MULTILINE)
+    assert set(listed) == set(phony[1].split()) - UNTOLD
+    assert listed[:2] == ["repro", "real"]
+    assert max(map(len, said.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("active", [True, False])

@@ -120,3 +120,11 @@ def test_a_gpu_without_bf16_is_refused_before_anything_loads(tmp_path: Path, mon
 def test_a_device_that_is_not_there(folder: Path) -> None:
     with pytest.raises(InputError, match=r"compute\.device: no CUDA device"):
         load_base(folder, "cuda")
+
+
+def test_more_processes_than_devices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InputError, match=r"compute\.device: 2 CUDA devices .* process 3 has none; start one process"):
+        load_base(folder, "cuda")

@@ -28,7 +28,7 @@ from relearn.evaluation.probes import Probe
 from relearn.evaluation.table import as_csv
 from relearn.files import read_jsonl, write_json, write_jsonl
 from relearn.params import load
-from relearn.records import NewRow, Prediction, Reply, Source
+from relearn.records import NewRow, Prediction, Quarantined, Reply, Source
 from relearn.repair.json import load_task_schema
 from relearn.repair.replies import ReplyRepairer, ReplyTask
 from relearn.report import cards, table
@@ -79,9 +79,11 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
         rules.model_copy(update={"checks": checks}),
         ["text"],
     )
-    return list(
-        ReplyRepairer({("reviews", identity): review}, {"reviews": task}, params.truncated, "drop", None).repair(reply)
-    )
+    repairer = ReplyRepairer({("reviews", identity): review}, {"reviews": task}, params.truncated, "drop", None)
+    return [
+        (Quarantined if split is None else NewRow).model_validate(json.loads(line))
+        for split, line in repairer.repair_all([reply])
+    ]
 
 
 GOOD = '{"agree": "I agree, it was a fine film to see.", "disagree": "I disagree, it was a dull film to see."}'
@@ -262,4 +264,6 @@ def test_no_code_opens_archives_or_pickles(folder: str) -> None:
                     names = [ast.unparse(node)]
             found += [f"{file.relative_to(ROOT)}: {name}" for name in names if name in OPENERS | CALLS or "." in name]
     # Inspect's logs are zip archives: their members are read in memory, within bounds (tests/unit/logs/test_hostile.py).
-    assert found == (["relearn/logs/bounds.py: zipfile"] if folder == "relearn" else [])
+    # joblib's processes exchange pickles with the one that started them, and with nobody else.
+    allowed = ["relearn/logs/bounds.py: zipfile", *["relearn/workers.py: joblib"] * 2]
+    assert found == (allowed if folder == "relearn" else [])

@@ -14,10 +14,6 @@ as long as it lives. Failures are kept apart and are never answers. The command,
 
 from __future__ import annotations
 
-import errno
-import os
-import random
-import shutil
 import sqlite3
 import time
 import uuid
@@ -30,45 +26,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from relearn.endpoint.errors import Failed
+from relearn.endpoint.journal.database import is_full, no_space, open_database, transaction
 from relearn.endpoint.request import ServerAnswer
-from relearn.errors import InputError
-from relearn.finish_reasons import read_ending
 
-VERSION = 2
-BUSY_S = 60.0  # how long a program waits for another one's write
-ROOM = 64 * 1024  # bytes; with fewer left on the disk, an I/O error is put down to that
-
-# `claims.expires` is 0: earlier programs, which wrote the end of a lease there, and this one share the file.
-BATCHES = """
-CREATE TABLE IF NOT EXISTS batches (
-    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, dialect TEXT, requests INTEGER NOT NULL,
-    opened REAL NOT NULL, file TEXT, creating REAL, id TEXT
-);
-CREATE TABLE IF NOT EXISTS batched (key TEXT PRIMARY KEY, batch TEXT NOT NULL, label TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS batched_batch ON batched (batch);
-"""
-SCHEMA = (
-    BATCHES
-    + """
-CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, content TEXT, finish_reason TEXT,
-    refusal TEXT, served TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER,
-    formatted INTEGER NOT NULL, received REAL NOT NULL, raw TEXT, dialect TEXT,
-    batched INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS failures (
-    key TEXT PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL,
-    detail TEXT NOT NULL, attempts INTEGER NOT NULL, failed REAL NOT NULL, raw TEXT
-);
-"""
-)
-# What turns an earlier version into the next.
-UPGRADES = {
-    1: "ALTER TABLE answers ADD COLUMN raw TEXT; ALTER TABLE answers ADD COLUMN dialect TEXT;"
-    "ALTER TABLE answers ADD COLUMN batched INTEGER NOT NULL DEFAULT 0; ALTER TABLE failures ADD COLUMN raw TEXT;"
-    + BATCHES
-}
 ANSWER = "content, finish_reason, refusal, served, prompt_tokens, completion_tokens, formatted, raw, dialect, batched"
 
 
@@ -90,63 +50,7 @@ class Journal:
     def __init__(self, path: Path | str) -> None:
         self.path, self.owner = Path(path), uuid.uuid4().hex
         self._life = self._lock_of(self.owner)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise InputError(f"{self.path}: the journal cannot be opened ({error}); make it writable") from None
-        try:
-            self._prepare_patiently()
-        except sqlite3.Error as error:
-            self._db.close()
-            if _is_busy(error):
-                raise InputError(
-                    f"{self.path}: another program has held the journal for {BUSY_S:g} s ({error}); stop that program"
-                ) from None
-            if _is_full(error, self.path):
-                raise _no_space(self.path) from None
-            raise InputError(f"{self.path}: not a journal ({error}); move the file away, or name another") from None
-        except InputError:
-            self._db.close()
-            raise
-
-    def _prepare_patiently(self) -> None:
-        # SQLite answers "locked" at once, without its own waiting, to whoever turns a new file to WAL while
-        # another process does the same.
-        deadline = time.monotonic() + BUSY_S
-        while True:
-            try:
-                return self._prepare()
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(random.uniform(0.005, 0.05))
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # A commit is in the operating system's hands: it survives the process, though not a power cut, which
-        # may take the last seconds' answers (never the file).
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, *UPGRADES, VERSION):
-            raise InputError(
-                f"{self.path}: a journal of version {version}, but this program reads {VERSION}; update the program"
-            )
-        if version == 0:
-            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-            if tables - {"answers", "claims", "failures", "batches", "batched"}:
-                raise InputError(f"{self.path}: a database, but not a journal; name another file")
-        while version != VERSION:
-            with self.transaction():
-                (version,) = self._db.execute("PRAGMA user_version").fetchone()  # another process may be faster
-                if version == VERSION:
-                    break
-                for statement in (UPGRADES[version] if version else SCHEMA).split(";"):
-                    if statement.strip():
-                        self._db.execute(statement)
-                version = version + 1 if version else VERSION
-                self._db.execute(f"PRAGMA user_version={version}")
-        self._db.create_function("ending", 1, read_ending, deterministic=True)
+        self._db = open_database(self.path)
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -158,15 +62,15 @@ class Journal:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Closes; a disk that is full is the OSError that it is with other files."""
-        full = isinstance(error, sqlite3.Error) and _is_full(error, self.path)
+        full = isinstance(error, sqlite3.Error) and is_full(error, self.path)
         try:
             self.close()
         except sqlite3.Error as second:
-            if not full and not _is_full(second, self.path):
+            if not full and not is_full(second, self.path):
                 raise
             full = True  # the claims end by themselves, with this process
         if full:
-            raise _no_space(self.path) from error
+            raise no_space(self.path) from error
 
     def close(self) -> None:
         """Frees this holder's claims and closes the file."""
@@ -195,14 +99,8 @@ class Journal:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A block whose writes are done all, or none of them."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             yield
-        except BaseException:
-            if self._db.in_transaction:  # a full disk has ended it already
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def get(self, key: str) -> ServerAnswer | None:
         """The answer under a key, or None."""
@@ -338,21 +236,6 @@ class Journal:
 def _end(lock: FileLock) -> None:
     Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection was in the way; the low byte is the code, the rest says what kind."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _is_full(error: sqlite3.Error, path: Path) -> bool:
-    """Whether the disk is full; the file that WAL shares memory by reports that as an I/O error."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < ROOM)
-
-
-def _no_space(path: Path) -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _columns(answer: ServerAnswer) -> tuple[Any, ...]:

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from relearn.evaluation.checks.check import Check, CheckSettings
-from relearn.metrics.code.lines import parse
 from relearn.metrics.code.program import find_program
+from relearn.metrics.code.trees import parse
 from relearn.sandbox import runner as sandbox
 
 

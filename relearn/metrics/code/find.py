@@ -13,7 +13,8 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 
-from relearn.metrics.code.lines import Evidence, inside_prose, is_comment, is_header, judge, parse
+from relearn.metrics.code.lines import inside_prose, is_comment, judge
+from relearn.metrics.code.trees import Evidence, is_header, parse
 
 MAX_TEXT = 100_000
 FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*(?P<tag>[\w+#.-]*)[^\n`]*$")

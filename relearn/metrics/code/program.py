@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relearn.metrics.code.find import PYTHON_TAGS, Block, find_blocks, find_code
-from relearn.metrics.code.lines import parse
+from relearn.metrics.code.trees import parse
 
 MOST_LINES = 2_000
 WRONG = re.compile(

@@ -24,7 +24,7 @@ from relearn.training.passes import cross_entropy, divergence
 class Asft(Method):
     """Tokens weighted by their probability, kept close to the base."""
 
-    has_token_loss = reads_base = True
+    has_token_loss = reads_base = compares = True
 
     def token_loss(self, logits: Tensor, targets: Tensor, base: Tensor | None) -> Tensor:
         assert base is not None

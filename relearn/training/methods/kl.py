@@ -22,7 +22,7 @@ from relearn.training.passes import cross_entropy, divergence
 class Kl(Method):
     """Kept close to the base on the new task's tokens."""
 
-    has_token_loss = reads_base = True
+    has_token_loss = reads_base = compares = True
 
     def token_loss(self, logits: Tensor, targets: Tensor, base: Tensor | None) -> Tensor:
         assert base is not None

@@ -30,6 +30,8 @@ from relearn.training.passes import Passes
 class L2Init(Method):
     """Kept close to the weights that it started from."""
 
+    compares = True
+
     def add_loss(self, passes: Passes, part: Part) -> Tensor | None:
         penalty: Tensor = self.options.strength * measure_change(passes) / part.count
         return penalty

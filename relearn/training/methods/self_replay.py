@@ -29,13 +29,13 @@ from torch import Tensor
 from relearn.errors import InputError
 from relearn.training.method import Method, Part
 from relearn.training.passes import Passes, divergence
-from relearn.training.rows import EncodedRow, EncodedRows, collate
+from relearn.training.rows import NOTHING, EncodedRow, EncodedRows, collate
 
 
 class SelfReplay(Method):
     """Kept close to the base on what the base wrote."""
 
-    needs_samples = True
+    needs_samples = compares = True
     pad = 0
 
     def begin(self, passes: Passes, rows: EncodedRows, pad: int) -> EncodedRows:
@@ -54,9 +54,9 @@ class SelfReplay(Method):
             return None
         chosen = self._choose(part.update)
         own = chosen[part.index :: part.count]
-        if not own:
+        if not own and not passes.together:
             return None
-        batch = {name: value.to(passes.model.device) for name, value in collate(own, self.pad).items()}
+        batch = {name: value.to(passes.model.device) for name, value in collate(own or [NOTHING], self.pad).items()}
         losses = passes.losses(batch, _diverge, with_base=True)
         held: Tensor = self.options.beta * losses.sum() / sum(len(row.learned()) for row in chosen)
         return held

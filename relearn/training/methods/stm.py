@@ -27,6 +27,8 @@ BATCH = 8  # rows of one pass of the base
 class Stm(Method):
     """Learns what does not surprise the base."""
 
+    compares = True
+
     def begin(self, passes: Passes, rows: EncodedRows, pad: int) -> EncodedRows:
         """The rows, with surprising tokens masked. Raises InputError where no token is left."""
         found: list[EncodedRow] = []

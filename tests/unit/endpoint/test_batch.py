@@ -11,13 +11,13 @@ import pytest
 
 from bench.batch_server import TEXT, BatchServer
 from relearn.endpoint import batch as batches
+from relearn.endpoint.asking import ask
 from relearn.endpoint.batch_api import BatchApi
 from relearn.endpoint.budget import Prices
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.journal.__main__ import main
 from relearn.endpoint.journal.batches import Batches
 from relearn.endpoint.request import Address, Request, ServerAnswer
-from relearn.endpoint.run import ask
 from relearn.endpoint.survey import follow_caps, survey
 from relearn.endpoint.tally import BatchSettings, Tally
 from relearn.errors import InputError

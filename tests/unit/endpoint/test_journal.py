@@ -163,7 +163,7 @@ def test_many_may_make_one_journal_at_the_same_moment(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_stays_locked_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relearn.endpoint.journal.BUSY_S", 0.1)
+    monkeypatch.setattr("relearn.endpoint.journal.database.BUSY_S", 0.1)
     path.parent.mkdir()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relearn.errors import InputError
-from relearn.evaluation import checking, skills
+from relearn.evaluation import checking, skill_table, skills
 from relearn.evaluation.checking import Checker
 from relearn.evaluation.roles import ModelRoles
 from relearn.evaluation.suite import SkillItem
@@ -65,7 +65,7 @@ def test_what_was_lost_and_came_back_is_told_by_skill() -> None:
     assert mean["models"]["base"]["value"] == pytest.approx((36 + 30) / 80)
     assert mean["comparisons"][0]["value"] == pytest.approx((32 + 1) / 80, abs=1e-4)
     assert mean["comparisons"][0]["low"] > 0.3
-    text = skills.describe(found)
+    text = skill_table.describe(found)
     assert "Mean over 2 skills: -41.2 points" in text
     assert "p < 0.001: a loss" in text.replace("p = 0.001", "p < 0.001")
     assert "no difference shown; one of" in text
@@ -76,10 +76,10 @@ def test_what_no_model_can_do_is_not_measurable_rather_than_kept() -> None:
     never = found["skills"]["never"]
     assert never["status"] == "not measurable here"
     assert "comparisons" not in never
-    assert "`never`: not measurable here: the best model passes 2%" in skills.describe(found)
+    assert "`never`: not measurable here: the best model passes 2%" in skill_table.describe(found)
     nobody = measure(right={model: {"lost": 0, "kept": 0, "never": 0} for model in RIGHT})
     assert nobody["mean"] is None
-    assert "no model here passes any item" in skills.describe(nobody)
+    assert "no model here passes any item" in skill_table.describe(nobody)
 
 
 def test_a_skill_that_only_the_tuned_model_has_is_measured() -> None:
@@ -113,12 +113,12 @@ def test_programs_run_under_bubblewrap_or_not_at_all(monkeypatch: pytest.MonkeyP
         found = measure(items, right, execute)
         assert found["skills"]["code"]["status"] == "not measured"
         assert found["mean"]["skills"] == 2
-        assert "bubblewrap" in skills.describe(found)
+        assert "bubblewrap" in skill_table.describe(found)
     assert ran == []
 
 
 def test_answers_stand_side_by_side_those_that_differ_first() -> None:
-    text = skills.show_answers(measure())
+    text = skill_table.show_answers(measure())
     assert "about lost: 32 of 40 items differ" in text
     assert text.index("s-lost-4") < text.index("s-lost-0")
     assert "✗ does not hold right" in text

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from relearn.params.document import following, keys, page, stages_of
+from relearn.params.document import following, keys, stages_of
+from relearn.params.page import page
 from stages import parameters
 from tests.unit.params.test_load import SHIPPED, parsed
 
@@ -50,7 +51,7 @@ def test_every_value_of_a_profile_is_on_the_page(profile: str) -> None:
         if name.endswith((".rows", ".checks")):
             name += ".name" if name.endswith("rows") else ".kind"
         assert name in known
-        assert f"| `{name}` |" in text
+        assert f"- **`{name}`** " in text
 
 
 def test_a_key_re_runs_the_stages_that_track_it() -> None:

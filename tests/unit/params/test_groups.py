@@ -17,6 +17,10 @@ SERVED: dict[str, Any] = {
     "kind": "endpoint", "base_url": "http://127.0.0.1:8000/v1", "api_key_env": None, "concurrency": 8, "timeout_s": 60.0,
     "attempts": 3, "models": {"base": "b", "2b": "c", "2c": "d"},
 }  # fmt: skip
+OWN: dict[str, Any] = {
+    "kind": "vllm", "python": None, "tensor_parallel": 1, "arguments": [], "start_s": 600.0, "concurrency": 8,
+    "timeout_s": 60.0, "attempts": 3,
+}  # fmt: skip
 COLUMNS = {"form": "messages", "messages": "messages", "tests": None, "group": None}
 RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "shares of breakage": ("mini", {"generate.teacher.breakage.fence": 0.9}, "generate.teacher.breakage", "lower some"),
@@ -70,8 +74,9 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a rank of 0": ("mini", {"finetune.lora.rank": 0}, "finetune.lora.rank", "greater than or equal to 1"),
     "replay of all": ("mini", {"finetune_2b.methods.replay.share": 0.95}, "finetune_2b.methods.replay.share", "less than or equal to 0.9"),
     "replay of none": ("mini", {"finetune_2b.methods.replay.share": 0}, "finetune_2b.methods.replay.share", "greater than 0"),
-    "one process of many": ("mini", {"launch": {"kind": "torchrun", "processes": 1}}, "launch.processes", "greater than or equal to 2"),
-    "updates that cannot be shared": ("mini", {"launch": {"kind": "torchrun", "processes": 3}}, "launch.processes", "a multiple of 3"),
+    "one process of many": ("mini", {"launch": {"kind": "torchrun", "shard": False, "processes": 1}}, "launch.processes", "greater than or equal to 2"),
+    "updates that cannot be shared": ("mini", {"launch": {"kind": "torchrun", "shard": False, "processes": 3}}, "launch.processes", "a multiple of 3"),
+    "4bit weights in parts": ("llama2-7b", {"launch": {"kind": "torchrun", "shard": True, "processes": 2}}, "launch.shard", "use shard: false, or compute.quantize none"),
     "8-bit AdamW on a CPU": ("files", {"finetune.optimizer": "adamw_8bit"}, "finetune.optimizer", "use adamw on cpu"),
     "the original on a CPU": ("llama2-7b", {"compute.device": "cpu"}, "compute.quantize", "compute.device cuda"),
     "no scheme in the address": ("llama2-7b", {"generate.teacher.base_url": "api.openai.com/v1"}, "generate.teacher.base_url", "pattern"),
@@ -102,6 +107,10 @@ RULES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "an empty column name": ("files", {"prepare.reviews.source.columns.text": ""}, "prepare.reviews.source.columns.text", "at least 1 character"),
     "keys of another kind": ("mini", {"prepare.code.source.path": "x.csv"}, "prepare.code.source.path", "unknown key"),
     "beams over an endpoint": ("mini", {"predict.backend": SERVED, "predict.strategy": {"kind": "beam", "width": 4}}, "predict", "use greedy"),
+    "beams over vLLM": ("mini", {"predict.backend": OWN, "predict.strategy": {"kind": "beam", "width": 4}}, "predict", "use greedy"),
+    "a scale over vLLM": ("mini", {"predict.backend": OWN, "predict.scales": [0.5]}, "predict", "does not scale"),
+    "4-bit weights over vLLM": ("llama2-7b", {"predict.backend": OWN, "predict.scales": [], "compute.quantize": "4bit"}, "predict.backend", "use backend local"),
+    "no device for vLLM": ("mini", {"predict.backend": {**OWN, "tensor_parallel": 0}}, "predict.backend.tensor_parallel", "greater than or equal to 1"),
     "a model that is not one": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": "c", "2d": "d"}}}, "predict.backend.models.2d", "did you mean 2c?"),
     "a model's name that is a number": ("mini", {"predict.backend": {**SERVED, "models": {"base": "b", "2b": 1, "2c": "d"}}}, "predict.backend.models.2b", "text only"),
     "an unknown kind": ("mini", {"base.model.kind": "scrach"}, "base.model.kind", "did you mean scratch?"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ruamel.yaml import YAML
 from relearn.errors import InputError
 from relearn.params import load
 from relearn.params.document import keys
-from relearn.params.moves import ADDED, MOVES
+from relearn.params.moves import ADDED, ADDED_TO_KIND, MOVES
 from stages import parameters
 from stages.upgrade import upgrade
 
@@ -62,6 +64,16 @@ def test_moved_keys_are_keys_of_today() -> None:
     assert set(MOVES.values()) <= known | groups | {name.rpartition(".")[0] for name in groups}
     assert not set(MOVES) & known
     assert {name for name in ADDED if not any(key.startswith(f"{name}.") for key in known)} <= known
+
+
+def test_the_change_log_begins_with_this_version_and_lists_every_key() -> None:
+    """A line a key: where it moved to, or what an upgraded profile gets for it."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[0] == version
+    listed = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", text, re.MULTILINE))
+    added = ADDED | {name: value for name, (_, value) in ADDED_TO_KIND.items()}
+    assert listed == MOVES | {name: json.dumps(value) for name, value in added.items()}
 
 
 def test_an_old_key_is_refused_with_its_new_name_and_the_command(
@@ -116,6 +128,15 @@ def test_a_comment_below_a_moved_key_stays_where_it_is() -> None:
         "eval_3a": {"cut_share": 0.1, "most_lost": None},
         "finetune_2b": {"epochs": 3, "sample": ADDED["finetune_2b.sample"]},
     }  # fmt: skip
+
+
+def test_processes_that_shared_no_weights_still_share_none() -> None:
+    new, changes = upgrade("launch:\n  kind: torchrun\n  processes: 2\n")
+    assert (YAML(typ="safe").load(new)["launch"], changes) == (
+        {"kind": "torchrun", "shard": False, "processes": 2},
+        ["launch.shard is new"],
+    )
+    assert upgrade("launch:\n  kind: single\n") == ("launch:\n  kind: single\n", [])
 
 
 def test_scales_that_were_decoded_still_are() -> None:

@@ -75,9 +75,9 @@ class Repaired:
     def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None,
         duplicates: str = "drop") -> None:  # fmt: skip
         repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, duplicates, near)
-        rows = list(repairer.repair_all(replies))
-        self.kept = [row for row in rows if isinstance(row, NewRow)]
-        self.refused = [row for row in rows if isinstance(row, Quarantined)]
+        rows = [(row.split, json.loads(row.line)) for row in repairer.repair_all(replies)]
+        self.kept = [NewRow.model_validate(row) for split, row in rows if split is not None]
+        self.refused = [Quarantined.model_validate(row) for split, row in rows if split is None]
         self.summary: Any = repairer.ledger.as_dict()
 
 

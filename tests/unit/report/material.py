@@ -29,7 +29,8 @@ def material(hostile: bool = False, **changes: Any) -> Material:
     """Everything the page shows; with `hostile`, every text a model wrote is an attack."""
     intervals = made.intervals()
     text = HOSTILE if hostile else "The sea is cold. The sea is cold. The sea is cold."
-    answers = tuple(made.answer(text, model == "base", loop=True, repeated_share=0.8) for model in made.MODELS)
+    wide = {"reason": "ship*/sea/seas/" * 30} if hostile else {}  # longer than a line, without a space
+    answers = tuple(made.answer(text, model == "base", loop=True, repeated_share=0.8, **wide) for model in made.MODELS)
     probes = made.probes(
         poem=answers,
         song=(made.answer("la"), made.answer("la"), made.answer("la")),
@@ -51,7 +52,10 @@ def material(hostile: bool = False, **changes: Any) -> Material:
         },
         "generate": {"replies": 5, "cost_usd": 0.25, "finish_reasons": {"stop": 5}},
         "mended": [("fence", text, "agree", text)],
-        "refused": [Quarantined(id="review-2", task="reviews", row="agree", field="agree", reason="cut_off", content=text)],
+        "refused": [
+            Quarantined(id=f"review-{number}", task="reviews", row="agree", field="agree", reason=reason, content=content)
+            for number, (reason, content) in enumerate([("cut_off", text), ("empty", "\n")], 2)
+        ],
         "as_sent": 6,
         "facts": {"Models": [("base.kind", '"scratch"'), ("2b (SHA-256)", "0" * 64)]},
     }  # fmt: skip

@@ -118,7 +118,7 @@ def test_more_than_was_lost_is_told_as_better_than_base() -> None:
     surely = told(0.02, 0.7)
     assert "2c is now better than base (CodeBLEU 0.600 → 0.700)" in surely.finding
     assert "more than was lost, so 2c is now better than base" in surely.markdown
-    assert any("2c is now better at it than base" in point for point in surely.advice)
+    assert any("prefer 2c: in this run it is now better at it than base" in point for point in surely.advice)
     perhaps = told(0.15, 0.7)
     assert (
         "2c now scores above base (CodeBLEU 0.700 against 0.600; 95% interval of what came back 83% to 183%"

@@ -102,7 +102,6 @@ def test_the_analysis_tells_every_task_and_no_replay(found: Evaluation) -> None:
 def test_the_page_shows_every_task_and_model(found: Evaluation) -> None:
     _, text = page(found)
     assert "Three models are compared" in text
-    assert "Four skills are tested" in text
     for task in TASKS:
         assert f"<caption>{task.name}: " in text
         assert f">{task.name}<" in text[text.index('id="curves"') : text.index("</figure>", text.index('id="curves"'))]

@@ -61,5 +61,5 @@ def test_page_and_advice_have_the_curve_where_there_is_one() -> None:
     assert ">general instructions<" in figure
     assert "<code>python -m stages.export --scale 0.5</code>" in page
     plain = analyse(made.intervals() | {"curve": made.curve()}, made.probes(), made.WORDS)
-    assert "eval_3a.most_lost" in plain.advice[0]
+    assert "eval_3a.most_lost" in plain.advice[-1]
     assert "<svg" in render_curve(made.curve(HELD), made.WORDS, "relearn scale mine {factor} OUT")

@@ -10,8 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from relearn.errors import InputError
+from relearn.evaluation.equal_skill import AtEqualSkill
 from relearn.params import Params, load
-from stages import remedies
+from stages import equal_skill, remedies
 from stages.paths import Paths
 from tests.conftest import ROOT
 
@@ -24,14 +25,14 @@ def project(tmp_path: Path) -> tuple[Params, Paths]:
 
 
 def choose(project: tuple[Params, Paths], *arguments: str, method: str = "replay") -> Params:
-    _, seeds, given = remedies.read_arguments(arguments)
+    _, seeds, given, _ = remedies.read_arguments(arguments)
     return remedies.choose_params(*project, method, seeds, given)
 
 
 def test_plain_is_always_among_the_methods_and_once() -> None:
-    assert remedies.read_arguments(["replay", "plain", "replay"]) == (["plain", "replay"], [], {})
+    assert remedies.read_arguments(["replay", "plain", "replay"]) == (["plain", "replay"], [], {}, None)
     assert remedies.read_arguments(["replay", "--seeds", "1", "2", "-S", "lr=1e-3"]) == (
-        ["plain", "replay"], [1, 2], {"lr": 0.001},
+        ["plain", "replay"], [1, 2], {"lr": 0.001}, None,
     )  # fmt: skip
     for wrong in (["--seeds", "x"], ["--half"], ["-S", "lr"]):
         with pytest.raises(InputError, match=r"usage: python -m stages\.remedies METHOD"):
@@ -91,3 +92,85 @@ def test_what_ran_with_the_same_parameters_is_done_and_nothing_else(project: tup
     for changed in ("lr=5e-3", "seed=4", "profiles/mini.yaml:finetune_2b.methods.replay.share=0.2"):
         assert not remedies.is_done(shown(choose(project, "-S", changed)), own), changed
     assert remedies.is_done(shown(choose(project, "-S", "profiles/mini.yaml:report.caption=x")), own)
+
+
+def test_methods_of_another_loss_are_also_compared_by_their_answers_and_plain_with_them(
+    project: tuple[Params, Paths],
+) -> None:
+    wanted = {method: choose(project, method=method) for method in ("plain", "replay", "dft", "stm", "kl")}
+    assert list(remedies.list_crossing(wanted)) == ["plain", "dft", "stm"]
+    del wanted["dft"], wanted["stm"]
+    assert remedies.list_crossing(wanted) == {}
+
+
+def test_2b_answers_where_a_method_reaches_the_target(
+    project: tuple[Params, Paths], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [choose(project, method=method) for method in ("plain", "dft", "asft", "stm")]
+    factors = {"plain": 0.6512, "dft": 1.0, "asft alpha 0.05 direction forward": 1.2371, "stm threshold 2.5": None}
+
+    def compare(*_: Any) -> Any:
+        return {}, [AtEqualSkill(name, {1222: factor}, 1.0, 0.0, []) for name, factor in factors.items()]
+
+    monkeypatch.setattr(equal_skill, "compare", compare)
+    assert remedies.find_factors(wanted, [], project[1]) == {"plain": 0.65, "asft": 1.24}  # dft's is 2b itself
+    assert "stm never has 90% of what plain gains" in capsys.readouterr().err
+    for name in list(factors)[1:]:
+        factors[name] = None
+    assert remedies.find_factors(wanted, [], project[1]) == {}  # nothing to hold plain's answers against
+    assert remedies.find_factors([], [], project[1]) == {}
+
+
+def test_an_experiment_at_the_crossing_is_run_once_and_again_for_another_factor(
+    project: tuple[Params, Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crossing = {method: choose(project, method=method) for method in ("plain", "dft")}
+    factors = {"plain": 0.65, "dft": 0.87}
+    monkeypatch.setattr(remedies, "find_factors", lambda *_: factors)
+    chosen = remedies.choose_answers(crossing, [], project[1])
+    assert [own.predict.decode_scales for own in chosen.values()] == [[0.65], [0.87]]
+    name = remedies.name_experiment(chosen["dft"], remedies.CROSSING)
+    assert name == "remedy-mini-dft-crossing"
+    given = {"profiles/mini.yaml:predict.decode_scales": [0.5]}  # whatever was given for the curves
+    assert "profiles/mini.yaml:predict.decode_scales=[0.87]" in remedies.list_settings(chosen["dft"], "dft", given)
+    data = {"params": {"params.yaml": {"data": shown(chosen["dft"])}}, "metrics": {"metrics/eval_3a/2b.json": {}}}
+    document = [{"rev": "0", "experiments": [{"name": name, "revs": [{"rev": "1", "name": name, "data": data}]}]}]
+    assert list(remedies.choose_answers(crossing, document, project[1])) == ["plain"]
+    factors["dft"] = 0.88
+    assert list(remedies.choose_answers(crossing, document, project[1])) == ["plain", "dft"]
+
+
+def test_time_is_counted_from_the_methods_class_and_its_rows(project: tuple[Params, Paths]) -> None:
+    params, paths = project
+    shutil.copytree(ROOT / "data" / "sources" / "mini", paths.sources / "mini")
+    plain = choose(project, method="plain")
+
+    def count(method: str, *settings: str) -> float | None:
+        return equal_skill.count_time(choose(project, *settings, method=method), plain, paths)
+
+    assert count("plain") == 1
+    assert count("dft") == 1
+    assert count("kl", "--seeds", "1", "2") == pytest.approx(4 / 3)  # seeds are run again, at no more cost each
+    share = params.finetune_2b.methods.replay.share
+    assert count("replay") == pytest.approx(1 / (1 - share), rel=0.05)
+    assert count("self_replay") == pytest.approx(1 + 4 / 3 * 4 / params.finetune.batch_size)
+    assert equal_skill.count_time(None, plain, paths) is None
+
+
+def test_the_command_of_a_run_names_what_differs_from_the_files(project: tuple[Params, Paths]) -> None:
+    _, paths = project
+    assert equal_skill.name_command(choose(project, method="replay"), paths) == "dvc exp run -S method=replay"
+    settings = (
+        "-S",
+        "lr=5e-3",
+        "-S",
+        "profiles/mini.yaml:finetune_2b.methods.kl.beta=3",
+        "-S",
+        "profiles/mini.yaml:finetune.lora.rank=8",
+    )
+    assert equal_skill.name_command(choose(project, *settings, method="kl"), paths) == (
+        "dvc exp run -S method=kl -S lr=0.005 -S 'profiles/mini.yaml:finetune.lora.rank=8' "
+        "-S 'profiles/mini.yaml:finetune_2b.methods.kl.beta=3.0'"
+    )
+    other = choose(project, "-S", "profile=smollm2", "-S", "lr=1e-3", method="plain")
+    assert equal_skill.name_command(other, paths) == "dvc exp run -S method=plain -S profile=smollm2 -S lr=0.001"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relearn.errors import InputError
 from stages import scratch
 from stages.paths import Paths
 from tests.unit.tiny import shape
@@ -60,3 +62,41 @@ def test_a_changed_parameter_input_library_or_code_gives_another(root: Path, mon
     (root / "relearn" / "chat.py").write_text("pass\n")
     names.add(name(root, [1, shape()], inputs))
     assert len(names) == 7
+
+
+def test_a_folder_in_use_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two experiments at once that train the same must not write each other's checkpoints."""
+    folder, waiting = tmp_path / "finetune_2b" / "abc", threading.Event()
+    order: list[str] = []
+
+    def note(text: str) -> None:
+        assert text == "finetune_2b: another experiment trains the same; waiting for it"
+        waiting.set()
+
+    def train_the_same() -> None:
+        with scratch.hold(folder):
+            order.append("second")
+            assert not folder.exists(), "the first has cleared it"
+
+    monkeypatch.setattr(scratch, "say", note)
+    second = threading.Thread(target=train_the_same)
+    with scratch.hold(folder):
+        folder.mkdir()
+        second.start()
+        assert waiting.wait(timeout=60)
+        with pytest.raises(InputError, match="wait for it and run again"), scratch.hold(folder, wait=False):
+            pass
+        order.append("first")
+    second.join(timeout=60)
+    assert order == ["first", "second"]
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_checkpoints_outlive_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "finetune_2b" / "abc"
+    folder.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), scratch.hold(folder):
+        raise KeyboardInterrupt
+    assert folder.is_dir()
+    with scratch.hold(folder, wait=False):
+        assert folder.is_dir()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from relearn.endpoint.asking import ask
 from relearn.endpoint.journal import Journal
 from relearn.endpoint.request import Address, ServerAnswer
-from relearn.endpoint.run import ask
 from relearn.endpoint.tally import Tally
 from relearn.errors import InputError
 from relearn.mini.completions import Teacher

@@ -15,7 +15,7 @@ import torch
 
 from relearn.errors import InputError
 from relearn.models import load_base
-from relearn.params.finetune import Lora
+from relearn.params.finetune import Lora, Methods
 from relearn.training import passes as passes_module
 from relearn.training.method import Method, Part, load_method
 from relearn.training.passes import Passes, cross_entropy
@@ -114,6 +114,15 @@ def losses_of(method: Method, adapted: Any, quick: bool) -> torch.Tensor:
         move(adapted)
         adapted.train()
         return passes.losses(BATCH, method.token_loss, method.reads_base)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_method_says_whether_it_learns_the_likelihood(formula: str) -> None:
+    """Where model and base agree no penalty is left, and the loss of one that does is the cross entropy."""
+    name, options, _ = FORMULAS[formula]
+    logits, labels = torch.randn(6, 30, generator=torch.manual_seed(3)), torch.arange(6)
+    found = method(name, **options).token_loss(logits, labels, logits)
+    assert torch.allclose(found, cross_entropy(logits, labels), atol=1e-5) == Methods.learns_likelihood(name)
 
 
 @pytest.mark.parametrize("quick", [True, False])

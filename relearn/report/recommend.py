@@ -1,0 +1,72 @@
+"""Which method to train by, from what `stages.frontier` found of several, for the report's advice.
+
+Reads its JSON, and imports nothing of the evaluation that found it: a change there is no reason to write the report again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relearn.report.curve import EXPORT
+from relearn.report.words import Words
+from relearn.statistics.significance import LEVEL
+
+
+def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: Words) -> str:
+    """What to train instead of this run, by what was measured: `found` is as `stages.frontier` writes it, None for nothing.
+
+    With a limit, a share of base's bits per byte, the method that takes the least time of those whose intervals are within it
+    for every old skill; without one, of those that lose significantly less than plain somewhere and significantly more
+    nowhere, the one that loses least.
+    """
+    if found is None:
+        return "`make remedies` trains by several methods that forget less, compares them at equal new skill, and this list then names one of them."
+    methods = [one for one in found["methods"] if all(factor is not None for factor in one["factors"].values())]
+    first, number = found["methods"][0], len(found["methods"])
+    level = f"at {found['share']:.0%} of what {first['method']} gains"
+    if most_lost is not None:
+        kept = [one for one in methods if all(_is_within(loss, most_lost) for loss in one["losses"])]
+        if not kept:
+            return f"None of the {number} methods measured here is proven to keep every old skill within {most_lost:.1%} {level}."
+        best = min(kept, key=lambda one: (one["time"] or math.inf, sum(loss["lost"] for loss in one["losses"])))
+        why = f"{best['method']} takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
+        losses = [f"{words.label(loss['task'])} {_as_share(loss)}" for loss in best["losses"]]
+    else:
+        kept = [one for one in methods if _is_better(one["losses"])]
+        if not kept:
+            return (
+                f"None of the {number} methods measured here loses significantly less than {first['method']} {level}."
+            )
+        best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
+        why = f"{best['method']} loses least {level}, against {first['method']}"
+        losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]
+    time = "" if best["time"] is None or best is first else f" Training takes {best['time']:.2f} times as long."
+    factor = next(iter(best["factors"].values()))
+    return (
+        f"Of the {number} methods measured here, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
+        f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with that much of its change."
+    )
+
+
+def _is_within(loss: Mapping[str, Any], most_lost: float) -> bool:
+    return loss["high"] is not None and loss["high"] <= most_lost * loss["base"]
+
+
+def _is_better(losses: Sequence[Mapping[str, Any]]) -> bool:
+    sure = [loss["more"] for loss in losses if loss["p_holm"] is not None and loss["p_holm"] <= LEVEL]
+    return bool(sure) and max(sure) < 0
+
+
+def _as_share(loss: Mapping[str, Any]) -> str:
+    low, high = (None if loss[end] is None else loss[end] / loss["base"] for end in ("low", "high"))
+    return f"{loss['lost'] / loss['base']:+.1%}{_ends(low, high, '+.1%')}"
+
+
+def _less(loss: Mapping[str, Any]) -> str:
+    return f"{loss['more']:+.3f}{_ends(loss['more_low'], loss['more_high'], '+.3f')}"
+
+
+def _ends(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"

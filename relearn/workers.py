@@ -1,0 +1,175 @@
+"""Work on rows, shared out over processes a chunk at a time; results come in the order of the chunks.
+
+The environment variable RELEARN_WORKERS says how many processes work; unset, every core that this process may use has
+one. How many there are changes nothing in a result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import islice
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from relearn.errors import InputError
+
+VARIABLE = "RELEARN_WORKERS"
+MOST = 1024
+AHEAD = 3  # chunks a process that are on their way at once, so that memory does not grow with the rows
+PR_SET_PDEATHSIG = 1
+
+T = TypeVar("T")
+Chunk = TypeVar("Chunk", bound=Sized)
+Found = TypeVar("Found")
+
+
+def count_workers() -> int:
+    """Processes that share the work. InputError where the environment asks for something else than a number of them."""
+    asked = os.environ.get(VARIABLE, "").strip()
+    if not asked:
+        return count_cores()
+    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
+        raise InputError(f"{VARIABLE}: is {asked!r}; a whole number of processes is expected, from 1 to {MOST}")
+    return int(asked)
+
+
+def count_cores() -> int:
+    """Cores that this process may use; where the system does not say (macOS), those there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The rows in lists of `size`, the last perhaps shorter. Where reading fails, what was read before comes first."""
+    rows = iter(rows)
+    while True:
+        chunk: list[T] = []
+        failed: Exception | None = None
+        try:
+            for row in islice(rows, size):
+                chunk.append(row)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failed = error
+        if chunk:
+            yield chunk
+        if failed is not None:
+            raise failed
+        if len(chunk) < size:
+            return
+
+
+class Workers(Generic[Chunk, Found]):
+    """Processes that do `work` on chunks of rows. Used as a context: leaving it ends them, whatever happened.
+
+    The first `alone` rows are worked on in this process, so that small inputs do not wait for others to start. `work` and
+    its results travel by pickle, `work` once to each process.
+    """
+
+    def __init__(self, work: Callable[[Chunk], Found], alone: float) -> None:
+        self.work, self.alone = work, alone
+        self.number = count_workers()
+        self._pool: Any = None
+
+    def __enter__(self) -> Workers[Chunk, Found]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=kind is not None)
+            self._pool = None
+
+    def map(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Found]]:
+        """Yields each chunk and what `work` makes of it, in order; chunks are read as they are needed.
+
+        Raises what reading raises, after the results of the chunks before it; what `work` raises, InputError among it; and
+        InputError when a process is killed.
+        """
+        chunks = iter(chunks)
+        if self.number == 1:
+            yield from ((chunk, self.work(chunk)) for chunk in chunks)
+            return
+        while self.alone > 0:
+            chunk = next(chunks, None)
+            if chunk is None:
+                return
+            self.alone -= len(chunk)
+            yield chunk, self.work(chunk)
+        yield from self._map_over_processes(chunks)
+
+    def _map_over_processes(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, Found]]:
+        # Here, because it takes a third of a second, which small inputs do without.
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        waiting: deque[tuple[Chunk, Any]] = deque()
+        failed: Exception | None = None
+        try:
+            while True:
+                while failed is None and len(waiting) < AHEAD * self.number:
+                    try:
+                        chunk = next(chunks, None)
+                    except Exception as error:  # noqa: BLE001 - raised again when the chunks before it are done
+                        failed = error
+                        break
+                    if chunk is None:
+                        break
+                    waiting.append((chunk, self._submit(chunk)))
+                if not waiting:
+                    break
+                chunk, future = waiting.popleft()
+                yield chunk, future.result()
+        except TerminatedWorkerError:
+            raise InputError(
+                f"one of {self.number} processes that share the work was killed (out of memory?); run again, with "
+                f"{VARIABLE}=1 for a single one"
+            ) from None
+        if failed is not None:
+            raise failed
+
+    def _submit(self, chunk: Chunk) -> Any:
+        if self._pool is not None:
+            return self._pool.submit(_do, chunk)
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(
+            self.number,
+            timeout=None,
+            initializer=_begin,
+            initargs=(os.getpid(), self.work),
+            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+        # Processes inherit what is blocked: Ctrl-C, which a terminal sends to all of them, reaches this one alone.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(_do, chunk)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_work: Callable[[Any], Any]
+
+
+def _begin(parent: int, work: Callable[[Any], Any]) -> None:
+    global _work
+    end_with(parent)
+    _work = work
+
+
+def _do(chunk: Any) -> Any:
+    return _work(chunk)
+
+
+def end_with(parent: int) -> None:
+    """Asks the kernel to end this process when `parent`, which started it, ends; ends it where that has happened already."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,53 @@
+"""What the commands that run many experiments share: which part of them is this machine's, and how dvc is asked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+from relearn.errors import InputError
+from stages.paths import Paths
+
+TO_SHARE = "`python -m stages.share` sends them, and fetches those of other machines"  # said at the end of a part
+One = TypeVar("One")
+
+
+def take_part(everything: Sequence[One], part: str | None) -> list[One]:
+    """Those of `everything` that `part` names: "2/3" is the second, the fifth, and so on; None is all of them."""
+    if part is None:
+        return list(everything)
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--part {part}: expected WHICH/OF, such as 1/2 on one of two machines and 2/2 on the other")
+    return list(everything)[int(found[1]) - 1 :: int(found[2])]
+
+
+def ask_dvc(paths: Paths, *arguments: str) -> int:
+    """Runs dvc, whose output is seen, and returns its status."""
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=paths.root, check=False).returncode
+
+
+def run_dvc(paths: Paths, *arguments: str) -> None:
+    """Runs dvc, whose output is seen. InputError when it fails."""
+    if status := ask_dvc(paths, *arguments):
+        raise InputError(
+            f"dvc {' '.join(arguments[:2])} ended with status {status}; run the command again to go on from there"
+        )
+
+
+def list_names(paths: Paths) -> set[str]:
+    """The names of the experiments of this commit."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "dvc", "exp", "list", "--name-only"],
+        cwd=paths.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        last = listed.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"dvc exp list failed: {last[0]}; run it by hand to see more")
+    return set(listed.stdout.split())
