@@ -16,6 +16,7 @@ from relearn.evaluation.curve import Curve, read_curve
 from relearn.evaluation.equal_skill import AtEqualSkill, compare_at_equal_skill
 from relearn.evaluation.roles import ScoredTask
 from relearn.statistics.scores import Floats
+from relearn.statistics.significance import holm
 
 TASKS = [ScoredTask("old", "watched", ("bpb",)), ScoredTask("new", "new", ("bpb",))]
 USUAL = [number / 8 for number in range(13)]
@@ -143,6 +144,38 @@ def test_seeds_are_paired_and_averaged() -> None:
     assert found["gentle"].losses[0].more == pytest.approx(np.mean(alone))
     with pytest.raises(InputError, match="gentle: no training seed in common with plain"):
         compare_at_equal_skill({"plain": {1: one}, "gentle": {3: gentle}}, "plain", TASKS, 100, 5)
+
+
+def test_a_claim_leaves_out_the_seed_that_its_method_was_chosen_by() -> None:
+    """The method is no better than plain training, but for the seed that it was looked at with."""
+    one, other = curve(*PLAIN, noise=0.2), curve(*PLAIN, noise=0.2, own=1)
+    lucky = curve(PLAIN[0], bend(0.05), noise=0.2)
+    methods = {"plain": {7: one, 1: one, 2: one}, "picked": {7: lucky, 1: other, 2: other}, "alone": {7: other}}
+    fooled = {one.method: one for one in compare_at_equal_skill(methods, "plain", TASKS, 300, 5)}
+    assert fooled["picked"].losses[0].p_holm < 0.05
+    found = {
+        one.method: one for one in compare_at_equal_skill(methods, "plain", TASKS, 300, 5, chosen_by={"picked": {7}})
+    }
+    assert set(found["picked"].factors) == {1, 2}
+    assert found["picked"].chosen_by == {7: fooled["picked"].factors[7]}  # where its answers are
+    without = {name: {number: own for number, own in runs.items() if number != 7} for name, runs in methods.items()}
+    del without["alone"]
+    (loss,), (alone,) = found["picked"].losses, found["alone"].losses
+    (expected,) = compare_at_equal_skill(without, "plain", TASKS, 300, 5)[1].losses
+    assert (loss.lost, loss.more, loss.more_low, loss.more_high, loss.p) == (
+        expected.lost, expected.more, expected.more_low, expected.more_high, expected.p,
+    )  # fmt: skip
+    assert loss.more_low < 0 < loss.more_high
+    assert sorted([loss.p_holm, alone.p_holm]) == sorted(holm([loss.p, alone.p]))  # one family, whatever the seeds
+    # plain is not chosen: it has every seed, and the method of one seed is held against that seed
+    assert set(found["plain"].factors) == {7, 1, 2}
+    assert set(found["alone"].factors) == {7}
+    with pytest.raises(
+        InputError, match="picked: no training seed in common with plain but the one that it was chosen"
+    ):
+        compare_at_equal_skill(
+            {"plain": {7: one}, "picked": methods["picked"]}, "plain", TASKS, 50, 5, chosen_by={"picked": {7}}
+        )
 
 
 def test_holm_runs_over_the_methods_within_a_task() -> None:
