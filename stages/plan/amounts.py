@@ -22,7 +22,6 @@ from relearn.params import Params
 from relearn.params.base import GgufBase, ModelBase, ScratchBase
 from relearn.params.finetune import Lora
 from relearn.params.prepare import SkillsSource
-from relearn.progress import say
 from relearn.records import Message, make_turns
 from relearn.training.method import load_method
 from stages import corpus, run
@@ -194,8 +193,6 @@ class Amounts:
     def measure(self, config: Any) -> list[Cost]:
         """The cost of each training stage and of predict; `config` is the model's, None where it is not known here."""
         found = []
-        if config is not None:
-            say("trying with random weights how fast this machine trains and answers; it takes some seconds")
         for one in self.list_rounds():
             cost = Cost(one.stage, one.rows, one.tokens)
             if config is not None:
@@ -211,13 +208,13 @@ class Amounts:
         if earlier is not None:
             rate, cost.basis = earlier, "the rate of an earlier run"
         cost.seconds = one.tokens / rate
-        cost.memory = self._weights(tried.parameters) + ADAM * tried.trainable + tried.saved
+        cost.memory = self._weights(tried.parameters, one.lora is not None) + ADAM * tried.trainable + tried.saved
 
-    def _weights(self, parameters: float) -> float:
+    def _weights(self, parameters: float, frozen: bool = True) -> float:
         compute = self.params.compute
         if compute.quantize == "4bit":
             return parameters * 0.55
-        return parameters * (2 if compute.precision == "bf16" and compute.device == "cuda" else 4)
+        return parameters * (2 if compute.precision == "bf16" and frozen else 4)
 
     def measure_answers(self, config: Any) -> Cost:
         """The cost of predict; `config` as `measure` takes it."""

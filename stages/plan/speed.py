@@ -1,6 +1,7 @@
 """How fast this machine trains and answers with a model of a given shape, and with how much memory: tried, not guessed.
 
-Models with random weights and one block, then two, do a few passes; each further block costs what the second did.
+Models with random weights and one block, then two, do a few passes; each further block costs what the second did. What
+has been tried is not tried again by the same process.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from relearn.decoding import greedy
 from relearn.models import check_device
 from relearn.params.compute import Compute
 from relearn.params.finetune import Lora
+from relearn.progress import say
 from relearn.training.quick import speed_up
 from relearn.training.rounds import new_adapter
 from relearn.training.rows import EncodedRow, collate
 
 TRIES = 3  # of each timing; the fastest counts, since other work on the machine only slows it
 STEPS = 8  # tokens decoded
+_tried: dict[tuple[str, ...], list[float]] = {}  # by the kind of work, the model's shape, the computer and the batch
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def measure_training(config: Any, compute: Compute, lora: Lora | None, rows: int
         every = sum(weight.numel() for weight in tuned.parameters())
         return [seconds, every, sum(weight.numel() for weight in learned), sum(kept.values())]
 
-    return TrainingCost(*_extend(config, compute, measure))
+    key = ("training", "" if lora is None else lora.model_dump_json(), f"{rows} x {tokens}")
+    return TrainingCost(*_extend(config, compute, lora is not None, measure, key))
 
 
 def measure_answers(config: Any, compute: Compute, rows: int, tokens: int) -> AnswerCost:
@@ -96,7 +100,7 @@ def measure_answers(config: Any, compute: Compute, rows: int, tokens: int) -> An
         size = next(model.parameters()).element_size()
         return [first, max(0.0, more - first) / STEPS, 2 * heads * width * size * model.config.num_hidden_layers]
 
-    return AnswerCost(*_extend(config, compute, measure))
+    return AnswerCost(*_extend(config, compute, True, measure, ("answers", f"{rows} x {tokens}")))
 
 
 def _draw(config: Any, tokens: int) -> tuple[int, ...]:
@@ -104,7 +108,7 @@ def _draw(config: Any, tokens: int) -> tuple[int, ...]:
 
 
 def _precision(compute: Compute) -> Any:
-    mixed = compute.precision == "bf16"
+    mixed = compute.precision == "bf16" and compute.device == "cuda"  # as `relearn.training.rounds.make_schedule`
     return torch.autocast(compute.device, torch.bfloat16) if mixed else nullcontext()
 
 
@@ -119,11 +123,21 @@ def _fastest(work: Callable[[], object], compute: Compute) -> float:
     return min(found)
 
 
-def _extend(config: Any, compute: Compute, measure: Callable[[Any], list[float]]) -> list[float]:
-    """What `measure` finds of a model of one block and of two, carried on to all of the config's blocks."""
+def _extend(
+    config: Any, compute: Compute, frozen: bool, measure: Callable[[Any], list[float]], key: tuple[str, ...]
+) -> list[float]:
+    """What `measure` finds of a model of one block and of two, carried on to all of the config's blocks.
+
+    Frozen weights are in the profile's precision; those that learn are in fp32.
+    """
     from transformers import AutoModelForCausalLM
 
     check_device(compute.device)
+    key += (config.to_json_string(), compute.model_dump_json())
+    if key in _tried:
+        return _tried[key]
+    if not _tried:
+        say("trying with random weights how fast this machine trains and answers; it takes some seconds")
     blocks = config.num_hidden_layers
     found = []
     for count in range(1, min(2, blocks) + 1):
@@ -131,11 +145,12 @@ def _extend(config: Any, compute: Compute, measure: Callable[[Any], list[float]]
         small.num_hidden_layers = count
         if getattr(small, "layer_types", None):
             small.layer_types = small.layer_types[:count]
-        half = compute.precision == "bf16" and compute.device == "cuda"
+        half = frozen and compute.precision == "bf16"
         model = AutoModelForCausalLM.from_config(small, dtype=torch.bfloat16 if half else torch.float32)
         found.append(measure(model.to(compute.device).eval()))
     first, last = found[0], found[-1]
-    return [one + max(0.0, two - one) * (blocks - 1) for one, two in zip(first, last, strict=True)]
+    _tried[key] = [one + max(0.0, two - one) * (blocks - 1) for one, two in zip(first, last, strict=True)]
+    return _tried[key]
 
 
 def count_parameters(config: Any) -> float:

@@ -144,3 +144,21 @@ def test_a_plan_counts_the_items_of_a_suite(tmp_path: Path) -> None:
 def test_another_profile_is_planned_with_a_rate_of_its_own(tmp_path: Path) -> None:
     assert load(ROOT, "llama2-7b").lr <= load(ROOT, "llama2-7b").lr_range.max
     assert math.isclose(load(ROOT).lr, load(ROOT, load(ROOT).profile).lr)
+
+
+@pytest.mark.parametrize("adapted", [True, False])
+def test_bf16_is_tried_as_training_and_answering_compute_it(adapted: bool) -> None:
+    params = load(ROOT)
+    base = params.base.model
+    assert isinstance(base, ScratchBase)
+    shape = base.model_copy(update={"layers": 1, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300})
+    config, lora = make_config(shape, 300), params.finetune.lora if adapted else None
+    single, half = (params.compute.model_copy(update={"precision": kind}) for kind in ("fp32", "bf16"))
+    saved = [speed.measure_training(config, kind, lora, 4, 32).saved for kind in (single, half)]
+    assert saved[1] < saved[0] if adapted else saved[1] == saved[0]  # weights that learn are in fp32 on a CPU
+    assert (
+        speed.measure_training(config, single, lora, 4, 32).seconds
+        == speed.measure_training(config, single, lora, 4, 32).seconds
+    )  # tried once
+    cached = [speed.measure_answers(config, kind, 4, 16).cached for kind in (single, half)]
+    assert cached == [2 * 32 * 4, 2 * 32 * 2]
