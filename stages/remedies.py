@@ -72,7 +72,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     choose, crossing = (asked.choose, list_crossing(wanted)) if asked.part is None else (None, {})
     waits = any(method in missing for method in crossing)  # where the factors are not known before there are curves
     answering = {} if waits else choose_answers(crossing, document, paths)
-    further = {}
+    further: Mapping[str, Params] = {}
     if choose:
         further = seeded if missing else choose_further(wanted, seeded, choose, document, paths)
     _announce(wanted, missing, further, choose or 0, list(crossing if waits else answering), paths)

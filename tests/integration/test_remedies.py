@@ -73,8 +73,8 @@ def test_methods_are_run_once_and_compared(run_clone: Clone) -> None:
 @pytest.mark.timeout(3000)
 def test_the_best_on_validation_rows_gets_the_further_seeds_on_which_its_claim_rests(run_clone: Clone) -> None:
     run_clone.run("make", "--silent", "identity")
-    given = ("l2_init", "--choose", "1", "--seeds", "5", "-S", "profiles/tiny.yaml:predict.scale_rows=8")
-    given += ("-S", "lr=0.03")  # at which plain training forgets
+    settings = ("-S", "lr=0.03", "-S", "profiles/tiny.yaml:predict.scale_rows=8")  # at that rate plain training forgets
+    given = ("l2_init", "--choose", "1", "--seeds", "5", *settings)
     first = run_clone.python("stages.remedies", *given)
     assert "then plain, l2_init with further seeds: at most about" in first.stderr
     assert "remedies: chosen for further seeds: l2_init" in first.stderr
@@ -87,7 +87,10 @@ def test_the_best_on_validation_rows_gets_the_further_seeds_on_which_its_claim_r
     plain, chosen = json.loads(written)["methods"]
     assert set(plain["factors"]) == {"1222", "5"}
     assert (set(chosen["factors"]), set(chosen["chosen_by"])) == ({"5"}, {"1222"})
-    assert "l2_init strength 0.001 got further seeds for what training with seed 1222 did on validation rows" in first.stdout
+    assert (
+        "l2_init strength 0.001 got further seeds for what training with seed 1222 did on validation rows"
+        in first.stdout
+    )
 
     again = run_clone.python("stages.remedies", *given)
     assert ran(again.stdout) == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relearn.errors import InputError
-from relearn.evaluation.choice import Trade, choose_methods, has_forgotten, measure_trade
+from relearn.evaluation.choice import Look, Trade, choose_methods, has_forgotten, measure_trade
 
-LOOKS = [
+LOOKS: list[Look] = [
     {"step": 0.0, "train": None, "new": 3.0, "other": 2.0, "old": 1.0, "watched": 1.5},
     {"step": 5.0, "train": 2.5, "new": 0.1, "other": 0.1, "old": 9.0, "watched": 9.0},
     {"step": 10.0, "train": 2.0, "new": 1.0, "other": 1.0, "old": 1.2, "watched": 1.9},
@@ -18,11 +18,11 @@ def test_what_is_gained_and_lost_is_from_the_first_look_to_the_last_and_a_mean_o
     found = measure_trade(LOOKS, ["new", "other"], ["old", "watched"], "2b.csv")
     assert (found.gained, found.lost) == pytest.approx((1.5, 0.3))  # (2 + 1) / 2, (0.2 + 0.4) / 2
     assert found.price == pytest.approx(0.2)
-    without = [look | {"watched": None} for look in LOOKS]  # no validation rows of that task
+    without = [{**look, "watched": None} for look in LOOKS]  # no validation rows of that task
     assert measure_trade(without, ["new"], ["old", "watched"], "2b.csv").lost == pytest.approx(0.2)
-    for looks, new in (([], ["new"]), (LOOKS, ["unseen"]), (LOOKS, [])):
+    for looks, new in ((0, ["new"]), (3, ["unseen"]), (3, [])):
         with pytest.raises(InputError, match=r"2b\.csv: no losses of .*validation rows"):
-            measure_trade(looks, new, ["old"], "2b.csv")
+            measure_trade(LOOKS[:looks], new, ["old"], "2b.csv")
 
 
 TRADES = {
