@@ -5,8 +5,8 @@ the choice, and the claims about a chosen method rest on other seeds (`equal_ski
 
 The order is by what is lost for what is gained: the mean rise of the old tasks' losses over the mean fall of the new
 tasks'. To first order both grow with λ, the factor of the change, so that this is the order of what is lost at equal
-new skill, and a method that learns little is not taken for a gentle one. The old tasks' rises are summed before they
-are divided: the share of a rise that is next to nothing would be noise.
+new skill, and a method that learns little is not taken for a gentle one. The old tasks' rises are averaged as they are, and
+not as shares of plain's: where plain hardly loses a task, such a share would be noise.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def measure_trade(looks: Sequence[Look], new: Collection[str], old: Collection[s
 def choose_methods(trades: Mapping[str, Trade], plain: str, number: int, reach: float) -> list[str]:
     """At most `number` methods other than `plain`, those that lose least for what they gain first.
 
-    `reach` is the largest λ of the curves. A method that would not have `SHARE` of plain's gain there, did its gain grow in
-    proportion to λ, is left out, since nothing could be claimed of it. None is chosen where plain gains or loses nothing.
+    `reach` is the largest λ of the curves. A method whose gain, in proportion to λ, would not be `SHARE` of plain's even there
+    is left out, since nothing could be claimed of it. None is chosen where plain gains or loses nothing.
     """
     if not has_forgotten(trades[plain]):
         return []
