@@ -241,7 +241,7 @@ def name_experiment(params: Params, *ending: str) -> str:
 
 
 def name_further(params: Params) -> str:
-    """An experiment with further seeds after the choice. Plain is not chosen, so that its own is as any."""
+    """The name of an experiment with further seeds after the choice; plain, which is not chosen, has no ending."""
     return name_experiment(params, *([] if params.method == PLAIN else [CHOSEN]))
 
 

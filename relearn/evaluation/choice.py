@@ -1,12 +1,12 @@
 """Which methods are worth further training seeds, by the losses on validation rows that training watches.
 
-A method that was picked out of several by what it did under one seed looks better than it is. So no test row takes part in
-the choice, and the claims about a chosen method rest on other seeds (`equal_skill`).
+A method that was picked out of several by what it did under one seed looks better than it is. So no test row takes
+part in the choice, and the claims about a chosen method rest on other seeds (`equal_skill`).
 
 The order is by what is lost for what is gained: the mean rise of the old tasks' losses over the mean fall of the new
 tasks'. To first order both grow with λ, the factor of the change, so that this is the order of what is lost at equal
-new skill, and a method that learns little is not taken for a gentle one. The old tasks' rises are averaged as they are, and
-not as shares of plain's: where plain hardly loses a task, such a share would be noise.
+new skill, and a method that learns little is not taken for a gentle one. The old tasks' rises are averaged as they
+are, and not as shares of plain's: where plain hardly loses a task, such a share would be noise.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Trade:
 
 
 def measure_trade(looks: Sequence[Look], new: Collection[str], old: Collection[str], where: str) -> Trade:
-    """The mean fall over the new tasks and the mean rise over the old ones. `looks` hold a loss a task, the first before any
-    update. InputError, naming `where`, without validation rows of both.
+    """The mean fall over the new tasks and the mean rise over the old ones. `looks` hold a loss a task, the first before
+    any update. InputError, naming `where`, without validation rows of both.
     """
 
     def rise(tasks: Collection[str]) -> float:
@@ -44,8 +44,8 @@ def measure_trade(looks: Sequence[Look], new: Collection[str], old: Collection[s
         rises = [values[-1] - values[0] for values in seen if values]
         if not rises:
             raise InputError(
-                f"{where}: no losses of {', '.join(tasks) or 'such tasks'}; methods are chosen on validation rows of a new task "
-                "and of an old one (prepare.<task>.val)"
+                f"{where}: no losses of {', '.join(tasks) or 'such tasks'}; methods are chosen on validation rows of a "
+                "new task and of an old one (prepare.<task>.val)"
             )
         return fmean(rises)
 
@@ -55,8 +55,8 @@ def measure_trade(looks: Sequence[Look], new: Collection[str], old: Collection[s
 def choose_methods(trades: Mapping[str, Trade], plain: str, number: int, reach: float) -> list[str]:
     """At most `number` methods other than `plain`, those that lose least for what they gain first.
 
-    `reach` is the largest λ of the curves. A method whose gain, in proportion to λ, would not be `SHARE` of plain's even there
-    is left out, since nothing could be claimed of it. None is chosen where plain gains or loses nothing.
+    `reach` is the largest λ of the curves. A method whose gain, in proportion to λ, would not be `SHARE` of plain's even
+    there is left out, since nothing could be claimed of it. None is chosen where plain gains or loses nothing.
     """
     if not has_forgotten(trades[plain]):
         return []
@@ -66,5 +66,5 @@ def choose_methods(trades: Mapping[str, Trade], plain: str, number: int, reach: 
 
 
 def has_forgotten(plain: Trade) -> bool:
-    """Whether plain training learned the new tasks at the cost of the old ones, so that there is something to remedy."""
+    """Whether plain training learned new tasks at the cost of old ones, so that there is something to remedy."""
     return plain.gained > 0 and plain.lost > 0
