@@ -28,8 +28,10 @@ RATES ?= 5e-4 1e-3 2e-3 5e-3 1e-2
 
 # The methods of `make remedies`, further training seeds, and settings as `dvc exp run -S` takes them:
 # make remedies METHODS="plain replay" SEEDS="1 2" SETTINGS="profile=smollm2 lr=1e-3"
+# CHOOSE=2 gives the further seeds to plain and to the two methods alone that do best on validation rows (docs/experiments.md).
 METHODS ?= plain replay
 SEEDS ?=
+CHOOSE ?=
 SETTINGS ?=
 
 # Several machines: `make sweep PART=1/2` on one of two, PART=2/2 on the other, then `make share` on both (docs/scale.md).
@@ -99,7 +101,7 @@ sweep: $(RUN) identity  ## run an experiment for each learning rate of RATES, an
 remedies: $(RUN) identity  ## train by each of METHODS, and compare them at equal new skill
 	@python -m stages.parameters
 	@settings= && if [ -n '$(SETTINGS)' ]; then settings=$$(python -m stages.parameters --here $(SETTINGS)) || exit 1; fi && \
-	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $(addprefix --part ,$(PART)) $$settings
+	python -m stages.remedies $(METHODS) $(if $(SEEDS),--seeds $(SEEDS)) $(addprefix --choose ,$(CHOOSE)) $(addprefix --part ,$(PART)) $$settings
 
 share: $(RUN) identity  ## send this machine's experiments to the others, and fetch theirs
 	python -m stages.share $(GIT_REMOTE)

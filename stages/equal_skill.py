@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,9 +14,11 @@ from typing import Any
 from relearn.decoding.items import CurveRow
 from relearn.errors import InputError
 from relearn.evaluation.checking import Checker
+from relearn.evaluation.choice import Trade, measure_trade
 from relearn.evaluation.curve import Curve, read_curve
 from relearn.evaluation.equal_answers import Answers, compare_answers, round_factor
 from relearn.evaluation.equal_skill import AtEqualSkill, check_same, compare_at_equal_skill
+from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.suite import SkillItem
 from relearn.files import read_jsonl
 from relearn.params import Params, load
@@ -27,6 +29,7 @@ from relearn.records import Prediction, Row
 from relearn.report import frontier
 from relearn.report.frontier import Runs
 from relearn.sandbox.runner import ProgramLimits
+from stages.curves import read_curves
 from stages.paths import Paths
 from stages.roles import list_tasks
 
@@ -51,7 +54,9 @@ def compare(params: Params, paths: Paths, document: Any) -> tuple[dict[str, Runs
             fitting[name] = runs[name].curves
         except InputError as error:
             say(f"frontier: {error}; left out")
-    found = compare_at_equal_skill(fitting, plain, list_tasks(params), params.eval_3a.resamples, params.seed)
+    chosen_by = {name: runs[name].chosen_by for name in fitting if name != plain}
+    tasks = list_tasks(params)
+    found = compare_at_equal_skill(fitting, plain, tasks, params.eval_3a.resamples, params.seed, chosen_by=chosen_by)
     told = [(one, read_params(runs[one.method].params)) for one in found]
     return runs, [
         replace(one, time=count_time(own, told[0][1], paths), command=name_command(own, paths)) for one, own in told
@@ -109,7 +114,7 @@ def is_compared_by_answers(runs: Runs) -> bool:
 
 def find_factor(one: AtEqualSkill, seed: int) -> float | None:
     """The factor under which a method answers at equal new skill; None where it never has that."""
-    factor = one.factors.get(seed)
+    factor = (one.chosen_by | one.factors).get(seed)
     return None if factor is None else round_factor(factor)
 
 
@@ -142,6 +147,14 @@ def add_answers(
         replace(one, answers=Answers(factors[one.method], scores.get(one.method, []))) if one.method in factors else one
         for one in equal
     ]
+
+
+def read_trade(paths: Paths, revision: str, tasks: Sequence[ScoredTask]) -> Trade:
+    """What an experiment's first round did to the losses on validation rows, with the main seed."""
+    new, old = ([task.name for task in tasks if task.is_new == is_new] for is_new in (True, False))
+    with _fetch(paths, revision, paths.losses("2b")) as file:
+        looks = [] if file is None else read_curves(file, [*new, *old])
+    return measure_trade(looks, new, old, f"{paths.losses('2b').relative_to(paths.root)} of {revision[:9]}")
 
 
 def _open_curve(paths: Paths, revision: str, seed: int | None) -> Curve | None:

@@ -2,6 +2,7 @@
 
     python -m stages.remedies plain replay                    # plain is always included
     python -m stages.remedies plain replay --seeds 1 2        # with further training seeds
+    python -m stages.remedies kl dft stm --choose 2 --seeds 1 2   # only for the 2 best of them, and plain
     python -m stages.remedies plain -S profile=smollm2 -S lr=1e-3
     python -m stages.remedies replay kl --part 1/2            # one machine's part (docs/scale.md); compares nothing
 
@@ -9,6 +10,11 @@ Says first what will run and about how long it takes (as `relearn plan` counts).
 the same parameters is not run again; one that was stopped goes on from its checkpoint. `-S` as `dvc exp run` takes it.
 2c is a copy of 2b (`finetune_2c.epochs` 0), and only base and 2b itself answer; the learn-forget curve needs
 likelihoods alone.
+
+With `--choose`, every method is run with the main seed first. The losses on validation rows that training watches then say
+which methods are run with the further seeds too (`relearn.evaluation.choice`), as experiments of their own, `…-chosen`:
+no test row takes part, and the claims about these methods rest on the further seeds alone. The others are compared by
+the main seed.
 
 Where the loss of a method is not the likelihood, a second experiment follows, `…-crossing`, for it and for plain: 2b also
 answers with its change scaled to equal new skill, and what has been answered before is kept.
@@ -19,21 +25,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from relearn import models
 from relearn.errors import InputError
+from relearn.evaluation.choice import choose_methods, has_forgotten
 from relearn.evaluation.equal_skill import SHARE
 from relearn.params import Params, load
 from relearn.params.finetune import Methods
 from relearn.progress import say
-from relearn.report.frontier import PLAIN, describe_method, list_experiments
+from relearn.report.frontier import CHOSEN, PLAIN, describe_method, list_experiments, list_revisions
 from stages import equal_skill, frontier
 from stages.experiments import TO_SHARE, run_dvc, take_part
 from stages.paths import Paths
 from stages.plan.amounts import Amounts, find_config
+from stages.roles import list_tasks
 from stages.run import main
 
 SCALES = [0.25, 0.5, 0.75, 1.25, 1.5]  # beside 0 and 1, which cost nothing
@@ -50,28 +59,63 @@ DECISIVE: list[list[str | None]] = [
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
     """Runs what is missing of this machine's part; without a part, then writes and prints what `stages.frontier` does."""
-    methods, seeds, given, part = read_arguments(sys.argv[1:])
-    wanted = {method: choose_params(params, paths, method, seeds, given) for method in take_part(methods, part)}
+    asked = read_arguments(sys.argv[1:])
+    methods = take_part(asked.methods, asked.part)
+    seeded = {method: choose_params(params, paths, method, asked.seeds, asked.settings) for method in methods}
+    wanted = seeded
+    if asked.choose:
+        wanted = {method: choose_params(params, paths, method, [], asked.settings) for method in methods}
     document = frontier.show_experiments(paths)
     done = list_experiments(document)
     missing = {method: own for method, own in wanted.items() if not is_done(done.get(name_experiment(own), {}), own)}
-    # the answers at equal new skill need the curves of all methods, so they wait for the machine without a part
-    crossing = list_crossing(wanted) if part is None else {}
+    # the choice and the answers at equal new skill need all methods, so they wait for the machine without a part
+    choose, crossing = (asked.choose, list_crossing(wanted)) if asked.part is None else (None, {})
     waits = any(method in missing for method in crossing)  # where the factors are not known before there are curves
     answering = {} if waits else choose_answers(crossing, document, paths)
-    _announce(wanted, missing, list(crossing if waits else answering), paths)
+    further: Mapping[str, Params] = {}
+    if choose:
+        further = seeded if missing else choose_further(wanted, seeded, choose, document, paths)
+    _announce(wanted, missing, further, choose or 0, list(crossing if waits else answering), paths)
     for own in missing.values():
-        _run(name_experiment(own), own, given, done, paths)
-    if part is not None:
-        say(f"remedies: {len(wanted)} of {len(methods)} methods are part {part}; {TO_SHARE}")
+        _run(name_experiment(own), own, asked.settings, done, paths)
+    if asked.part is not None:
+        say(f"remedies: {len(wanted)} of {len(asked.methods)} methods are part {asked.part}; {TO_SHARE}")
         return {"run": len(missing)}
-    if waits:
+    if missing:
         document = frontier.show_experiments(paths)
-        answering = choose_answers(crossing, document, paths)
-    for own in answering.values():
-        _run(name_experiment(own, CROSSING), own, given, list_experiments(document), paths)
+        further = choose_further(wanted, seeded, choose, document, paths) if choose else {}
+        answering = choose_answers(crossing, document, paths) if waits else answering
+    follow = {name_further(own): own for own in further.values()}
+    follow |= {name_experiment(own, CROSSING): own for own in answering.values()}
+    for name, own in follow.items():
+        _run(name, own, asked.settings, list_experiments(document), paths)
     frontier.write(wanted[PLAIN], paths, show=True)
-    return {"run": len(missing), "answered": len(answering)}
+    return {"run": len(missing), "again": len(further), "answered": len(answering)}
+
+
+def choose_further(
+    wanted: Mapping[str, Params], seeded: Mapping[str, Params], number: int, document: Any, paths: Paths
+) -> dict[str, Params]:
+    """The experiments with further seeds that are still to be run, by method: out of `seeded`, plain's and those of the
+    `number` methods that are chosen by what those of `wanted`, which must be there, did on validation rows. Says by what.
+    """
+    revisions, done, tasks = list_revisions(document), list_experiments(document), list_tasks(wanted[PLAIN])
+    trades = {
+        method: equal_skill.read_trade(paths, revisions[name_experiment(own)], tasks) for method, own in wanted.items()
+    }
+    for method, one in trades.items():
+        price = f", {one.price:.3f} for each gained" if one.gained > 0 else ""
+        say(
+            f"remedies: on validation rows {method} gains {one.gained:.3f} and loses {one.lost:.3f} nats a token{price}"
+        )
+    if not has_forgotten(trades[PLAIN]):
+        say(f"remedies: no method is chosen, since {PLAIN} gains or loses nothing there")
+        return {}
+    chosen = choose_methods(trades, PLAIN, number, max(1.0, *wanted[PLAIN].predict.scales))
+    few = f"; no other gains enough to have {SHARE:.0%} of what {PLAIN} gains" if len(chosen) < number else ""
+    say(f"remedies: chosen for further seeds: {', '.join(chosen) or 'none'}{few}")
+    found = {method: seeded[method] for method in (PLAIN, *chosen)} if chosen else {}
+    return {method: own for method, own in found.items() if not is_done(done.get(name_further(own), {}), own)}
 
 
 def list_crossing(wanted: Mapping[str, Params]) -> dict[str, Params]:
@@ -117,14 +161,28 @@ def _run(name: str, own: Params, given: Mapping[str, Any], done: Collection[str]
     run_dvc(paths, "exp", "run", "--temp", "--name", name, *list_settings(own, own.method, given))
 
 
-def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str, Any], str | None]:
-    """(methods, plain first; further seeds; settings by name; part). InputError for anything else."""
-    usage = "usage: python -m stages.remedies METHOD ... [--seeds N ...] [-S NAME=VALUE ...] [--part WHICH/OF]"
+@dataclass(frozen=True)
+class Arguments:
+    """The methods, plain first; the further seeds; for how many methods only, if not for all; the settings by name; the part."""
+
+    methods: list[str]
+    seeds: list[int]
+    choose: int | None
+    settings: dict[str, Any]
+    part: str | None
+
+
+def read_arguments(given: Sequence[str]) -> Arguments:
+    """InputError for what cannot be read."""
+    usage = (
+        "usage: python -m stages.remedies METHOD ... [--seeds N ... [--choose N]] [-S NAME=VALUE ...] [--part WHICH/OF]"
+    )
     parser = argparse.ArgumentParser(
         "python -m stages.remedies", exit_on_error=False, add_help=False, allow_abbrev=False
     )
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
+    parser.add_argument("--choose", type=int)
     parser.add_argument("--part")
     parser.add_argument("-S", action="append", default=[], dest="settings")
     try:
@@ -133,11 +191,16 @@ def read_arguments(given: Sequence[str]) -> tuple[list[str], list[int], dict[str
         raise InputError(f"{error}; {usage}") from None
     if unknown or not all("=" in setting for setting in found.settings):
         raise InputError(f"{' '.join(given)}: {usage}")
+    if found.choose is not None and (found.choose < 1 or not found.seeds):
+        raise InputError(
+            f"--choose {found.choose}: takes a number of methods from 1, and needs --seeds for them; {usage}"
+        )
     settings = {}
     for setting in found.settings:
         name, _, value = setting.partition("=")
         settings[name] = YAML(typ="safe").load(value)
-    return list(dict.fromkeys([PLAIN, *found.methods])), found.seeds, settings, found.part
+    methods = list(dict.fromkeys([PLAIN, *found.methods]))
+    return Arguments(methods, found.seeds, found.choose, settings, found.part)
 
 
 def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int], given: Mapping[str, Any]) -> Params:
@@ -175,6 +238,11 @@ def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int
 
 def name_experiment(params: Params, *ending: str) -> str:
     return "-".join(["remedy", params.profile, params.method.replace("_", "-"), *map(str, params.seeds), *ending])
+
+
+def name_further(params: Params) -> str:
+    """The name of an experiment with further seeds after the choice; plain, which is not chosen, has no ending."""
+    return name_experiment(params, *([] if params.method == PLAIN else [CHOSEN]))
 
 
 def list_settings(params: Params, method: str, given: Mapping[str, Any]) -> list[str]:
@@ -218,31 +286,50 @@ def is_done(found: Mapping[str, Any], params: Params) -> bool:
 
 
 def _announce(
-    wanted: Mapping[str, Params], missing: Mapping[str, Params], to_answer: Sequence[str], paths: Paths
+    wanted: Mapping[str, Params],
+    missing: Mapping[str, Params],
+    further: Mapping[str, Params],
+    number: int,
+    to_answer: Sequence[str],
+    paths: Paths,
 ) -> None:
-    """What will run, and about how long it takes; `to_answer` are the methods that answer at equal new skill as well."""
+    """What will run, and about how long it takes.
+
+    Of `further`, the experiments with further seeds after a choice, plain's and at most `number` others will run.
+    `to_answer` are the methods that answer at equal new skill as well.
+    """
     for method in wanted:
         if method not in missing:
             say(f"remedies: {method} exists already")
-    if not missing and not to_answer:
+    if not missing and not further and not to_answer:
         return
     total, about = 0.0, ""
     try:
-        for method, own in missing.items():
-            config = _prepare(own, paths)
-            seconds = sum(cost.seconds or 0 for cost in Amounts(own, paths).measure(config) if cost.stage in RUN)
-            say(f"remedies: {method}: about {seconds / 60:.0f} min")
-            total += seconds
+        timed = [method for method in wanted if method in missing or method in further]
+        seconds = {method: _measure_run(wanted[method], paths) for method in timed}
+        for method in missing:
+            say(f"remedies: {method}: about {seconds[method] / 60:.0f} min")
+            total += seconds[method]
+        if further:
+            again = {method: seconds[method] * (1 + len(own.seeds)) for method, own in further.items()}
+            others = sorted((time for method, time in again.items() if method != PLAIN), reverse=True)
+            most = again.get(PLAIN, 0.0) + sum(others[:number])
+            names = ", ".join(further) if len(others) <= number else f"{PLAIN} and the best {number}"
+            say(f"remedies: then {names} with further seeds: at most about {most / 60:.0f} min")
+            total += most
         if to_answer:
-            seconds = _measure_answers(wanted[PLAIN], paths)
-            say(
-                f"remedies: then {', '.join(to_answer)} answer at equal new skill too: about {seconds / 60:.0f} min each"
-            )
-            total += len(to_answer) * seconds
+            each = _measure_answers(wanted[PLAIN], paths)
+            say(f"remedies: then {', '.join(to_answer)} answer at equal new skill too: about {each / 60:.0f} min each")
+            total += len(to_answer) * each
         about = f", about {total / 60:.0f} min here once base is trained"
     except (InputError, LookupError) as error:
         about = f"; the time is unknown: {error}"
     say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
+
+
+def _measure_run(own: Params, paths: Paths) -> float:
+    """Seconds for an experiment."""
+    return sum(cost.seconds or 0 for cost in Amounts(own, paths).measure(_prepare(own, paths)) if cost.stage in RUN)
 
 
 def _prepare(own: Params, paths: Paths) -> Any:

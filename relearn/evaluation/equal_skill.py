@@ -7,15 +7,17 @@ between the factors at which it is known.
 
 Every resample draws clusters within each task, finds the target anew from plain, and reads all methods off the same draw, so
 that differences are paired. Several training seeds are paired too: each seed of a method is held against that seed of plain,
-and the mean over their common seeds is compared. Holm's correction runs over the methods within an old task. The interval is
-over prompts; with fewer than three seeds the claim is about these checkpoints.
+and the mean over their common seeds is compared. A claim about a method that was chosen by a seed leaves that seed out. Holm's
+correction runs over all methods within an old task, whatever seeds they rest on: it holds for any dependence between
+them. The interval is over prompts; with fewer than three seeds the claim is about these checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -56,7 +58,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class AtEqualSkill:
-    """One method at equal new skill. `factors` are the λ of its training seeds, None for one that never reaches the target.
+    """One method at equal new skill. `factors` are the λ of its training seeds, None for one that never reaches the target;
+    `chosen_by` are those of the seeds that it was chosen by, on which nothing else here rests.
 
     `gained` is its gain at λ = 1 over plain's, of the seeds that both have. `missed` is the share of resamples in which some
     seed does not reach the target. `time` is that of its training as a multiple of plain's, counted in passes, where that is
@@ -72,6 +75,7 @@ class AtEqualSkill:
     time: float | None = None
     command: str = ""
     answers: Answers | None = None
+    chosen_by: dict[int, float | None] = field(default_factory=dict)
 
     @property
     def reaches(self) -> bool:
@@ -90,11 +94,13 @@ def compare_at_equal_skill(
     resamples: int,
     seed: int,
     share: float = SHARE,
+    chosen_by: Mapping[str, Collection[int]] = MappingProxyType({}),
 ) -> list[AtEqualSkill]:
     """Every method of `methods` (name, then training seed, then curve), `plain` first, at `share` of plain's gain.
 
-    Seeds that plain does not have are left out. Several new tasks count by the mean of their gains. Raises InputError
-    where a method has no seed of plain's, or the runs are not of the same base and rows.
+    Seeds that plain does not have are left out, and of a method those that it was `chosen_by`. Several new tasks count by
+    the mean of their gains. Raises InputError where a method has no seed of plain's, or the runs are not of the same base
+    and rows.
     """
     first = next(iter(methods[plain].values()))
     known = [task for task in tasks if task.name in first.tasks]
@@ -118,8 +124,9 @@ def compare_at_equal_skill(
     places: dict[str, dict[int, Floats]] = {}
     for name in [plain, *(name for name in methods if name != plain)]:
         common = [number for number in methods[name] if number in whole]
-        if not common:
-            raise InputError(f"{name}: no training seed in common with {plain}; run both with the same seeds")
+        if not set(common) - set(chosen_by.get(name, ())):
+            but = " but the one that it was chosen by" if common else ""
+            raise InputError(f"{name}: no training seed in common with {plain}{but}; run both with the same seeds")
         places[name] = {
             number: find_crossings(methods[name][number].factors, gains[name][number], share * whole[number])
             for number in common
@@ -131,7 +138,8 @@ def compare_at_equal_skill(
         for task in old
     }
     found = []
-    for name, own in places.items():
+    for name, reached in places.items():
+        own = {number: at for number, at in reached.items() if number not in chosen_by.get(name, ())}
         losses = []
         for task in old:
             fewest = min(sizes[one] for one in [task, *new])
@@ -142,8 +150,9 @@ def compare_at_equal_skill(
         one = [methods[name][number].tuned for number in own]
         learned = [gains[name][number][0, place] / whole[number][0] for number, place in zip(own, one, strict=True)]
         missed = np.isnan(np.sum(list(own.values()), axis=0))[1:].mean()
-        factors = {number: None if math.isnan(at[0]) else float(at[0]) for number, at in own.items()}
-        found.append(AtEqualSkill(name, factors, float(np.mean(learned)), float(missed), losses))
+        factors = {number: None if math.isnan(at[0]) else float(at[0]) for number, at in reached.items()}
+        seen = {number: factors.pop(number) for number in reached if number not in own}
+        found.append(AtEqualSkill(name, factors, float(np.mean(learned)), float(missed), losses, chosen_by=seen))
     return _correct_by_task(found, old)
 
 

@@ -27,6 +27,7 @@ from relearn.report.page import environment
 from relearn.report.words import Words, join
 
 PLAIN = "plain"  # the method that the others are compared with
+CHOSEN = "chosen"  # how the name of an experiment ends whose further seeds its method got for what the main seed did
 WORKSPACE = "workspace"
 FOLDER = "metrics/eval_3a/"  # of the models' metrics files, as dvc names them
 
@@ -61,12 +62,14 @@ class Trial:
 
 @dataclass
 class Runs:
-    """The experiments of one setting: the parameters of the first, the learn-forget curves by training seed, and by main
-    seed and factor a revision in which the tuned model has answered with its change so scaled."""
+    """The experiments of one setting: the parameters of the first, the learn-forget curves by training seed, by main seed and
+    factor a revision in which the tuned model has answered with its change so scaled, and the main seeds that it was
+    chosen by for further ones."""
 
     params: Mapping[str, Any]
     curves: dict[int, Curve] = field(default_factory=dict)
     answered: dict[tuple[int, float], str] = field(default_factory=dict)
+    chosen_by: set[int] = field(default_factory=set)
 
 
 def read(document: Any, words: Words, profile: str | None = None) -> list[Trial]:
@@ -106,7 +109,7 @@ def read_runs(
     `lr` has a curve.
     """
     found: dict[tuple[str, float, int], Runs] = {}
-    for _, revision, data, _ in _experiments(document):
+    for name, revision, data, _ in _experiments(document):
         params = _read_params(data)
         predict = params.get("predict") or {}
         if params.get("profile") != profile or not predict.get("scales") or "lr" not in params:
@@ -119,6 +122,8 @@ def read_runs(
                 own.curves[number] = _keep_factors(curve, predict["scales"])
         if own.curves:
             found[setting] = own
+            if name.endswith(f"-{CHOSEN}") and params.get("seeds"):
+                own.chosen_by.add(main)
             for factor in (1.0, *(predict.get("decode_scales") or ())):
                 own.answered.setdefault((main, float(factor)), revision)
     first = next((one for one in found if one[0] == PLAIN and one[1] == lr), None)
@@ -137,11 +142,18 @@ def _keep_factors(curve: Curve, scales: Sequence[float]) -> Curve:
 
 def list_experiments(document: Any) -> dict[str, dict[str, Any]]:
     """The parameters of every experiment that has scores, by its name."""
-    return {
-        name: _read_params(data)
-        for name, _, data, past in _experiments(document)
-        if not past and name != WORKSPACE and any(file.startswith(FOLDER) for file in data.get("metrics", {}))
-    }
+    return {name: _read_params(data) for name, _, data in _scored(document)}
+
+
+def list_revisions(document: Any) -> dict[str, str]:
+    """The revision of every experiment that has scores, by its name."""
+    return {name: revision for name, revision, _ in _scored(document)}
+
+
+def _scored(document: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for name, revision, data, past in _experiments(document):
+        if not past and name != WORKSPACE and any(file.startswith(FOLDER) for file in data.get("metrics", {})):
+            yield name, revision, data
 
 
 def _name_setting(one: tuple[str, float, int], first: tuple[str, float, int]) -> str:

@@ -43,7 +43,9 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
         why = f"{best['method']} loses least {level}, against {first['method']}"
         losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]
     time = "" if best["time"] is None or best is first else f" Training takes {best['time']:.2f} times as long."
-    factor = next(iter(best["factors"].values()))
+    # of the main seed, which the command trains; where the method was chosen by it, the loss is of the others
+    factors = [*best.get("chosen_by", {}).values(), *best["factors"].values()]
+    factor = next(one for one in factors if one is not None)
     return (
         f"Of the {number} methods measured here, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
         f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with that much of its change."

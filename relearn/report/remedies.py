@@ -13,9 +13,9 @@ from tabulate import tabulate
 from relearn.evaluation.curve import Curve
 from relearn.evaluation.equal_answers import AnswerScore
 from relearn.evaluation.equal_skill import SHARE, AtEqualSkill, Loss
-from relearn.evaluation.seeds import claim
+from relearn.evaluation.seeds import ENOUGH, claim
 from relearn.report import figures
-from relearn.report.words import Words
+from relearn.report.words import Words, join
 from relearn.statistics.significance import LEVEL
 
 
@@ -68,13 +68,25 @@ def _ends(low: float, high: float, form: str = "+.3f") -> str:
 
 def say(found: Sequence[AtEqualSkill]) -> str:
     """What the table's numbers mean."""
-    fewest = min(len(one.factors) for one in found)
     return (
         f"Each method is taken at the smallest λ, the factor of its change, at which it has {SHARE:.0%} of what {found[0].method} gains at "
         "λ = 1; its losses of the old skills there are in bits per byte; above 0 is a loss. Time is that of training, as a multiple of "
         f"{found[0].method}'s, counted in passes; what is done once before the first update is not in it. Brackets: 95% intervals over clusters, the "
         "target is found anew in every resample, and methods are paired. p is after Holm's correction over the methods within an old task; "
-        f"▲ loses less than {found[0].method}, ▼ more, p ≤ {LEVEL:g}. The claim is about {claim(fewest)}."
+        f"▲ loses less than {found[0].method}, ▼ more, p ≤ {LEVEL:g}. {_say_seeds(found)}"
+    )
+
+
+def _say_seeds(found: Sequence[AtEqualSkill]) -> str:
+    """What the claims are about; with chosen methods, rows rest on different seeds."""
+    chosen = [one.method for one in found if one.chosen_by]
+    if not chosen:
+        return f"The claim is about {claim(min(len(one.factors) for one in found))}."
+    seeds = sorted({number for one in found for number in one.chosen_by})
+    return (
+        f"A row's claim is about the checkpoints of its own seeds (from {ENOUGH} on, about the method), held against the same seeds of "
+        f"{found[0].method}. {join(chosen)} got further seeds for what training with seed {join(list(map(str, seeds)))} did on validation rows, "
+        "so the claim leaves that seed out."
     )
 
 
@@ -103,7 +115,7 @@ def list_answers(found: Sequence[AtEqualSkill], words: Words) -> dict[str, Any] 
         ),
     ]
     said = (
-        "By their answers: methods whose loss is not the likelihood, each at its λ of the table above (the first seed's, rounded to 1/100), by the "
+        "By their answers: methods whose loss is not the likelihood, each at the λ at which its main seed is at equal new skill (rounded to 1/100), by the "
         f"headline metric of each task. Differences from {found[0].method}, which answers at its own λ, are paired over prompts; brackets are 95% "
         f"intervals over clusters, p is after Holm's correction over the methods within a task; ▲ better, ▼ worse, p ≤ {LEVEL:g}. The claim is "
         f"about {claim(1)}."

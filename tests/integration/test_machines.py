@@ -76,8 +76,8 @@ def test_two_machines_share_their_experiments(run_clone: Clone, tmp_path: Path, 
     for clone in (first, second):
         seen = clone.python("stages.frontier", "--markdown").stdout
         assert "| replay share 0.05" in seen, "the curve of the other machine's experiment is read too"
-        methods_seen = json.loads((clone.folder / "metrics" / "equal_skill.json").read_text(encoding="utf-8"))
-        assert [one["method"] for one in methods_seen] == ["plain", "replay share 0.05"]
+        methods_seen = json.loads((clone.folder / "data" / "remedies" / "tiny.json").read_text(encoding="utf-8"))
+        assert [one["method"] for one in methods_seen["methods"]] == ["plain", "replay share 0.05"]
     again = first.python("stages.remedies", *methods)
     assert ran(again.stdout) == [], "nothing is left to run on either"
     for name in ("plain", "replay"):

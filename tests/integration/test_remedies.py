@@ -67,3 +67,31 @@ def test_methods_are_run_once_and_compared(run_clone: Clone) -> None:
     assert ran(run_clone.run("dvc", "repro").stdout) == ["report"]
     advice = (run_clone.folder / "report" / "index.html").read_text(encoding="utf-8").split("What to do</h2>")[1]
     assert "Of the 2 methods measured here" in advice or "None of the 2 methods measured here" in advice
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_the_best_on_validation_rows_gets_the_further_seeds_on_which_its_claim_rests(run_clone: Clone) -> None:
+    run_clone.run("make", "--silent", "identity")
+    settings = ("-S", "lr=0.03", "-S", "profiles/tiny.yaml:predict.scale_rows=8")  # at that rate plain training forgets
+    given = ("l2_init", "--choose", "1", "--seeds", "5", *settings)
+    first = run_clone.python("stages.remedies", *given)
+    assert "then plain, l2_init with further seeds: at most about" in first.stderr
+    assert "remedies: chosen for further seeds: l2_init" in first.stderr
+    assert ran(first.stdout).count("finetune_2b") == ran(first.stdout).count("predict") == 4
+    shown = show(run_clone)
+    names = {"remedy-tiny-plain", "remedy-tiny-l2-init", "remedy-tiny-plain-5", "remedy-tiny-l2-init-5-chosen"}
+    assert names <= shown.keys()
+
+    written = (run_clone.folder / FOUND).read_text(encoding="utf-8")
+    plain, chosen = json.loads(written)["methods"]
+    assert set(plain["factors"]) == {"1222", "5"}
+    assert (set(chosen["factors"]), set(chosen["chosen_by"])) == ({"5"}, {"1222"})
+    assert (
+        "l2_init strength 0.001 got further seeds for what training with seed 1222 did on validation rows"
+        in first.stdout
+    )
+
+    again = run_clone.python("stages.remedies", *given)
+    assert ran(again.stdout) == []
+    assert (run_clone.folder / FOUND).read_text(encoding="utf-8") == written

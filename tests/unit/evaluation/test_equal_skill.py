@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from relearn.evaluation.curve import Curve, read_curve
 from relearn.evaluation.equal_skill import AtEqualSkill, compare_at_equal_skill
 from relearn.evaluation.roles import ScoredTask
 from relearn.statistics.scores import Floats
+from relearn.statistics.significance import holm
 
 TASKS = [ScoredTask("old", "watched", ("bpb",)), ScoredTask("new", "new", ("bpb",))]
 USUAL = [number / 8 for number in range(13)]
@@ -143,6 +145,28 @@ def test_seeds_are_paired_and_averaged() -> None:
     assert found["gentle"].losses[0].more == pytest.approx(np.mean(alone))
     with pytest.raises(InputError, match="gentle: no training seed in common with plain"):
         compare_at_equal_skill({"plain": {1: one}, "gentle": {3: gentle}}, "plain", TASKS, 100, 5)
+
+
+def test_a_claim_leaves_out_the_seed_that_its_method_was_chosen_by() -> None:
+    """The method is worse than plain training, but for the seed that it was looked at with."""
+    one, lucky, worse, gentle = (curve(PLAIN[0], bend(whole), noise=0.2) for whole in (0.5, 0.02, 0.6, 0.3))
+    methods = {"plain": {7: one, 1: one, 2: one}, "picked": {7: lucky, 1: worse, 2: worse}, "alone": {7: gentle}}
+    fooled = compare_at_equal_skill(methods, "plain", TASKS, 300, 5)[1]
+    assert fooled.losses[0].more < 0
+    plain, picked, alone = compare_at_equal_skill(methods, "plain", TASKS, 300, 5, chosen_by={"picked": {7}})
+    assert set(picked.factors) == {1, 2}
+    assert picked.chosen_by == {7: fooled.factors[7]}  # where its answers are
+    (loss,), (other,) = picked.losses, alone.losses
+    assert loss.more_low > 0
+    pair = {"plain": {1: one, 2: one}, "picked": {1: worse, 2: worse}}
+    (expected,) = compare_at_equal_skill(pair, "plain", TASKS, 300, 5)[1].losses
+    assert replace(loss, p_holm=0) == replace(expected, p_holm=0)
+    # plain is not chosen: it has every seed, and the method of one seed is held against that seed
+    assert (set(plain.factors), set(alone.factors)) == ({7, 1, 2}, {7})
+    assert [loss.p_holm, other.p_holm] == pytest.approx(holm([loss.p, other.p]))  # one family, whatever the seeds
+    methods["plain"] = {7: one}
+    with pytest.raises(InputError, match="picked: no training seed in common with plain but the one that it was"):
+        compare_at_equal_skill(methods, "plain", TASKS, 50, 5, chosen_by={"picked": {7}})
 
 
 def test_holm_runs_over_the_methods_within_a_task() -> None:

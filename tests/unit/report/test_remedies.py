@@ -162,6 +162,39 @@ def test_curves_are_read_by_setting_and_seed_plain_first() -> None:
     assert set(frontier.list_experiments(document)) == set("abcdef")
 
 
+def test_a_method_was_chosen_by_the_main_seed_where_its_experiment_says_so() -> None:
+    experiments = [
+        experiment("plain", "plain"),
+        experiment("plain-1-2", "plain", seeds=[1, 2]),
+        experiment("kl", "kl"),
+        experiment("kl-1-2-chosen", "kl", seeds=[1, 2]),
+        experiment("dft-1-2", "dft", seeds=[1, 2]),  # all seeds were given in advance
+        experiment("well-chosen", "replay"),  # somebody's own name
+    ]
+    document = [{"rev": "workspace", "data": None, "experiments": experiments}]
+    found = frontier.read_runs(document, "mini", 0.01, lambda *_: METHODS["plain"][7])
+    assert {name: runs.chosen_by for name, runs in found.items()} == {
+        "plain": set(), "kl": {7}, "dft": set(), "replay share 0.05": set()
+    }  # fmt: skip
+    assert list(found["kl"].curves) == [7, 1, 2]
+    assert frontier.list_revisions(document)["kl"] == "kl" * 8
+
+
+def test_every_row_says_the_seeds_that_it_rests_on() -> None:
+    (plain,), (kind,), (timid,) = (own.values() for own in METHODS.values())
+    methods = {"plain": {7: plain, 1: plain, 2: plain}, "kl": {7: kind, 1: kind, 2: kind}, "timid": {7: timid}}
+    found = compare_at_equal_skill(methods, "plain", TASKS, 100, 5, chosen_by={"kl": {7}})
+    assert [row[1] for row in remedies.table_rows(found)] == ["7, 1, 2", "1, 2", "7"]
+    said = remedies.say(found)
+    assert "kl got further seeds for what training with seed 7 did on validation rows, so the claim leaves that" in said
+    assert "held against the same seeds of plain" in said
+    assert "one training seed" not in said
+    # the command trains the main seed, so that the factor is its own
+    document = {"share": 0.9, "methods": [one.plain() | {"command": "dvc exp run"} for one in found]}
+    document["methods"][1]["chosen_by"] = {"7": 0.42}
+    assert "--scale 0.42" in recommend(document, None, WORDS)
+
+
 def test_answers_are_found_by_main_seed_and_factor() -> None:
     crossing = {"predict": {"scales": [0.5], "decode_scales": [0.87]}}
     experiments = [experiment("a", "plain"), experiment("b", "plain", **crossing), experiment("c", "dft", **crossing)]
