@@ -93,13 +93,13 @@ def show_experiments(paths: Paths) -> Any:
 
 
 def _list_commits(paths: Paths) -> list[str]:
-    """HEAD, the commits that experiments started from, and those that changed the scores."""
+    """HEAD, the commits that experiments started from, and those that changed the scores, the newest first."""
     head = _ask(paths, "git", "rev-parse", "HEAD").split()
     experiments = _ask(paths, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
     started = ["".join(found.groups()) for name in experiments if (found := EXPERIMENT.fullmatch(name))]
     scores = paths.scored("base").parent
     recorded = _ask(paths, "git", "log", "--format=%H", "--", str(scores)).split()
-    return list(dict.fromkeys([*head, *started, *recorded]))
+    return _ask(paths, "git", "rev-list", "--no-walk=sorted", *head, *started, *recorded).split()
 
 
 def _ask(paths: Paths, *command: str) -> str:
