@@ -37,7 +37,13 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "replay_sweep.json"
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.3)
 SEEDS = (1222, 1223, 1224)
-INPUTS = ("data/instructions.jsonl", "data/train.jsonl", "data/held_out.jsonl", "data/predictions/base.jsonl", "models/base")
+INPUTS = (
+    "data/instructions.jsonl",
+    "data/train.jsonl",
+    "data/held_out.jsonl",
+    "data/predictions/base.jsonl",
+    "models/base",
+)
 CODE = ("relearn", "stages/corpus.py", "profiles", "params.yaml")
 Run = dict[str, Any]
 
