@@ -27,7 +27,13 @@ def test_make_help_lists_every_target_from_the_first_to_try() -> None:
 
 
 def test_make_clean_removes_outputs_and_nothing_that_git_keeps(tmp_path: Path) -> None:
-    kept = ["models/.gitignore", "report/.gitignore", "data/.gitignore", "data/sources/own/rows.jsonl", ".dvc/cache/files"]
+    kept = [
+        "models/.gitignore",
+        "report/.gitignore",
+        "data/.gitignore",
+        "data/sources/own/rows.jsonl",
+        ".dvc/cache/files",
+    ]
     gone = ["models/2b/weights", "report/index.html", "data/train.jsonl", "data/predictions/2b.jsonl", ".cache/scratch"]
     for name in (*kept, *gone):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
