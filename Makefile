@@ -106,8 +106,8 @@ remedies: $(RUN) identity  ## train by each of METHODS, and compare them at equa
 share: $(RUN) identity  ## send this machine's experiments to the others, and fetch theirs
 	python -m stages.share $(GIT_REMOTE)
 
-clean:  ## remove outputs and scratch, but not the DVC cache
-	rm -rf .cache data/*.jsonl data/predictions models report
+clean:  ## remove outputs and .cache, paid answers of a teacher too, but not the DVC cache
+	rm -rf .cache data/*.jsonl data/model_files.json data/predictions models/* report/*
 
 ##@ For developers
 # Each test run starts some hundred processes of the project, which would compile it anew where nothing compiled is kept.

@@ -37,7 +37,13 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "replay_sweep.json"
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.3)
 SEEDS = (1222, 1223, 1224)
-INPUTS = ("data/instructions.jsonl", "data/original.jsonl", "data/predictions/base.jsonl", "models/base")
+INPUTS = (
+    "data/instructions.jsonl",
+    "data/train.jsonl",
+    "data/held_out.jsonl",
+    "data/predictions/base.jsonl",
+    "models/base",
+)
 CODE = ("relearn", "stages/corpus.py", "profiles", "params.yaml")
 Run = dict[str, Any]
 
@@ -124,7 +130,7 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
         rows, result["updates"], result["rows"] = _train_and_answer(params, point, rows, scratch)
         shutil.rmtree(scratch)
     tests = {row.id: row.tests for row in read_jsonl(paths.held_out, Row) if row.tests}
-    scoring = Scoring(**params.eval_3a.model_dump(exclude={"metrics"}), **params.sandbox.model_dump())
+    scoring = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
     result["scores"] = {
         task.name: {
             name: round(value, 5)
@@ -152,8 +158,7 @@ def _prompts(rows: list[Any], count: int) -> list[Any]:
 
 def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -> tuple[list[Any], int, int]:
     """2b trained as `stages.finetune_2b` does, and its answers to `rows`; also its updates and training rows."""
-    from relearn import model_files, models
-    from relearn.chat import Chat
+    from relearn import models
     from relearn.decoding.items import Prompt
     from relearn.decoding.local import decode
     from relearn.records import make_turns
@@ -162,24 +167,23 @@ def _train_and_answer(params: Any, point: Run, rows: list[Any], scratch: Path) -
     from relearn.training.rows import encode
     from relearn.training.trainer import train
     from stages import corpus
+    from stages.base_model import find_base
     from stages.paths import HERE as paths
 
-    new, old = corpus.read_new_to_learn(paths), corpus.read_old_to_learn(paths)
+    new, old = corpus.read_new_to_learn(paths), corpus.read_replayed_to_learn(paths)
     method = Replay(SimpleNamespace(share=point["share"], control=point["control"]), params.seed)
     models.set_seed_and_threads(params.compute.threads, params.seed)
-    weights = model_files.find_weights(paths.models / "base", ROOT)
-    tokenizer = models.load_tokenizer(weights)
-    chat = Chat(tokenizer, params.chat.template)
+    weights, chat = find_base(params, paths)
     encoded = encode(method.choose_rows(new, old), chat, params.finetune.max_tokens)
     model = models.load_base(weights, params.compute.device)
     models.set_seed_and_threads(params.compute.threads, params.seed)
     tuned = rounds.new_adapter(model, params.finetune.lora)
     schedule = rounds.make_schedule(params.finetune, params.compute, params.lr, params.finetune_2b.epochs, params.seed)
     # held-out losses are for watching and change nothing, so none are looked at
-    outcome = train(tuned, encoded, {}, tokenizer.pad_token_id, schedule, scratch, _file(point))
+    outcome = train(tuned, encoded, {}, chat.tokenizer.pad_token_id, schedule, scratch, _file(point))
     tuned.eval()
-    limits = params.predict.max_new_tokens
-    items = [Prompt(make_turns(row.prompt), getattr(limits, row.task), row.reference) for row in rows]
+    limits = params.predict.max_new_tokens.by_task
+    items = [Prompt(make_turns(row.prompt), limits[row.task], row.reference, task=row.task) for row in rows]
     answers = decode(tuned, chat, items, params.predict.batch_size, _file(point), params.predict.strategy, params.seed)
     answered = [
         row.model_copy(update={"prediction": answer.text, "finish_reason": answer.finish_reason, "nll": answer.nll})

@@ -43,7 +43,7 @@ def _relearn(answers: Answers, intervals: bool) -> float:
 
     tasks, roles = list_tasks(load(ROOT)), name_models(load(ROOT), HERE)
     group = load(ROOT).eval_3a.model_copy(update={"encoder": "minilm"})
-    params = Scoring(**group.model_dump(exclude={"metrics"}), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
     load_encoder(params.encoder, params.encoder_layers)
     started = time.perf_counter()
     if intervals:

@@ -34,7 +34,7 @@ def count_workers() -> int:
     if not asked:
         return count_cores()
     if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
-        raise InputError(f"{VARIABLE}: is {asked!r}; a whole number of processes is expected, from 1 to {MOST}")
+        raise InputError(f"{VARIABLE}: is {asked!r}; expected a whole number of processes, from 1 to {MOST}")
     return int(asked)
 
 

@@ -36,7 +36,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
     failed = _run_in_turn(own, paths) if jobs is None else _run_queue(own, paths, jobs)
     if failed:
         raise InputError(
-            f"{', '.join(failed)} did not finish, {len(own) - len(failed)} of {len(own)} did; mend what dvc says above "
+            f"{', '.join(failed)} did not finish, {len(own) - len(failed)} of {len(own)} did; fix what dvc reports above "
             f"and run again{'' if jobs is None else ', without --queue'}"
         )
     if part is None:

@@ -77,6 +77,7 @@ RUN_BY = {
     r"make remedies\b": "tests/integration/test_remedies.py: stages.remedies",
     r"make (verify|bench|test-slow|docs-check)$": "nothing: each is itself such a run",
     r"python -m tests\.verify": "tests/unit/test_verify.py: tiny",
+    r"python -m tests\.screenshots": "nothing: it draws what `make real` made",
     r"python -m bench\.": "nothing: minutes to hours; the modules and options that they name are there",
     r"export PYTHONHASHSEED=0$": "nothing: a variable for the loop below it",
     r"for seed in ": "nothing: an hour of trainings",

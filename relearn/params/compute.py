@@ -11,9 +11,12 @@ from relearn.params.group import Group, key
 
 
 class ChatTemplate(Group):
-    """An instruction as the model sees it, where the tokenizer brings no chat template of its own."""
+    """A conversation as the model sees it."""
 
-    template: str = key("Jinja2 chat template over `messages` (and `add_generation_prompt`).", min_length=1)
+    template: str = key(
+        "Jinja2 chat template over `messages` (and `add_generation_prompt`), used where the tokenizer brings none of its own.",
+        min_length=1,
+    )
     arguments: dict[str, Any] = key(
         "Further arguments of the template, such as enable_thinking: false; {} for none. An argument that it does not know is refused."
     )

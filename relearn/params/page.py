@@ -38,7 +38,7 @@ def page(profiles: Profiles, chain: Chain) -> str:
         f"({_and([f'`{name}`' for name in profiles])}) set; and which stages run again when it changes. The stages after "
         "them run again only if what they read has changed by then: see [what runs again](#what-runs-again). "
         + "".join(f"`{stage}` shows every key and runs again with any of them. " for stage in _showing(chain))
-        + "`<task>` stands for the name of a task.",
+        + "`<task>` is the name of a task.",
         _contents([SWEPT_FILE, *shared], own),
         "Made by `make docs` from `relearn/params/`, the profiles and `dvc.yaml`: edit those, not this page.",
     ]

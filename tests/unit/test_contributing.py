@@ -26,7 +26,8 @@ def test_its_floors_are_those_that_the_tests_hold() -> None:
 def test_every_row_of_where_to_add_names_what_it_says() -> None:
     """The names in the rows occur in the files that the rows name."""
     for name, file in (
-        ("MOVES", "relearn/params/moves.py"),
+        ("RENAMED", "relearn/params/moves.py"),
+        ("ADDED", "relearn/params/moves.py"),
         ("METRIC", "relearn/metrics/rouge_l.py"),
         ("class FileTable", "relearn/data/files.py"),
         ("Row(", "bench/all.py"),
@@ -39,7 +40,9 @@ def test_the_readme_shows_every_folder_of_the_library() -> None:
         (ROOT / "README.md").read_text(encoding="utf-8").split("## The tree")[1].split("```")[1].split("\nstages/")[0]
     )
     shown = set(re.findall(r"  ([a-z]+)/  ", tree))
-    assert shown == {path.parent.name for path in (ROOT / "relearn").glob("*/__init__.py")}
+    assert shown == {
+        path.parent.name for kind in ("__init__.py", "*.yaml") for path in (ROOT / "relearn").glob(f"*/{kind}")
+    }
 
 
 def test_nothing_says_to_install_somebody_elses_package() -> None:

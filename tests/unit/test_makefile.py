@@ -26,6 +26,24 @@ def test_make_help_lists_every_target_from_the_first_to_try() -> None:
     assert max(map(len, said.splitlines())) <= 100
 
 
+def test_make_clean_removes_outputs_and_nothing_that_git_keeps(tmp_path: Path) -> None:
+    kept = [
+        "models/.gitignore",
+        "report/.gitignore",
+        "data/.gitignore",
+        "data/sources/own/rows.jsonl",
+        ".dvc/cache/files",
+    ]
+    gone = ["models/2b/weights", "report/index.html", "data/train.jsonl", "data/predictions/2b.jsonl", ".cache/scratch"]
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"Makefile", *kept}
+
+
 @pytest.mark.parametrize("active", [True, False])
 def test_a_path_may_hold_a_space(tmp_path: Path, active: bool) -> None:
     """The environment is made once, where it belongs, and its python runs the command."""

@@ -101,10 +101,10 @@ def test_the_cores_at_hand_are_the_number(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 SLEEPS = """
-import signal, time
+import os, signal, time
 from relearn.workers import Workers
 def work(chunk):
-    print("at work", flush=True)
+    os.write(1, b"at work\\n")  # at once, so that two lines never mix
     time.sleep(60)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's `&` takes away
 with Workers(work, alone=0) as workers:
