@@ -175,6 +175,40 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
     assert all(size - live <= 12 // greedy.DROP + 1 for size, live in zip(sizes, going, strict=True))
 
 
+def test_a_step_waits_for_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read a number is to wait until the device has done all that it was given; what the model's own code reads is
+    not counted."""
+    loud, steps, reads, inside = model(WORDS).eval(), 0, 0, False
+    real = type(loud).forward
+
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal steps, inside
+        steps, inside = steps + 1, True
+        try:
+            return real(self, *arguments, **named)
+        finally:
+            inside = False
+
+    def counting(plain: Any) -> Any:
+        def read(*arguments: Any) -> Any:
+            nonlocal reads
+            reads += not inside
+            return plain(*arguments)
+
+        return read
+
+    monkeypatch.setattr(type(loud), "forward", forward)
+    for name in ("item", "tolist", "nonzero", "__int__", "__float__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counting(getattr(torch.Tensor, name)))
+    prompts = [CHAT.encode_prompt(item.messages) for item in ITEMS[:12]]
+    with torch.inference_mode():
+        whole = greedy.continue_prompts(loud, prompts, 9, (), WORDS.pad_token_id)
+        assert reads == steps == 9
+        # rows that end leave the batch, and nothing more is read for that
+        greedy.continue_prompts(loud, prompts, 9, {whole[0][3]}, WORDS.pad_token_id)
+    assert reads == steps > 9
+
+
 def test_a_model_that_forgets_old_tokens_goes_to_generate() -> None:
     from transformers import MistralConfig, MistralForCausalLM
 
