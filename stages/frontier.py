@@ -12,6 +12,7 @@ Reads `dvc exp show --json`; experiments of other profiles are left out, since t
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -26,6 +27,9 @@ from stages.equal_skill import add_answers, compare, read_params
 from stages.paths import Paths
 from stages.report import describe_rounds, describe_tasks
 from stages.run import main
+
+# where DVC keeps an experiment: by the commit that it started from, in two parts, and its name
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/[^/]+")
 
 
 def work(params: Params, paths: Paths) -> dict[str, Any]:
@@ -79,18 +83,32 @@ def _write_into_docs(paths: Paths, table: str) -> None:
 
 
 def show_experiments(paths: Paths) -> Any:
-    """What `dvc exp show --json` prints, over every commit's experiments."""
-    result = subprocess.run(
-        [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"],
-        cwd=paths.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """What `dvc exp show --json` prints, over every commit's experiments and the commits that recorded another run.
+
+    Raises InputError where git or DVC refuses, such as outside a repository.
+    """
+    # a commit at a time is read in full, which takes minutes for a history of hundreds
+    revisions = [option for commit in _list_commits(paths) for option in ("--rev", commit)]
+    return json.loads(_ask(paths, sys.executable, "-m", "dvc", "exp", "show", "--json", *revisions))
+
+
+def _list_commits(paths: Paths) -> list[str]:
+    """HEAD, the commits that experiments started from, and those that changed the scores, the newest first."""
+    head = _ask(paths, "git", "rev-parse", "HEAD").split()
+    experiments = _ask(paths, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    started = ["".join(found.groups()) for name in experiments if (found := EXPERIMENT.fullmatch(name))]
+    scores = paths.scored("base").parent
+    recorded = _ask(paths, "git", "log", "--format=%H", "--", str(scores)).split()
+    return _ask(paths, "git", "rev-list", "--no-walk=sorted", *head, *started, *recorded).split()
+
+
+def _ask(paths: Paths, *command: str) -> str:
+    result = subprocess.run(command, cwd=paths.root, capture_output=True, text=True, check=False)
     if result.returncode:
+        asked = " ".join(command[:2] if command[0] == "git" else command[2:5])
         last = result.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(f"dvc exp show failed: {last[0]}; run it by hand to see more")
-    return json.loads(result.stdout)
+        raise InputError(f"{asked} failed: {last[0]}; run it by hand to see more")
+    return result.stdout
 
 
 if __name__ == "__main__":
