@@ -307,11 +307,13 @@ def page(out: Path, reasons: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-SCALE = """Seconds are the work's own, memory the process's peak with its imports. `generation` keeps neither questions nor answers in
-memory. `repair` holds the reviews, to which it attaches the replies, and 12 to 24 bytes for each text it has seen;
+SCALE = """Seconds are the work's own, memory the process's peak with its imports. `generation` keeps neither questions nor answers
+in memory. `repair` holds the reviews, to which it attaches the replies, and 12 to 24 bytes for each text it has seen;
 `prepare` holds the rows it has chosen (here all of them), since they are shuffled; `scoring`, whose rows are answers of
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
-from; nearly all its time goes into the metrics, most of it into chrF. What was not run is not filled in."""
+from; nearly all its time goes into the metrics, most of it into chrF. `repair` and `scoring` also work over processes:
+their lines for two say how many times faster they are than one, and the memory of all processes. What was not run is
+not filled in."""
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.tuning import count_numbers
 from relearn.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -190,7 +191,7 @@ def _side(way: str, precision: str, each: int) -> dict[str, Any]:
     peak = measure_product(precision, threads, 3)  # type: ignore[arg-type]
     with torch.inference_mode():
         model(input_ids=torch.tensor([prompts[0]]))  # the first pass chooses kernels
-    shape = _Shape(model)
+    shape = Arithmetic(model)
     if way == "likelihoods":
         return {**_time_likelihoods(model, chat, items, prompts, shape, peak), "peak_gflops": peak / 1e9}
     if way != "ours":
@@ -273,7 +274,7 @@ def _vllm(python: str, precision: str, each: int) -> dict[str, Any]:
 
 
 def _time_likelihoods(
-    model: Any, chat: Any, items: Sequence[Any], prompts: Sequence[list[int]], shape: _Shape, peak: float
+    model: Any, chat: Any, items: Sequence[Any], prompts: Sequence[list[int]], shape: Arithmetic, peak: float
 ) -> dict[str, Any]:
     import torch
 
@@ -299,11 +300,11 @@ def _time_likelihoods(
     }
 
 
-class _Shape:
+class Arithmetic:
     """What a model of this shape needs, in FLOP."""
 
     def __init__(self, model: Any) -> None:
-        self.blocks = sum(weight.numel() for name, weight in model.named_parameters() if "_proj" in name)
+        self.blocks = sum(count_numbers(weight) for name, weight in model.named_parameters() if "_proj" in name)
         config = model.config
         self.layers, self.width, self.words = config.num_hidden_layers, config.hidden_size, config.vocab_size
 

@@ -240,14 +240,17 @@ def table(found: dict[str, Any]) -> Iterator[str]:
     yield "| --- |" + " --- |" * (len(sizes) + 2)
     for name, part in found.items():
         by_size = {run["rows"]: run for run in part["runs"]}
-        cells = [
-            f"{by_size[rows]['seconds']:.1f} s, {by_size[rows]['peak_mb']:,} MB" if rows in by_size else "not run"
-            for rows in sizes
-        ]
+        cells = [_cell(by_size[rows]) if rows in by_size else "not run" for rows in sizes]
         grows = "– | –"
         if "exponent" in part:
             grows = f"rows^{part['exponent']:.2f} | {part['mb_a_1000_rows']:.2f} MB"
         yield f"| {name} | " + " | ".join(cells) + f" | {grows} |"
+
+
+def _cell(run: dict[str, Any]) -> str:
+    """Seconds, memory, and with several processes how many times faster than one."""
+    times = f", {run['times_faster']:.2f} times faster" if "times_faster" in run else ""
+    return f"{run['seconds']:.1f} s, {run['peak_mb']:,} MB{times}"
 
 
 def main() -> None:

@@ -221,7 +221,7 @@ def flop_per_token(model: Any, lengths: list[tuple[int, int]]) -> float:
     A frozen weight costs 2 forwards and 2 backwards (no gradient of its own), an adapter's weight 6, attention over
     half the square 4 forwards and 8 backwards a unit of width, and the logits only at the response's positions.
     """
-    frozen = sum(_count(p) for n, p in model.named_parameters() if "_proj" in n and not p.requires_grad)
+    frozen = sum(count_numbers(p) for n, p in model.named_parameters() if "_proj" in n and not p.requires_grad)
     adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
     config = model.config
     tokens = sum(length for length, _ in lengths)
@@ -231,7 +231,7 @@ def flop_per_token(model: Any, lengths: list[tuple[int, int]]) -> float:
     return float(4 * frozen + 6 * adapter + attention + 4 * looked * config.hidden_size * config.vocab_size)
 
 
-def _count(weight: Any) -> int:
+def count_numbers(weight: Any) -> int:
     """The numbers in a weight; bitsandbytes packs those of 4 bits in pairs."""
     state = getattr(weight, "quant_state", None)
     return int(weight.numel()) if state is None else math.prod(state.shape)

@@ -81,8 +81,7 @@ def continue_prompts(
     cache = Cache(layers=list(layers))
     found: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # which prompt each row of the batch answers
-    closing = torch.tensor(sorted(ends), dtype=torch.long, device=model.device)
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
+    ended = [False] * len(prompts)  # by row of the batch
     for step in range(1, limit + 1):
         logits = model(
             input_ids=ids,
@@ -93,19 +92,19 @@ def continue_prompts(
             logits_to_keep=1,
         ).logits
         chosen = logits[:, -1].argmax(-1)
-        for row, token, over in zip(rows, chosen.tolist(), ended.tolist(), strict=True):
-            if not over:
-                found[row].append(token)
-        ended |= torch.isin(chosen, closing)
+        for at, token in enumerate(chosen.tolist()):  # where a step waits for the device, and nowhere else
+            if not ended[at]:
+                found[rows[at]].append(token)
+                ended[at] = token in ends
         positions = positions[:, -1:] + 1
-        left = len(rows) - int(ended.sum())
-        if left == 0:
+        left = [at for at, over in enumerate(ended) if not over]
+        if not left:
             break
-        if (len(rows) - left) * DROP >= len(rows):
-            kept = (~ended).nonzero()[:, 0]
+        if (len(rows) - len(left)) * DROP >= len(rows):
+            kept = torch.tensor(left, device=model.device)
             for layer in layers:
                 layer.batch_select_indices(kept)
-            rows = [rows[index] for index in kept.tolist()]
-            chosen, mask, positions, ended = chosen[kept], mask[kept], positions[kept], ended[kept]
+            rows, ended = [rows[at] for at in left], [False] * len(left)
+            chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
         ids = chosen[:, None]
     return found

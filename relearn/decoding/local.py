@@ -266,7 +266,7 @@ def _score_references(
 
     def weigh(batch: list[int]) -> BatchResults:
         asked = [rows[index] for index in batch]
-        compute = partial(_score_batch, model, asked, chat.tokenizer.pad_token_id)
+        compute = partial(score_batch, model, asked, chat.tokenizer.pad_token_id)
         scores = find_or_compute(kept, name_batch(["likelihoods", asked]), compute)
         return {}, dict(zip(batch, scores, strict=True))
 
@@ -275,7 +275,7 @@ def _score_references(
     return [BatchJob(counted * len(batch), partial(weigh, batch)) for batch in _cut(order, places, batch_size)]
 
 
-def _score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:
+def score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:
     """The negative log-likelihoods of (prompt, answer) rows."""
     width = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = torch.full((len(rows), width), pad, dtype=torch.long)
@@ -287,12 +287,14 @@ def _score_batch(model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: i
     # An adapter that puts tokens of its own before the prompt moves all positions: there they are counted from the end.
     counted = _puts_tokens_before(model)
     kept = width - first if counted else torch.arange(first, width - 1, device=model.device)
-    logits = model(input_ids=ids.to(model.device), logits_to_keep=kept).logits.float()
+    logits = model(input_ids=ids.to(model.device), logits_to_keep=kept).logits
     if logits.shape[1] != width - 1 - first:  # the last position too, or all of a model that does not choose
         logits = logits[:, first - width : -1]
     found = []
     for line, (prompt, answer) in enumerate(rows):
-        part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)]
+        # In fp32 a row at a time: all of them would take twice as much again as the model's own in bf16.
+        part = logits[line, len(prompt) - 1 - first : len(prompt) - 1 - first + len(answer)].float()
         target = torch.tensor(answer, device=part.device)
-        found.append(float(torch.nn.functional.cross_entropy(part, target, reduction="sum")))
-    return found
+        found.append(torch.nn.functional.cross_entropy(part, target, reduction="sum"))
+    scores: list[float] = torch.stack(found).tolist()
+    return scores

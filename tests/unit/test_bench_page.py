@@ -60,3 +60,13 @@ def test_growth_is_fitted_from_the_second_size_on() -> None:
     assert scale.growth(runs) == {"exponent": 1.0, "mb_a_1000_rows": 1.0}
     lines = list(scale.table({"repair": {"runs": runs, **scale.growth(runs)}}))
     assert lines[2].endswith("| 100.0 s, 1,050 MB | rows^1.00 | 1.00 MB |")
+
+
+def test_several_processes_have_a_line_that_says_how_many_times_faster_they_are() -> None:
+    alone = {"rows": 1_000_000, "seconds": 212.5, "peak_mb": 1116}
+    together = {"rows": 1_000_000, "seconds": 106.25, "peak_mb": 1500, "times_faster": 2.0}
+    found = {"repair": {"runs": [alone]}, "repair, 2 processes": {"runs": [together]}}
+    assert list(scale.table(found))[2:] == [
+        "| repair | 212.5 s, 1,116 MB | – | – |",
+        "| repair, 2 processes | 106.2 s, 1,500 MB, 2.00 times faster | – | – |",
+    ]

@@ -175,6 +175,57 @@ def test_ended_rows_leave_the_batch_and_the_others_go_on(monkeypatch: pytest.Mon
     assert all(size - live <= 12 // greedy.DROP + 1 for size, live in zip(sizes, going, strict=True))
 
 
+def test_a_step_waits_for_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read a number is to wait until the device has done all that it was given; what the model's own code reads is
+    not counted."""
+    loud, steps, reads, inside = model(WORDS).eval(), 0, 0, False
+    real = type(loud).forward
+
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal steps, inside
+        steps, inside = steps + 1, True
+        try:
+            return real(self, *arguments, **named)
+        finally:
+            inside = False
+
+    def counting(plain: Any) -> Any:
+        def read(*arguments: Any) -> Any:
+            nonlocal reads
+            reads += not inside
+            return plain(*arguments)
+
+        return read
+
+    monkeypatch.setattr(type(loud), "forward", forward)
+    for name in ("item", "tolist", "nonzero", "__int__", "__float__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counting(getattr(torch.Tensor, name)))
+    prompts = [CHAT.encode_prompt(item.messages) for item in ITEMS[:12]]
+    with torch.inference_mode():
+        whole = greedy.continue_prompts(loud, prompts, 9, (), WORDS.pad_token_id)
+        assert reads == steps == 9
+        # rows that end leave the batch, and nothing more is read for that
+        greedy.continue_prompts(loud, prompts, 9, {whole[0][3]}, WORDS.pad_token_id)
+    assert reads == steps > 9
+
+
+def test_likelihoods_take_one_rows_logits_in_fp32_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, pad = model(WORDS).bfloat16().eval(), WORDS.pad_token_id
+    rows = [(CHAT.encode_context(item.messages), CHAT.encode_response(item.reference or "")) for item in ITEMS[:8]]
+    sizes: list[int] = []
+    plain = torch.Tensor.float
+
+    def spy(self: Any, *arguments: Any, **named: Any) -> Any:
+        sizes.append(self.numel())
+        return plain(self, *arguments, **named)
+
+    with torch.inference_mode():
+        alone = [local.score_batch(small, [row], pad)[0] for row in rows]
+        monkeypatch.setattr(torch.Tensor, "float", spy)
+        assert local.score_batch(small, rows, pad) == pytest.approx(alone, rel=0.02)
+    assert max(sizes) == max(len(answer) for _, answer in rows) * small.config.vocab_size
+
+
 def test_a_model_that_forgets_old_tokens_goes_to_generate() -> None:
     from transformers import MistralConfig, MistralForCausalLM
 
@@ -237,7 +288,7 @@ def test_a_killed_run_goes_on_with_what_is_kept(
     (tmp_path / next(iter(left))).write_text("[[")  # half a file is none
     assert decode(trained, CHAT, items, 8, "again", strategy, 3, tmp_path) == whole
     assert {name: (tmp_path / name).read_text() for name in left} == left
-    for place, name in ((CHAT, "read_answer"), (local, "Batch"), (local, "_score_batch")):  # nothing is computed again
+    for place, name in ((CHAT, "read_answer"), (local, "Batch"), (local, "score_batch")):  # nothing is computed again
         monkeypatch.setattr(place, name, lambda *_: pytest.fail("computed again"))
     assert decode(trained, CHAT, items, 8, "kept", strategy, 3, tmp_path) == whole
 
