@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from relearn.escaping import shown
 from relearn.evaluation import skill_table
@@ -234,7 +234,7 @@ def _show_cell(text: str) -> Markup:
     too for those who listen; what follows a `;` is a line of its own."""
     lines = []
     for part in text.split("; "):
-        line = INTERVAL.sub(r'\3<span class="small ends">\1 to \2</span>', str(escape(part)))
+        line = INTERVAL.sub(r'\3<span class="small ends">\1 to \2</span>', str(_code(part)))
         for mark, html in MARKS.items():
             line = line.replace(mark, html)
         lines.append(line)

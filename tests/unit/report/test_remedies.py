@@ -65,6 +65,7 @@ def test_answers_at_equal_new_skill_have_a_table_of_their_own() -> None:
     assert "By their answers" in remedies.markdown(found, WORDS)
     page = frontier.render([], WORDS, "mini", found, METHODS | {"not yet": METHODS["timid"]})
     assert "<caption>Answers at equal new skill</caption>" in page
+    assert "not decoded (<code>make remedies</code>)" in page
     assert remedies.list_answers([plain, same, timid], WORDS) is None
 
 
