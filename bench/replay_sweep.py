@@ -130,7 +130,7 @@ def _run(point: Run, file: Path, options: argparse.Namespace) -> Run:
         rows, result["updates"], result["rows"] = _train_and_answer(params, point, rows, scratch)
         shutil.rmtree(scratch)
     tests = {row.id: row.tests for row in read_jsonl(paths.held_out, Row) if row.tests}
-    scoring = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
+    scoring = Scoring.join(params.eval_3a, params.sandbox)
     result["scores"] = {
         task.name: {
             name: round(value, 5)

@@ -143,7 +143,7 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
     """So many answers of each of three models to the general task, in clusters of four."""
     from relearn.evaluation import models as evaluation
     from relearn.evaluation.roles import ModelRoles, ScoredTask
-    from relearn.params.evaluate import Scoring
+    from relearn.params.evaluate import SandboxRules, Scoring
     from relearn.records import Prediction
 
     rng = random.Random(rows)
@@ -161,7 +161,7 @@ def scoring(rows: int, folder: Path) -> Callable[[], object]:
 
     predictions = {"base": answers(0.9), "2b": answers(0.3), "2c": answers(0.7)}
     group = _params().eval_3a.model_copy(update={"resamples": 1000})
-    params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring.join(group, SandboxRules(execute="off", timeout_s=2.0, memory_mb=512))
     task = ScoredTask("general", "watched", ("rouge_l", "bleu", "exact_match", "bpb"))
     return lambda: evaluation.evaluate_models(predictions, {}, params, 7, [task], ModelRoles("base", "2b", "2c"))
 

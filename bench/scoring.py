@@ -39,11 +39,11 @@ def _relearn(answers: Answers, intervals: bool) -> float:
     from relearn.evaluation.models import evaluate_models
     from relearn.evaluation.tasks import score_task
     from relearn.metrics.bertscore import load_encoder
-    from relearn.params.evaluate import Scoring
+    from relearn.params.evaluate import SandboxRules, Scoring
 
     tasks, roles = list_tasks(load(ROOT)), name_models(load(ROOT), HERE)
     group = load(ROOT).eval_3a.model_copy(update={"encoder": "minilm"})
-    params = Scoring(**group.model_dump(exclude={"metrics", "most_lost"}), execute="off", timeout_s=2.0, memory_mb=512)
+    params = Scoring.join(group, SandboxRules(execute="off", timeout_s=2.0, memory_mb=512))
     load_encoder(params.encoder, params.encoder_layers)
     started = time.perf_counter()
     if intervals:

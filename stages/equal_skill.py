@@ -140,7 +140,7 @@ def add_answers(
             tests = {} if file is None else {row.id: row.tests for row in read_jsonl(file, Row) if row.tests}
         with _fetch(paths, origin, paths.skill_items) as file:
             items = [] if file is None else list(read_jsonl(file, SkillItem))
-        settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
+        settings = Scoring.join(params.eval_3a, params.sandbox)
         checker = Checker(items, settings.execute, ProgramLimits(settings.timeout_s, settings.memory_mb))
         scores = compare_answers(answers, list_tasks(params), tests, settings, params.seed, checker)
     return [

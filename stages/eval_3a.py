@@ -37,7 +37,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         seed: {model: list(read_jsonl(paths.predicted(model, seed), Prediction)) for model in roles.trained}
         for seed in params.seeds
     }
-    settings = Scoring(**params.eval_3a.model_dump(exclude={"metrics", "most_lost"}), **params.sandbox.model_dump())
+    settings = Scoring.join(params.eval_3a, params.sandbox)
     items = list(read_jsonl(paths.skill_items, SkillItem))
     checker = Checker(items, settings.execute, ProgramLimits(settings.timeout_s, settings.memory_mb))
     moved, tasks = list(read_jsonl(paths.drift, Drift)), list_tasks(params)

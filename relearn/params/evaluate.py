@@ -70,6 +70,11 @@ class Eval3a(ScoreSettings):
 class Scoring(ScoreSettings, SandboxRules):
     """What scoring needs: both groups in one."""
 
+    @classmethod
+    def join(cls, scores: ScoreSettings, rules: SandboxRules) -> Scoring:
+        """Both groups' keys, without those of a group that holds more than scoring needs."""
+        return cls(**scores.model_dump(include=set(ScoreSettings.model_fields)), **rules.model_dump())
+
 
 class Probe3b(Group):
     """The ten out-of-sample instructions."""
