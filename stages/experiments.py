@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from relearn.errors import InputError
 from stages.paths import Paths
@@ -40,14 +40,15 @@ def run_dvc(paths: Paths, *arguments: str) -> None:
 
 def list_names(paths: Paths) -> set[str]:
     """The names of the experiments of this commit."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "dvc", "exp", "list", "--name-only"],
-        cwd=paths.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        last = listed.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(f"dvc exp list failed: {last[0]}; run it by hand to see more")
-    return set(listed.stdout.split())
+    return set(read_output(paths, "dvc", "exp", "list", "--name-only").split())
+
+
+def read_output(paths: Paths, program: Literal["dvc", "git"], *arguments: str) -> str:
+    """What dvc or git prints. InputError, with the last line of what it says, when it fails."""
+    command = [sys.executable, "-m", "dvc"] if program == "dvc" else ["git"]
+    ended = subprocess.run([*command, *arguments], cwd=paths.root, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        asked = " ".join([program, *arguments[: 2 if program == "dvc" else 1]])
+        last = ended.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"{asked} failed: {last[0]}; run it by hand to see more")
+    return ended.stdout

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -24,6 +23,7 @@ from relearn.params import Params
 from relearn.progress import say
 from relearn.report import frontier, remedies
 from stages.equal_skill import add_answers, compare, read_params
+from stages.experiments import read_output
 from stages.paths import Paths
 from stages.report import describe_rounds, describe_tasks
 from stages.run import main
@@ -89,26 +89,17 @@ def show_experiments(paths: Paths) -> Any:
     """
     # a commit at a time is read in full, which takes minutes for a history of hundreds
     revisions = [option for commit in _list_commits(paths) for option in ("--rev", commit)]
-    return json.loads(_ask(paths, sys.executable, "-m", "dvc", "exp", "show", "--json", *revisions))
+    return json.loads(read_output(paths, "dvc", "exp", "show", "--json", *revisions))
 
 
 def _list_commits(paths: Paths) -> list[str]:
     """HEAD, the commits that experiments started from, and those that changed the scores, the newest first."""
-    head = _ask(paths, "git", "rev-parse", "HEAD").split()
-    experiments = _ask(paths, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    head = read_output(paths, "git", "rev-parse", "HEAD").split()
+    experiments = read_output(paths, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
     started = ["".join(found.groups()) for name in experiments if (found := EXPERIMENT.fullmatch(name))]
     scores = paths.scored("base").parent
-    recorded = _ask(paths, "git", "log", "--format=%H", "--", str(scores)).split()
-    return _ask(paths, "git", "rev-list", "--no-walk=sorted", *head, *started, *recorded).split()
-
-
-def _ask(paths: Paths, *command: str) -> str:
-    result = subprocess.run(command, cwd=paths.root, capture_output=True, text=True, check=False)
-    if result.returncode:
-        asked = " ".join(command[:2] if command[0] == "git" else command[2:5])
-        last = result.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(f"{asked} failed: {last[0]}; run it by hand to see more")
-    return result.stdout
+    recorded = read_output(paths, "git", "log", "--format=%H", "--", str(scores)).split()
+    return read_output(paths, "git", "rev-list", "--no-walk=sorted", *head, *started, *recorded).split()
 
 
 if __name__ == "__main__":
