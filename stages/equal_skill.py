@@ -166,17 +166,26 @@ def _open_curve(paths: Paths, revision: str, seed: int | None) -> Curve | None:
 
 @contextmanager
 def _fetch(paths: Paths, revision: str, file: Path) -> Iterator[Path | None]:
-    """A file of an experiment, out of the cache of dvc, or of the workspace; None where it has none."""
+    """A file of an experiment, out of DVC, or of the workspace; None where it has none.
+
+    InputError where the experiment has it and neither the cache nor a remote has, such as after `dvc gc`.
+    """
     if revision == frontier.WORKSPACE:
         yield file if file.is_file() else None
         return
     from dvc.api import DVCFileSystem
+    from dvc_data.index import DataIndexDirError
 
+    name, experiment = str(file.relative_to(paths.root)), DVCFileSystem(str(paths.root), rev=revision)
     with tempfile.TemporaryDirectory(prefix="relearn-") as folder:
-        copied = Path(folder) / file.name
+        copied: Path | None = Path(folder) / file.name
         try:
-            DVCFileSystem(str(paths.root), rev=revision).get_file(str(file.relative_to(paths.root)), str(copied))
-        except FileNotFoundError:
-            yield None
-            return
+            experiment.get_file(name, str(copied))
+        except (DataIndexDirError, FileNotFoundError) as error:
+            if isinstance(error, DataIndexDirError) or experiment.exists(name):
+                raise InputError(
+                    f"{name} of experiment {revision[:9]} is in no cache or remote of DVC; run `python -m stages.share` where "
+                    "it is, or drop the experiment with `dvc exp remove`"
+                ) from None
+            copied = None
         yield copied

@@ -164,10 +164,13 @@ def _name_setting(one: tuple[str, float, int], first: tuple[str, float, int]) ->
 def _experiments(document: Any) -> Iterator[tuple[str, str, Mapping[str, Any], bool]]:
     """(name, revision, data, whether it is a commit) of the experiments, then of the workspace and the commits.
 
-    Those without data (failed, or still queued) are passed over.
+    Those without data (failed, or still queued) are passed over, and those that run, of which DVC shows what they started
+    from; one that was killed runs for ever, as DVC tells it.
     """
     for state in document:
         for group in state.get("experiments") or []:
+            if (group.get("executor") or {}).get("state") == "running":
+                continue
             for one in group.get("revs", []):
                 if one.get("data"):
                     yield one.get("name") or group.get("name") or one["rev"][:7], one["rev"], one["data"], False

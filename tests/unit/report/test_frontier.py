@@ -43,7 +43,7 @@ def data(lr: float, new: float, code: float, profile: str = "mini", rank: int = 
 
 
 def shown() -> list[dict[str, Any]]:
-    """What dvc prints: the workspace, a commit, and its experiments, of which one failed and one is queued."""
+    """What dvc prints: the workspace, a commit, and its experiments, of which one failed, one is queued and one runs."""
     done = [
         {"revs": [{"rev": "a" * 40, "name": "lr-5e-3", "data": data(0.005, 0.5, 0.4)}], "name": "lr-5e-3"},
         {"revs": [{"rev": "b" * 40, "name": "lr-1e-3", "data": data(0.001, 0.2, 0.8)}], "name": "lr-1e-3"},
@@ -51,6 +51,11 @@ def shown() -> list[dict[str, Any]]:
         {"revs": [{"rev": "d" * 40, "name": "other", "data": data(0.01, 0.9, 0.8, "files")}], "name": "other"},
         {"revs": [{"rev": "e" * 40, "name": "failed", "data": None, "error": {"msg": "no"}}], "name": "failed"},
         {"revs": [{"rev": "f" * 40, "name": "queued", "data": {"params": {}, "metrics": {}}}], "name": "queued"},
+        {
+            "revs": [{"rev": "9" * 40, "name": "runs", "data": data(0.03, 0.5, 0.4)}],
+            "name": "runs",
+            "executor": {"state": "running", "name": "tempdir", "local": None},
+        },
     ]
     return [
         {"rev": "workspace", "name": None, "data": data(0.005, 0.5, 0.4), "experiments": None},

@@ -1,4 +1,4 @@
-"""Which commits are asked for their experiments."""
+"""Which commits are asked for their experiments, and what is read of one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from relearn.errors import InputError
-from stages import frontier
+from stages import equal_skill, frontier
 from stages.paths import Paths
 
 OWN = ("-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
@@ -46,3 +47,27 @@ def test_commits_without_experiments_and_without_new_scores_are_not_read(tmp_pat
 def test_outside_a_repository_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^git rev-parse failed: .*; run it by hand to see more$"):
         frontier.show_experiments(Paths.of(tmp_path))
+
+
+def test_what_an_experiment_made_and_dvc_has_no_more_is_named(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    Repo.init(str(tmp_path)).close()
+    (tmp_path / "data").mkdir()
+    for name, digest in (("held_out.jsonl", "a" * 32), ("predictions", "b" * 32 + ".dir")):
+        (tmp_path / "data" / f"{name}.dvc").write_text(f"outs:\n- md5: {digest}\n  hash: md5\n  path: {name}\n")
+    paths, revision = Paths.of(tmp_path), commit(tmp_path, "data/train.jsonl", 1)
+
+    with equal_skill._fetch(paths, revision, paths.train) as file:
+        assert file is not None
+        assert file.read_text() == "more\n"
+    with equal_skill._fetch(paths, revision, paths.skill_items) as file:
+        assert file is None
+    for gone in (paths.held_out, paths.predicted("2b")):
+        name = str(gone.relative_to(tmp_path)).replace(".", r"\.")
+        with (
+            pytest.raises(
+                InputError, match=rf"^{name} of experiment {revision[:9]} is in no cache .*`dvc exp remove`$"
+            ),
+            equal_skill._fetch(paths, revision, gone),
+        ):
+            pass
