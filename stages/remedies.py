@@ -111,8 +111,8 @@ def choose_further(
     if not has_forgotten(trades[PLAIN]):
         say(f"remedies: no method is chosen, since {PLAIN} gains or loses nothing there")
         return {}
-    chosen = choose_methods(trades, PLAIN, number, max(1.0, *wanted[PLAIN].predict.scales))
-    few = f"; no other gains enough to have {SHARE:.0%} of what {PLAIN} gains" if len(chosen) < number else ""
+    chosen = choose_methods(trades, PLAIN, number)
+    few = f"; no other gains {SHARE:.0%} of what {PLAIN} gains" if len(chosen) < number else ""
     say(f"remedies: chosen for further seeds: {', '.join(chosen) or 'none'}{few}")
     found = {method: seeded[method] for method in (PLAIN, *chosen)} if chosen else {}
     return {method: own for method, own in found.items() if not is_done(done.get(name_further(own), {}), own)}

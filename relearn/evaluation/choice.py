@@ -52,16 +52,17 @@ def measure_trade(looks: Sequence[Look], new: Collection[str], old: Collection[s
     return Trade(-rise(new), rise(old))
 
 
-def choose_methods(trades: Mapping[str, Trade], plain: str, number: int, reach: float) -> list[str]:
+def choose_methods(trades: Mapping[str, Trade], plain: str, number: int) -> list[str]:
     """At most `number` methods other than `plain`, those that lose least for what they gain first.
 
-    `reach` is the largest λ of the curves. A method whose gain, in proportion to λ, would not be `SHARE` of plain's even
-    there is left out, since nothing could be claimed of it. None is chosen where plain gains or loses nothing.
+    A method that gains less than `SHARE` of what plain does is left out: it could be compared with plain beyond λ = 1 at
+    best, where no validation row has been looked at and a gain grows by less than in proportion. None is chosen where
+    plain gains or loses nothing.
     """
     if not has_forgotten(trades[plain]):
         return []
     target = SHARE * trades[plain].gained
-    able = [name for name, one in trades.items() if name != plain and one.gained * reach >= target]
+    able = [name for name, one in trades.items() if name != plain and one.gained >= target]
     return sorted(able, key=lambda name: trades[name].price)[:number]
 
 

@@ -29,26 +29,26 @@ TRADES = {
     "plain": Trade(2.0, 1.0),  # 0.5 lost for each gained
     "harsh": Trade(2.2, 1.0),  # 0.45
     "gentle": Trade(1.9, 0.19),  # 0.1
-    "slow": Trade(1.25, 0.25),  # 0.2; at λ 1.5 it may have 1.875 of the 1.8 wanted
-    "timid": Trade(1.1, 0.0),  # loses nothing, and could have 1.65 at most
+    "slow": Trade(1.81, 0.362),  # 0.2; a little more than the 1.8 wanted
+    "timid": Trade(1.7, 0.0),  # loses nothing, and gains too little
     "kind": Trade(1.8, -0.1),  # better at the old tasks than base
 }
 
 
 def test_those_that_lose_least_for_what_they_gain_are_chosen() -> None:
-    assert choose_methods(TRADES, "plain", 2, 1.5) == ["kind", "gentle"]
-    assert choose_methods(TRADES, "plain", 3, 1.5) == ["kind", "gentle", "slow"]
-    assert choose_methods(TRADES, "plain", 9, 1.5) == ["kind", "gentle", "slow", "harsh"]  # fewer than were asked for
+    assert choose_methods(TRADES, "plain", 2) == ["kind", "gentle"]
+    assert choose_methods(TRADES, "plain", 3) == ["kind", "gentle", "slow"]
+    assert choose_methods(TRADES, "plain", 9) == ["kind", "gentle", "slow", "harsh"]  # fewer than were asked for
 
 
 def test_a_method_that_could_not_be_compared_at_equal_new_skill_is_not_chosen() -> None:
-    assert "timid" in choose_methods(TRADES, "plain", 9, 1.75)
-    assert "slow" not in choose_methods(TRADES, "plain", 9, 1.25)
-    assert choose_methods(TRADES | {"broken": Trade(-1.0, -5.0)}, "plain", 1, 1.5) == ["kind"]
+    assert "timid" not in choose_methods(TRADES, "plain", 9)
+    assert "timid" in choose_methods(TRADES | {"timid": Trade(1.8, 0.0)}, "plain", 9)
+    assert choose_methods(TRADES | {"broken": Trade(-1.0, -5.0)}, "plain", 1) == ["kind"]
 
 
 def test_without_forgetting_there_is_nothing_to_choose_by() -> None:
     for plain in (Trade(2.0, 0.0), Trade(2.0, -0.1), Trade(0.0, 1.0), Trade(-1.0, 1.0)):
         assert not has_forgotten(plain)
-        assert choose_methods(TRADES | {"plain": plain}, "plain", 2, 1.5) == []
+        assert choose_methods(TRADES | {"plain": plain}, "plain", 2) == []
     assert has_forgotten(TRADES["plain"])
