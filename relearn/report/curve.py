@@ -43,15 +43,16 @@ def _head(found: Mapping[str, Any], task: str) -> str:
 
 
 def _cell(point: Mapping[str, Any], new: bool, factor: float) -> str:
-    text = f"{point['value']:.3f}{_ends(point['low'], point['high'], '.3f')}"
+    text = f"{point['value']:.3f}{write_ends(point['low'], point['high'], '.3f')}"
     if factor == 0:
         return text
     if new:
         return text if point["share"] is None else f"{text}; {point['share']:.0%}"
-    return f"{text}; {point['change']:+.3f}{_ends(point['change_low'], point['change_high'], '+.3f')}"
+    return f"{text}; {point['change']:+.3f}{write_ends(point['change_low'], point['change_high'], '+.3f')}"
 
 
-def _ends(low: float | None, high: float | None, form: str) -> str:
+def write_ends(low: float | None, high: float | None, form: str) -> str:
+    """An interval to go behind its number; nothing where JSON has none."""
     return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
 
 
@@ -66,7 +67,7 @@ def say_limit(found: Mapping[str, Any], words: Words, command: str = EXPORT) -> 
     most, stopped = f"{limit['most_lost']:.1%} of base's bits per byte", limit["stopped"]
     why = ""
     if stopped is not None:
-        ends = _ends(stopped["low"], stopped["high"], "+.1%")
+        ends = write_ends(stopped["low"], stopped["high"], "+.1%")
         why = (
             f" At λ = {stopped['factor']:g} that is not proven for {words.label(stopped['task'])}, which loses "
             f"{stopped['ratio']:+.1%}{ends}."

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relearn.report.curve import EXPORT
+from relearn.report.curve import EXPORT, write_ends
 from relearn.report.words import Words
 from relearn.statistics.significance import LEVEL
 
@@ -63,12 +63,8 @@ def _is_better(losses: Sequence[Mapping[str, Any]]) -> bool:
 
 def _as_share(loss: Mapping[str, Any]) -> str:
     low, high = (None if loss[end] is None else loss[end] / loss["base"] for end in ("low", "high"))
-    return f"{loss['lost'] / loss['base']:+.1%}{_ends(low, high, '+.1%')}"
+    return f"{loss['lost'] / loss['base']:+.1%}{write_ends(low, high, '+.1%')}"
 
 
 def _less(loss: Mapping[str, Any]) -> str:
-    return f"{loss['more']:+.3f}{_ends(loss['more_low'], loss['more_high'], '+.3f')}"
-
-
-def _ends(low: float | None, high: float | None, form: str) -> str:
-    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
+    return f"{loss['more']:+.3f}{write_ends(loss['more_low'], loss['more_high'], '+.3f')}"
