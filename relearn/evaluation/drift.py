@@ -47,19 +47,21 @@ FEWEST = 5  # runs, for a correlation to be worth an interval
 def correlate(drifts: Sequence[float], lost: Sequence[float]) -> dict[str, float] | None:
     """Spearman's rank correlation of the distance from base with what was forgotten, over runs, and its 95% interval.
 
-    The interval is Fisher's, with the variance that Bonett & Wright (2000) give for ranks. None for fewer than `FEWEST` runs,
-    or where all are the same.
+    The interval is Fisher's, with the variance that Bonett & Wright (2000) give for ranks. Where all ranks agree, it would
+    have no width; it is then taken about the next value that so many ranks can have, and extended to 1. None for fewer
+    than `FEWEST` runs, or where all are the same.
     """
     if len(drifts) < FEWEST or len({*drifts}) == 1 or len({*lost}) == 1:
         return None
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(drifts, lost).statistic)
-    reach = resampling.normal_quantile(0.975) * math.sqrt((1 + value**2 / 2) / (len(drifts) - 3))
-    if abs(value) == 1:  # of which Fisher's transformation is infinite
-        value = math.copysign(1 - 1e-9, value)
-    low, high = (math.tanh(math.atanh(value) + side * reach) for side in (-1, 1))
-    return {"value": value, "low": low, "high": high, "runs": len(drifts)}
+    runs, value = len(drifts), float(spearmanr(drifts, lost).statistic)
+    most = 1 - 12 / (runs * (runs**2 - 1))  # of two neighbouring ranks that disagree
+    about = min(max(value, -most), most)
+    reach = resampling.normal_quantile(0.975) * math.sqrt((1 + about**2 / 2) / (runs - 3))
+    low, high = (math.tanh(math.atanh(about) + side * reach) for side in (-1, 1))
+    low, high = min(low, value), max(high, value)
+    return {"value": value, "low": low, "high": high, "runs": runs}
 
 
 def _mean(sums: Floats) -> Floats:

@@ -101,4 +101,10 @@ def test_a_correlation_is_of_ranks_and_wider_for_fewer_runs() -> None:
     assert many["high"] - many["low"] < few["high"] - few["low"]
     assert many["low"] < many["value"] < many["high"]
     assert correlate([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]) is None
+    for sign in (1, -1):  # five runs in one order are no certainty
+        agree = correlate([1.0, 2.0, 3.0, 4.0, 5.0], [sign * 1.0, sign * 2.0, sign * 3.0, sign * 4.0, sign * 5.0])
+        assert agree is not None
+        nearer, farther = sorted((agree["low"], agree["high"]), key=abs)
+        assert (agree["value"], farther) == (pytest.approx(sign), pytest.approx(sign))
+        assert nearer * sign == pytest.approx(-0.17, abs=0.01)  # as for 0.9, the next value that five ranks can have
     assert correlate([1.0] * 9, list(range(9))) is None
