@@ -28,6 +28,7 @@ def page(profiles: Profiles, chain: Chain) -> str:
     groups = {title: [key for key in found if _place(key) == title] for title in dict.fromkeys(map(_place, found))}
     own = [name for name in chain if name in groups]
     shared = [name for name in groups if name not in (*own, SWEPT_FILE)]
+    showing = [stage for stage in chain if all(stage in stages_of(key.path, chain) for key in found)]
     parts = [
         "# Parameters",
         f"`{SWEPT_FILE}` holds what is swept, a profile (`profiles/<name>.yaml`) everything else. No key has a default in "
@@ -37,13 +38,13 @@ def page(profiles: Profiles, chain: Chain) -> str:
         "An entry says what the key is; its values, with the unit in brackets; what the shipped profiles "
         f"({_and([f'`{name}`' for name in profiles])}) set; and which stages run again when it changes. The stages after "
         "them run again only if what they read has changed by then: see [what runs again](#what-runs-again). "
-        + "".join(f"`{stage}` shows every key and runs again with any of them. " for stage in _showing(chain))
+        + "".join(f"`{stage}` shows every key and runs again with any of them. " for stage in showing)
         + "`<task>` is the name of a task.",
         _contents([SWEPT_FILE, *shared], own),
         "Made by `make docs` from `relearn/params/`, the profiles and `dvc.yaml`: edit those, not this page.",
     ]
     for title in (SWEPT_FILE, *shared, *own):
-        entries = [_entry(key, {} if title == SWEPT_FILE else profiles, chain) for key in groups[title]]
+        entries = [_entry(key, {} if title == SWEPT_FILE else profiles, chain, showing) for key in groups[title]]
         parts += [f"## {title}", _about(title), "\n".join(entries)]
     parts += ["## What runs again", _reruns(chain)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -67,15 +68,8 @@ def _about(title: str) -> str:
     return summarise(groups[0]) if len(groups) == 1 else ""  # single keys and `kind`s speak for themselves
 
 
-def _showing(chain: Chain) -> list[str]:
-    """The stages that track every key there is."""
-    every = keys()
-    return [stage for stage in chain if all(stage in stages_of(key.path, chain) for key in every)]
-
-
-def _entry(key: Key, profiles: Profiles, chain: Chain) -> str:
-    """A list item of two lines: what the key is, then its values and what it re-runs."""
-    showing = _showing(chain)
+def _entry(key: Key, profiles: Profiles, chain: Chain, showing: Sequence[str]) -> str:
+    """A list item of two lines: what the key is, then its values and what it re-runs, but for what `showing` re-runs."""
     stages = [f"`{stage}`" for stage in stages_of(key.path, chain) if stage not in showing]
     facts = [
         f"With `{key.when}`" if key.when else "",

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from tests.integration.conftest import Clone, copy
+from tests.integration.dvc_status import read_status
 
 TINY = "profiles/tiny.yaml"
 PROBES = "data/sources/tiny/probes.yaml"
@@ -92,8 +92,7 @@ def ran(eased: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.mark.slow
 def test_only_what_reads_them_runs_again(eased: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(eased.folder)
-    with Repo(str(eased.folder)) as repo:
-        found = repo.status()
+    found = read_status(eased.folder)
     # prepare keeps rows apart from the probes' instructions, and predict asks them: both read their file
     assert sorted(found) == ["eval_3a", "finetune_2b", "predict", "prepare", "probe_3b", "report", "sample"]
     assert "relearn/training/methods/few_rows.py" in _deps(found["finetune_2b"])

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
 
 from relearn.params.finetune import Methods
 from tests.conftest import ROOT
 from tests.integration.conftest import Clone, copy
 from tests.integration.desk import Desk
+from tests.integration.dvc_status import read_status
 
 TINY = "profiles/tiny.yaml"
 METHODS = "relearn/training/methods"
@@ -46,8 +46,7 @@ def test_a_method_runs_only_the_round_that_uses_it(changed: Clone, monkeypatch: 
     changed.edit(file, old, new)
     (changed.folder / METHODS / "later.py").write_text("")
     try:
-        with Repo(str(changed.folder)) as repo:
-            assert sorted(repo.status()) == expected
+        assert sorted(read_status(changed.folder)) == expected
     finally:
         (changed.folder / file).write_text(before, encoding="utf-8")
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
 from pathspec import PathSpec
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from tests.integration.conftest import Clone, copy
+from tests.integration.dvc_status import read_status
 
 ALL = [
     "prepare",
@@ -113,8 +113,7 @@ def test_a_change_runs_only_what_reads_it(changed: Clone, monkeypatch: pytest.Mo
     monkeypatch.chdir(changed.folder)
     changed.edit(file, old, new)
     try:
-        with Repo(str(changed.folder)) as repo:
-            found = list(repo.status())
+        found = list(read_status(changed.folder))
     finally:
         (changed.folder / file).write_text(before, encoding="utf-8")
     # the report shows every parameter
@@ -173,8 +172,7 @@ def test_what_only_the_scores_read_trains_nothing(run_clone: Clone, monkeypatch:
     run_clone.python("tests.integration.chain", "prepare", "generate", "repair")
     assert [file.read_bytes() for file in held_out] != before
     monkeypatch.chdir(run_clone.folder)
-    with Repo(str(run_clone.folder)) as repo:
-        found = list(repo.status())
+    found = list(read_status(run_clone.folder))
     assert "predict" in found
     assert [stage for stage in found if stage in ("base", *TUNED)] == []
 
