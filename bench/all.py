@@ -34,6 +34,7 @@ OUT = ROOT / "bench" / "out"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PEERS = ROOT / ".cache" / "bench" / "peers"
 LIBRARIES = ("torch", "transformers", "peft", "openai", "json-repair", "codebleu", "bert-score", "rouge-score", "dvc")
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # a speed in bf16 means little without the last two
 Cells = tuple[str, str, str, str]  # what, ours, the peer's, ratio
 
 
@@ -257,11 +258,14 @@ def run(row: Row, quick: bool, vllm: str | None = None) -> str | None:
 
 
 def machine() -> str:
-    """Processor, memory, system and versions; no name of a host."""
+    """Processor with its widest instructions, memory, system and versions; no name of a host."""
     processor, memory = platform.machine(), 0.0
     try:
-        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        found = re.search(r"^model name\s*: (.*)$", told, re.MULTILINE)
         processor = found[1] if found else processor
+        has = [name for name in INSTRUCTIONS if name in told.split()]
+        processor += f" with {', '.join(has)}" if has else ""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (OSError, ValueError):
         pass
