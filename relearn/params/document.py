@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -53,8 +54,13 @@ def stages_of(path: Sequence[str], chain: Chain) -> list[str]:
 
 def _covers(tracked: str, name: str) -> bool:
     """Whether a tracked key is the key or a group it is in; `${method}` stands for any name."""
-    pattern = re.sub(r"\\\$\\\{\w+\\\}", "[^.]+", re.escape(tracked))
-    return not tracked or re.match(rf"{pattern}(\.|$)", name) is not None
+    return not tracked or _pattern(tracked).match(name) is not None
+
+
+@cache
+def _pattern(tracked: str) -> re.Pattern[str]:
+    name = re.sub(r"\\\$\\\{\w+\\\}", "[^.]+", re.escape(tracked))
+    return re.compile(rf"{name}(\.|$)")
 
 
 def following(stage: str, chain: Chain) -> list[str]:

@@ -39,9 +39,9 @@ def keep_tracked(group: Group, stage: str, chain: Chain, path: tuple[str, ...] =
 
 def main(root: Path, names: list[str]) -> None:
     """Runs the stages named, or all."""
-    chain = YAML(typ="safe").load(root / "dvc.yaml")["stages"]
+    chain, whole = YAML(typ="safe").load(root / "dvc.yaml")["stages"], load(root)
     for stage in names or chain:
-        params = keep_tracked(load(root), stage, chain)
+        params = keep_tracked(whole, stage, chain)
         assert isinstance(params, Params)
         importlib.import_module(f"stages.{stage}").work(params, Paths.of(root))
 

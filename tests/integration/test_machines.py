@@ -85,6 +85,13 @@ def test_two_machines_share_their_experiments(run_clone: Clone, tmp_path: Path, 
     first.run("dvc", "exp", "pull", "--quiet", "origin", "remedy-tiny-replay")
     first.run("dvc", "exp", "apply", "remedy-tiny-replay")
     assert (first.folder / "models" / "2b" / "adapter_model.safetensors").is_file()
+    scores = first.folder / "metrics" / "eval_3a"
+    applied = (scores / "2b.json").read_bytes()
+    assert set(ran(first.run("dvc", "repro").stdout)) == {"eval_3a", "report"}, (
+        "2c's scores go, what is known of remedies comes"
+    )
+    assert {path.name for path in scores.iterdir()} == {"base.json", "2b.json"}
+    assert (scores / "2b.json").read_bytes() == applied
     assert first.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 

@@ -34,7 +34,7 @@ TASK = "code"
 LIKE = 0.02  # of a task's bits per byte
 MODELS = ("base", "2b", "2c")
 SERVED = {
-    "kind": "vllm", "python": VLLM, "tensor_parallel": 1, "arguments": ["--enforce-eager"], "start_s": 1800.0,
+    "kind": "vllm", "python": VLLM, "tensor_parallel": 1, "arguments": ["--enforce-eager", "--gpu-memory-utilization", "0.3"], "start_s": 1800.0,
     "concurrency": 8, "timeout_s": 600.0, "attempts": 2,
 }  # fmt: skip
 
