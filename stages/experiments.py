@@ -34,7 +34,8 @@ def run_dvc(paths: Paths, *arguments: str) -> None:
     """Runs dvc, whose output is seen. InputError when it fails."""
     if status := ask_dvc(paths, *arguments):
         raise InputError(
-            f"dvc {' '.join(arguments[:2])} ended with status {status}; run the command again to go on from there"
+            f"dvc {' '.join(arguments[:2])} ended with status {status}, for the reason above; the same command goes on "
+            "from there (an experiment sees only files that git knows: `git add` new ones)"
         )
 
 

@@ -16,6 +16,8 @@ import re
 import sys
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from relearn.errors import InputError
 from relearn.evaluation.equal_skill import SHARE
 from relearn.files import write_json, write_text
@@ -28,6 +30,7 @@ from stages.paths import Paths
 from stages.report import describe_rounds, describe_tasks
 from stages.run import main
 
+LAST = "report"  # the stage that tracks every key, to show it
 # where DVC keeps an experiment: by the commit that it started from, in two parts, and its name
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/[^/]+")
 
@@ -89,7 +92,31 @@ def show_experiments(paths: Paths) -> Any:
     """
     # a commit at a time is read in full, which takes minutes for a history of hundreds
     revisions = [option for commit in _list_commits(paths) for option in ("--rev", commit)]
-    return json.loads(read_output(paths, "dvc", "exp", "show", "--json", *revisions))
+    document = json.loads(read_output(paths, "dvc", "exp", "show", "--json", *revisions))
+    for state in document:
+        if state["rev"] == frontier.WORKSPACE and (key := _find_change(paths)):
+            say(f"frontier: your files are left out: {key} has changed since they were scored; `dvc repro` scores them")
+            state["data"] = None
+    return document
+
+
+def _find_change(paths: Paths) -> str | None:
+    """A parameter that is not the one with which the files in the workspace were made, as dvc.lock records it."""
+    yaml = YAML(typ="safe")
+    lock = paths.root / "dvc.lock"
+    stages = (yaml.load(lock) or {}).get("stages", {}) if lock.is_file() else {}
+    for name, stage in stages.items():
+        if name == LAST:
+            continue
+        for file, recorded in stage.get("params", {}).items():
+            now = yaml.load(paths.root / file) if (paths.root / file).is_file() else {}
+            for key, value in recorded.items():
+                place = now
+                for part in key.split("."):
+                    place = place.get(part) if isinstance(place, dict) else None
+                if place != value:
+                    return f"{key} of {file}"
+    return None
 
 
 def _list_commits(paths: Paths) -> list[str]:

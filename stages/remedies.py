@@ -198,6 +198,8 @@ def read_arguments(given: Sequence[str]) -> Arguments:
     settings = {}
     for setting in found.settings:
         name, _, value = setting.partition("=")
+        if name == "method":
+            raise InputError(f"-S {setting}: name the methods to compare before -S, or in METHODS of make remedies")
         settings[name] = YAML(typ="safe").load(value)
     methods = list(dict.fromkeys([PLAIN, *found.methods]))
     return Arguments(methods, found.seeds, found.choose, settings, found.part)
@@ -308,23 +310,27 @@ def _announce(
         timed = [method for method in wanted if method in missing or method in further]
         seconds = {method: _measure_run(wanted[method], paths) for method in timed}
         for method in missing:
-            say(f"remedies: {method}: about {seconds[method] / 60:.0f} min")
+            say(f"remedies: {method}: {_tell(seconds[method])}")
             total += seconds[method]
         if further:
             again = {method: seconds[method] * (1 + len(own.seeds)) for method, own in further.items()}
             others = sorted((time for method, time in again.items() if method != PLAIN), reverse=True)
             most = again.get(PLAIN, 0.0) + sum(others[:number])
             names = ", ".join(further) if len(others) <= number else f"{PLAIN} and the best {number}"
-            say(f"remedies: then {names} with further seeds: at most about {most / 60:.0f} min")
+            say(f"remedies: then {names} with further seeds: at most {_tell(most)}")
             total += most
         if to_answer:
             each = _measure_answers(wanted[PLAIN], paths)
-            say(f"remedies: then {', '.join(to_answer)} answer at equal new skill too: about {each / 60:.0f} min each")
+            say(f"remedies: then {', '.join(to_answer)} answer at equal new skill too: {_tell(each)} each")
             total += len(to_answer) * each
-        about = f", about {total / 60:.0f} min here once base is trained"
+        about = f", {_tell(total)} of training and answering here once base is trained"
     except (InputError, LookupError) as error:
         about = f"; the time is unknown: {error}"
     say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
+
+
+def _tell(seconds: float) -> str:
+    return "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} min"
 
 
 def _measure_run(own: Params, paths: Paths) -> float:

@@ -60,7 +60,10 @@ Work = Callable[[Params, Paths], dict[str, Any] | None]
 
 
 def main(name: str, work: Work) -> None:
-    """Runs a stage as a process that ends with its parent, or at SIGTERM."""
+    """Runs a stage as a process that ends with its parent, or at SIGTERM; `--help` shows what its module says."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((sys.modules["__main__"].__doc__ or "").strip())
+        sys.exit(0)
     die_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(name, work, HERE)
@@ -74,7 +77,7 @@ def main_or_estimate(name: str, work: Work, estimate: Callable[[Params, Paths], 
         except InputError as error:
             print(f"{name}: {error}", file=sys.stderr)
             sys.exit(1)
-    elif sys.argv[1:]:
+    elif sys.argv[1:] and not {"-h", "--help"} & set(sys.argv[1:]):
         print(f"usage: python -m stages.{name} [--estimate]", file=sys.stderr)
         sys.exit(2)
     else:

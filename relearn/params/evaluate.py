@@ -13,7 +13,7 @@ METRICS = tuple(
     sorted(
         file.stem
         for file in (Path(__file__).parents[1] / "metrics").glob("*.py")
-        if re.search("^METRIC = ", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search("^METRIC( = |: )", file.read_text(encoding="utf-8"), re.MULTILINE)
     )
 )
 

@@ -31,8 +31,13 @@ def load(root: Path, other: str | None = None, changes: Mapping[str, Any] | None
     bounds; unknown keys and names come with the nearest known one.
     """
     swept = _File(root, "params.yaml")
-    swept.values |= changes or {}
+    swept.given = changes or {}
+    swept.values |= swept.given
     for name in swept.values:
+        if name in swept.given and name not in SWEPT:
+            raise swept.wrong(
+                (name,), f"params.yaml has no such key; name a profile's file first, as in profiles/mini.yaml:{name}"
+            )
         if name not in SWEPT:
             raise swept.wrong(
                 (name,), f"unknown key{nearest(name, SWEPT)}; this file holds {', '.join(SWEPT)}: remove it"
@@ -86,6 +91,7 @@ class _File:
     def __init__(self, root: Path, name: str) -> None:
         """Raises InputError when the file is missing, cannot be read, or is not a mapping of names to values."""
         self.name = name
+        self.given: Mapping[str, Any] = {}  # keys that were given in place of the file's
         try:
             self._text = (root / name).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -111,7 +117,9 @@ class _File:
         self.values: dict[str, Any] = value
 
     def wrong(self, path: tuple[str, ...], message: str) -> InputError:
-        """The error for the key at `path`: file, line, key, what is wrong, what to do."""
+        """The error for the key at `path`: file and line, or the value given instead; key, what is wrong, what to do."""
+        if path and path[0] in self.given:
+            return InputError(f"{'.'.join(map(str, path))}={self.given[path[0]]}: {message}")
         line = self._line(path)
         place = f", line {line}" if line else ""
         where = f"{'.'.join(map(str, path))}: " if path else ""

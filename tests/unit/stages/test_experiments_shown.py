@@ -49,6 +49,25 @@ def test_outside_a_repository_it_says_so(tmp_path: Path) -> None:
         frontier.show_experiments(Paths.of(tmp_path))
 
 
+def test_scores_of_other_parameters_are_not_those_of_the_files_here(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n"
+        "  finetune_2b:\n    params:\n      params.yaml:\n        lr: 0.01\n      profiles/a.yaml:\n        lora.rank: 4\n"
+        "  report:\n    params:\n      profiles/a.yaml:\n        label: code\n"
+    )
+    (tmp_path / "profiles").mkdir()
+    profile = tmp_path / "profiles" / "a.yaml"
+    (tmp_path / "params.yaml").write_text("lr: 1.0e-2\n")
+    profile.write_text("lora: {rank: 4}\nlabel: another\n")  # the report shows every key, and scores nothing
+    assert frontier._find_change(Paths.of(tmp_path)) is None
+    profile.write_text("lora: {rank: 8}\n")
+    assert frontier._find_change(Paths.of(tmp_path)) == "lora.rank of profiles/a.yaml"
+    profile.unlink()
+    assert frontier._find_change(Paths.of(tmp_path)) == "lora.rank of profiles/a.yaml"
+    (tmp_path / "params.yaml").write_text("lr: 0.002\n")
+    assert frontier._find_change(Paths.of(tmp_path)) == "lr of params.yaml"
+
+
 def test_what_an_experiment_made_and_dvc_has_no_more_is_named(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     Repo.init(str(tmp_path)).close()

@@ -71,6 +71,8 @@ def test_settings_change_the_experiment_and_go_to_dvc(project: tuple[Params, Pat
     assert remedies.choose_params(*project, "replay", own.seeds, settings) == own
     with pytest.raises(InputError, match="no such key"):
         choose(project, "-S", "profiles/mini.yaml:predict.scalse=[1]")
+    with pytest.raises(InputError, match="-S method=kl: name the methods to compare before -S"):
+        choose(project, "-S", "method=kl")
     with pytest.raises(InputError, match=r"expected settings of profiles/mini\.yaml"):
         choose(project, "-S", "profiles/files.yaml:predict.scales=[1]")
     with pytest.raises(InputError, match="scales: 9 is out of bounds"):
@@ -207,7 +209,7 @@ def test_the_best_on_validation_rows_and_plain_get_the_further_seeds_once(
     said = capsys.readouterr().err
     # one of each, then plain and the two longest with three seeds: 1 + 2 + 3 + 3, and 3 * (1 + 3 + 3)
     assert "then plain and the best 2 with further seeds: at most about 21 min" in said
-    assert "4 of 4 methods to run, about 30 min here" in said
+    assert "4 of 4 methods to run, about 30 min of training and answering here" in said
     assert "kl gains 1.900 and loses 0.100 nats a token, 0.053 for each gained" in said
     assert "chosen for further seeds: kl, self_replay\n" in said
 
