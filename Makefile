@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each makes .venv when no environment is active and none is here.
+# `make help` lists the targets. Each makes .venv when no environment is active and none is here; into an active one it installs the pins.
 SHELL := /bin/bash
 PYTHON ?= python3
 
@@ -73,7 +73,7 @@ identity:
 	fi
 
 ##@ To begin
-repro: $(RUN) identity  ## run what changed in the chain, and print the table (six minutes at first)
+repro: $(RUN) identity  ## run what changed in the chain, and print the table (six to ten minutes at first)
 	@python -m stages.parameters
 	@python -m stages.cache
 	dvc repro

@@ -73,14 +73,14 @@ OPTIONS = {
         option("--base", "The model before: a folder or hub name.", metavar="MODEL"),
         option("--tuned", f"The model after: {A_MODEL}.", metavar="MODEL"),
         option("--replayed", f"A model that also replayed old data: {A_MODEL}; or its logs.", metavar="MODEL"),
-        option("--old", "Held-out rows of old skills.", **FILE),
-        option("--new", "Held-out rows of the new skill.", **FILE),
+        option("--old", "Held-out rows of old skills. Needed, except with --suite or --logs.", **FILE),
+        option("--new", "Held-out rows of the new skill. Needed, except with --suite or --logs.", **FILE),
         option("--suite", "A suite of skills: `skills`, the package's own, or a folder of your own (docs/skills.md).", metavar="SUITE"),
         option("--probes", "Instructions with checks (docs/evaluation.md).", **FILE),
-        option("--out", "Folder for the results.", **FILE | {"metavar": "DIR"}),
+        option("--out", "Folder for the results; those of an earlier run are replaced. Needed, except with --logs.", **FILE | {"metavar": "DIR"}),
         option("--fail-above", GUARD, multiple=True, metavar="METRIC=X"),
         option("--floor", FLOOR, multiple=True, metavar="METRIC=X"),
-        option("--rescore", "Score the answers in DIR again without decoding.", is_flag=True),
+        option("--rescore", "Score the answers in DIR again without decoding; repeat the other options as they were.", is_flag=True),
         option("--limit", "At most N rows of each file, and of each skill, drawn under --seed.", least=1),
         option("--seed", "Seed of the draw and the resampling (default: 1).", least=0, default=1),
         option("--max-new-tokens", "Longest answer (default: 256).", least=1, default=256),
@@ -167,7 +167,13 @@ def refuse_mixed_options(context: click.Context) -> None:
     for name in context.params:
         given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
         if given and name not in OF_BOTH and (name in of_logs) != logs:
-            raise click.UsageError(f"--{name.replace('_', '-')} cannot be used {'with' if logs else 'without'} --logs")
+            hint = "; with models, --fail-above is the gate" if name in ("require_within", "gates") else ""
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} cannot be used {'with' if logs else 'without'} --logs{hint}"
+            )
+    out = context.params["out"]
+    if out is not None and out.exists() and not out.is_dir():
+        raise click.UsageError(f"--out {out}: is a file; name a folder")
 
 
 def _run(**options: Any) -> None:
@@ -194,6 +200,11 @@ def _run(**options: Any) -> None:
             status = compare(SimpleNamespace(**options, arguments=context.meta[ARGUMENTS]))
     except InputError as error:
         print(f"compare: {' '.join(shown(str(error)).split())}", file=sys.stderr)
+        status = 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"compare: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         print("compare: stopped", file=sys.stderr)

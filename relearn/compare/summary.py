@@ -22,6 +22,7 @@ SUITE: Final = "suite"
 TITLES = {OLD: "Old skills", NEW: "New skill"}
 GUARD = re.compile(r"((?P<task>old|new|suite)\.)?(?P<metric>[a-z0-9_]+)=(?P<most>[0-9.eE+-]+)(?P<percent>%?)")
 Z2 = NormalDist().inv_cdf(0.975) ** 2  # of a 95% interval (Wilson 1927)
+FEWEST = 6  # clusters: of the 2^5 ways to swap five pairs, the two most extreme ones are 6%, so that no test at 5% sees a loss
 LARGE = 10.0  # relative changes from here on have no decimals
 
 
@@ -55,9 +56,9 @@ class Guard:
         finding = {"task": self.task, "metric": self.metric, "above": self.most, "floor": self.floor}
         finding |= {"forgotten": ratio, "low": low, "high": high}
         if one is None:
-            names = ", ".join(dict.fromkeys(one["metric"] for one in lost)) or "none"
+            names = ", ".join(dict.fromkeys(one["metric"] for one in lost)) or "no metrics of that task"
             return finding | {"answer": "unjudged", "reason": f"it was not measured here; there are {names}"}
-        why = self._find_obstacle(one)
+        why = self._find_obstacle(one, int(details["clusters"]))
         if not why and float(one["ratio_low"]) > self.most:
             return finding | {"answer": "fails", "reason": f"significantly above {_percent(self.most)}"}
         why = why or self._find_doubt(one, details, cut_share)
@@ -65,8 +66,10 @@ class Guard:
             return finding | {"answer": "unjudged", "reason": why}
         return finding | {"answer": "passes", "reason": f"not significantly above {_percent(self.most)}"}
 
-    def _find_obstacle(self, one: Mapping[str, Any]) -> str:
-        """Why there is no relative loss at all, if there is none."""
+    def _find_obstacle(self, one: Mapping[str, Any], clusters: int) -> str:
+        """Why there is no relative loss at all, or none that can be told from chance, if so."""
+        if clusters < FEWEST:
+            return f"{clusters} rows that do not belong together are too few for any verdict; use more"
         if one["better"] is None:
             return "neither more nor less of it is better on this data; guard another metric"
         if any(one[key] is None for key in ("ratio", "ratio_low")) or math.isinf(one["ratio_low"]):

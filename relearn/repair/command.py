@@ -48,6 +48,9 @@ def _repair(**given: Any) -> None:
         raise click.UsageError(f"{options.input} is the input; write to another file")
     if Path(options.input).is_dir() and any(Path(options.input).resolve() in path.parents for path in resolved):
         raise click.UsageError(f"{options.input} is the input; write to another folder")
+    for path in outputs:
+        if path.is_dir():
+            raise click.UsageError(f"{path} is a folder; name a file")
     try:
         summary = _run(options, schema)
     except InputError as error:
@@ -75,9 +78,17 @@ command = click.Command(
     context_settings=SETTINGS,
     params=[
         click.Argument(["input"]),
-        click.Option(["--fields"], metavar="NAMES", help=f"The text fields of a record (default: {DEFAULT})."),
-        click.Option(["--out"], **FILE, help="Where the rows go (default: standard output)."),
-        click.Option(["--quarantine"], **FILE, help="Where unusable parts go, each with its reason."),
+        click.Option(
+            ["--fields"],
+            metavar="NAMES",
+            help=f"The text fields of a record, separated by commas (default: {DEFAULT}). Numbers and lists need --schema.",
+        ),
+        click.Option(
+            ["--out"], **FILE, help="Where the rows go (default: standard output). A file that is there is replaced."
+        ),
+        click.Option(
+            ["--quarantine"], **FILE, help="Where unusable parts go, each with its reason (default: they are counted)."
+        ),
         click.Option(["--report"], **FILE, help="Where the counts by flag and by reason go, as JSON."),
         click.Option(["--schema"], **FILE, help="A JSON Schema, for records of another shape."),
         click.Option(
@@ -103,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _choose_schema(options: SimpleNamespace) -> RecordSchema:
     if options.schema is None:
-        names = [name.strip() for name in (options.fields or DEFAULT).split(",")]
+        names = [name.strip() for name in (DEFAULT if options.fields is None else options.fields).split(",")]
         if not all(names) or len(set(names)) < len(names):
             raise click.UsageError("--fields takes distinct names, separated by commas")
         return RecordSchema.of_texts(names)
@@ -158,7 +169,7 @@ def _read(name: str, schema: RecordSchema, stack: ExitStack) -> Iterator[DumpTex
     try:
         return read_dump(stack.enter_context(open(name, "rb")), name, schema)
     except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
+        raise InputError(f"{name}: no such file or folder") from None
 
 
 def _summarise(summary: dict[str, Any], kept_apart: bool) -> str:

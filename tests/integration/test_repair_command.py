@@ -209,6 +209,8 @@ def test_exit_statuses(tmp_path: Path, replies: Path, capsys: pytest.CaptureFixt
         ([], 2),
         ([replies, "--truncated", "never"], 2),
         ([replies, "--fields", "a,,b"], 2),
+        ([replies, "--fields", ""], 2),
+        ([replies, "--out", tmp_path], 2),
         ([replies, "--schema", schema], 2),
         ([replies, "--schema", tmp_path / "none.json"], 2),
         ([replies, "--schema", schema, "--fields", "a"], 2),

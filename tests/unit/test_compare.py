@@ -226,7 +226,7 @@ def test_the_lower_end_decides() -> None:
 def test_what_cannot_be_judged_does_not_pass() -> None:
     judged = [
         (Guard("old", "codebleu", 0.1), lost(), "was not measured here; there are rouge_l"),
-        (Guard("new", "rouge_l", 0.1), lost(), "was not measured here; there are none"),
+        (Guard("new", "rouge_l", 0.1), lost(), "was not measured here; there are no metrics of that task"),
         (Guard("old", "rouge_l", 0.1), lost(better=None), "neither more nor less of it is better"),
         *(
             (Guard("old", "rouge_l", 0.1), lost(**unknown), "base scores 0")
@@ -273,7 +273,7 @@ def test_a_guard_passes_only_where_it_could_have_failed() -> None:
         )
     # too few rows
     few = kept()
-    few["old"]["clusters"] = 2
+    few["old"]["clusters"] = 6
     assert judge(few)[0] == "passes"
     few["old"]["flips"] = {"rouge_l": {}}  # a share
     assert judge(few)[0] == "unjudged"
@@ -283,6 +283,14 @@ def test_a_guard_passes_only_where_it_could_have_failed() -> None:
     few["old"]["counts"]["tuned"]["cut"] = 100
     few["old"]["scores"]["bpb"]["base"]["low"] = -1.0
     assert judge(few, "bpb")[0] == "passes"
+
+
+def test_a_guard_has_no_verdict_on_fewer_clusters_than_a_paired_test_needs() -> None:
+    for found in (lost(), kept()):
+        found["old"]["clusters"] = 5
+        finding = Guard("old", "rouge_l", 0.05).judge(found, 0.1)
+        assert finding["answer"] == "unjudged"
+        assert finding["reason"] == "5 rows that do not belong together are too few for any verdict; use more"
 
 
 def test_floors_belong_to_guards() -> None:

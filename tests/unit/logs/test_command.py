@@ -171,6 +171,17 @@ def test_a_file_of_gates(tmp_path: Path) -> None:
 def test_options_of_models_and_of_logs_do_not_mix(tmp_path: Path) -> None:
     assert run(*logs(tmp_path, 0), "--base", "x").exit_code == 2
     assert run("--base", "x", "--cluster", "topic").exit_code == 2
+    gate = run("--base", "x", "--require-within", "acc=2%")
+    assert gate.exit_code == 2
+    assert "--require-within cannot be used without --logs; with models, --fail-above is the gate" in gate.output
+
+
+def test_results_go_into_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("mine")
+    found = run(*logs(tmp_path, 0), "--out", tmp_path / "results")
+    assert found.exit_code == 2
+    assert "results: is a file; name a folder" in found.output
+    assert (tmp_path / "results").read_text() == "mine"
 
 
 def test_what_is_written(tmp_path: Path) -> None:
