@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from relearn import metrics
+from relearn.errors import InputError
 from relearn.statistics.scores import Direction, Scores
 
 Column = Literal["predictions", "references", "prompts", "tests", "passed", "nll", "bytes"]
@@ -68,9 +69,17 @@ class Metric:
         return self.join([self.measure_share(columns, settings)])
 
     def measure_share(self, columns: Mapping[Any, Sequence[Any]], settings: object) -> Measured:
-        """Scores some of the items, for `join`."""
-        found = self.score(*(list(columns[name]) for name in self.reads), **self._chosen(settings))
-        return found if isinstance(found, Measured) else Measured([found])
+        """Scores some of the items, for `join`. Raises InputError for a metric that does not return a value an item."""
+        read = [list(columns[name]) for name in self.reads]
+        found = self.score(*read, **self._chosen(settings))
+        measured = found if isinstance(found, Measured) else Measured([found])
+        for one in measured.scores:
+            if len(one.stats) != len(read[0]):
+                raise InputError(
+                    f"metric {self.name} returned {len(one.stats)} values for {len(read[0])} items; return one an item, None "
+                    "where there is none"
+                )
+        return measured
 
     def join(self, shares: Sequence[Measured]) -> Measured:
         """What was found over all items, from what was found over each share of them, in their order."""

@@ -181,6 +181,7 @@ class _Trainer(Trainer):
 
     pad = 0
     schedule: Schedule
+    order: GroupedSampler
     method: Method | None = None
     passes: Passes | None = None
     update, part = -1, 0  # of the last forward pass
@@ -203,6 +204,7 @@ class _Trainer(Trainer):
         sampler = GroupedSampler([len(row.ids) for row in rows.rows], self.schedule.batch_size, self.schedule.seed)
         if self.schedule.processes > 1:
             sampler.fill = self.args.train_batch_size * self.schedule.processes
+        self.order = sampler
         return sampler
 
     def is_sharded(self) -> bool:
@@ -324,6 +326,11 @@ class _Watch(TrainerCallback):
         self.trainer.looked_at = state.global_step
         if state.global_step == 0:
             self._look(state)
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        # Over several processes, the epoch that a resumed run begins in does not reach the sampler by itself: accelerate
+        # looks for it within two wrappers, and the skipping of what is done is a third.
+        self.trainer.order.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:

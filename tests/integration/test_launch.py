@@ -81,6 +81,7 @@ def test_whichever_process_is_killed_the_others_end_and_the_next_run_goes_on(run
         assert not adapter.exists()
     said = run_clone.python("stages.finetune_2b").stderr
     assert "going on from checkpoint-" in said
+    assert curves.read_text().splitlines() == whole[curves.name].decode().splitlines()  # where it differs, if it does
     assert {path.name: path.read_bytes() for path in (*adapter.iterdir(), curves)} == whole
     assert sorted(path.name for path in adapter.parent.iterdir() if path.name.startswith(".2b")) == []
 

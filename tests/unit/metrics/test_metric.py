@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import evaluate
 import pytest
 
+from relearn.errors import InputError
 from relearn.metrics.as_evaluate import as_evaluate
-from relearn.metrics.metric import all_metrics, label
+from relearn.metrics.metric import Metric, all_metrics, label
+from relearn.statistics.scores import mean
 
 SETTINGS = SimpleNamespace(rouge_stemmer=True, encoder="minilm", encoder_layers=None)
 COLUMNS = {"predictions": ["a b c d", "x"], "references": ["a b c d", "y"]}
@@ -31,6 +33,13 @@ def test_finding_them_imports_nothing_heavy() -> None:
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_metric_that_does_not_return_a_value_an_item_is_named(count: int) -> None:
+    wrong = Metric(name="overlap", label="overlap", score=lambda *_: mean("overlap", [0.5] * count))
+    with pytest.raises(InputError, match=f"metric overlap returned {count} values for 2 items; return one an item"):
+        wrong.measure(COLUMNS, SETTINGS)
 
 
 def test_the_modules_of_an_extra_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

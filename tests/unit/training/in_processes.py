@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # of each update one row: one of the two processes has none
     "self_replay": {"mode": "kl", "beta": 1.0, "per_update": 1},
 }
+LONG = ("long", "again")  # two epochs, the latter from a checkpoint within the second
 # beside the methods: rounds that differ from the usual one in this
 CHANGES: dict[str, dict[str, Any]] = {
     "checkpointing": {"gradient_checkpointing": True},
@@ -65,7 +66,7 @@ def run(case: str, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         method = load_method(case, SimpleNamespace(**OPTIONS[case]), 3)
         method.samples = HELD_OUT["code"].rows
     schedule = Schedule(
-        epochs=1, lr=0.003, batch_size=8, accumulation=1, shape="linear", warmup_steps=2, weight_decay=0.0,
+        epochs=2 if case in LONG else 1, lr=0.003, batch_size=8, accumulation=1, shape="linear", warmup_steps=2, weight_decay=0.0,
         max_grad_norm=1.0, optimizer="adamw", seed=3, device="cpu", eval_every=1, checkpoint_every=2,
         processes=PROCESSES, shard=PROCESSES > 1 and not shard.is_left_to_accelerate(),
     )  # fmt: skip
@@ -100,15 +101,16 @@ def _shard_on_cpus() -> None:
 
 
 def main(folder: Path) -> None:
-    """All cases; then the first again, as if it had been killed after update 4 of 5, and once in bf16."""
+    """All cases; two epochs, and again as if they had been killed after update 8 of 10; and one in bf16."""
     set_seed_and_threads(1, 0)
     if shard.is_left_to_accelerate():
         _shard_on_cpus()
     for case in list_cases(shard.is_left_to_accelerate()):
         run(case, folder)
+    run("long", folder)
     if RANK == 0:
-        shutil.copytree(folder / "checkpoints" / "plain", folder / "checkpoints" / "again")
-        shutil.rmtree(folder / "checkpoints" / "again" / "checkpoint-5")
+        shutil.copytree(folder / "checkpoints" / "long", folder / "checkpoints" / "again")
+        shutil.rmtree(folder / "checkpoints" / "again" / "checkpoint-10")
     torch.distributed.barrier() if PROCESSES > 1 else None
     run("again", folder)
     run("bf16", folder, torch.bfloat16)
