@@ -24,6 +24,7 @@ from relearn.files import write_json, write_text
 from relearn.params import Params
 from relearn.progress import say
 from relearn.report import frontier, remedies
+from stages import lock
 from stages.equal_skill import add_answers, compare, read_params
 from stages.experiments import read_output
 from stages.paths import Paths
@@ -102,21 +103,10 @@ def show_experiments(paths: Paths) -> Any:
 
 def _find_change(paths: Paths) -> str | None:
     """A parameter that is not the one with which the files in the workspace were made, as dvc.lock records it."""
-    yaml = YAML(typ="safe")
-    lock = paths.root / "dvc.lock"
-    stages = (yaml.load(lock) or {}).get("stages", {}) if lock.is_file() else {}
-    for name, stage in stages.items():
-        if name == LAST:
-            continue
-        for file, recorded in stage.get("params", {}).items():
-            now = yaml.load(paths.root / file) if (paths.root / file).is_file() else {}
-            for key, value in recorded.items():
-                place = now
-                for part in key.split("."):
-                    place = place.get(part) if isinstance(place, dict) else None
-                if place != value:
-                    return f"{key} of {file}"
-    return None
+    recorded = [params for name, params in lock.read_params(paths).items() if name != LAST]
+    files = {file for params in recorded for file in params if (paths.root / file).is_file()}
+    now = {file: YAML(typ="safe").load(paths.root / file) for file in files}
+    return next(filter(None, (lock.find_change(params, now) for params in recorded)), None)
 
 
 def _list_commits(paths: Paths) -> list[str]:

@@ -61,7 +61,7 @@ Work = Callable[[Params, Paths], dict[str, Any] | None]
 
 def main(name: str, work: Work) -> None:
     """Runs a stage as a process that ends with its parent, or at SIGTERM; `--help` shows what its module says."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    if _asks_for_help():
         print((sys.modules["__main__"].__doc__ or "").strip())
         sys.exit(0)
     die_with_parent()
@@ -77,11 +77,15 @@ def main_or_estimate(name: str, work: Work, estimate: Callable[[Params, Paths], 
         except InputError as error:
             print(f"{name}: {error}", file=sys.stderr)
             sys.exit(1)
-    elif sys.argv[1:] and not {"-h", "--help"} & set(sys.argv[1:]):
+    elif sys.argv[1:] and not _asks_for_help():
         print(f"usage: python -m stages.{name} [--estimate]", file=sys.stderr)
         sys.exit(2)
     else:
         main(name, work)
+
+
+def _asks_for_help() -> bool:
+    return bool({"-h", "--help"} & set(sys.argv[1:]))
 
 
 def run(name: str, work: Work, paths: Paths, patience: float = 20.0) -> None:

@@ -24,7 +24,7 @@ from relearn.params.finetune import Lora
 from relearn.params.prepare import SkillsSource
 from relearn.records import Message, make_turns
 from relearn.training.method import load_method
-from stages import corpus, run
+from stages import corpus, lock, run
 from stages.paths import Paths
 from stages.plan import speed
 
@@ -74,27 +74,11 @@ class Amounts:
 
     def is_current(self, *stages: str) -> bool:
         """Whether these stages have last run with this profile and its parameters, by dvc.lock."""
-        yaml = YAML(typ="safe")
-        try:
-            lock = yaml.load((self.paths.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-        except FileNotFoundError:
-            return False
         swept = self.params.model_dump(mode="json", include={"lr", "method", "profile", "seed"})
         file = f"profiles/{self.params.profile}.yaml"
-        now = {"params.yaml": swept, file: yaml.load(self.paths.root / file)}
-        return all(self._agree(lock.get(stage, {}).get("params"), now) for stage in stages)
-
-    @staticmethod
-    def _agree(tracked: Any, now: dict[str, Any]) -> bool:
-        def look(tree: Any, path: str) -> Any:
-            for part in path.split("."):
-                tree = tree.get(part) if isinstance(tree, dict) else None
-            return tree
-
-        return bool(tracked) and all(
-            file in now and all(look(now[file], name) == value for name, value in values.items())
-            for file, values in tracked.items()
-        )
+        now = {"params.yaml": swept, file: YAML(typ="safe").load(self.paths.root / file)}
+        recorded = lock.read_params(self.paths)
+        return all(recorded.get(stage) and lock.find_change(recorded[stage], now) is None for stage in stages)
 
     @cached_property
     def prepared(self) -> bool:
