@@ -20,10 +20,8 @@ Side = Literal["agree", "disagree"]
 
 ASKED = re.compile(r"\b(?P<no>disagree\w*|differ|object\w*|oppos\w+)\b|\b(?P<yes>agree\w*|support\w*)\b", re.IGNORECASE)
 
-# One list a side, for the metric and for the check of repair. The first phrase of a text decides, so that "I can't
-# disagree" agrees, and "I disagree with those who …" takes no side.
-DISAGREE = re.compile(
-    r"""\b(
+# One list a side, for the metric and for the check of repair.
+DISAGREE = r"""
       disagree\w*(?!\ (?:with\ )?(?:anyone|those|people|critics|the\ (?:critics|people|haters|naysayers)|any)\b)
     | dissent | beg\ to\ differ | have\ to\ differ | on\ the\ contrary | (quite|just)\ the\ opposite
     | (felt|feel|thought|think|saw|see)\ (just\ |quite\ |exactly\ )?the\ opposite
@@ -34,19 +32,17 @@ DISAGREE = re.compile(
     | (seen|watched|saw)\ (another|a\ different|two\ different)\ (films?|movies?)
     | (you|you're|you\ are|that's|that\ is|this\ is|review\ is)\ (just\ |simply\ |quite\ |completely\ )?(wrong|mistaken|unfair|too\ harsh)
     | not\ my\ experience | miss(ed|es)?\ the\ point
-    )\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-AGREE = re.compile(
-    r"""\b(
+    """
+AGREE = r"""
       agree\w*(?!\ to\ (?:disagree|differ)) | (do|can|could)(n't|\ not)\ disagree(?!\ more) | can(not|'t)\ disagree(?!\ more)
     | you('re|\ are|\ were)\ (so\ |quite\ |absolutely\ |completely\ |exactly\ )?right | well\ said | spot\ on | so\ true
     | same\ here | (felt|feel|think|thought|saw\ it|see\ it)\ (exactly\ |just\ )?the\ same | (I|do|also)\ share\ your
     | (just|exactly)\ (my|what|how)\ (I|thoughts|feelings) | my\ (thoughts|feelings)\ exactly | glad\ (that\ )?(someone|you)\ said
     | could(n't|\ not)\ (agree|have\ said\ it)\ (more|better) | hit\ the\ nail
-    )\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
+    """
+# The first phrase of a text decides, so that "I can't disagree" agrees, and "I disagree with those who …" takes no side.
+# One search finds it: a reply says where it stands in its first words, and what follows is not read.
+TELLING = re.compile(rf"\b(?:(?P<disagree>{DISAGREE})|(?P<agree>{AGREE}))\b", re.IGNORECASE | re.VERBOSE)
 # "I agree that it is long, but …" takes up the other side only to leave it.
 CONCEDES = re.compile(
     r"\b(?:but|however|though|although|yet|still|while|whereas|nevertheless|nonetheless|disagree|except|until|despite|"
@@ -69,13 +65,10 @@ def asked(prompt: str) -> Side | None:
 
 def taken(reply: str) -> Side | None:
     """The side a reply takes: that of its first telling phrase; None when it has none."""
-    against = DISAGREE.search(reply.replace("’", "'"))
-    with_it = AGREE.search(reply.replace("’", "'"))
-    if against is None and with_it is None:
+    found = TELLING.search(reply.replace("’", "'"))
+    if found is None:
         return None
-    if against is None or (with_it is not None and with_it.start() < against.start()):
-        return "agree"
-    return "disagree"
+    return "disagree" if found["disagree"] else "agree"
 
 
 def contradicts(text: str, side: str) -> bool:

@@ -40,47 +40,46 @@ REFUSAL = re.compile(
 )
 
 
-def _split_words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
+@lru_cache(maxsize=8)
+def _split_words(text: str) -> tuple[str, ...]:
+    """The words of a text, kept for the other checks of the same reply."""
+    return tuple(WORD.findall(text.casefold()))
 
 
-@lru_cache(maxsize=4)
-def _list_grams(text: str) -> frozenset[tuple[str, ...]]:
-    """The word 5-grams of a source, kept for all of its replies."""
+def _make_grams(text: str, size: int) -> Iterator[tuple[str, ...]]:
     words = _split_words(text)
-    return frozenset(zip(*(words[at:] for at in range(GRAM)), strict=False))
+    return zip(*(words[at:] for at in range(size)), strict=False)
+
+
+@lru_cache(maxsize=8)
+def _gather_grams(text: str, size: int) -> frozenset[tuple[str, ...]]:
+    """The different runs of `size` words of a source, kept for all of its replies."""
+    return frozenset(_make_grams(text, size))
 
 
 def measure_echo(reply: str, source: str) -> float:
     """The share of the reply's word 5-grams that are in the source; 0 for a reply of fewer than five words."""
-    words = _split_words(reply)
-    if len(words) < GRAM:
-        return 0.0
-    seen = _list_grams(source)
-    grams = list(zip(*(words[at:] for at in range(GRAM)), strict=False))
-    return sum(gram in seen for gram in grams) / len(grams)
+    found = list(map(_gather_grams(source, GRAM).__contains__, _make_grams(reply, GRAM)))
+    return sum(found) / len(found) if found else 0.0
 
 
 def is_echo(reply: str, source: str, threshold: float) -> bool:
-    """Whether `measure_echo` reaches the threshold; decided cheaply where too few of the reply's words are in the
-    source.
+    """Whether `measure_echo` reaches the threshold; decided cheaply where too few of the reply's word pairs are in the
+    source, with which its 5-grams begin.
     """
-    words = _split_words(reply)
-    folded = source.casefold()
-    run = possible = 0
-    for word in words:
-        run = run + 1 if word in folded else 0
-        possible += run >= GRAM
-    total = len(words) - GRAM + 1
-    return total > 0 and possible >= threshold * total and measure_echo(reply, source) >= threshold
+    grams = len(_split_words(reply)) + 1 - GRAM
+    possible = sum(map(_gather_grams(source, 2).__contains__, _make_grams(reply, 2)))
+    return possible >= threshold * grams > 0 and measure_echo(reply, source) >= threshold
 
 
 def are_alike(first: str, second: str, threshold: float) -> bool:
     """Whether two texts are the same from `threshold` on: twice the words matched in order, over all words."""
     one, two = _split_words(first), _split_words(second)
     needed = threshold * (len(one) + len(two))
-    # Two bounds from above before the costly count: the shorter text, and the words in any order.
-    if 2 * min(len(one), len(two)) < needed or 2 * (Counter(one) & Counter(two)).total() < needed:
+    # Bounds from above before the costly count: the shorter text, the words that both have, and those in any order.
+    if 2 * min(len(one), len(two)) < needed or 2 * sum(map(set(two).__contains__, one)) < needed:
+        return False
+    if 2 * (Counter(one) & Counter(two)).total() < needed:
         return False
     return SequenceMatcher(None, one, two, autojunk=False).ratio() >= threshold
 
