@@ -7,6 +7,8 @@ code with a mistake in it, or another language: patterns decide there.
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 import re
 
 from relearn.metrics.code.trees import Evidence, parse, parse_line, unquote, weigh
@@ -81,6 +83,7 @@ def is_comment(line: str) -> bool:
     return bool(COMMENT.match(line.strip()))
 
 
+@functools.lru_cache(maxsize=16)  # asked about a line as it is, and as prose without what is in backticks
 def is_loop(line: str) -> bool:
     """Most of the line is one to eight tokens said three times or more in a row: "def def def", "print(print(print(".
 
@@ -89,13 +92,14 @@ def is_loop(line: str) -> bool:
     tokens = re.findall(r"\w+|[^\w\s]", line[:MAX_LINE])
     if len(tokens) < 3:
         return False
+
+    def is_enough(repeated: int, period: int) -> bool:
+        return repeated >= 2 * period and repeated + period >= 0.6 * len(tokens)
+
     for period in range(1, min(8, len(tokens) // 3) + 1):
-        run = longest = 0
-        for index in range(period, len(tokens)):
-            run = run + 1 if tokens[index] == tokens[index - period] else 0
-            longest = max(longest, run)
-        covered = longest + period
-        if longest >= 2 * period and covered >= 0.6 * len(tokens):
+        same = list(map(operator.eq, tokens[period:], tokens))
+        # All repeats are at least as many as the longest run of them, and sooner counted.
+        if is_enough(sum(same), period) and is_enough(max(sum(run) for _, run in itertools.groupby(same)), period):
             return True
     return False
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import warnings
@@ -50,8 +51,9 @@ def is_header(line: str) -> bool:
     return bool(HEADERS.match(line.strip())) and re.search(r":\s*(#.*)?$", line) is not None
 
 
+@functools.lru_cache(maxsize=16)  # an answer of one line is asked about as a text, as a line and as a statement
 def parse(source: str) -> ast.Module | None:
-    """The tree of a Python text, or None; never warns, never raises."""
+    """The tree of a Python text, or None; never warns, never raises. Callers share the tree: none may change it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
