@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
 
 from relearn.metrics.metric import Measured, Metric
+from relearn.metrics.ngrams import count_all, count_shared
 from relearn.scripts import Tokenizer, choose_tokenizer
 from relearn.statistics.scores import Floats, Scores
 
 ORDER = 4
-BLOCK = 100  # items whose n-grams are held at once
 
 
 def bleu_score(sums: Floats) -> Floats:
@@ -51,9 +51,11 @@ def measure_bleu(predictions: Sequence[str], references: Sequence[str]) -> Measu
     stats = np.zeros((len(references), 2 + 2 * ORDER))
     used = Counter[str](chosen)
     for tokenizer in used:
+        split = _sacrebleu(tokenizer).tokenizer
         rows = [index for index, own in enumerate(chosen) if own == tokenizer]
-        some, wanted = ([texts[index] for index in rows] for texts in (predictions, references))
-        stats[rows] = count_ngrams(_sacrebleu, tokenizer, some, wanted, stats.shape[1])
+        some, wanted = ([split(texts[index].rstrip()).split() for index in rows] for texts in (predictions, references))
+        total = count_all(some, ORDER)
+        stats[rows] = np.hstack([total[:, :1], count_all(wanted, 1), count_shared(some, wanted, ORDER), total])
     return Measured([Scores("bleu", as_counts(stats), bleu_score)], tallies=used)
 
 
@@ -69,30 +71,11 @@ def _conclude(measured: Measured) -> Measured:
     return replace(measured, notes=notes, signature=signature)
 
 
-def _sacrebleu(tokenizer: str = "13a", references: Any = None) -> Any:
+@functools.cache  # with what its tokenizer remembers: a reference serves every model
+def _sacrebleu(tokenizer: str = "13a") -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
-    return BLEU(force=True, tokenize=tokenizer, references=references)
-
-
-def count_ngrams(
-    make: Callable[..., Any], kind: str, predictions: Sequence[str], references: Sequence[str], width: int
-) -> Floats:
-    """sacrebleu's statistics of every item, (items, width). `make` gives its metric of some `kind` and references.
-
-    A block at a time: the n-grams of the references are kept, tens of kilobytes an item, for the next model's answers.
-    """
-    found = np.zeros((len(predictions), width))
-    for start in range(0, len(predictions), BLOCK):
-        rows = slice(start, start + BLOCK)
-        metric = _read_references(make, kind, tuple(references[rows]))
-        found[rows] = metric._extract_corpus_statistics(list(predictions[rows]), None)
-    return found
-
-
-@functools.lru_cache(maxsize=6)
-def _read_references(make: Callable[..., Any], kind: str, references: tuple[str, ...]) -> Any:
-    return make(kind, [list(references)])
+    return BLEU(force=True, tokenize=tokenizer)
 
 
 def as_counts(stats: Floats) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from relearn.metrics.bleu import as_counts, count_ngrams, sacrebleu_signature
+from relearn.metrics.bleu import as_counts, sacrebleu_signature
 from relearn.metrics.metric import Metric
+from relearn.metrics.ngrams import count_all, count_shared
 from relearn.statistics.scores import Floats, Scores
 
 ORDER, BETA = 6, 2
@@ -31,14 +32,17 @@ def chrf_score(sums: Floats) -> Floats:
 
 def chrf(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus chrF2 (character order 6, word order 0, beta 2)."""
-    stats = count_ngrams(_sacrebleu, "chrf", predictions, references, 3 * ORDER)
-    return Scores("chrf", as_counts(stats), chrf_score)
+    some, wanted = (["".join(text.split()) for text in texts] for texts in (predictions, references))
+    there = count_all(wanted, ORDER)
+    total = count_all(some, ORDER) * (there > 0)  # as sacrebleu: an answer's n-grams count where its reference has such
+    stats = np.stack([total, there, count_shared(some, wanted, ORDER)], axis=-1)
+    return Scores("chrf", as_counts(stats.reshape(len(some), 3 * ORDER)), chrf_score)
 
 
-def _sacrebleu(kind: str = "", references: Any = None) -> Any:
+def _sacrebleu() -> Any:
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF(char_order=ORDER, beta=BETA, references=references)
+    return CHRF(char_order=ORDER, beta=BETA)
 
 
 METRIC = Metric(

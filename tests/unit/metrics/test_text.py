@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from relearn.metrics import bleu as bleu_file
 from relearn.metrics import bpb
 from relearn.metrics.bleu import bleu
 from relearn.metrics.chrf import chrf
@@ -33,13 +32,6 @@ def test_corpus_scores_are_sacrebleus() -> None:
     for ours, theirs in ((bleu, BLEU(force=True)), (chrf, CHRF())):
         expected = theirs.corpus_score(PREDICTIONS, [REFERENCES]).score / 100
         assert ours(PREDICTIONS, REFERENCES).point == pytest.approx(expected, abs=1e-12)
-
-
-def test_items_are_worked_on_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [score(PREDICTIONS, REFERENCES).stats for score in (bleu, chrf)]
-    monkeypatch.setattr(bleu_file, "BLOCK", 2)
-    for score, expected in zip((bleu, chrf), whole, strict=True):
-        assert (score(PREDICTIONS, REFERENCES).stats == expected).all()
 
 
 @settings(max_examples=60, deadline=None)
