@@ -17,6 +17,13 @@ from relearn.launched import is_rank_zero
 SECONDS_BETWEEN_LINES = 10.0
 
 
+def tell_duration(seconds: float) -> str:
+    """A span of time that is known roughly: `45 s`, `12 min`, `2.5 h`."""
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """Counts towards `total` items of a `unit`, or on and on where the total is None; `notes` (rate, cost, loss …) are
     shown beside the count. Work that takes less than `least` seconds shows nothing.

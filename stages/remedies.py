@@ -36,7 +36,7 @@ from relearn.evaluation.choice import choose_methods, has_forgotten
 from relearn.evaluation.equal_skill import SHARE
 from relearn.params import Params, load
 from relearn.params.finetune import Methods
-from relearn.progress import say
+from relearn.progress import say, tell_duration
 from relearn.report.frontier import CHOSEN, PLAIN, describe_method, list_experiments, list_revisions
 from stages import equal_skill, frontier
 from stages.experiments import TO_SHARE, run_dvc, take_part
@@ -310,27 +310,25 @@ def _announce(
         timed = [method for method in wanted if method in missing or method in further]
         seconds = {method: _measure_run(wanted[method], paths) for method in timed}
         for method in missing:
-            say(f"remedies: {method}: {_tell(seconds[method])}")
+            say(f"remedies: {method}: about {tell_duration(seconds[method])}")
             total += seconds[method]
         if further:
             again = {method: seconds[method] * (1 + len(own.seeds)) for method, own in further.items()}
             others = sorted((time for method, time in again.items() if method != PLAIN), reverse=True)
             most = again.get(PLAIN, 0.0) + sum(others[:number])
             names = ", ".join(further) if len(others) <= number else f"{PLAIN} and the best {number}"
-            say(f"remedies: then {names} with further seeds: at most {_tell(most)}")
+            say(f"remedies: then {names} with further seeds: at most about {tell_duration(most)}")
             total += most
         if to_answer:
             each = _measure_answers(wanted[PLAIN], paths)
-            say(f"remedies: then {', '.join(to_answer)} answer at equal new skill too: {_tell(each)} each")
+            say(
+                f"remedies: then {', '.join(to_answer)} answer at equal new skill too: about {tell_duration(each)} each"
+            )
             total += len(to_answer) * each
-        about = f", {_tell(total)} of training and answering here once base is trained"
+        about = f", about {tell_duration(total)} of training and answering here once base is trained"
     except (InputError, LookupError) as error:
         about = f"; the time is unknown: {error}"
     say(f"remedies: {len(missing)} of {len(wanted)} methods to run{about}")
-
-
-def _tell(seconds: float) -> str:
-    return "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} min"
 
 
 def _measure_run(own: Params, paths: Paths) -> float:

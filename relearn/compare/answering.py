@@ -17,7 +17,7 @@ from relearn.decoding.share import ALONE, Share
 from relearn.errors import InputError
 from relearn.evaluation.probes import Probe
 from relearn.params.predict import Greedy
-from relearn.progress import say
+from relearn.progress import say, tell_duration
 from relearn.records import Prediction, make_turns
 
 GREEDY = Greedy(kind="greedy")
@@ -222,9 +222,10 @@ def say_duration(
     begun = time.monotonic()
     answer(few)
     share = sum(item.limit for item in asked) / sum(item.limit for item in few)
-    minutes = (time.monotonic() - begun) * share * models / processes / 60
-    shown = "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
-    say(f"compare: {len(asked)} prompts for each of {models} models will take {shown}, estimated from {number} of them")
+    about = tell_duration((time.monotonic() - begun) * share * models / processes)
+    say(
+        f"compare: {len(asked)} prompts for each of {models} models will take about {about}, estimated from {number} of them"
+    )
 
 
 def _choose_chat(weights: Path, adapters: Sequence[Path], how: LocalDecoding) -> Any:

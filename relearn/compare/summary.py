@@ -14,6 +14,7 @@ from tabulate import tabulate
 from relearn.errors import InputError
 from relearn.evaluation.roles import ScoredTask
 from relearn.metrics.metric import all_metrics, label
+from relearn.params.names import nearest
 from relearn.statistics.significance import LEVEL
 
 OLD: Final = "old"  # the tasks, by the options that name their rows
@@ -136,7 +137,9 @@ def _read_setting(option: str, text: str, example: str) -> tuple[str, str, float
         raise InputError(f"{option} {text}: expected METRIC=X, such as {example}")
     known = list(all_metrics())
     if match["metric"] not in known:
-        raise InputError(f"{option} {text}: unknown metric; there are {', '.join(known)}")
+        raise InputError(
+            f"{option} {text}: unknown metric {match['metric']}{nearest(match['metric'], known)}; there are {', '.join(known)}"
+        )
     return match["task"] or OLD, match["metric"], value / 100 if match["percent"] else value
 
 

@@ -14,6 +14,7 @@ from relearn.evaluation.roles import ScoredTask
 from relearn.evaluation.shares import ROWS, AnswerShare, ModelRows, ScoredShare, Share, examine, share_out
 from relearn.metrics.metric import Column, all_metrics
 from relearn.params.evaluate import Scoring
+from relearn.params.names import nearest
 from relearn.progress import Progress
 from relearn.records import Prediction
 from relearn.statistics.scores import Direction, Scores
@@ -61,7 +62,7 @@ def choose_metrics(listed: Sequence[str], code: bool, execute: str = "off") -> d
     known = all_metrics()
     for name in listed:
         if name not in known:
-            raise InputError(f"unknown metric {name}; there are {', '.join(known)}")
+            raise InputError(f"unknown metric {name}{nearest(name, list(known))}; there are {', '.join(known)}")
     *standard, last = STANDARD
     names = [*standard, *(name for name in listed if name not in STANDARD), last]
     names.sort(key=lambda name: "execute" in known[name].options)

@@ -1,4 +1,4 @@
-"""Corpus BLEU-4 by sacrebleu, from 0 to 1 (Papineni et al. 2002; signature of Post 2018).
+"""Corpus BLEU-4 as sacrebleu computes it and with its tokenizers, from 0 to 1 (Papineni et al. 2002; signature of Post 2018).
 
 Each item is tokenized as the script of its reference asks for, so that Chinese rows among English ones are seen too.
 """

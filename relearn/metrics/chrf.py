@@ -1,4 +1,4 @@
-"""Corpus chrF2 by sacrebleu, from 0 to 1 (Popović 2015)."""
+"""Corpus chrF2 as sacrebleu computes it, from 0 to 1 (Popović 2015)."""
 
 from __future__ import annotations
 

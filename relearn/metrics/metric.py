@@ -111,13 +111,21 @@ class Metric:
 
 @functools.cache
 def all_metrics() -> Mapping[str, Metric]:
-    """Every metric by name."""
+    """Every metric by name. InputError for one that is not named as its file, by which profiles know it."""
     modules = [
         importlib.import_module(f"{metrics.__name__}.{module.name}")
         for module in pkgutil.iter_modules(metrics.__path__)
     ]
-    found = [module.METRIC for module in modules if hasattr(module, "METRIC")]
-    return {metric.name: metric for metric in found}
+    found: dict[str, Metric] = {}
+    for module in modules:
+        if hasattr(module, "METRIC"):
+            name = module.__name__.rpartition(".")[2]
+            if module.METRIC.name != name:
+                raise InputError(
+                    f"{module.__file__}: METRIC is named {module.METRIC.name}; name it {name}, as its file"
+                )
+            found[name] = module.METRIC
+    return found
 
 
 def label(name: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
 
 GRAM = 5
-WORD = re.compile(r"\w+(?:['’]\w+)*")
+WORD = re.compile(r"\w+(?:['’]\w+)?")
 REFUSAL = re.compile(
     r"""^\W*(?:(?:i['’]?m|i\ am)\ (?:very\ |really\ |truly\ )?sorry,?\ (?:but\ )?(?:i\ )?(?:can['’]?t|can\ ?not|am\ unable|won['’]?t|i['’]?m\ unable)
     |(?:sorry|apologies)[,.]?\ (?:but\ )?i\ (?:can['’]?t|can\ ?not|am\ unable|won['’]?t)
@@ -160,10 +160,13 @@ def find_faults(checks: Iterable[Check], responses: Mapping[str, str], source: M
     `responses` are the texts to learn by row, without space around them; `source` the fields the teacher was shown.
     """
     faults: dict[str, str] = {}
+    standing = responses
     for one in checks:
-        standing = {row: text for row, text in responses.items() if row not in faults}
-        for row, reason in KINDS[one.kind](one, standing, source):
-            faults.setdefault(row, reason)
+        found = list(KINDS[one.kind](one, standing, source))
+        if found:
+            for row, reason in found:
+                faults.setdefault(row, reason)
+            standing = {row: text for row, text in responses.items() if row not in faults}
     return faults
 
 

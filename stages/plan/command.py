@@ -21,6 +21,7 @@ from tabulate import tabulate
 from relearn.commands import SETTINGS
 from relearn.errors import InputError
 from relearn.escaping import shown
+from relearn.progress import tell_duration
 from stages.plan.detection import Assumed, Known, detect
 
 NEEDED = ("torch", "transformers", "peft")  # of the extra `models`: without them nothing can be timed
@@ -97,7 +98,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
                 "stage": cost["stage"],
                 "rows": cost["rows"],
                 "tokens": f"{cost['tokens']:,.0f}",
-                "time": _duration(cost["seconds"]),
+                "time": "–" if cost["seconds"] is None else tell_duration(cost["seconds"]),
                 "memory": "–" if cost["memory"] is None else f"{cost['memory'] / 2**30:.2f} GiB",
                 "basis": cost["basis"],
             }
@@ -113,14 +114,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _score(value: float | None) -> str:
     return "–" if value is None else "none" if math.isinf(value) else f"{value:.3f}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 SHARE = click.FloatRange(0, 1)

@@ -90,8 +90,9 @@ def read_gate(kind: str, text: str) -> Gate:
             raise InputError(f"{option}: is relative to base (0.05 or 5%); absolute margins are for --require-within")
         return Gate(kind, target.strip(), value / 100 if unit else value, True, option)
     if not unit:
+        hundredths = f"{value * 100:g}" if value < 1 else amount
         raise InputError(
-            f"{option}: {amount} of what? Write {amount}% (relative to base) or {amount}pt (hundredths of the score)"
+            f"{option}: {amount} of what? Write {hundredths}% (relative to base) or {hundredths}pt (hundredths of the score)"
         )
     if value <= 0:
         raise InputError(f"{option}: expected a margin above 0; nobody can prove that nothing at all was lost")

@@ -125,6 +125,7 @@ def test_a_floor_is_a_share_that_some_gate_has(tmp_path: Path) -> None:
     ("gate", "said"),
     [
         ("acc=2", "2% (relative to base) or 2pt"),
+        ("acc=0.02", "0.02 of what? Write 2% (relative to base) or 2pt"),
         ("acc", "expected METRIC=X"),
         ("acc=-1%", "expected METRIC=X"),
         ("acc=0pt", "above 0"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import evaluate
 import pytest
 
 from relearn.errors import InputError
+from relearn.metrics import bpb
 from relearn.metrics.as_evaluate import as_evaluate
 from relearn.metrics.metric import Metric, all_metrics, label
 from relearn.statistics.scores import mean
@@ -24,6 +26,12 @@ def test_a_file_is_a_metric() -> None:
     assert {name for name, metric in all_metrics().items() if metric.better == "lower"} == {"bpb"}
     assert label("codebleu") == "CodeBLEU"
     assert label("codebleu_syntax") == "codebleu_syntax"
+
+
+def test_a_metric_is_named_as_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpb, "METRIC", replace(bpb.METRIC, name="bits"))
+    with pytest.raises(InputError, match=r"bpb\.py: METRIC is named bits; name it bpb, as its file"):
+        all_metrics.__wrapped__()
 
 
 def test_finding_them_imports_nothing_heavy() -> None:
