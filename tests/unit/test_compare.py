@@ -570,7 +570,9 @@ def test_a_suite_needs_no_rows_and_says_how_long_it_takes(tmp_path: Path, capsys
         assert len(served.bodies) == 160
         assert {body["max_tokens"] for body in served.bodies} == {12}
     shown = capsys.readouterr()
-    assert re.search(r"80 prompts for each of 2 models will take about \d+ (s|min), estimated from 16 of them", shown.err)
+    assert re.search(
+        r"80 prompts for each of 2 models will take about \d+ (s|min), estimated from 16 of them", shown.err
+    )
     assert "Mean over 2 skills: -50.0 points" in shown.out
     found = json.loads((tmp_path / "out" / "skills.json").read_text())
     assert found["skills"]["add"]["comparisons"][0]["value"] == 1.0
