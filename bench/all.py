@@ -315,9 +315,9 @@ SCALE = """Seconds are the work's own, memory the process's peak with its import
 in memory. `repair` holds the reviews, to which it attaches the replies, and 12 to 24 bytes for each text it has seen;
 `prepare` holds the rows it has chosen (here all of them), since they are shuffled; `scoring`, whose rows are answers of
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
-from; nearly all its time goes into the metrics, most of it into chrF. `repair` and `scoring` also work over processes:
-their lines for two say how many times faster they are than one, and the memory of all processes. What was not run is
-not filled in."""
+from; nearly all its time goes into the metrics, two fifths of it into looking for code and a fifth into ROUGE-L. `repair`
+and `scoring` also work over processes: their lines for two say how many times faster they are than one, and the memory
+of all processes together. What was not run is not filled in."""
 
 
 def main() -> None:
