@@ -5,6 +5,7 @@ Written to stderr, so that stdout stays a command's answer; of several processes
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -20,7 +21,7 @@ SECONDS_BETWEEN_LINES = 10.0
 def tell_duration(seconds: float) -> str:
     """A span of time that is known roughly: `45 s`, `12 min`, `2.5 h`."""
     if seconds < 100:
-        return f"{max(seconds, 1):.0f} s"
+        return f"{math.ceil(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
@@ -62,7 +63,7 @@ class Progress:
         gone = time.monotonic() - self.started
         if self.total is None:
             return f"{self.done / gone:,.0f}/s"
-        return f"{gone / max(self.done, 1) * (self.total - self.done):.0f} s left"
+        return f"{tell_duration(gone / max(self.done, 1) * (self.total - self.done))} left"
 
     def _line(self, notes: str) -> None:
         if is_rank_zero():

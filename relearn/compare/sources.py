@@ -69,17 +69,22 @@ def find(given: str, memory: Path) -> ModelSource:
 
 
 def _fetched(given: str, memory: Path) -> tuple[Path, str]:
-    beside = Path(given).parent
-    near = nearest(Path(given).name, [one.name for one in beside.iterdir()] if beside.is_dir() else [])
     match = HUB_NAME.fullmatch(given)
     if match is None:
-        raise InputError(f"{given}: no such folder{near}, and not a hub name (owner/name or owner/name@revision)")
+        raise InputError(
+            f"{given}: no such folder{_name_near(given)}, and not a hub name (owner/name or owner/name@revision)"
+        )
     repository, revision = match["repository"], match["revision"] or "main"
     try:
         commit = hub.resolve(repository, revision, "model", memory)
         return hub.download(repository, commit, "model", model_files.FETCHED), commit
     except InputError as error:
-        raise InputError(f"{given}: no such folder{near}; {error}") from None
+        raise InputError(f"{given}: no such folder{_name_near(given)}; {error}") from None
+
+
+def _name_near(given: str) -> str:
+    beside = Path(given).parent
+    return nearest(Path(given).name, [one.name for one in beside.iterdir()] if beside.is_dir() else [])
 
 
 def _check_adapter(folder: Path, given: str) -> None:

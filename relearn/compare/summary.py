@@ -192,10 +192,10 @@ def _line(one: Mapping[str, Any]) -> list[str]:
     """Forgetting is a change below 0, whatever the metric."""
     turn = -1 if one["kind"] == "forgetting" else 1
     low, high = sorted((turn * one["low"], turn * one["high"])) if one["low"] is not None else (None, None)
-    ends = "–" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+    ends = "–" if low is None or high is None else f"[{low:+z.3f}, {high:+z.3f}]"
     return [
         label(one["metric"]),
-        f"{turn * one['value']:+.3f}",
+        f"{turn * one['value']:+z.3f}",
         ends,
         _relative(one, turn),
         "–" if one["p_holm"] is None else "< 0.001" if one["p_holm"] < 0.001 else f"{one['p_holm']:.3f}",

@@ -77,7 +77,7 @@ class ReadRecord(NamedTuple):
     key: int = 0
     keys: Sequence[int] = ()
     known: Sequence[bool] | None = None
-    """Of a record without all its fields: which stand in a whole record of the same text."""
+    """Of a record without all its fields: which are in a whole record of the same text."""
 
 
 class ReadText(NamedTuple):

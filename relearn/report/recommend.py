@@ -24,30 +24,29 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
     if found is None:
         return "`make remedies` trains by several methods that forget less, compares them at equal new skill, and this list then names one of them."
     methods = [one for one in found["methods"] if all(factor is not None for factor in one["factors"].values())]
-    first, number = found["methods"][0], len(found["methods"])
-    level = f"at {found['share']:.0%} of what {first['method']} gains"
+    first = found["methods"][0]
+    all_methods = f"the {len(found['methods'])} methods that `make remedies` compared"
+    level = f"at {found['share']:.0%} of what {first['method']} training gains"
     if most_lost is not None:
         kept = [one for one in methods if all(_is_within(loss, most_lost) for loss in one["losses"])]
         if not kept:
-            return f"None of the {number} methods measured here is proven to keep every old skill within {most_lost:.1%} {level}."
+            return f"None of {all_methods} is proven to keep every old skill within {most_lost:.1%} {level}."
         best = min(kept, key=lambda one: (one["time"] or math.inf, sum(loss["lost"] for loss in one["losses"])))
         why = f"{best['method']} takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
         losses = [f"{words.label(loss['task'])} {_as_share(loss)}" for loss in best["losses"]]
     else:
         kept = [one for one in methods if _is_better(one["losses"])]
         if not kept:
-            return (
-                f"None of the {number} methods measured here loses significantly less than {first['method']} {level}."
-            )
+            return f"None of {all_methods} loses significantly less than {first['method']} training {level}."
         best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
-        why = f"{best['method']} loses least {level}, against {first['method']}"
+        why = f"{best['method']} loses least {level}, against {first['method']} training"
         losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]
     time = "" if best["time"] is None or best is first else f" Training takes {best['time']:.2f} times as long."
     # of the main seed, which the command trains; where the method was chosen by it, the loss is of the others
     factors = [*best.get("chosen_by", {}).values(), *best["factors"].values()]
     factor = next(one for one in factors if one is not None)
     return (
-        f"Of the {number} methods measured here, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
+        f"Of {all_methods}, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
         f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with that much of its change."
     )
 

@@ -153,7 +153,7 @@ def test_the_line_of_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         repairer = ReplyRepairer({}, {"film": film}, "drop", "drop", None)
         with pytest.raises(InputError, match=r"replies.jsonl, line 24: "):
             list(repairer.repair_all(read_jsonl(tmp_path / "replies.jsonl", Reply)))
-    assert told[0] == told[1]  # what stands before the bad line is the same
+    assert told[0] == told[1]  # what comes before the bad line is the same
     assert told[0].count("\n") == 1
 
 

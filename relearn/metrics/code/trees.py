@@ -51,7 +51,7 @@ def is_header(line: str) -> bool:
     return bool(HEADERS.match(line.strip())) and re.search(r":\s*(#.*)?$", line) is not None
 
 
-@functools.lru_cache(maxsize=16)  # an answer of one line is asked about as a text, as a line and as a statement
+@functools.lru_cache(maxsize=4)  # an answer of one line is asked about as a text, as a line and as a statement
 def parse(source: str) -> ast.Module | None:
     """The tree of a Python text, or None; never warns, never raises. Callers share the tree: none may change it."""
     try:
@@ -135,7 +135,7 @@ def _spaced(call: ast.Call, line: str) -> bool:
 
 
 def weigh(node: ast.stmt, line: str) -> Evidence:
-    """How strongly a statement that stands in a line suggests code."""
+    """How strongly a statement of one line suggests code."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             return Evidence.STRONG
