@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relearn.report.curve import EXPORT, write_ends
-from relearn.report.words import Words
+from relearn.report.words import Words, join
 from relearn.statistics.significance import LEVEL
 
 
@@ -26,28 +26,30 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
     methods = [one for one in found["methods"] if all(factor is not None for factor in one["factors"].values())]
     first = found["methods"][0]
     all_methods = f"the {len(found['methods'])} methods that `make remedies` compared"
-    level = f"at {found['share']:.0%} of what {first['method']} training gains"
+    level = f"at equal new skill ({found['share']:.0%} of what {first['method']} training gains)"
     if most_lost is not None:
         kept = [one for one in methods if all(_is_within(loss, most_lost) for loss in one["losses"])]
         if not kept:
             return f"None of {all_methods} is proven to keep every old skill within {most_lost:.1%} {level}."
         best = min(kept, key=lambda one: (one["time"] or math.inf, sum(loss["lost"] for loss in one["losses"])))
-        why = f"{best['method']} takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
-        losses = [f"{words.label(loss['task'])} {_as_share(loss)}" for loss in best["losses"]]
+        why = f"takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
+        losses = [f"{_as_share(loss)} in {words.label(loss['task'])}" for loss in best["losses"]]
+        change = f"Bits per byte change by {join(losses)}."
     else:
         kept = [one for one in methods if _is_better(one["losses"])]
         if not kept:
             return f"None of {all_methods} loses significantly less than {first['method']} training {level}."
         best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
-        why = f"{best['method']} loses least {level}, against {first['method']} training"
-        losses = [f"{words.label(loss['task'])} {_less(loss)} bits per byte" for loss in best["losses"]]
+        why = f"loses least {level}"
+        losses = [f"{_more(loss)} in {words.label(loss['task'])}" for loss in best["losses"]]
+        change = f"Its loss differs from that of {first['method']} training by {join(losses)}, in bits per byte."
     time = "" if best["time"] is None or best is first else f" Training takes {best['time']:.2f} times as long."
     # of the main seed, which the command trains; where the method was chosen by it, the loss is of the others
     factors = [*best.get("chosen_by", {}).values(), *best["factors"].values()]
     factor = next(one for one in factors if one is not None)
     return (
-        f"Of {all_methods}, {why}: {', '.join(losses)}.{time} `{best['command']}` trains it; "
-        f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with that much of its change."
+        f"Of {all_methods}, `{best['method']}` {why}. {change}{time} `{best['command']}` trains it; "
+        f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with {factor:.0%} of its change."
     )
 
 
@@ -65,5 +67,5 @@ def _as_share(loss: Mapping[str, Any]) -> str:
     return f"{loss['lost'] / loss['base']:+.1%}{write_ends(low, high, '+.1%')}"
 
 
-def _less(loss: Mapping[str, Any]) -> str:
+def _more(loss: Mapping[str, Any]) -> str:
     return f"{loss['more']:+.3f}{write_ends(loss['more_low'], loss['more_high'], '+.3f')}"

@@ -125,6 +125,16 @@ class TaskChanges:
             return last["high"] is not None and first["low"] is not None and last["high"] < first["low"]
         return last["low"] is not None and first["high"] is not None and last["low"] > first["high"]
 
+    @property
+    def lost_again(self) -> str:
+        """How much of what was learned the last model has lost again, by the scores: "part", "most"; empty for all of it,
+        where base is no worse as far as the intervals show.
+        """
+        if self.back is None or not self.kept:
+            return ""
+        first, most, last = (cell.raw["value"] for cell in (self.lost.before, self.back.before, self.back.after))
+        return "most" if abs(most - last) > abs(most - first) / 2 else "part"
+
 
 def find_changes(
     intervals: Mapping[str, Any], tasks: Sequence[ScoredTask], roles: ModelRoles

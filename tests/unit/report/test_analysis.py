@@ -154,6 +154,21 @@ def test_a_new_skill_that_replay_did_not_surely_cost_is_not_told_as_lost() -> No
     assert "but lost" not in finding
 
 
+def test_how_much_of_the_new_skill_is_lost_again_goes_by_what_was_learned() -> None:
+    def told(last: float) -> Analysis:
+        return analyse(
+            made.intervals(code={"codebleu": (0.9, 0.3, 0.85)}, reviews={"rouge_l": (0.1, 0.6, last)}),
+            made.probes(),
+            made.WORDS,
+        )
+
+    for last, much in ((0.4, "part"), (0.3, "most")):
+        analysis = told(last)
+        assert f"but lost {much} of the new skill again (ROUGE-L 0.600 → {last:.3f})" in analysis.finding
+        assert any(f"Replay costs {much} of the new skill" in point for point in analysis.advice)
+    assert "but lost the new skill again (ROUGE-L 0.600 → 0.100)" in told(0.1).finding
+
+
 CODE_ENDS = [(0.9, 0.3, 0.85), (0.9, 0.3, 0.95), (0.9, 0.3, 0.6), (0.9, 0.3, 0.3), (0.9, 0.88, 0.9)]
 
 

@@ -84,26 +84,26 @@ def test_what_was_measured_is_recommended() -> None:
     found = written({}, {"time": 4 / 3}, {"time": 1.0})
     said = recommend(found, None, WORDS)
     assert (
-        "Of the 3 methods that `make remedies` compared, kl beta 1 loses least at 90% of what plain training gains, "
-        "against plain training: old -0." in said
+        "Of the 3 methods that `make remedies` compared, `kl beta 1` loses least at equal new skill (90% of what plain "
+        "training gains). Its loss differs from that of plain training by -0." in said
     )
     assert (
-        "Training takes 1.33 times as long. `dvc exp run -S method=kl` trains it; `python -m stages.export --scale 0."
-        in said
+        "] in old, in bits per byte. Training takes 1.33 times as long. `dvc exp run -S method=kl` trains it; "
+        "`python -m stages.export --scale 0." in said
     )
     # it loses about 4% of 1.2 bits a byte, plain about 17%, and the timid one, which loses nothing, never learns enough
-    assert "kl beta 1 takes the least time of those proven to keep every old skill within 10.0%" in recommend(
+    assert "`kl beta 1` takes the least time of those proven to keep every old skill within 10.0%" in recommend(
         found, 0.1, WORDS
     )
     assert "None of the 3 methods that `make remedies` compared is proven" in recommend(found, 0.001, WORDS)
     # where plain training keeps the limit too, it is the gentler one
-    assert "plain takes the least time" in recommend(written({"time": 1.0}, {"time": 4 / 3}, {}), 0.5, WORDS)
+    assert "`plain` takes the least time" in recommend(written({"time": 1.0}, {"time": 4 / 3}, {}), 0.5, WORDS)
 
 
 def test_no_method_is_recommended_that_is_not_surely_better() -> None:
     found = written({}, {}, {})
     found["methods"][1]["losses"][0]["p_holm"] = 0.2
-    assert "compared loses significantly less than plain training at 90% of what" in recommend(found, None, WORDS)
+    assert "compared loses significantly less than plain training at equal new skill" in recommend(found, None, WORDS)
 
 
 def test_every_old_task_is_drawn_with_every_method() -> None:
