@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import ROOT
 
 IMAGE = ROOT / "docs" / "images" / "report.png"
-COLOURS = 64  # of the palette: text and lines need few, and the file becomes a third
+COLOURS = 128  # of the palette: text and lines need few, and the file becomes a third
 
 
 def main() -> None:
