@@ -25,12 +25,12 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
         return "`make remedies` trains by several methods that forget less, compares them at equal new skill, and this list then names one of them."
     methods = [one for one in found["methods"] if all(factor is not None for factor in one["factors"].values())]
     first = found["methods"][0]
-    all_methods = f"the {len(found['methods'])} methods that `make remedies` compared"
+    compared = f"the {len(found['methods'])} methods that `make remedies` compared"
     level = f"at equal new skill ({found['share']:.0%} of what {first['method']} training gains)"
     if most_lost is not None:
         kept = [one for one in methods if all(_is_within(loss, most_lost) for loss in one["losses"])]
         if not kept:
-            return f"None of {all_methods} is proven to keep every old skill within {most_lost:.1%} {level}."
+            return f"None of {compared} is proven to keep every old skill within {most_lost:.1%} {level}."
         best = min(kept, key=lambda one: (one["time"] or math.inf, sum(loss["lost"] for loss in one["losses"])))
         why = f"takes the least time of those proven to keep every old skill within {most_lost:.1%} {level}"
         losses = [f"{_as_share(loss)} in {words.label(loss['task'])}" for loss in best["losses"]]
@@ -38,7 +38,7 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
     else:
         kept = [one for one in methods if _is_better(one["losses"])]
         if not kept:
-            return f"None of {all_methods} loses significantly less than {first['method']} training {level}."
+            return f"None of {compared} loses significantly less than {first['method']} training {level}."
         best = min(kept, key=lambda one: sum(loss["more"] for loss in one["losses"]))
         why = f"loses least {level}"
         losses = [f"{_more(loss)} in {words.label(loss['task'])}" for loss in best["losses"]]
@@ -48,7 +48,7 @@ def recommend(found: Mapping[str, Any] | None, most_lost: float | None, words: W
     factors = [*best.get("chosen_by", {}).values(), *best["factors"].values()]
     factor = next(one for one in factors if one is not None)
     return (
-        f"Of {all_methods}, `{best['method']}` {why}. {change}{time} `{best['command']}` trains it; "
+        f"Of {compared}, `{best['method']}` {why}. {change}{time} `{best['command']}` trains it; "
         f"`{EXPORT.format(factor=f'{factor:.2f}')}` then writes it with {factor:.0%} of its change."
     )
 

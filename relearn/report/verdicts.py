@@ -132,8 +132,8 @@ class TaskChanges:
         """
         if self.back is None or not self.kept:
             return ""
-        first, most, last = (cell.raw["value"] for cell in (self.lost.before, self.back.before, self.back.after))
-        return "most" if abs(most - last) > abs(most - first) / 2 else "part"
+        first, taught, last = (cell.raw["value"] for cell in (self.lost.before, self.back.before, self.back.after))
+        return "most" if abs(taught - last) > abs(taught - first) / 2 else "part"
 
 
 def find_changes(

@@ -49,7 +49,7 @@ def chat() -> Chat:
 
 @pytest.fixture
 def python(tmp_path: Path) -> str:
-    """A program that stands where vLLM's Python does."""
+    """A program in the place of vLLM's Python."""
     program = tmp_path / "python"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/unit/decoding/fake_vllm.py "$@"\n')
     program.chmod(0o755)
