@@ -81,7 +81,7 @@ repro: $(RUN) identity  ## run what changed in the chain, and print the table (s
 	@echo 'The page: report/index.html'
 
 # In a copy of the repository (--temp), so that your files stay as they are; only the report comes back.
-real: $(REAL) identity  ## run it on a real model, SmolLM2-135M (20 to 60 minutes); the page goes to export/real
+real: $(REAL) identity  ## run it on a real model, SmolLM2-135M (up to an hour); the page goes to export/real
 	@python -m stages.cache
 	@if dvc exp list --name-only | grep -qx real; then dvc exp remove --quiet real; fi
 	settings=$$(python -m stages.parameters --here profile=smollm2 lr=$(REAL_LR)) && dvc exp run --temp --name real $$settings
