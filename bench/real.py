@@ -7,11 +7,13 @@
 Base and rows are made by the pipeline in a clone of the last commit, .cache/bench/real. Sides take turns, each in a
 process of its own; loading is outside the clock, warming up too where a side compiles.
 
-- Training: `bench.tuning` on that clone: ours and TRL's `SFTTrainer` in bf16, the same rows, updates and weights.
-- Decoding: held-out prompts of all tasks in batches of 64, greedy, 120 tokens at most: ours in bf16 and
-  fp32, `transformers.generate` in both (without likelihoods, left padding), and vLLM in both. Tokens a second count the
-  tokens of the answers with their end. In fp32 the answers are compared token by token.
+- Training: `bench.tuning` on that clone: ours and TRL's `SFTTrainer`, the same precision, rows, updates and weights.
+- Decoding: held-out prompts of all tasks in batches of 64, greedy, 120 tokens at most: ours, `transformers.generate`
+  (without likelihoods, left padding), and vLLM. Tokens a second count the tokens of the answers with their end. In fp32
+  the answers are compared token by token.
 - Likelihoods: of the references of the same prompts, prompts read anew, nothing generated.
+
+Decoding and likelihoods run in fp32, and in bf16 too where this CPU multiplies faster in it.
 
 What arithmetic needs, in FLOP, with N the weights of the blocks: 2N a token read, 2HV (H wide, V words) a position whose
 logits somebody wants, and 4H a layer for each pair of positions that attention looks at. Training adds 2N and 2HV for
@@ -43,7 +45,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "real.json"
 FOLDER = ROOT / ".cache" / "bench" / "real"
 PARTS = ("training", "decoding", "likelihoods")
-PRECISIONS = ("bf16", "fp32")
 BATCH, LIMIT = 64, 120  # prompts, tokens
 LR = "1e-3"  # as `make real`
 
@@ -51,10 +52,10 @@ LR = "1e-3"  # as `make real`
 def main() -> None:
     """Measures the parts asked for; those that were measured before stay in the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each side (3)")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each side (2)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--rows", type=int, default=200, help="training rows at most (200)")
-    parser.add_argument("--prompts", type=int, default=16, help="held-out prompts of each task (16)")
+    parser.add_argument("--rows", type=int, default=80, help="training rows at most (80)")
+    parser.add_argument("--prompts", type=int, default=12, help="held-out prompts of each task (12)")
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vLLM")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -93,9 +94,10 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _decoding(options: argparse.Namespace) -> dict[str, Any]:
-    sides = [(way, precision) for precision in PRECISIONS for way in ("ours", "generate")]
+    precisions = _choose_precisions()
+    sides = [(way, precision) for precision in precisions for way in ("ours", "generate")]
     if options.vllm:
-        sides += [("vllm", precision) for precision in PRECISIONS]
+        sides += [("vllm", precision) for precision in precisions]
     runs: dict[str, list[dict[str, Any]]] = {" ".join(side): [] for side in sides}
     for _ in range(options.rounds):
         for way, precision in sides:
@@ -107,7 +109,7 @@ def _decoding(options: argparse.Namespace) -> dict[str, Any]:
             runs[f"{way} {precision}"].append(run)
             print(f"decoding, {way} {precision}: {run['tokens_per_s']:.0f} tokens/s", flush=True)
     rates = {side: statistics.median(run["tokens_per_s"] for run in found) for side, found in runs.items()}
-    best = {way: max((rates[f"{way} {each}"], each) for each in PRECISIONS) for way, _ in sides}
+    best = {way: max((rates[f"{way} {each}"], each) for each in precisions) for way, _ in sides}
     ours = runs["ours fp32"][0]["answers"]
     same = {
         way: sum(one == two for one, two in zip(ours, runs[f"{way} fp32"][0]["answers"], strict=True))
@@ -133,9 +135,10 @@ def _decoding(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _likelihoods(options: argparse.Namespace) -> dict[str, Any]:
-    runs: dict[str, list[dict[str, Any]]] = {precision: [] for precision in PRECISIONS}
+    precisions = _choose_precisions()
+    runs: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
     for _ in range(options.rounds):
-        for precision in PRECISIONS:
+        for precision in precisions:
             runs[precision].append(_child("likelihoods", precision, options.prompts))
             print(f"likelihoods, {precision}: {runs[precision][-1]['tokens_per_s']:.0f} tokens/s", flush=True)
     return {
@@ -145,6 +148,15 @@ def _likelihoods(options: argparse.Namespace) -> dict[str, Any]:
         }
         for precision, found in runs.items()
     }
+
+
+def _choose_precisions() -> list[str]:
+    """The precisions that a run of this model would choose from on this CPU."""
+    from relearn.params import load
+    from relearn.precision import compare_precisions
+
+    rates = compare_precisions(load(FOLDER).compute.threads)
+    return ["bf16", "fp32"] if rates["bf16"] > rates["fp32"] else ["fp32"]
 
 
 def _child(way: str, precision: str, prompts: int) -> dict[str, Any]:
