@@ -38,6 +38,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from bench.tuning import count_numbers
 from relearn.files import write_json
 
@@ -74,11 +76,15 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Makes the clone, with the real model as base and its rows."""
+    """Makes the clone, with the real model as base and its rows, in the precision that `make real` chooses on this CPU."""
     if not (FOLDER / ".git").is_dir():
         FOLDER.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(FOLDER)], check=True)
     (FOLDER / "params.yaml").write_text(f"profile: smollm2\nlr: {LR}\nseed: 1222\nmethod: plain\n", encoding="utf-8")
+    profile, yaml = FOLDER / "profiles" / "smollm2.yaml", YAML()
+    tree = yaml.load(profile)
+    tree["compute"]["precision"] = _choose_precisions()[0]
+    yaml.dump(tree, profile)
     cache = ROOT / ".dvc" / "cache"
     subprocess.run(["dvc", "cache", "dir", "--quiet", "--local", str(cache)], cwd=FOLDER, check=True)
     subprocess.run(["dvc", "repro", "--quiet", "base", "repair"], cwd=FOLDER, check=True)
@@ -151,7 +157,7 @@ def _likelihoods(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _choose_precisions() -> list[str]:
-    """The precisions that a run of this model would choose from on this CPU."""
+    """The precisions that a run of this model would choose from on this CPU, the faster one first."""
     from relearn.params import load
     from relearn.precision import compare_precisions
 
