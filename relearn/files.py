@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,40 +33,72 @@ def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
 
     Raises InputError naming the file and the line when it is missing, is not UTF-8, or a row is not a `kind`.
     """
-    for number, value in read_json_lines(path):
+    return (row for _, row in read_jsonl_lines(path, kind))
+
+
+def read_jsonl_lines(path: Path | str, kind: type[R]) -> Iterator[tuple[bytes, R]]:
+    """As `read_jsonl`, each row with its line, which `parse_line` turns into the row again, in another process too."""
+    for number, line in _read_lines(path):
         try:
-            row = kind.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the row"
-            raise InputError(f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}") from None
-        yield row
+            row = kind.model_validate_json(line)
+        except ValidationError:  # json reads more: a lone surrogate, as an escape can leave it
+            text = _decode(path, number, line)
+            if not text.strip():
+                continue
+            row = _check_row(path, number, _load(path, number, text), kind)
+        yield line, row
+
+
+def parse_line(line: bytes, kind: type[R]) -> R:
+    """The row of a line that `read_jsonl_lines` has yielded."""
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError:
+        return kind.model_validate(json.loads(line))
 
 
 def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
     """Yields (line number from 1, value) for each line that is not blank; InputError as in `read_jsonl`."""
+    for number, line in _read_lines(path):
+        text = _decode(path, number, line)
+        if text.strip():
+            yield number, _load(path, number, text)
+
+
+def _read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yields (line number from 1, bytes) without the mark that Windows programs write before the first line."""
     try:
         with open_bytes(path) as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise InputError(
-                        f"{path}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
-                    ) from None
-                if not line.strip():
-                    continue
-                try:
-                    yield number, json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
-                    reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-                    raise InputError(
-                        f"{path}, line {number}: not JSON ({reason}); expected one JSON object a line"
-                    ) from None
+            for number, line in enumerate(file, 1):
+                yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected a file") from None
+
+
+def _decode(path: Path | str, number: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
+
+
+def _load(path: Path | str, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        raise InputError(f"{path}, line {number}: not JSON ({reason}); expected one JSON object a line") from None
+
+
+def _check_row(path: Path | str, number: int, value: Any, kind: type[R]) -> R:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the row"
+        raise InputError(f"{path}, line {number}: {where}: {first['msg']}; expected a {kind.__name__}") from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.files import atomic_write, dump_line, read_jsonl, write_json
+from relearn.files import atomic_write, dump_line, read_jsonl, read_jsonl_lines, write_json
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import NewRow, Reply, Row, Source
@@ -35,7 +35,7 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         files = {"train": kept, "val": kept, "test": held_out, None: refused}
         for row in _read_finished(paths):
             files[row.split].write(dump_line(row) + "\n")
-        repaired = stack.enter_context(closing(repairer.repair_all(read_jsonl(paths.replies, Reply))))
+        repaired = stack.enter_context(closing(repairer.repair_all(read_jsonl_lines(paths.replies, Reply))))
         for split, line in repaired:
             files[split].write(line + "\n")
         summary = repairer.ledger.as_dict()
@@ -55,14 +55,12 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _make_repairer(params: Params, paths: Paths) -> ReplyRepairer:
-    sources = {
-        (source.task, source.id): source
-        for file in (paths.source_rows, paths.held_out_sources)
-        for source in read_jsonl(file, Source)
-    }
+    sources: dict[tuple[str, str], bytes] = {}
     fields: dict[str, Mapping[str, str]] = {}
-    for source in sources.values():
-        fields.setdefault(source.task, source.fields)
+    for file in (paths.source_rows, paths.held_out_sources):
+        for line, source in read_jsonl_lines(file, Source):
+            sources[source.task, source.id] = line
+            fields.setdefault(source.task, source.fields)
     tasks = {}
     for name, record in params.repair.by_task.items():
         asked = params.generate.by_task[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relearn.errors import InputError
-from relearn.files import atomic_write, dump_line, read_jsonl, write_jsonl
-from relearn.records import Source
+from relearn.files import atomic_write, dump_line, parse_line, read_jsonl, read_jsonl_lines, write_jsonl
+from relearn.records import Drift, Record, Source
 
 ROW = Source(id="a", task="t", group="a", label=None, split="train", fields={"text": "Good."})
 
@@ -101,6 +102,58 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, content: bytes, mes
         list(read_jsonl(file, Source))
     assert str(error.value).startswith(f"{file}, {message}")
     assert "\n" not in str(error.value)
+
+
+def _strict(kind: type[Record], line: str) -> Record | None:
+    try:
+        return kind.model_validate(json.loads(line))
+    except ValueError:  # of json, or of pydantic
+        return None
+
+
+WHOLE = dump_line(Drift(id="a", task="t", group="g", model="2b", seed=None, tokens=3, divergence=0.5))
+VALUES = st.sampled_from(
+    [
+        "0",
+        "-1",
+        "1.0",
+        "1e400",
+        "9" * 30,
+        "NaN",
+        "Infinity",
+        "true",
+        "null",
+        '"3"',
+        '"\\ud83d"',
+        "[]",
+        "{}",
+        "01",
+        "",
+        "+1",
+        "'a'",
+    ]
+)
+
+
+@given(
+    st.sampled_from(["id", "seed", "tokens", "divergence", "other"]),
+    VALUES,
+    st.sampled_from(["", " ", ",", "}", "\x00", "\x85"]),
+)
+def test_a_row_is_read_as_json_and_its_model_read_it(
+    tmp_path_factory: pytest.TempPathFactory, key: str, value: str, end: str
+) -> None:
+    # Two readers of JSON are at work: what one of them refuses the other decides. Of a key that comes twice, the last counts.
+    line = f'{WHOLE[:-1]}, "{key}": {value}}}{end}'
+    file = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    file.write_text(line + "\n", encoding="utf-8")
+    expected = _strict(Drift, line)
+    try:
+        ((kept, found),) = read_jsonl_lines(file, Drift)
+    except InputError:
+        assert expected is None
+    else:
+        assert found == expected == parse_line(kept, Drift)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from relearn.params.repair import TaskRepair
 from relearn.records import NewRow, Quarantined, Reply, Source
 from relearn.repair.json import load_task_schema
 from relearn.repair.replies import ReplyRepairer, ReplyTask
+from tests.lines import dump_sources, pair_with_lines
 
 SOURCES = {
     ("film", name): Source(
@@ -74,8 +75,8 @@ class Repaired:
 
     def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None,
         duplicates: str = "drop") -> None:  # fmt: skip
-        repairer = ReplyRepairer(SOURCES, {"film": film}, truncated, duplicates, near)
-        rows = [(row.split, json.loads(row.line)) for row in repairer.repair_all(replies)]
+        repairer = ReplyRepairer(dump_sources(SOURCES), {"film": film}, truncated, duplicates, near)
+        rows = [(row.split, json.loads(row.line)) for row in repairer.repair_all(pair_with_lines(replies))]
         self.kept = [NewRow.model_validate(row) for split, row in rows if split is not None]
         self.refused = [Quarantined.model_validate(row) for split, row in rows if split is None]
         self.summary: Any = repairer.ledger.as_dict()
