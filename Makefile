@@ -115,8 +115,10 @@ test docs-check test-commands test-slow: export PYTHONDONTWRITEBYTECODE =
 
 # Three workers, since some tests wait for a server or for a limit to pass. In the order of the files: the last ones are
 # short, where xdist's own order, by the number of tests, leaves one worker alone with the longest.
-test: $(DEV)  ## run the fast tests (minutes, on two cores)
-	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+SHARED = -n 3 --dist loadfile --no-loadscope-reorder
+
+test: $(DEV)  ## run the unit tests (minutes, on two cores)
+	python -m pytest $(SHARED) tests/unit
 
 lint: $(DEV)  ## run ruff and mypy
 	ruff check .
@@ -130,9 +132,8 @@ docs-check: $(DEV)  ## run every command of the documents, and compare what they
 	python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800 tests/unit/test_readme.py tests/unit/params/test_document.py \
 	  tests/integration/test_documented.py tests/integration/test_documented_chain.py tests/integration/test_action.py
 
-test-commands: $(DEV)  ## run what users type in scratch clones, and test what re-runs what (minutes)
-	python -m pytest -n 2 --dist loadfile -m slow --timeout 1800 tests/integration/test_commands.py tests/integration/test_reruns.py \
-	  tests/integration/test_parameters_read.py tests/integration/test_ease.py tests/integration/test_plan.py
+test-commands: $(DEV)  ## run the commands in scratch clones, as users type them (half an hour)
+	python -m pytest $(SHARED) --timeout 1800 tests/integration
 
 test-slow: $(DEV) $(REAL)  ## run the tests marked slow
 	python -m pytest -m slow --timeout 1800

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from tests.integration.conftest import Clone, copy
 from tests.integration.test_reruns import ran
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = pytest.mark.timeout(3000)
 
 TUNING = ["finetune_2b", "finetune_2c", "predict", "eval_3a", "probe_3b"]
 

@@ -89,7 +89,6 @@ def ran(eased: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-@pytest.mark.slow
 def test_only_what_reads_them_runs_again(eased: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(eased.folder)
     found = read_status(eased.folder)
@@ -102,7 +101,6 @@ def _deps(status: list[Any]) -> set[str]:
     return {name for part in status if isinstance(part, dict) for name in part.get("changed deps", {})}
 
 
-@pytest.mark.slow
 def test_a_metric_is_a_file_and_its_name_in_the_profile(ran: Clone) -> None:
     with open(ran.folder / "report/table_3a.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "length"]
@@ -114,14 +112,12 @@ def test_a_metric_is_a_file_and_its_name_in_the_profile(ran: Clone) -> None:
     assert json.loads((ran.folder / "metrics/signatures.json").read_text())["length"] == {"metric": "length"}
 
 
-@pytest.mark.slow
 def test_a_method_is_a_file_and_its_parameters(ran: Clone) -> None:
     facts = json.loads((ran.folder / "models/2b/provenance.json").read_text())
     assert facts["rows"] == 5
     assert "few_rows" in (ran.folder / "report/index.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_a_check_of_the_probes_is_a_class(ran: Clone) -> None:
     first = json.loads((ran.folder / "metrics/probe_3b.json").read_text())["probes"][0]["models"]
     assert {answer["reason"] for answer in first.values()} <= {"does not shout", "empty", "loops"}

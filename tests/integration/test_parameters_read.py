@@ -77,7 +77,6 @@ def own_files(clone: Clone) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_runs_of_every_kind_read_only_what_is_tracked(run_clone: Clone) -> None:
     """Files with a server and a model folder, the hub, launchers; the tiny chain itself runs so in every test."""

@@ -21,7 +21,6 @@ def read(clone: Clone, name: str) -> Any:
     return json.loads((clone.folder / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
 def test_after_a_run_it_knows_the_rows_the_spread_and_the_rates(run_clone: Clone) -> None:
     run_clone.python("stages.finetune_2c")  # the fixture's stages leave no logs of their own
     log = read(run_clone, ".cache/runs/finetune_2c.json")
@@ -47,7 +46,6 @@ def test_after_a_run_it_knows_the_rows_the_spread_and_the_rates(run_clone: Clone
     assert other["memory"] > again["memory"]
 
 
-@pytest.mark.slow
 def test_a_teacher_that_takes_money_has_the_price_of_the_estimate(run_clone: Clone) -> None:
     text = (run_clone.folder / TINY).read_text(encoding="utf-8")
     start, end = text.index("    kind: embedded"), text.index("  model: mini-teacher")

@@ -1,4 +1,4 @@
-"""Only what changed runs again: by what dvc says of a change (fast), and by what `dvc repro` then runs (slow).
+"""Only what changed runs again: by what dvc says of a change, and by what `dvc repro` then runs.
 
 docs/parameters.md holds the same table for people, made from dvc.yaml.
 """
@@ -283,7 +283,6 @@ def own_reviews(clone: Clone) -> None:
             (clone.folder / "data" / "sources" / "tiny" / source.name).write_bytes(source.read_bytes())
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
     clone = run_clone
@@ -310,7 +309,6 @@ def test_repro_runs_only_what_changed(run_clone: Clone) -> None:
     assert clone.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_one_review_runs_what_follows_it(run_clone: Clone) -> None:
     clone = run_clone
