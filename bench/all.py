@@ -172,7 +172,8 @@ def _scoring(found: Any) -> Iterator[Cells]:
 
 def _repro(found: Any) -> Iterator[Cells]:
     yield (
-        f"`dvc repro`, profile {found['profile']}: warm, cold", f"{found['warm_s']:.1f} s", f"{found['cold_s']:.1f} s",
+        f"`dvc repro`, profile {found['profile']}: warm (wanted: {found['wanted_s']:.1f} s), cold",
+        f"{found['warm_s']:.1f} s", f"{found['cold_s']:.1f} s",
         f"{found['ratio']:.0f}",
     )  # fmt: skip
     yield (
