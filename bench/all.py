@@ -1,6 +1,6 @@
 """Runs every benchmark against its peers, one after the other, and writes docs/benchmarks.md from the results.
 
-    make bench                               # about an hour; after `make repro`, whose models and data some rows use
+    make bench                               # an hour and a half; after `make repro`, whose models and data some rows use
     python -m bench.all --quick              # each at its smallest: does everything run?
     python -m bench.all --only scoring repro
     python -m bench.all --write              # the page alone, from bench/out/
