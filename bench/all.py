@@ -149,10 +149,10 @@ def _real(found: Any) -> Iterator[Cells]:
             {f"ours {each}": run["peak_gflops"] for each, run in likelihoods.items()},
         ),
     ):
-        for each in (each for each in ("bf16", "fp32") if f"ours {each}" in share):
-            one, limit = share[f"ours {each}"], peak[f"ours {each}"]
+        for side, one in share.items():
+            limit, precision = peak[side], side.removeprefix("ours ")
             yield (
-                f"SmolLM2-135M, {what}, a {each} matrix product", f"{one * limit:.0f} GFLOP/s", f"{limit:.0f} GFLOP/s",
+                f"SmolLM2-135M, {what}, a {precision} matrix product", f"{one * limit:.0f} GFLOP/s", f"{limit:.0f} GFLOP/s",
                 f"{one:.2f}",
             )  # fmt: skip
 

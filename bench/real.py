@@ -42,6 +42,7 @@ from ruamel.yaml import YAML
 
 from bench.tuning import count_numbers
 from relearn.files import write_json
+from relearn.precision import compare_precisions
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "real.json"
@@ -64,30 +65,35 @@ def main() -> None:
     if options.side:
         print(json.dumps(_side(*options.side, options.prompts)))
         return
-    prepare()
+    precisions = prepare()
     found = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     if "training" in options.only:
         found["training"] = _training(options)
     if "decoding" in options.only:
-        found["decoding"] = _decoding(options)
+        found["decoding"] = _decoding(options, precisions)
     if "likelihoods" in options.only:
-        found["likelihoods"] = _likelihoods(options)
+        found["likelihoods"] = _likelihoods(options, precisions)
     write_json(OUT, found)
 
 
-def prepare() -> None:
-    """Makes the clone, with the real model as base and its rows, in the precision that `make real` chooses on this CPU."""
+def prepare() -> list[str]:
+    """Makes the clone, with the real model as base and its rows, in the precision that `make real` chooses on this CPU.
+
+    Returns the precisions to decode in: the chosen one, and fp32, in which answers are compared.
+    """
     if not (FOLDER / ".git").is_dir():
         FOLDER.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(FOLDER)], check=True)
     (FOLDER / "params.yaml").write_text(f"profile: smollm2\nlr: {LR}\nseed: 1222\nmethod: plain\n", encoding="utf-8")
     profile, yaml = FOLDER / "profiles" / "smollm2.yaml", YAML()
     tree = yaml.load(profile)
-    tree["compute"]["precision"] = _choose_precisions()[0]
+    rates = compare_precisions(tree["compute"]["threads"])
+    tree["compute"]["precision"] = faster = max(rates, key=lambda name: rates[name])
     yaml.dump(tree, profile)
     cache = ROOT / ".dvc" / "cache"
     subprocess.run(["dvc", "cache", "dir", "--quiet", "--local", str(cache)], cwd=FOLDER, check=True)
     subprocess.run(["dvc", "repro", "--quiet", "base", "repair"], cwd=FOLDER, check=True)
+    return ["bf16", "fp32"] if faster == "bf16" else ["fp32"]
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,8 +105,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _decoding(options: argparse.Namespace) -> dict[str, Any]:
-    precisions = _choose_precisions()
+def _decoding(options: argparse.Namespace, precisions: Sequence[str]) -> dict[str, Any]:
     sides = [(way, precision) for precision in precisions for way in ("ours", "generate")]
     if options.vllm:
         sides += [("vllm", precision) for precision in precisions]
@@ -140,8 +145,7 @@ def _decoding(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _likelihoods(options: argparse.Namespace) -> dict[str, Any]:
-    precisions = _choose_precisions()
+def _likelihoods(options: argparse.Namespace, precisions: Sequence[str]) -> dict[str, Any]:
     runs: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
     for _ in range(options.rounds):
         for precision in precisions:
@@ -154,15 +158,6 @@ def _likelihoods(options: argparse.Namespace) -> dict[str, Any]:
         }
         for precision, found in runs.items()
     }
-
-
-def _choose_precisions() -> list[str]:
-    """The precisions that a run of this model would choose from on this CPU, the faster one first."""
-    from relearn.params import load
-    from relearn.precision import compare_precisions
-
-    rates = compare_precisions(load(FOLDER).compute.threads)
-    return ["bf16", "fp32"] if rates["bf16"] > rates["fp32"] else ["fp32"]
 
 
 def _child(way: str, precision: str, prompts: int) -> dict[str, Any]:

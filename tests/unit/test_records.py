@@ -112,27 +112,10 @@ def _strict(kind: type[Record], line: str) -> Record | None:
 
 
 WHOLE = dump_line(Drift(id="a", task="t", group="g", model="2b", seed=None, tokens=3, divergence=0.5))
-VALUES = st.sampled_from(
-    [
-        "0",
-        "-1",
-        "1.0",
-        "1e400",
-        "9" * 30,
-        "NaN",
-        "Infinity",
-        "true",
-        "null",
-        '"3"',
-        '"\\ud83d"',
-        "[]",
-        "{}",
-        "01",
-        "",
-        "+1",
-        "'a'",
-    ]
-)
+VALUES = st.sampled_from([
+    "0", "-1", "1.0", "1e400", "9" * 30, "NaN", "Infinity", "true", "null",
+    '"3"', '"\\ud83d"', "[]", "{}", "01", "", "+1", "'a'",
+])  # fmt: skip
 
 
 @given(
@@ -140,7 +123,7 @@ VALUES = st.sampled_from(
     VALUES,
     st.sampled_from(["", " ", ",", "}", "\x00", "\x85"]),
 )
-def test_a_row_is_read_as_json_and_its_model_read_it(
+def test_a_row_is_read_as_json_and_a_strict_model_would_read_it(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: str, end: str
 ) -> None:
     # Two readers of JSON are at work: what one of them refuses the other decides. Of a key that comes twice, the last counts.
