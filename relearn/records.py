@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "val", "test"]
 Role = Literal["new", "replayed", "watched"]
-
-# Until the areas that read these take their tasks, models and sides from data.
 
 
 class Record(BaseModel):
@@ -21,6 +19,11 @@ class Record(BaseModel):
     def model_post_init(self, context: Any, /) -> None:
         # pydantic keeps the names of the fields that were given, with every row: half of its memory. One set serves all.
         object.__setattr__(self, "__pydantic_fields_set__", _list_fields(type(self)))
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        object.__setattr__(copied, "__pydantic_fields_set__", _list_fields(type(self)))
+        return copied
 
 
 @cache

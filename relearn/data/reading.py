@@ -109,7 +109,7 @@ class Chooser(Generic[T]):
                 pending = self._filled
         self._check_enough()
         return [
-            candidate.row.model_copy(update={"split": split})
+            candidate.row if candidate.row.split == split else candidate.row.model_copy(update={"split": split})
             for split in splits
             for candidate in self._picker.splits[split]
         ]

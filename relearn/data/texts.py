@@ -79,8 +79,8 @@ def _name_pools(
     names = _name_labels(labels, reading, column)
     named: dict[str, Pool[Source]] = {}
     for label in sorted(labels):
-        pool = pools[label].map(partial(_label, name=names[label]))
-        named.setdefault(names[label], Pool(limit)).take(pool)
+        pools[label].change_rows(partial(_label, name=names[label]))
+        named.setdefault(names[label], Pool(limit)).take(pools[label])
     return named
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,20 @@ def test_a_row_is_read_as_json_and_a_strict_model_would_read_it(
         assert expected is None
     else:
         assert found == expected == parse_line(kept, Drift)
+
+
+def test_a_million_rows_take_the_same_memory_changed_or_new() -> None:
+    # pydantic keeps the names of the given fields with each row that is copied: 470 bytes more than the 360 of the copy.
+    def measure(make: Callable[[], Source]) -> int:
+        tracemalloc.start()
+        rows = [make() for _ in range(200)]
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return taken // len(rows)
+
+    changed = measure(lambda: ROW.model_copy(update={"split": "test"}))
+    new = measure(lambda: Source(id="a", task="t", group="a", label=None, split="test", fields=ROW.fields))
+    assert changed < 1.2 * new
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
