@@ -172,7 +172,8 @@ class Chat:
         ids = self._ids(before)
         if not found or not ids:
             raise InputError(
-                f"{self.source}: puts nothing before a user's turn, so a model cannot be asked to write one"
+                f"{self.source}: puts nothing before a user's turn, so a model cannot be asked to write one; "
+                "set finetune_2b.sample.prompts to new"
             )
         return ids, _through_first(after, self._special) or after.strip()
 

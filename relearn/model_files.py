@@ -59,7 +59,7 @@ def find_weights(folder: Path, root: Path) -> Path:
 def check_model_folder(folder: Path) -> None:
     """Refuses a model folder without sound config, tokenizer or safetensors weights, in one line each."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such model folder")
+        raise InputError(f"{folder}: no such model folder; name one in Hugging Face format")
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json; expected a folder in Hugging Face format")
     if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
@@ -68,9 +68,9 @@ def check_model_folder(folder: Path) -> None:
             raise InputError(
                 f"{folder}: {pickles[0]} is a pickle, which can run code; convert the weights to safetensors"
             )
-        raise InputError(f"{folder}: no weights (*.safetensors)")
+        raise InputError(f"{folder}: no weights (*.safetensors); expected a folder in Hugging Face format")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise InputError(f"{folder}: no tokenizer (tokenizer.json)")
+        raise InputError(f"{folder}: no tokenizer (tokenizer.json); expected a folder in Hugging Face format")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         _check_json(folder / name)
     read_stops(folder)

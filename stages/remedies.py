@@ -230,7 +230,7 @@ def choose_params(params: Params, paths: Paths, method: str, seeds: Sequence[int
         for group in groups:
             place = place.get(group, {}) if isinstance(place, dict) else {}
         if not isinstance(place, dict) or leaf not in place:
-            raise InputError(f"-S {file}:{key}: no such key")
+            raise InputError(f"-S {file}:{key}: no such key; docs/parameters.md lists them")
         place[leaf] = value
     try:
         return Params.model_validate(tree)

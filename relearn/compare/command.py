@@ -107,7 +107,7 @@ OPTIONS = {
         option("--precision", "Default: bf16 on cuda, else fp32.", choices="fp32 bf16"),
         option("--quantize", "Default: none.", choices="none 4bit", default="none"),
         option("--batch-size", "Default: 16.", least=1, default=16),
-        option("--processes", "Processes that share the prompts (default: one a CUDA device, one on a CPU).", least=1),
+        option("--processes", "Processes that share the prompts (default: one per CUDA device, or one on a CPU).", least=1),
         option("--threads", "CPU threads of each process (default: the cores, shared among the processes).", least=1),
         option("--template", "Jinja chat template for all models.", **FILE),
         option("--template-arguments", "Further arguments for templates, such as '{\"enable_thinking\": false}'.", metavar="JSON"),

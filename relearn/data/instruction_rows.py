@@ -140,7 +140,7 @@ def _text(where: str, cells: TableRow, field: str) -> str | None:
     value = _cell(cells, field)
     if value is None or isinstance(value, str):
         return value
-    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text")
+    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text; write a string")
 
 
 def _scalar(where: str, cells: TableRow, field: str) -> str:
@@ -149,7 +149,9 @@ def _scalar(where: str, cells: TableRow, field: str) -> str:
         return ""
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
-    raise InputError(f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text or a number")
+    raise InputError(
+        f"{where}: {_name(cells, field)} holds {type(value).__name__}, not text or a number; write one of them"
+    )
 
 
 def is_no_input(value: object) -> bool:

@@ -166,7 +166,7 @@ def _refuse_too_long(model: Any, items: Sequence[Prompt], prompts: Sequence[Sequ
         if places is not None and len(prompt) + item.limit > places:
             raise InputError(
                 f"{label}: a prompt of {len(prompt)} tokens and an answer of up to {item.limit} exceed the {places} tokens "
-                f"that the model can read (it begins {item.instruction[:40]!r}); lower the limit on new tokens, or leave it out"
+                f"that the model can read (it begins {item.instruction[:40]!r}); lower the limit on new tokens, or leave this prompt out"
             )
 
 

@@ -33,7 +33,9 @@ def load_yaml(path: Path | str, hint: str) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
-        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or 'cannot be read'})") from None
+        raise InputError(
+            f"{path}{line}: not YAML ({getattr(error, 'problem', None) or 'cannot be read'}); fix it there"
+        ) from None
 
 
 def read_checks(value: object, where: str) -> list[Any]:

@@ -133,7 +133,7 @@ def score_file(
     if task is not None and len(own) > 1:
         rows = [(number, row) for number, row in rows if row.get("task") == task]
         if not rows:
-            raise InputError(f"{path}: no row of task {task}")
+            raise InputError(f"{path}: no row of task {task}; it has rows of {', '.join(sorted(own))}")
     chosen = task or next(iter(own), "")
     predictions = [_prediction(number, row, chosen) for number, row in rows]
     tests = {p.id: row["tests"] for p, (_, row) in zip(predictions, rows, strict=True) if row.get("tests")}

@@ -24,7 +24,9 @@ def convert(path: Path, folder: Path) -> Header:
     header = read_header(path)
     model, tokenizer = _load(path, header)
     if tokenizer.eos_token_id is None:
-        raise InputError(f"{path}: names no end token (tokenizer.ggml.eos_token_id), so no answer would ever end")
+        raise InputError(
+            f"{path}: names no end token (tokenizer.ggml.eos_token_id), so no answer would ever end; name a file that does"
+        )
     if header.metadata.get("tokenizer.ggml.pre") in DIGITS_ALONE:
         from tokenizers import pre_tokenizers
 

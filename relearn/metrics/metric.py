@@ -122,7 +122,7 @@ def all_metrics() -> Mapping[str, Metric]:
             name = module.__name__.rpartition(".")[2]
             if module.METRIC.name != name:
                 raise InputError(
-                    f"{module.__file__}: METRIC is named {module.METRIC.name}; name it {name}, as its file"
+                    f"{module.__file__}: METRIC is named {module.METRIC.name}; name it {name}, like its file"
                 )
             found[name] = module.METRIC
     return found

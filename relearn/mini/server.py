@@ -27,7 +27,7 @@ from aiohttp import web
 
 from relearn.mini import breakage as breaking
 from relearn.mini.completions import ChatModel, Teacher
-from relearn.mini.faults import FAILURES, FaultPlan, HttpFailure
+from relearn.mini.faults import FAILURES, KINDS, FaultPlan, HttpFailure
 
 
 class Quota:
@@ -232,10 +232,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Serves until it is ended; prints the address first."""
     parser = argparse.ArgumentParser(description="The embedded teacher as an OpenAI-compatible server.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the answers, of how they break, and of the faults")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds an answer takes")
-    parser.add_argument("--breakage", type=_rate, action="append", default=[], metavar="KIND=RATE")
-    parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="KIND=RATE")
+    for option, what, kinds in (
+        ("--breakage", "share of the answers that break in this way", breaking.KINDS),
+        ("--fault", "share of the requests that fail in this way", KINDS),
+    ):
+        told = f"{what}; may be given several times; KIND is one of {', '.join(kinds)}"
+        parser.add_argument(option, type=_rate, action="append", default=[], metavar="KIND=RATE", help=told)
     parser.add_argument("--requests-per-minute", type=int, help="admit no more, and say so in headers")
     parser.add_argument("--log", type=Path, help="a line of JSON for each request that arrives")
     options = parser.parse_args(arguments)

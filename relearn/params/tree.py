@@ -124,7 +124,9 @@ class Params(Group):
     def _rules(self) -> Params:
         low, high = self.lr_range.min, self.lr_range.max
         if not low <= self.lr <= high:
-            raise ValueError(f"lr: {self.lr:g} is outside the range of profile {self.profile}, {low:g} to {high:g}")
+            raise ValueError(
+                f"lr: {self.lr:g} is outside the range of profile {self.profile}, {low:g} to {high:g}; choose an lr in it, or widen lr_range"
+            )
         if self.compute.device == "cpu":
             if self.compute.quantize != "none":
                 raise ValueError("compute.quantize: 4bit needs compute.device cuda; use none on cpu")

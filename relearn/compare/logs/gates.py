@@ -83,7 +83,8 @@ def read_gate(kind: str, text: str) -> Gate:
     match = MARGIN.fullmatch(amount.strip())
     option = f"{KINDS[kind]} {text}"
     if not target or match is None or not math.isfinite(float(match["amount"])):
-        raise InputError(f"{option}: expected METRIC=X, such as acc=2% or acc=1.5pt")
+        examples = "acc=5% or acc=0.05" if kind == "fail_above" else "acc=2% or acc=1.5pt"
+        raise InputError(f"{option}: expected METRIC=X, such as {examples}")
     value, unit = float(match["amount"]), match["unit"]
     if kind == "fail_above":
         if unit == "pt":

@@ -30,7 +30,7 @@ def test_a_file_is_a_metric() -> None:
 
 def test_a_metric_is_named_as_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpb, "METRIC", replace(bpb.METRIC, name="bits"))
-    with pytest.raises(InputError, match=r"bpb\.py: METRIC is named bits; name it bpb, as its file"):
+    with pytest.raises(InputError, match=r"bpb\.py: METRIC is named bits; name it bpb, like its file"):
         all_metrics.__wrapped__()
 
 
