@@ -59,20 +59,22 @@ def parse_line(line: bytes, kind: type[R]) -> R:
 
 def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
     """Yields (line number from 1, value) for each line that is not blank; InputError as in `read_jsonl`."""
-    for number, line in _read_lines(path):
+    for number, line in _read_lines(path, "check its name"):
         text = _decode(path, number, line)
         if text.strip():
             yield number, _load(path, number, text)
 
 
-def _read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
+def _read_lines(
+    path: Path | str, remedy: str = "run the stage that writes it (dvc repro)"
+) -> Iterator[tuple[int, bytes]]:
     """Yields (line number from 1, bytes) without the mark that Windows programs write before the first line."""
     try:
         with open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
+        raise InputError(f"{path}: no such file; {remedy}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; expected a file") from None
 
@@ -125,18 +127,35 @@ def file_hash(path: Path | str) -> str:
 def atomic_write(path: Path | str) -> Iterator[TextIO]:
     """Opens a temporary file beside `path` for writing UTF-8 text, and renames it onto `path` when all went well.
 
-    After an error or a kill, `path` is what it was before. An OSError names `path`, never the temporary file.
+    After an error or a kill, `path` is what it was before. An OSError names `path`, never the temporary file. A device, a
+    pipe or an open descriptor (/dev/null, /dev/stdout) is written to as it is.
     """
     path = Path(path)
+    stream = _open_stream(path)
+    if stream is not None:
+        with stream:
+            yield stream
+        return
     try:
         with _replacing(path) as file:
             yield file
     except OSError as error:
-        temporary = str(error.filename).startswith(str(path.parent / f".{path.name}."))
+        temporary = str(error.filename).startswith(os.path.abspath(path.parent / f".{path.name}."))
         full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if temporary or full:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def _open_stream(path: Path) -> TextIO | None:
+    """The device, pipe or open descriptor that a path names, whose place a renamed file would take; None for a file."""
+    place = path.parent.resolve() / path.name  # /dev/fd is a link into /proc, and /dev/stdout is one
+    for at in (place, Path(os.readlink(place)) if place.is_symlink() else place):
+        if at.name.isdigit() and at.parent.resolve() == Path("/proc/self/fd").resolve():
+            return open(os.dup(int(at.name)), "w", encoding="utf-8", newline="\n")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return open(path, "a", encoding="utf-8", newline="\n")
+    return None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ CUT_SHARE = 0.1
 
 
 def _score(predictions: Path, task: str | None, metrics: str | None, json_out: Path | None, **options: Any) -> None:
+    if json_out is not None and json_out.resolve() == predictions.resolve():
+        raise click.UsageError(f"{json_out} is the input; write to another file")
     try:
         listed = None if metrics is None else tuple(metrics.replace(",", " ").split())
         found = score_file(predictions, task, listed, _params(**options))
@@ -42,6 +44,9 @@ def _score(predictions: Path, task: str | None, metrics: str | None, json_out: P
             write_json(json_out, found)
     except InputError as error:
         print(f"score: {error}", file=sys.stderr)
+        click.get_current_context().exit(1)
+    except OSError as error:
+        print(f"score: {error.filename or predictions}: {error.strerror}; choose another file", file=sys.stderr)
         click.get_current_context().exit(1)
     print(json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False))
 
@@ -59,8 +64,8 @@ command = click.Command(
         click.Option(
             ["--metrics"],
             metavar="NAMES",
-            help="Metrics to add, separated by commas, such as stance (default: those for text, and CodeBLEU where the references "
-            "are mostly code).",
+            help="Metrics beside the standard ones, separated by commas, such as stance (default: bertscore, pass_at_1, and "
+            "codebleu where the references are mostly code).",
         ),
         click.Option(["--json", "json_out"], type=FILE, metavar="OUT", help="Also write the result to this file."),
         click.Option(["--encoder"], default="minilm", help="BERTScore's encoder: minilm, a folder or a hub name."),
@@ -130,7 +135,7 @@ def score_file(
     own = {row["task"] for _, row in rows if isinstance(row.get("task"), str)}
     if task is None and len(own) > 1:
         raise InputError(f"{path}: rows of {len(own)} tasks ({', '.join(sorted(own))}); choose one with --task")
-    if task is not None and len(own) > 1:
+    if task is not None and own:
         rows = [(number, row) for number, row in rows if row.get("task") == task]
         if not rows:
             raise InputError(f"{path}: no row of task {task}; it has rows of {', '.join(sorted(own))}")
@@ -150,6 +155,7 @@ def score_file(
             if lacking:
                 say(f"score: {name} is left out: {' and '.join(lacking)} not installed; install the extra `models`")
                 del metrics[name]
+        _tell_absent(listed or (), predictions, tests, params)
         made = score_task(scored, predictions, tests, params, metrics, workers=workers)
     if made.cut_share > params.cut_share:
         say(f"score: warning: {made.counts['cut']:.0f} of {len(made.ids)} answers ended at their cap; raise it")
@@ -158,6 +164,30 @@ def score_file(
     for note in made.notes:
         say(f"score: warning: {note}")
     return flat(made)
+
+
+def _tell_absent(
+    listed: Sequence[str], predictions: Sequence[Prediction], tests: Mapping[str, list[str]], params: Scoring
+) -> None:
+    """Says which of the metrics that were asked for cannot be computed, and why."""
+    held = {
+        "references": any(row.reference for row in predictions),
+        "tests": bool(tests),
+        "nll": any(row.nll is not None for row in predictions),
+        "bytes": any(row.bytes for row in predictions),
+        "passed": False,
+    }
+    for name in listed:
+        metric = all_metrics()[name]
+        lacking = [
+            {"passed": "checks, as items of a suite do"}.get(need, need)
+            for need in metric.needs
+            if not held.get(need, True)
+        ]
+        if "execute" in metric.options and params.execute == "off":
+            say(f"score: {name} is left out: it runs the rows' tests; choose --execute strict or best_effort")
+        elif lacking:
+            say(f"score: {name} is left out: no row has {' and '.join(lacking)}")
 
 
 def flat(scored: TaskScores) -> dict[str, float | int | str | None]:

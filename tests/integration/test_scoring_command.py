@@ -143,6 +143,38 @@ def test_tests_are_run_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFix
     assert score(path, capsys, "--execute", "best_effort")["pass_at_1"] == 1
 
 
+def test_a_metric_that_was_asked_for_and_cannot_be_computed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "p.jsonl", pairs(["A reply of some words."], ["A reply of other words."]))
+    assert command.main([str(path), "--metrics", "pass_at_1,bpb"]) == 0
+    said = capsys.readouterr()
+    assert not {"pass_at_1", "bpb"} & set(json.loads(said.out))
+    assert "pass_at_1 is left out: it runs the rows' tests; choose --execute strict or best_effort" in said.err
+    assert "bpb is left out: no row has nll and bytes" in said.err
+    assert command.main([str(path), "--metrics", "pass_at_1", "--execute", "best_effort"]) == 0
+    assert "pass_at_1 is left out: no row has tests" in capsys.readouterr().err
+
+
+def test_rows_of_another_task_are_not_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row | {"task": "reviews"} for row in pairs(["Red."], ["Blue."])]
+    path = write(tmp_path / "p.jsonl", rows)
+    assert command.main([str(path), "--task", "code"]) == 1
+    assert "no row of task code; it has rows of reviews" in capsys.readouterr().err
+    assert score(path, capsys, "--task", "reviews", "--metrics", "rouge_l")["items"] == 1
+
+
+def test_the_answers_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "p.jsonl", pairs(["Red."], ["Blue."]))
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        command.main([str(path), "--json", str(path)])
+    assert "is the input; write to another file" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert command.main([str(path), "--metrics", "rouge_l", "--json", str(tmp_path)]) == 1
+    assert f"score: {tmp_path}: Is a directory" in capsys.readouterr().err
+
+
 def test_reviews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relearn.errors import InputError
-from relearn.files import atomic_write, dump_line, parse_line, read_jsonl, read_jsonl_lines, write_jsonl
+from relearn.files import atomic_write, dump_line, parse_line, read_jsonl, read_jsonl_lines, write_jsonl, write_text
 from relearn.records import Drift, Record, Source
 
 ROW = Source(id="a", task="t", group="a", label=None, split="train", fields={"text": "Good."})
@@ -139,6 +140,29 @@ def test_a_row_is_read_as_json_and_a_strict_model_would_read_it(
         assert expected is None
     else:
         assert found == expected == parse_line(kept, Drift)
+
+
+def test_a_pipe_and_a_descriptor_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        write_text(pipe, "to the pipe")
+        assert reader.communicate(timeout=20)[0] == "to the pipe"
+    assert pipe.is_fifo()
+    file = tmp_path / "file"
+    with open(file, "w") as opened:  # as `> file` and --out /dev/stdout do, and what is printed next
+        write_text(f"/dev/fd/{opened.fileno()}", "first,")
+        opened.write(" second")
+    assert file.read_text() == "first, second"
+
+
+def test_an_error_names_the_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text("folder", "text")
+    assert caught.value.filename == "folder"
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_million_rows_take_the_same_memory_changed_or_new() -> None:
