@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relearn.errors import InputError
-from relearn.logs.table import Floats, SampleTable, Side, count, listed
+from relearn.logs.table import Column, Counts, Floats, SampleTable, Side, count, listed
 
 OVERFLOW = 700  # what exp can still take
 
@@ -209,8 +209,10 @@ def _pair_metric(
     task: str, metric: str, before: SampleTable, after: SampleTable, match: Match, said: dict[str, list[str]]
 ) -> Series | None:
     one, two = before.columns[metric], after.columns[metric]
-    (old, epochs), (new, again) = one.means(len(before.ids)), two.means(len(after.ids))
-    old, epochs, new, again = old[match.left], epochs[match.left], new[match.right], again[match.right]
+    epochs, again = one.means(len(before.ids))[1][match.left], two.means(len(after.ids))[1][match.right]
+    # The mean of four answers is no pair of one answer: the same model would seem to gain or lose.
+    fewest = np.minimum(epochs, again)
+    old, new = _first(one, len(before.ids), match.left, fewest), _first(two, len(after.ids), match.right, fewest)
     weights, others = one.weighed(len(before.ids))[match.left], two.weighed(len(after.ids))[match.right]
     scored = ~np.isnan(old) & ~np.isnan(new)
     kept = scored & (weights == others)
@@ -222,7 +224,7 @@ def _pair_metric(
     for wrong, what in (
         (~scored, "no score on one side"),
         (scored & ~kept, "another length on one side, left out"),
-        (kept & (epochs != again), "fewer epochs on one side; each side is averaged over what it has"),
+        (kept & (epochs != again), "fewer epochs on one side; as many are taken of the other"),
     ):
         if wrong.any():
             said.setdefault(f"{count(int(wrong.sum()), 'sample')} with {what}: {listed(match.ids(wrong))}", []).append(
@@ -232,7 +234,7 @@ def _pair_metric(
         said.setdefault(
             "no log says which way is better; assuming higher (--lower-is-better METRIC says otherwise)", []
         ).append(metric)
-    whole = (epochs[kept] == 1) & (again[kept] == 1) & np.isin(old[kept], (0, 1)) & np.isin(new[kept], (0, 1))
+    whole = (fewest[kept] == 1) & np.isin(old[kept], (0, 1)) & np.isin(new[kept], (0, 1))
     return Series(
         task,
         metric,
@@ -246,6 +248,13 @@ def _pair_metric(
         int(match.prompts_differ[kept].sum()),
         match.ids(kept),
     )
+
+
+def _first(column: Column, samples: int, rows: Counts, epochs: Counts) -> Floats:
+    """The means of these rows over as many epochs of each."""
+    most = np.zeros(samples, dtype=np.int64)
+    most[rows] = epochs
+    return column.means(samples, most)[0][rows]
 
 
 def _numbers(column: object) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ from relearn.progress import Progress
 SHOWN = 5  # ids that a message names
 LARGEST = 1e100  # of a score; sums of larger ones overflow
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -40,13 +41,15 @@ class Column:
         column[index] = value
         return True
 
-    def means(self, samples: int) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Each sample's mean over its epochs (nan for none), and how many epochs that is."""
+    def means(self, samples: int, most: Counts | None = None) -> tuple[Floats, Counts]:
+        """Each sample's mean over its epochs, or its first `most` of them (nan for none), and how many that is."""
         total, count = np.zeros(samples), np.zeros(samples, dtype=np.int64)
-        for column in self.epochs.values():
+        for _, column in sorted(self.epochs.items()):
             values = np.full(samples, np.nan)
             values[: len(column)] = column
             there = ~np.isnan(values)
+            if most is not None:
+                there &= count < most
             total[there] += values[there]
             count += there
         with np.errstate(invalid="ignore"):

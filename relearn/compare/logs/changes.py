@@ -67,8 +67,18 @@ class MetricChange:
     @property
     def changed(self) -> bool:
         """Beyond chance: of a task's named metric after Holm's correction."""
+        return self._significant and self.direction != 0 and not self.mixed
+
+    @property
+    def mixed(self) -> bool:
+        """Beyond chance, but the sign test counts samples, and the mean went the other way: neither better nor worse."""
+        counted = np.sign(self.better_samples - self.worse) if math.isnan(self.p_clusters) else self.direction
+        return self._significant and counted * self.direction < 0
+
+    @property
+    def _significant(self) -> bool:
         p = self.p_holm if self.kind == "task" and self.primary else self.p_shown
-        return p <= LEVEL and not self.prompts_differ and self.direction != 0
+        return p <= LEVEL and not self.prompts_differ
 
 
 def add_groups(paired: Paired, primary: dict[str, str]) -> list[Series]:

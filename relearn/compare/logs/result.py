@@ -86,6 +86,9 @@ def in_words(change: MetricChange) -> str:
     if change.changed:
         word = "better" if change.direction > 0 else "worse"
         return word if change.primary else f"{word} (unadjusted)"
+    if change.mixed:
+        more, mean = ("better", "worse") if change.direction < 0 else ("worse", "better")
+        return f"mixed: more samples are {more}, the mean is {mean}"
     if change.clusters < change.samples and 2.0 ** (1 - change.clusters) > LEVEL:
         return f"{change.clusters} clusters are too few to show any difference"
     if math.isnan(change.detectable) or change.detectable <= abs(change.difference):

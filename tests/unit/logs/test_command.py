@@ -297,6 +297,20 @@ def test_clusters_make_it_less_sure(tmp_path: Path) -> None:
     assert found.exit_code == 4
 
 
+def test_a_mean_and_a_count_that_disagree_are_called_neither(tmp_path: Path) -> None:
+    """65 samples gain a little and 38 lose a lot: the sign test is of the count, "worse" would be of the mean."""
+    base = made.plain_rows([0.5] * 103, better="higher")
+    tuned = made.plain_rows([0.6] * 65 + [0.1] * 38, better="higher")
+    files = [made.write_lines(tmp_path / f"{i}.jsonl", rows) for i, rows in enumerate((base, tuned))]
+    for paths, said in (
+        (files, "mixed: more samples are better, the mean is worse"),
+        (files[::-1], "mixed: more samples are worse, the mean is better"),
+    ):
+        found = run("--logs", *paths)
+        assert said in found.output
+        assert "0 of 1 tasks significantly worse, 0 significantly better" in found.output
+
+
 HOSTILE = "@org/team <script>alert(1)</script> [x](http://evil.example) | `a` https://evil.example #1 \x1b[31m \u202e \ud800 &lt; ]]> ```"
 
 

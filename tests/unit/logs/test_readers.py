@@ -317,3 +317,29 @@ def test_a_group_of_groups_is_all_their_tasks(tmp_path: Path) -> None:
     groups = {"top": ["half", "c"], "half": ["a", "b"], "loop": ["loop"]}
     base = made.write_lm_eval(tmp_path / "base", tasks, {"group_subtasks": groups})
     assert paired(base, base).groups == {"top": ["a", "b", "c"], "half": ["a", "b"]}
+
+
+def test_as_many_epochs_count_on_each_side(tmp_path: Path) -> None:
+    """The mean of four answers against one answer would show a model that changed, where it is the same one."""
+
+    def log(name: str, epochs: int) -> Path:
+        rows = [
+            {
+                "task": "arith",
+                "id": f"q{i}",
+                "metric": "acc",
+                "score": int((i + e) % 4 > 0),
+                "epoch": e,
+                "better": "higher",
+            }
+            for e in range(epochs)
+            for i in range(200)
+        ]
+        return made.write_lines(tmp_path / f"{name}.jsonl", rows)
+
+    for base, tuned in ((log("four", 4), log("one", 1)), (log("one", 1), log("four", 4))):
+        found = paired(base, tuned)
+        (series,) = found.series
+        assert series.binary
+        assert series.before.tolist() == series.after.tolist()
+        assert any("200 samples with fewer epochs on one side" in note for note in found.notes)
