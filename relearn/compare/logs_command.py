@@ -88,18 +88,21 @@ def compare(asked: Asked, rules: Sequence[gates.Gate], floors: Mapping[str, floa
         side = sides[role] = read_side(role, path, find_runs(path, asked.cluster), clusters)
         _refuse_unfinished(side, asked.allow_unfinished)
     steps = [("base", "tuned")] + ([("tuned", "replayed"), ("base", "replayed")] if asked.replayed else [])
+    rulings: list[gates.Ruling] = []
     found, notes = [], [note for side in sides.values() for note in side.notes]
     for before, after in steps:
         paired = pair(sides[before], sides[after], asked.cluster, asked.allow_other_prompts, asked.lower_is_better)
         measured, series = changes.measure_all(paired, asked.metric, asked.seed)
-        found.append(Compared(before, after, measured, series, paired.one_sided, paired.skipped))
+        skipped = {f"{task} {metric}": why for (task, metric), why in paired.skipped.items()}
+        found.append(Compared(before, after, measured, series, paired.one_sided, skipped))
+        if len(found) == 1:
+            rulings = gates.judge_all(rules, series, paired.skipped, asked.allow_other_prompts, floors)
         notes += paired.notes
         for one in measured:
             if one.rounding:
                 notes.append(
                     f"{one.task} {one.metric}: {one.rounding} of the changes counted are no larger than rounding errors"
                 )
-    rulings = gates.judge_all(rules, found[0].series, asked.allow_other_prompts, floors)
     models = {
         role: {
             "logs": side.name,

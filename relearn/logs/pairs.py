@@ -37,6 +37,7 @@ class Series:
     ids: list[str] = field(default_factory=list)
     members: tuple[str, ...] = ()  # of a group or the total: its tasks, and the samples of each
     sizes: tuple[int, ...] = ()
+    missing: str = ""  # a task whose scores cannot be compared, which a gate on this would pass over
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Paired:
     series: list[Series]
     groups: dict[str, list[str]]
     one_sided: dict[str, dict[str, int]]  # task: {base: samples only there, tuned: …, other document: …}
-    skipped: dict[str, str]
+    skipped: dict[tuple[str, str], str]  # (task, metric) that no pair has a score of: why
     notes: list[str]
 
 
@@ -66,8 +67,9 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
             found.notes.append(f"tasks only in {one.role}: {listed(alone)}")
     for side in (base, tuned):
         for run in side.runs:
-            for (task, metric), why in run.skipped.items():
-                found.skipped.setdefault(f"{task} {metric}", why)
+            for key, why in run.skipped.items():
+                if key[0] in both:
+                    found.skipped.setdefault(key, f"{why} (in {side.role})")
     fresh = _fresh_numbers(both, base, tuned)
     for task in both:
         _check_settings(task, base, tuned, found)
@@ -76,6 +78,8 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
         raise InputError(
             f"{base.name} and {tuned.name}: no sample of a task is in both with the same document and a score"
         )
+    for each in found.series:  # some of its samples have no number, which a note says
+        found.skipped.pop((each.task, each.metric), None)
     for name in lower:
         named = [each for each in found.series if name in (each.metric, f"{each.task}.{each.metric}")]
         if not named:
@@ -159,20 +163,20 @@ def _pair_task(task: str, base: Side, tuned: Side, fresh: int, cluster: str | No
     series = []
     for metric in before.columns:
         if metric not in after.columns:
-            found.skipped.setdefault(f"{task} {metric}", f"only in {base.role}")
+            found.skipped.setdefault((task, metric), f"no usable score in {tuned.role}")
         elif (one := _pair_metric(task, metric, before, after, match, said)) is None:
-            found.skipped.setdefault(f"{task} {metric}", "no pair has a score on both sides")
+            found.skipped.setdefault((task, metric), "no pair has a score on both sides")
         elif (
             one.exponential
             and max(np.average(side, weights=one.weights) for side in (one.before, one.after)) > OVERFLOW
         ):
-            found.skipped.setdefault(f"{task} {metric}", "the perplexity is too large a number")
+            found.skipped.setdefault((task, metric), "the perplexity is too large a number")
         else:
             series.append(one)
     found.notes += [f"{task} {', '.join(metrics)}: {what}" for what, metrics in said.items()]
     for metric in after.columns:
         if metric not in before.columns:
-            found.skipped.setdefault(f"{task} {metric}", f"only in {tuned.role}")
+            found.skipped.setdefault((task, metric), f"no usable score in {base.role}")
     return series
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,12 +88,19 @@ def add_groups(paired: Paired, primary: dict[str, str]) -> list[Series]:
         name: members for name, members in paired.groups.items() if any(one.task in members for one in paired.series)
     }
     if len(primary) > 1:
-        groups[TOTAL] = list(primary)
+        groups[TOTAL] = list(paired.one_sided)
     for name, members in groups.items():
         metric = Counter(primary[task] for task in members if task in primary).most_common(1)[0][0]
         if series := pool(name, metric, [one for one in paired.series if one.task in members]):
-            found.append(series)
+            missing = why_missing({key: why for key, why in paired.skipped.items() if key[0] in members}, metric)
+            found.append(replace(series, missing=missing))
     return found
+
+
+def why_missing(skipped: Mapping[tuple[str, str], str], metric: str) -> str:
+    """The first task whose scores of a metric cannot be compared, and why; empty where there is none."""
+    lost = [f"{task} has no {metric} to compare: {why}" for (task, name), why in skipped.items() if name == metric]
+    return lost[0] + (f" (and {len(lost) - 1} more tasks)" if len(lost) > 1 else "") if lost else ""
 
 
 def pool(name: str, metric: str, series: Sequence[Series]) -> Series | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from relearn.compare.logs.changes import pool, sum_losses
+from relearn.compare.logs.changes import pool, sum_losses, why_missing
 from relearn.errors import InputError
 from relearn.logs.pairs import Series
 from relearn.statistics import gates
@@ -147,7 +147,11 @@ def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
 
 
 def judge_all(
-    found: Sequence[Gate], series: Sequence[Series], other_prompts: bool, floors: Mapping[str, float]
+    found: Sequence[Gate],
+    series: Sequence[Series],
+    skipped: Mapping[tuple[str, str], str],
+    other_prompts: bool,
+    floors: Mapping[str, float],
 ) -> list[Ruling]:
     """Every gate's ruling; one for each task where a gate names all. `floors` are what guessing scores, by METRIC or TASK.METRIC.
 
@@ -155,7 +159,7 @@ def judge_all(
     """
     rulings, used = [], set()
     for gate in found:
-        for one in _targets(gate, series):
+        for one in _targets(gate, series, skipped):
             name = next((name for name in (f"{one.task}.{one.metric}", one.metric) if name in floors), None)
             used.add(name)
             rulings.append(_judge(gate, one, other_prompts, 0.0 if name is None else floors[name]))
@@ -164,8 +168,17 @@ def judge_all(
     return rulings
 
 
-def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
-    tasks = [one for one in series if not one.members]
+def _targets(gate: Gate, series: Sequence[Series], skipped: Mapping[tuple[str, str], str]) -> list[Series]:
+    """What a gate is about. A task that both logs have, but no scores to compare, is there without samples: left out, it
+    would pass for one that lost nothing.
+    """
+    none = np.zeros(0)
+    empty = [
+        Series(*key, none, none, none, none.astype(np.int64), missing=why_missing({key: why}, key[1]))
+        for key, why in skipped.items()
+    ]
+    tasks = [one for one in series if not one.members] + empty
+    series = [*series, *empty]
     if gate.target.startswith(EACH):
         named = [one for one in tasks if one.metric == gate.target.removeprefix(EACH)]
     else:
@@ -173,14 +186,15 @@ def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
         if not named:
             named = [one for one in tasks if one.metric == gate.target]
             if len(named) > 1:
-                pooled = pool("all tasks", gate.target, named)
+                lost = [one for one in named if one.missing]
+                pooled = replace(lost[0], task="all tasks") if lost else pool("all tasks", gate.target, named)
                 if pooled is None:
                     raise InputError(
                         f"{gate.text}: the tasks differ in which way is better; name one as TASK.{gate.target}"
                     )
                 named = [pooled]
     if not named:
-        known = sorted({one.metric for one in tasks})
+        known = sorted({one.metric for one in tasks if not one.missing})
         raise InputError(
             f"{gate.text}: the logs have no number per sample for it; choose from {', '.join(known)}, and TASK.METRIC for one task"
         )
@@ -188,10 +202,13 @@ def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
 
 
 def _judge(gate: Gate, series: Series, other_prompts: bool, floor: float) -> Ruling:
-    losses, margin, relative = sum_losses(series), gate.margin, gate.relative
+    margin, relative, clusters = gate.margin, gate.relative, len(np.unique(series.clusters))
     found = Ruling(
-        gate.text, gate.kind, series.task, series.metric, margin, relative, len(series.before), len(losses.sizes), floor
+        gate.text, gate.kind, series.task, series.metric, margin, relative, len(series.before), clusters, floor
     )
+    if series.missing:
+        return replace(found, why=series.missing)
+    losses = sum_losses(series)
     if why := _obstacle(gate, series, losses, other_prompts):
         return replace(found, why=why)
     if series.exponential:  # the relative loss of a perplexity is that of its exponent

@@ -47,6 +47,8 @@ class Result:
         said = f"{worse} of {len(tasks)} tasks significantly worse, {better} significantly better"
         differ = sum(one.prompts_differ > 0 for one in tasks)
         said += f"; {differ} cannot be compared because the prompts differ" if differ else ""
+        lost = len(set(self.comparisons[0].one_sided) - {one.task for one in self.comparisons[0].changes})
+        said += f"; {lost} more without scores to compare" if lost else ""
         verdict = {0: "All gates hold", 1: "A gate cannot be judged", 3: "A gate fails", 4: "A gate is undecided"}
         return f"{verdict[self.status]}. {said}." if self.rulings else f"{said[0].upper()}{said[1:]}."
 

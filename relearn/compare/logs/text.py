@@ -158,10 +158,16 @@ def terminal(result: Result) -> str:
             [cells(change, _cut) for change in one.changes[:ROWS]], HEADS, tablefmt="simple", disable_numparse=True
         )
         + _more(len(one.changes), ROWS, "rows")
+        + _skipped(one)
         for one in result.comparisons
     ]
     parts.append(_explanation(result))
     return "\n\n".join([*parts, result.finding])
+
+
+def _skipped(one: Compared) -> str:
+    lines = [f"\nnot compared: {_cut(name)}: {_cut(why)}" for name, why in list(one.skipped.items())[:NOTES]]
+    return ("\n" if lines else "") + "".join(lines) + _more(len(one.skipped), NOTES, "metrics")
 
 
 def junit(result: Result) -> str:

@@ -145,6 +145,27 @@ def test_a_metric_that_is_not_in_the_logs_is_a_mistake(tmp_path: Path) -> None:
     assert "choose from acc" in found.output
 
 
+def test_no_gate_holds_over_a_task_that_has_no_scores_on_one_side(tmp_path: Path) -> None:
+    def log(name: str, second: object) -> Path:
+        rows = [
+            row
+            for task, score in (("one", 1), ("two", second), ("three", 1))
+            for row in made.plain_rows([score] * 300, task=task)
+        ]
+        return made.write_lines(tmp_path / f"{name}.jsonl", rows)
+
+    whole, null = log("whole", 1), log("null", None)
+    for paths in ((whole, null), (null, whole)):
+        for gate in ("acc=2pt", "*.acc=2pt", "total.acc=2pt", "two.acc=2pt"):
+            found = run("--logs", *paths, "--require-within", gate)
+            assert found.exit_code == 1, gate
+            assert "two has no acc to compare: a sample has NoneType instead of a number" in found.output
+        assert run("--logs", *paths, "--require-within", "one.acc=2pt").exit_code == 0
+        seen = run("--logs", *paths).stdout
+        assert "not compared: two acc" in seen
+        assert "1 more without scores to compare" in seen
+
+
 def test_a_file_of_gates(tmp_path: Path) -> None:
     file = tmp_path / "gates.yaml"
     file.write_text("require_within:\n  acc: 20pt\n  '*.acc': 30%\nfail_above:\n  arith.acc: 0.05\n")

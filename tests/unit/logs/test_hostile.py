@@ -205,4 +205,4 @@ def test_numbers_beyond_all_measure_are_left_out(tmp_path: Path) -> None:
     side = read_side("base", str(log), find_runs(str(log), None), {})
     found = pair(side, side, None, other_prompts=False)
     assert [one.ids for one in found.series] == [["3"]]
-    assert "too large" in found.skipped["arith byte_perplexity"]
+    assert "too large" in found.skipped["arith", "byte_perplexity"]
