@@ -76,11 +76,13 @@ def _describe(run: Run, results: Mapping[str, Any], tasks: set[str]) -> None:
     }
     config, shots, versions = (mapping(results.get(key)) for key in ("configs", "n-shot", "versions"))
     for task in tasks:
+        # a task's own settings include the overrides
+        overrides = None if task in config else mapping(results.get("config")).get("gen_kwargs")
         run.settings[task] = {
             "few-shot examples": shots.get(task),
             "task version": versions.get(task),
             "generation": mapping(config.get(task)).get("generation_kwargs"),
-            "generation overrides": mapping(results.get("config")).get("gen_kwargs"),
+            "generation overrides": overrides,
             **{key.replace("_", " "): results.get(key) for key in SETTINGS},
         }
     told = set(mapping(results.get("n-samples"))) - tasks
@@ -141,10 +143,22 @@ def _sample(run: Run, task: str, row: Mapping[str, Any], where: str, cluster: st
         str(row["doc_id"]),
         scores,
         document=digest(hashes if any(hashes) else doc) if any(hashes) or doc else 0,
-        prompt=digest(row.get("arguments") or row.get("prompt_hash") or ""),
+        prompt=_prompt(row),
         cluster=None if cluster is None else look_up(doc, cluster.removeprefix("doc.")),
         where=where,
     )
+
+
+def _prompt(row: Mapping[str, Any]) -> int:
+    """Of what was asked, and how it was to be answered. Versions differ in whether arguments are lists or objects."""
+    requests = [_values(one) for one in _values(row.get("arguments") or [])]
+    if row.get("prompt_hash"):  # of the prompt alone
+        return digest([row["prompt_hash"], [part for one in requests for part in one if isinstance(part, dict)]])
+    return digest(requests) if requests else 0
+
+
+def _values(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
 
 
 def _score(metric: str, value: Any) -> float | Weighed | None:

@@ -13,6 +13,11 @@ import numpy.typing as npt
 from relearn.errors import InputError
 from relearn.logs.table import Column, Counts, Floats, SampleTable, Side, count, listed
 
+# Settings that change no answer for the better or worse; of unequal epochs, as many count on each side.
+HARMLESS = {
+    "epochs", "seed", "max_retries", "timeout", "attempt_timeout", "adaptive_connections", "batch", "cache", "cache_prompt",
+    "logprobs", "top_logprobs", "prompt_logprobs",
+}  # fmt: skip
 OVERFLOW = 700  # what exp can still take
 
 
@@ -37,6 +42,7 @@ class Series:
     ids: list[str] = field(default_factory=list)
     members: tuple[str, ...] = ()  # of a group or the total: its tasks, and the samples of each
     sizes: tuple[int, ...] = ()
+    settings_differ: tuple[str, ...] = ()
     missing: str = ""  # a task whose scores cannot be compared, which a gate on this would pass over
 
 
@@ -72,8 +78,13 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
                     found.skipped.setdefault(key, f"{why} (in {side.role})")
     fresh = _fresh_numbers(both, base, tuned)
     for task in both:
-        _check_settings(task, base, tuned, found)
         found.series += _pair_task(task, base, tuned, fresh[task], cluster, found)
+    judged = (
+        ""
+        if other_prompts
+        else ": a difference in scores is not forgetting, and no gate judges it "
+        "(--allow-other-prompts if the models need different prompts)"
+    )
     if not found.series:
         raise InputError(
             f"{base.name} and {tuned.name}: no sample of a task is in both with the same document and a score"
@@ -94,16 +105,14 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
                 found.groups[group] = kept
                 if len(kept) < len(members):
                     found.notes.append(f"group {group}: {len(kept)} of its {len(members)} tasks are here")
-    for task, series in {each.task: each for each in found.series if each.prompts_differ}.items():
-        found.notes.append(
-            f"{task}: the prompts of {series.prompts_differ} of {len(series.before)} pairs DIFFER between the two runs"
-            + (
-                ""
-                if other_prompts
-                else ": a difference in scores is not forgetting, and no gate judges it "
-                "(--allow-other-prompts if the models need different prompts)"
+    for task, series in {each.task: each for each in found.series}.items():
+        if series.prompts_differ:
+            found.notes.append(
+                f"{task}: the prompts of {series.prompts_differ} of {len(series.before)} pairs DIFFER between the two runs"
+                + judged
             )
-        )
+        if series.settings_differ:
+            found.notes.append(f"{task}: {', '.join(series.settings_differ)} DIFFER between the two runs{judged}")
     return found
 
 
@@ -132,14 +141,21 @@ def _fresh_numbers(tasks: Iterable[str], base: Side, tuned: Side) -> dict[str, i
     return starts
 
 
-def _check_settings(task: str, base: Side, tuned: Side, found: Paired) -> None:
+def _check_settings(task: str, base: Side, tuned: Side, found: Paired) -> tuple[str, ...]:
+    """The settings that differ and can change what a model answers; a note names all that differ."""
     first, second = (side.tables[task].run for side in (base, tuned))
     one, two = first.settings.get(task, {}), second.settings.get(task, {})
     if not one or not two:
-        return
-    for key in [*one, *(key for key in two if key not in one)]:
-        if one.get(key) != two.get(key):
-            found.notes.append(f"{task}: {key} differs: {one.get(key)} in {base.role}, {two.get(key)} in {tuned.role}")
+        return ()
+    differ = [key for key in dict.fromkeys([*one, *two]) if _set(one.get(key)) != _set(two.get(key))]
+    for key in differ:
+        found.notes.append(f"{task}: {key} differs: {one.get(key)} in {base.role}, {two.get(key)} in {tuned.role}")
+    return tuple(key for key in differ if key not in HARMLESS)
+
+
+def _set(value: object) -> object:
+    """Some versions of a tool write an empty value where others write none."""
+    return None if value in ("", {}, []) else value
 
 
 @dataclass
@@ -173,6 +189,9 @@ def _pair_task(task: str, base: Side, tuned: Side, fresh: int, cluster: str | No
             found.skipped.setdefault((task, metric), "the perplexity is too large a number")
         else:
             series.append(one)
+    settings = _check_settings(task, base, tuned, found)
+    for one in series:
+        one.settings_differ = settings
     found.notes += [f"{task} {', '.join(metrics)}: {what}" for what, metrics in said.items()]
     for metric in after.columns:
         if metric not in before.columns:

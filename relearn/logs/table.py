@@ -70,6 +70,7 @@ class SampleTable:
     ids: dict[str, int] = field(default_factory=dict)
     documents: array[int] = field(default_factory=lambda: array("q"))
     prompts: array[int] = field(default_factory=lambda: array("q"))
+    more_prompts: dict[int, set[int]] = field(default_factory=dict)  # of samples with several: all of them
     clusters: array[int] = field(default_factory=lambda: array("q"))  # numbers of names, -1 for none
     columns: dict[str, Column] = field(default_factory=dict)
     no_numbers: dict[str, list[str]] = field(default_factory=dict)  # metric: samples whose score is nan or infinite
@@ -90,6 +91,11 @@ class SampleTable:
             raise InputError(
                 f"{sample.where}: {sample.task} {sample.id} was there before with another document; is this the log of one run?"
             )
+        if sample.prompt and sample.prompt != self.prompts[index]:
+            seen = self.more_prompts.setdefault(index, {self.prompts[index]})
+            if sample.prompt not in seen:  # whatever their order
+                seen.add(sample.prompt)
+                self.prompts[index] ^= sample.prompt
         for metric, score in sample.scores.items():
             value = score.value if isinstance(score, Weighed) else score
             if not abs(value) < LARGEST:  # nan too

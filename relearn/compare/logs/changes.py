@@ -53,6 +53,7 @@ class MetricChange:
     p_holm: float
     detectable: float
     prompts_differ: int
+    settings_differ: str
     rounding: int  # changes so small that they may be rounding of equal means
 
     @property
@@ -76,9 +77,14 @@ class MetricChange:
         return self._significant and counted * self.direction < 0
 
     @property
+    def differ(self) -> str:
+        """What differs between the runs, so that a change of scores is not one of the model; empty where nothing does."""
+        return " and ".join(["prompts"] * (self.prompts_differ > 0) + ["settings"] * bool(self.settings_differ))
+
+    @property
     def _significant(self) -> bool:
         p = self.p_holm if self.kind == "task" and self.primary else self.p_shown
-        return p <= LEVEL and not self.prompts_differ
+        return p <= LEVEL and not self.differ
 
 
 def add_groups(paired: Paired, primary: dict[str, str]) -> list[Series]:
@@ -121,6 +127,7 @@ def pool(name: str, metric: str, series: Sequence[Series]) -> Series | None:
         clusters=joined("clusters"),
         binary=all(one.binary for one in parts),
         prompts_differ=sum(one.prompts_differ for one in parts),
+        settings_differ=tuple(dict.fromkeys(key for one in parts for key in one.settings_differ)),
         ids=[],
         members=tuple(one.task for one in parts),
         sizes=tuple(len(one.before) for one in parts),
@@ -192,6 +199,7 @@ def measure(series: Series, kind: str, primary: bool, seed: int) -> MetricChange
         p_holm=math.nan,
         detectable=detectable,
         prompts_differ=series.prompts_differ,
+        settings_differ=", ".join(series.settings_differ),
         rounding=rounding,
     )
 

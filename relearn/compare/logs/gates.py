@@ -230,6 +230,10 @@ def _obstacle(gate: Gate, series: Series, losses: gates.Losses, other_prompts: b
     """Why a gate cannot be judged, if it cannot: that must not pass for a release that lost nothing."""
     if series.prompts_differ and not other_prompts:
         return f"the prompts of {series.prompts_differ} of {len(series.before)} pairs differ between the runs"
+    if series.settings_differ and not other_prompts:
+        return (
+            f"{', '.join(series.settings_differ)} differ between the runs (--allow-other-prompts judges all the same)"
+        )
     if losses.span <= 0:
         return "all scores are the same number, so their range is unknown"
     if series.exponential:

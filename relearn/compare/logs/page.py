@@ -44,9 +44,9 @@ def advise(result: Result) -> list[str]:
     """What to do next, from what was found."""
     changes = [change for change in result.comparisons[0].changes if change.kind == "task" and change.primary]
     found = []
-    if any(change.prompts_differ for change in changes):
+    if any(change.differ for change in changes):
         found.append(
-            "Run both evaluations with the same prompts, few-shot examples and chat template: some tasks cannot be compared now."
+            "Run both evaluations with the same prompts, few-shot examples, chat template and generation settings: some tasks cannot be compared now."
         )
     found += [
         f"For a decision on {ruling.metric} of {ruling.task}, draw a new sample of about {ruling.samples_to_decide:,}; do not add to this one until it decides."

@@ -45,8 +45,8 @@ class Result:
         worse = sum(one.changed and one.direction < 0 for one in tasks)
         better = sum(one.changed and one.direction > 0 for one in tasks)
         said = f"{worse} of {len(tasks)} tasks significantly worse, {better} significantly better"
-        differ = sum(one.prompts_differ > 0 for one in tasks)
-        said += f"; {differ} cannot be compared because the prompts differ" if differ else ""
+        differ = sum(bool(one.differ) for one in tasks)
+        said += f"; {differ} cannot be compared because the prompts or settings differ" if differ else ""
         lost = len(set(self.comparisons[0].one_sided) - {one.task for one in self.comparisons[0].changes})
         said += f"; {lost} more without scores to compare" if lost else ""
         verdict = {0: "All gates hold", 1: "A gate cannot be judged", 3: "A gate fails", 4: "A gate is undecided"}
@@ -83,8 +83,8 @@ def finite(value: Any) -> Any:
 
 def in_words(change: MetricChange) -> str:
     """What the figures show, in words."""
-    if change.prompts_differ:
-        return "not comparable: prompts differ"
+    if change.differ:
+        return f"not comparable: {change.differ} differ"
     if change.changed:
         word = "better" if change.direction > 0 else "worse"
         return word if change.primary else f"{word} (unadjusted)"

@@ -66,7 +66,7 @@ def _gate_line(ruling: Ruling) -> str:
 
 
 def _tables(one: Compared) -> str:
-    telling = [change for change in one.changes if change.changed or change.prompts_differ or change.kind != "task"]
+    telling = [change for change in one.changes if change.changed or change.differ or change.kind != "task"]
     rest = [change for change in one.changes if not any(change is other for other in telling)]
     parts = []
     if telling:

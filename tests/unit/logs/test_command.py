@@ -166,6 +166,33 @@ def test_no_gate_holds_over_a_task_that_has_no_scores_on_one_side(tmp_path: Path
         assert "1 more without scores to compare" in seen
 
 
+def test_no_gate_judges_other_generation_settings_or_few_shot_examples(tmp_path: Path) -> None:
+    samples = [made.inspect_sample(f"q{i}", 1, {"match": "C"}) for i in range(300)]
+
+    def inspect(name: str, **config: object) -> Path:
+        return made.write_inspect(
+            tmp_path / f"{name}.json", samples, plan={"steps": [{"solver": "generate"}], "config": config}
+        )
+
+    def shots(name: str, number: int) -> Path:
+        rows = [made.lm_eval_row(i, {"acc": 1.0}, arguments=None, prompt_hash=None) for i in range(300)]
+        return made.write_lm_eval(tmp_path / name, {"arith": rows}, {"n-shot": {"arith": number}})
+
+    warm = inspect("warm", temperature=0.7, max_tokens=12, batch=8, max_connections=4, seed=1)
+    for paths, metric, said in (
+        ((warm, inspect("cold", temperature=0.0, max_tokens=512)), "match", "temperature, max_tokens differ"),
+        ((shots("five", 5), shots("none", 0)), "acc", "few-shot examples differ"),
+    ):
+        for gate in ("--require-within", "--fail-above"):
+            found = run("--logs", *paths, gate, f"{metric}=5%")
+            assert found.exit_code == 1
+            assert f"{said} between the runs" in found.output
+            assert "1 cannot be compared because the prompts or settings differ" in found.output
+            assert run("--logs", *paths, gate, f"{metric}=5%", "--allow-other-prompts").exit_code == 0
+    other = inspect("other", temperature=0.7, max_tokens=12, batch=64, max_connections=9, seed=2, timeout=5)
+    assert run("--logs", warm, other, "--require-within", "match=5%").exit_code == 0
+
+
 def test_a_file_of_gates(tmp_path: Path) -> None:
     file = tmp_path / "gates.yaml"
     file.write_text("require_within:\n  acc: 20pt\n  '*.acc': 30%\nfail_above:\n  arith.acc: 0.05\n")

@@ -265,7 +265,7 @@ def test_pairs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     rows = [made.lm_eval_row(i, {"acc": 1.0}) for i in (0, 1, 2, 3, 7)]
     rows[1]["doc_hash"] = "other"
     rows[2]["acc"] = float("nan")
-    rows[3]["arguments"] = {"gen_args_0": {"arg_0": "Another wording"}}
+    rows[3]["prompt_hash"] = "of another wording"
     tuned = made.write_lm_eval(
         tmp_path / "tuned",
         {"arith": rows},
@@ -282,12 +282,35 @@ def test_pairs_that_do_not_fit_are_named(tmp_path: Path) -> None:
         "only in tuned: 7",
         "document differs: 1",
         "prompts of 1 of 2 pairs DIFFER",
+        "few-shot examples DIFFER between the two runs: a difference in scores is not forgetting",
         "few-shot examples differs: 2 in base, 0 in tuned",
         "5 documents, but its results file says 6",
         "their hash differs",
         "not a finite number for 2",
     ):
         assert expected in notes, expected
+
+
+def test_equal_prompts_are_equal_however_a_version_writes_them(tmp_path: Path) -> None:
+    def log(name: str, arguments: object, **more: object) -> Path:
+        return made.binary(tmp_path / name, [1, 0], arguments=arguments, **more)
+
+    new = {"gen_args_0": {"arg_0": "Q:", "arg_1": {"until": ["\n"], "temperature": 0}}}
+    old, hot = [["Q:", {"until": ["\n"], "temperature": 0}]], [["Q:", {"until": ["\n"], "temperature": 1}]]
+    for more in ({}, {"prompt_hash": None}):
+        base = log("base", new, **more)
+        assert paired(base, log("old", old, **more)).series[0].prompts_differ == 0
+        assert paired(base, log("hot", hot, **more)).series[0].prompts_differ == 2
+    assert paired(base, log("none", None, prompt_hash=None)).series[0].prompts_differ == 0, "not known"
+
+
+def test_the_prompt_of_every_row_of_a_sample_counts(tmp_path: Path) -> None:
+    def log(name: str, prompt: str) -> Path:
+        rows = made.plain_rows([1] * 3, metric="f1", prompt="P") + made.plain_rows([1] * 3, prompt=prompt)
+        return made.write_lines(tmp_path / f"{name}.jsonl", rows)
+
+    assert [one.prompts_differ for one in paired(log("base", "P"), log("tuned", "Q")).series] == [3, 3]
+    assert [one.prompts_differ for one in paired(log("base", "Q"), log("tuned", "Q")).series] == [0, 0]
 
 
 def test_a_cluster_key_that_is_nowhere_is_refused(tmp_path: Path) -> None:

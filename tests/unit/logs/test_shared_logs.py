@@ -135,7 +135,7 @@ ODD_LM_EVAL = {
         [
             "the prompts of 30 of 30 pairs DIFFER",
             "few-shot examples differs: 3 in base, 0 in tuned",
-            "not comparable: prompts differ",
+            "not comparable: prompts and settings differ",
         ],
     ),
     "second_run_appended": (0, ["40 samples more than once, with the same scores", "40 in 5"]),
