@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,9 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
             raise InputError(f"--lower-is-better {name}: no task has it")
         for series in named:
             series.better = "lower"
+    for series in found.series:
+        if series.better == "higher":
+            _check_scale(f"{series.task} {series.metric}", {base.role: series.before, tuned.role: series.after})
     for run in [*base.runs, *tuned.runs]:
         for group in run.groups:
             members = _expand(group, run.groups, set())
@@ -271,6 +275,20 @@ def _pair_metric(
         int(match.prompts_differ[kept].sum()),
         match.ids(kept),
     )
+
+
+def _check_scale(name: str, sides: dict[str, Floats]) -> None:
+    """InputError where one side has fractions and the other percentages: there, any score is a huge gain or loss."""
+    for (role, small), (other, large) in permutations(sides.items(), 2):
+        top = float(large.max())
+        # Not small counts (0 or 1 calls of a tool, and then 12), and not a base of 0% or 0.3%.
+        fractions = small.min() >= 0 and 0.5 < small.max() <= 1
+        percentages = large.min() >= 0 and (top == 100 or (10 < top < 100 and (small % 1 > 0).any()))
+        if fractions and percentages:
+            raise InputError(
+                f"{name}: the scale differs: no score of {role} is above 1, but one of {other} is {top:g}; write both as fractions or "
+                "both as percentages"
+            )
 
 
 def _first(column: Column, samples: int, rows: Counts, epochs: Counts) -> Floats:

@@ -143,6 +143,16 @@ def read_side(role: str, name: str, runs: Sequence[Run], cluster_names: dict[str
                 table.add(sample, cluster_names)
                 bar.update()
             side.notes += [f"{role}: {note}" for note in run.notes]
+    models: dict[str, list[str]] = {}
+    for task, table in side.tables.items():
+        if table.run.model:
+            models.setdefault(table.run.model, []).append(task)
+    if len(models) > 1:
+        told = "; ".join(f"{model}: {listed(tasks)}" for model, tasks in list(models.items())[:SHOWN])
+        side.notes.append(
+            f"{role}: {len(models)} MODELS are taken as one ({told}); if they are not, name one, as a file or folder of its own or "
+            f"as {name}#RUN"
+        )
     for task, table in side.tables.items():
         if table.conflicts:
             raise InputError(

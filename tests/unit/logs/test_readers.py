@@ -313,6 +313,38 @@ def test_the_prompt_of_every_row_of_a_sample_counts(tmp_path: Path) -> None:
     assert [one.prompts_differ for one in paired(log("base", "Q"), log("tuned", "Q")).series] == [0, 0]
 
 
+def test_fractions_are_not_compared_with_percentages(tmp_path: Path) -> None:
+    def log(name: str, scores: list[float], **more: object) -> Path:
+        return made.write_lines(tmp_path / f"{name}.jsonl", made.plain_rows(scores, **more))
+
+    shares, percent = log("shares", [0.2, 0.9, 1, 0]), log("percent", [21, 0.4, 96, 0])
+    for one, other in ((shares, percent), (log("right", [0, 1, 1, 0]), log("hundred", [0, 100, 100, 0]))):
+        for paths in ((one, other), (other, one)):
+            with pytest.raises(InputError, match="arith acc: the scale differs"):
+                paired(*paths)
+    losses = [log(name, scores, better="lower") for name, scores in (("low", [0.2, 0.9]), ("high", [21.0, 96.0]))]
+    for base, tuned in (
+        losses,
+        (log("calls", [0, 1, 1, 0]), log("more calls", [0, 12, 1, 3])),
+        (log("unable", [0, 0.3, 0, 0]), percent),
+        (shares, log("above", [0.2, 1.4, 1, 0])),
+    ):
+        assert len(paired(base, tuned).series) == 1
+
+
+def test_several_models_on_one_side_are_named(tmp_path: Path) -> None:
+    rows = [
+        row
+        for task, model in (("a", "new1"), ("b", "base-model"))
+        for row in made.plain_rows([1, 0], task=task, model=model)
+    ]
+    path = made.write_lines(tmp_path / "t.jsonl", rows)
+    side = read_side("tuned", str(path), find_runs(str(path), None), {})
+    assert any("2 MODELS are taken as one (new1: a; base-model: b)" in note for note in side.notes)
+    made.write_lines(path, [row | {"model": "new1"} for row in rows])
+    assert not read_side("tuned", str(path), find_runs(str(path), None), {}).notes
+
+
 def test_a_cluster_key_that_is_nowhere_is_refused(tmp_path: Path) -> None:
     base = made.binary(tmp_path / "base", [1, 0])
     with pytest.raises(InputError, match="no sample of arith has it"):
