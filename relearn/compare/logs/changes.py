@@ -93,7 +93,9 @@ def add_groups(paired: Paired, primary: dict[str, str]) -> list[Series]:
     groups = {
         name: members for name, members in paired.groups.items() if any(one.task in members for one in paired.series)
     }
-    if len(primary) > 1:
+    if TOTAL in {*paired.one_sided, *groups}:
+        paired.notes.append(f"a task or group is named {TOTAL}, so no total of all tasks is given")
+    elif len(primary) > 1:
         groups[TOTAL] = list(paired.one_sided)
     for name, members in groups.items():
         metric = Counter(primary[task] for task in members if task in primary).most_common(1)[0][0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from relearn.logs.every_eval_ever import SUFFIX
 from relearn.logs.pairs import Series
 
 SCHEMA = "0.3.0"
+OURS = re.compile(rf"[0-9a-f-]{{36}}(\.json|{SUFFIX}\.jsonl)")
 
 
 def write_every_eval_ever(result: Result, folder: Path) -> None:
     """data/relearn/logs/ROLE/UUID.json and UUID_samples.jsonl (the schema fixes such paths) for base and tuned.
 
-    Samples are the pairs' scores. Texts stay in the tool's own log.
+    Samples are the pairs' scores. Texts stay in the tool's own log. An earlier run's files of these names are removed.
     """
     first = result.comparisons[0]
     for role, before in ((first.before, True), (first.after, False)):
@@ -33,9 +35,9 @@ def write_every_eval_ever(result: Result, folder: Path) -> None:
         ]
         model = result.models[role]
         name = str(model["model"] or role)
+        identity = f"relearn/{name.replace('/', '_')}/{role}"
         rows = hashlib.sha256()
         count = 0
-        identity = f"relearn/{name.replace('/', '_')}/{role}"
         place = Path("data", "relearn", "logs", role, _uuid(identity))
         path = folder / f"{place}{SUFFIX}.jsonl"
         with atomic_write(path) as file:
@@ -73,6 +75,9 @@ def write_every_eval_ever(result: Result, folder: Path) -> None:
                 },
             },
         )
+        for left in (folder / place).parent.iterdir():
+            if OURS.fullmatch(left.name) and not left.name.startswith(place.name):
+                left.unlink()
 
 
 def _uuid(text: str) -> str:

@@ -295,6 +295,29 @@ def test_every_eval_ever_reads_back_the_same(tmp_path: Path) -> None:
         assert first[key] == again[key], key
 
 
+def test_a_later_run_replaces_every_eval_ever(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exported = out / "every_eval_ever" / "data" / "relearn" / "logs"
+    (exported / "tuned").mkdir(parents=True)
+    (exported / "tuned" / "mine.json").write_text("{}")
+    for name in ("one", "two"):
+        base, tuned = (made.binary(tmp_path / f"{name}{role}", [1, 0] * 20) for role in ("base", "tuned"))
+        assert run("--logs", base, tuned, "--out", out).exit_code == 0
+    assert run("--logs", exported / "base", exported / "tuned").exit_code == 0
+    assert len(list((exported / "base").iterdir())) == 2
+    assert (exported / "tuned" / "mine.json").is_file(), "a stranger's file is left alone"
+
+
+def test_a_task_named_total_is_no_total(tmp_path: Path) -> None:
+    rows = [row for task in ("total", "other") for row in made.plain_rows([1, 0] * 100, task=task)]
+    log = made.write_lines(tmp_path / "x.jsonl", rows)
+    found = run("--logs", log, log, "--require-within", "total.acc=5pt", "--out", tmp_path / "out")
+    assert "a task or group is named total, so no total of all tasks is given" in found.output
+    (ruling,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["gates"]
+    assert ruling["samples"] == 200
+    assert list(json.loads((tmp_path / "out" / "metrics.json").read_text())) == ["total", "other"]
+
+
 def test_three_models_are_three_comparisons(tmp_path: Path) -> None:
     found = run(*logs(tmp_path, 60), "--replayed", made.binary(tmp_path / "replayed", [1] * 790 + [0] * 210))
     for step in ("base to tuned", "tuned to replayed", "base to replayed"):
