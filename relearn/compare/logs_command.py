@@ -10,20 +10,22 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from io import TextIOWrapper
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 from relearn.compare.logs import changes, export, gates, page, text
 from relearn.compare.logs.result import Compared, Result
 from relearn.errors import InputError
 from relearn.escaping import shown
 from relearn.files import atomic_write, write_json
-from relearn.logs.find import find_runs
+from relearn.logs.find import find_runs, split_name
 from relearn.logs.pairs import pair
 from relearn.logs.table import Side, read_side
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
+EXPORTED = "every_eval_ever"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ def run_options(options: Mapping[str, Any]) -> int:
     try:
         return run(Asked(base, tuned, **{name: options[name] for name in names}))
     except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read or written ({error.strerror})") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise InputError(f"{where}cannot be read or written ({error.strerror})") from None
 
 
 def run(asked: Asked) -> int:
     """Reads, compares, judges, writes; the exit status. Raises InputError for what the user must fix."""
     # What can be refused without a log is refused first.
+    _refuse_outputs(asked)
     rules = [gates.read_gate("require_within", one) for one in asked.require_within]
     rules += [gates.read_gate("fail_above", one) for one in asked.fail_above]
     floors: dict[str, float] = {}
@@ -70,13 +74,45 @@ def run(asked: Asked) -> int:
         rules += more
     floors |= dict(map(gates.read_floor, asked.floor))
     result = compare(asked, rules, floors)
-    for note in result.notes:
-        print(f"compare: {' '.join(shown(note).split())}", file=sys.stderr)
-    print(text.terminal(result))
-    for ruling in result.rulings:
-        print(f"compare: {shown(ruling.gate)} on {shown(ruling.task)}: {shown(ruling.reason)}", file=sys.stderr)
-    write(result, asked)
+    remarks = write(result, asked)
+    _say([f"compare: {' '.join(shown(note).split())}" for note in [*result.notes, *remarks]], sys.stderr)
+    _say([text.terminal(result)], sys.stdout)
+    _say(
+        [f"compare: {shown(one.gate)} on {shown(one.task)}: {shown(one.reason)}" for one in result.rulings], sys.stderr
+    )
     return result.status
+
+
+def _say(lines: Sequence[str], stream: TextIO) -> None:
+    """Prints what can be printed: neither a reader that has gone (`| head`) nor an old encoding changes the status."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        for line in lines:
+            print(line, file=stream)
+        if stream is not None:  # it is where a shell has closed it
+            stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _refuse_outputs(asked: Asked) -> None:
+    """InputError for outputs that would overwrite each other or what is read, or be read as a log by the next run."""
+    files = [path for path in (asked.markdown, asked.junit) if path is not None]
+    if len({path.resolve() for path in files}) < len(files):
+        raise InputError(f"{files[0]}: --markdown and --junit must be two different files")
+    read = [split_name(named)[0] for named in (asked.base, asked.tuned, asked.replayed) if named]
+    read += [asked.gates] if asked.gates is not None else []
+    for path in files:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+    for path in [*files, *([asked.out] if asked.out is not None else [])]:
+        for one in read:
+            if one.resolve() in (path.resolve(), *path.resolve().parents):
+                raise InputError(f"{path}: would be written to, and {one} is an input; write to another place")
+    for one in read:
+        if asked.out is not None and (asked.out / EXPORTED).resolve() in (one.resolve(), *one.resolve().parents):
+            raise InputError(f"{one}: is an input, and --out {asked.out} would replace it; write to another folder")
 
 
 def compare(asked: Asked, rules: Sequence[gates.Gate], floors: Mapping[str, float] = MappingProxyType({})) -> Result:
@@ -123,8 +159,9 @@ def _refuse_unfinished(side: Side, allowed: bool) -> None:
             side.notes.insert(0, f"{side.role}: {run.unfinished}; comparing what there is of it")
 
 
-def write(result: Result, asked: Asked) -> None:
-    """Every file that was asked for, each whole or not at all."""
+def write(result: Result, asked: Asked) -> list[str]:
+    """Every file that was asked for, each whole or not at all; returns what is to be said of them."""
+    remarks = []
     summary = text.markdown(result)
     files = {asked.markdown: summary, asked.junit: text.junit(result)}
     if asked.out is not None:
@@ -137,13 +174,17 @@ def write(result: Result, asked: Asked) -> None:
         if path is not None:
             with atomic_write(path) as file:
                 file.write(content)
+    if asked.out is not None:
+        write_json(asked.out / "comparison.json", result.as_json())
+        write_json(asked.out / "metrics.json", export.few_figures(result))
+        export.write_every_eval_ever(result, asked.out / EXPORTED)
+        if not export.write_parquet(result, asked.out / "samples.parquet"):
+            (asked.out / "samples.parquet").unlink(missing_ok=True)  # of an earlier run
+            remarks.append("samples.parquet is not written: pip install pyarrow for it")
     if step := asked.environment.get(SUMMARY):
-        with open(step, "a", encoding="utf-8") as file:
-            file.write(summary + "\n")
-    if asked.out is None:
-        return
-    write_json(asked.out / "comparison.json", result.as_json())
-    write_json(asked.out / "metrics.json", export.few_figures(result))
-    export.write_every_eval_ever(result, asked.out / "every_eval_ever")
-    if not export.write_parquet(result, asked.out / "samples.parquet"):
-        print("compare: samples.parquet is not written: pip install pyarrow for it", file=sys.stderr)
+        try:
+            with open(step, "a", encoding="utf-8") as file:
+                file.write(summary + "\n")
+        except OSError as error:  # a container may have the variable without the file
+            remarks.append(f"{SUMMARY} {step}: cannot be written ({error.strerror}); the summary is not added there")
+    return remarks

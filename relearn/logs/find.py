@@ -15,15 +15,20 @@ KNOWN = (
 )
 
 
+def split_name(named: str) -> tuple[Path, str]:
+    """(path, run) of `PATH` or `PATH#RUN`."""
+    if Path(named).exists() or "#" not in named:
+        return Path(named), ""
+    front, _, wanted = named.rpartition("#")
+    return Path(front), wanted
+
+
 def find_runs(named: str, cluster: str | None) -> list[Run]:
     """The runs at `PATH`, or the one of them that `PATH#RUN` names (its name or model).
 
     A run that is there as `.eval` and as `.json` counts once. InputError when there is none.
     """
-    path, wanted = Path(named), ""
-    if not path.exists() and "#" in named:
-        front, _, wanted = named.rpartition("#")
-        path = Path(front)
+    path, wanted = split_name(named)
     if not path.exists():
         raise InputError(f"{named}: no such file or folder")
     files = bounds.list_files(path) if path.is_dir() else [path]

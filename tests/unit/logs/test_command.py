@@ -279,6 +279,66 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "What changed between these models" in (out / "compare.html").read_text()
 
 
+def in_a_shell(tmp_path: Path, command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    started = "import sys; from relearn.cli import main; sys.argv[0] = 'relearn'; main()"
+    return subprocess.run(
+        ["bash", "-c", command.replace("RELEARN", f'"{sys.executable}" -c "{started}"')],
+        cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": "/usr/bin:/bin", **environment},
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def test_neither_a_closed_output_nor_its_encoding_changes_the_status(tmp_path: Path) -> None:
+    name = "\u2014 \u4efb\u52a1"  # latin-1 has neither
+    for side, lost in (("base", 0), ("tuned", 300)):
+        rows = made.plain_rows([0] * lost + [1] * (1000 - lost), task=name)
+        made.write_lines(tmp_path / f"{side}.jsonl", rows)
+    asked = "RELEARN compare --logs base.jsonl tuned.jsonl --require-within acc=2pt --out out"
+    found = in_a_shell(tmp_path, asked, PYTHONIOENCODING="latin-1")
+    assert found.returncode == 3, found.stderr
+    assert rb"\u4efb" in found.stdout
+    for end in ("| true", "2>&1 | true", ">&-"):
+        found = in_a_shell(tmp_path, f"rm -r out; {asked} {end}; s=(${{PIPESTATUS[@]}}); exit $s")
+        assert found.returncode == 3, (end, found.stderr)
+        assert (tmp_path / "out" / "comparison.json").is_file()
+        assert (b"proven worse" in found.stderr) == ("2>&" not in end)
+        assert b"Broken pipe" not in found.stderr
+
+
+def test_a_step_summary_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "no" / "summary")
+    found = run(*logs(tmp_path, 0), "--out", tmp_path / "out", environment={"GITHUB_STEP_SUMMARY": nowhere})
+    assert found.exit_code == 0
+    assert f"GITHUB_STEP_SUMMARY {nowhere}: cannot be written (No such file or directory)" in found.output
+    assert (tmp_path / "out" / "comparison.json").is_file()
+
+
+def test_no_output_overwrites_an_input_or_another_output(tmp_path: Path) -> None:
+    base = made.write_lines(tmp_path / "b.jsonl", made.plain_rows([1, 0] * 20))
+    folder = tmp_path / "t"
+    made.write_lines(folder / "t.jsonl", made.plain_rows([1, 0] * 20, model="m"))
+    (tmp_path / "gates.yaml").write_text("require_within:\n  acc: 90pt\n")
+    asked = ["--logs", base, f"{folder}#m", "--gates", tmp_path / "gates.yaml"]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for options in (
+        ["--markdown", base],
+        ["--junit", folder / "t.jsonl"],
+        ["--markdown", tmp_path / "gates.yaml"],
+        ["--markdown", tmp_path / "x", "--junit", tmp_path / "t" / ".." / "x"],
+        ["--markdown", tmp_path],
+        ["--out", folder / "out"],
+    ):
+        found = run(*asked, *options)
+        assert found.exit_code == 1, options
+        assert str(tmp_path) in found.output
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert run(*asked, "--out", tmp_path / "out").exit_code == 0
+    exported = tmp_path / "out" / "every_eval_ever"
+    again = run("--logs", exported / "data" / "relearn" / "logs" / "base", base, "--out", tmp_path / "out")
+    assert again.exit_code == 1
+    assert "would replace it" in again.output
+
+
 def test_every_eval_ever_reads_back_the_same(tmp_path: Path) -> None:
     run(*logs(tmp_path, 60), "--out", tmp_path / "out")
     folder = tmp_path / "out" / "every_eval_ever" / "data" / "relearn" / "logs"
