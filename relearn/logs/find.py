@@ -87,7 +87,7 @@ def _lines(path: Path, cluster: str | None, folder: bool) -> list[Run]:
         return every_eval_ever.read(path, cluster)
     if plain.is_row(row):
         return plain.read(path, cluster)
-    if "doc_id" in row and "metrics" in row:
+    if "doc_id" in row and ("metrics" in row or "filtered_resps" in row):
         return [lm_eval.read([path], cluster)]
     if folder:
         return []

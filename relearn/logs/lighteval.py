@@ -12,7 +12,7 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.logs import bounds
-from relearn.logs.records import Run, Sample, Stated, digest, look_up, mapping, number
+from relearn.logs.records import Run, Sample, Stated, digest, kind, look_up, mapping, number
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 DETAILS = re.compile(rf"details_(?P<task>.+)_(?P<time>{TIME})\.parquet")
@@ -125,7 +125,7 @@ def _sample(run: Run, task: str, row: Mapping[str, Any], path: Path, cluster: st
     for metric, value in mapping(row.get("metric")).items():
         found = None if isinstance(value, str) else number(value)
         if found is None:
-            run.skipped.setdefault((task, metric), f"a sample has {type(value).__name__} instead of a number")
+            run.skipped.setdefault((task, metric), f"a sample has {kind(value)} instead of a number")
         else:
             scores[metric] = found
     tokens = mapping(row.get("model_response")).get("input_tokens")

@@ -14,7 +14,7 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.logs import bounds
-from relearn.logs.records import Run, Sample, Stated, Weighed, digest, listing, look_up, mapping, number
+from relearn.logs.records import Run, Sample, Stated, Weighed, digest, kind, listing, look_up, mapping, number
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 SAMPLES = re.compile(rf"samples_(?P<task>.+)_(?P<time>{TIME})\.jsonl")
@@ -121,11 +121,15 @@ def _sample(run: Run, task: str, row: Mapping[str, Any], where: str, cluster: st
         raise InputError(f"{where}: no doc_id; expected a row of lm-evaluation-harness's samples")
     name = str(row.get("filter", "none"))
     scores: dict[str, float | Weighed] = {}
+    if "metrics" not in row:
+        run.skipped[task, "metrics"] = (
+            "the rows do not name theirs (lm-evaluation-harness does so from 0.4.7 on); evaluate again with a newer one"
+        )
     for metric in listing(row.get("metrics")):
         value, full = row.get(str(metric)), _name(str(metric), name)
         found = _score(str(metric), value)
         if found is None:
-            run.skipped.setdefault((task, full), f"a sample has {type(value).__name__} instead of a number")
+            run.skipped.setdefault((task, full), f"a sample has {kind(value)} instead of a number")
             continue
         if isinstance(found, Weighed):
             run.better[task, full] = "lower"
@@ -138,6 +142,9 @@ def _sample(run: Run, task: str, row: Mapping[str, Any], where: str, cluster: st
             run.better[task, full] = run.better[task, str(metric)]
         scores[full] = found
     doc, hashes = row.get("doc"), [row.get(key) for key in ("doc_hash", "target_hash")]
+    note = f"{run.source}: rows without doc_hash, which pair only with others without"
+    if doc and not any(hashes) and note not in run.notes:
+        run.notes.append(note)
     return Sample(
         task,
         str(row["doc_id"]),

@@ -19,6 +19,7 @@ HARMLESS = {
     "epochs", "seed", "max_retries", "timeout", "attempt_timeout", "adaptive_connections", "batch", "cache", "cache_prompt",
     "logprobs", "top_logprobs", "prompt_logprobs",
 }  # fmt: skip
+CAUSES = 6  # that a message names
 OVERFLOW = 700  # what exp can still take
 
 
@@ -87,8 +88,11 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
         "(--allow-other-prompts if the models need different prompts)"
     )
     if not found.series:
+        causes = [*found.notes, *(f"{task} {metric}: {why}" for (task, metric), why in found.skipped.items())]
+        causes += [*base.notes, *tuned.notes]
         raise InputError(
             f"{base.name} and {tuned.name}: no sample of a task is in both with the same document and a score"
+            + (f" ({'; '.join(causes[:CAUSES])}{'; …' if causes[CAUSES:] else ''})" if causes else "")
         )
     for each in found.series:  # some of its samples have no number, which a note says
         found.skipped.pop((each.task, each.metric), None)

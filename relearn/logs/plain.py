@@ -12,7 +12,7 @@ from typing import Any
 
 from relearn.errors import InputError
 from relearn.logs import bounds
-from relearn.logs.records import Run, Sample, digest, look_up, number, text
+from relearn.logs.records import Run, Sample, digest, kind, look_up, number, text
 
 NEEDED = ("task", "id", "metric", "score")
 
@@ -48,7 +48,7 @@ def _samples(run: Run, path: Path, name: str, cluster: str | None) -> Iterator[S
         task, metric = text(row["task"]), text(row["metric"])
         score = None if isinstance(row["score"], str) else number(row["score"])
         if score is None:
-            run.skipped.setdefault((task, metric), f"a sample has {type(row['score']).__name__} instead of a number")
+            run.skipped.setdefault((task, metric), f"a sample has {kind(row['score'])} instead of a number")
         if (better := row.get("better")) is not None:
             if better not in ("higher", "lower"):
                 raise InputError(f"{where}: better is {text(better)[:40]}; expected higher or lower")

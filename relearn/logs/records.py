@@ -94,6 +94,11 @@ def number(value: Any) -> float | None:
     return None
 
 
+def kind(value: Any) -> str:
+    """What a score is that is no number."""
+    return {"NoneType": "null", "str": "a text"}.get(type(value).__name__, type(value).__name__)
+
+
 def look_up(value: Any, key: str) -> str | None:
     """The text at a dotted key of nested objects, None where there is none."""
     if isinstance(value, dict) and key in value:

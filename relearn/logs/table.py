@@ -87,9 +87,13 @@ class SampleTable:
             self.documents.append(sample.document)
             self.prompts.append(sample.prompt)
             self.clusters.append(cluster)
-        elif (sample.document, cluster) != (self.documents[index], self.clusters[index]):
+        elif sample.document != self.documents[index]:
             raise InputError(
                 f"{sample.where}: {sample.task} {sample.id} was there before with another document; is this the log of one run?"
+            )
+        elif cluster != self.clusters[index]:
+            raise InputError(
+                f"{sample.where}: {sample.task} {sample.id} was there before in another cluster, or in none; write one in all of its rows"
             )
         if sample.prompt and sample.prompt != self.prompts[index]:
             seen = self.more_prompts.setdefault(index, {self.prompts[index]})

@@ -89,6 +89,8 @@ def read_gate(kind: str, text: str) -> Gate:
     if kind == "fail_above":
         if unit == "pt":
             raise InputError(f"{option}: is relative to base (0.05 or 5%); absolute margins are for --require-within")
+        if value > 1 and not unit:
+            raise InputError(f"{option}: {amount} is {value:.0%} of base; write {amount}% if that is what you mean")
         return Gate(kind, target.strip(), value / 100 if unit else value, True, option)
     if not unit:
         hundredths = f"{value * 100:g}" if value < 1 else amount
@@ -114,12 +116,13 @@ def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
     """YAML: `require_within`, `fail_above` and `floor`, each a mapping from target to X. InputError for anything else."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.tokens import AliasToken, AnchorToken, TagToken
 
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path}: larger than a mebibyte; this is not a gate file")
         raw = path.read_text(encoding="utf-8")
-        if re.search(r"(^|[\s\[{,:-])[&*!][\w!]", re.sub(r"\*\.", "", raw)):
+        if any(isinstance(one, AliasToken | AnchorToken | TagToken) for one in YAML(typ="safe", pure=True).scan(raw)):
             raise InputError(
                 f"{path}: anchors, aliases and tags are not read; write each gate out (and quote '*.METRIC')"
             )
@@ -127,7 +130,10 @@ def read_file(path: Path) -> tuple[list[Gate], dict[str, float]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f", line {mark.line + 1}"
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}{line}: not YAML ({said})") from None
     if not isinstance(found, dict) or not found or set(found) - {*KINDS, FLOOR}:
         raise InputError(f"{path}: expected the keys require_within, fail_above and floor, each with METRIC: X")
     read: list[Gate] = []

@@ -139,6 +139,12 @@ def test_a_margin_says_what_it_is_of(gate: str, said: str) -> None:
     assert said in str(refused.value)
 
 
+def test_a_share_above_1_is_a_percentage_that_lacks_its_sign(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="acc=5: 5 is 500% of base; write 5%"):
+        read_gate("fail_above", "acc=5")
+    assert read_gate("fail_above", "acc=1").margin == 1
+
+
 def test_a_metric_that_is_not_in_the_logs_is_a_mistake(tmp_path: Path) -> None:
     found = run(*logs(tmp_path, 0), "--require-within", "f1=2%")
     assert found.exit_code == 1
@@ -159,7 +165,7 @@ def test_no_gate_holds_over_a_task_that_has_no_scores_on_one_side(tmp_path: Path
         for gate in ("acc=2pt", "*.acc=2pt", "total.acc=2pt", "two.acc=2pt"):
             found = run("--logs", *paths, "--require-within", gate)
             assert found.exit_code == 1, gate
-            assert "two has no acc to compare: a sample has NoneType instead of a number" in found.output
+            assert "two has no acc to compare: a sample has null instead of a number" in found.output
         assert run("--logs", *paths, "--require-within", "one.acc=2pt").exit_code == 0
         seen = run("--logs", *paths).stdout
         assert "not compared: two acc" in seen
@@ -202,6 +208,15 @@ def test_a_file_of_gates(tmp_path: Path) -> None:
         ("fail_above", "arith.acc", True),
     ]
     assert run(*logs(tmp_path, 60), "--gates", file).exit_code == 3
+    file.write_text("# for *bob & !me\nrequire_within:\n  acc: 2pt  # or *less\n")
+    assert [gate.target for gate in read_file(file)[0]] == ["acc"]
+    for text, said in (
+        ("require_within:\n  acc: 2pt\n  acc: 3pt\n", r'line 3: not YAML \(found duplicate key "acc"'),
+        ("require_within:\n  *.acc: 2pt\n", "quote"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=said):
+            read_file(file)
     for text in (
         "acc: 2%",
         "require_within: [acc]",

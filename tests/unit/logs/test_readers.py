@@ -360,6 +360,31 @@ def test_no_common_task_or_document_is_refused(tmp_path: Path) -> None:
         paired(base, other)
 
 
+def test_why_nothing_pairs_is_said(tmp_path: Path) -> None:
+    def log(name: str, **row: object) -> Path:
+        return made.binary(tmp_path / name, [1, 0], **row)
+
+    old = [{key: value for key, value in made.lm_eval_row(0, {"acc": 1.0}).items() if key not in ("metrics", "filter")}]
+    old[0]["filtered_resps"] = ["x"]
+    base, one = log("base"), made.write_lines(tmp_path / "one" / "arith.jsonl", [made.lm_eval_row(0, {"acc": 1.0})])
+    for first, tuned, said in (
+        (base, made.write_lines(tmp_path / "old" / f"samples_arith_{made.TIME}.jsonl", old), "from 0.4.7 on"),
+        (one, made.write_lines(tmp_path / "other" / "arith.jsonl", old), "from 0.4.7 on"),
+        (base, log("bare", doc_hash=None, target_hash=None), "the document differs: 0, 1.*without doc_hash"),
+        (base, log("texts", acc="1.0"), "acc: a sample has a text instead of a number"),
+        (base, made.binary(tmp_path / "ids", [1], doc_id=77), "2 samples only in base: 0, 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            paired(first, tuned)
+
+
+def test_a_cluster_on_some_rows_of_a_sample_is_named(tmp_path: Path) -> None:
+    rows = made.plain_rows([1], cluster="c") + made.plain_rows([1], metric="f1")
+    path = made.write_lines(tmp_path / "x.jsonl", rows)
+    with pytest.raises(InputError, match="in another cluster, or in none"):
+        read_side("base", str(path), find_runs(str(path), None), {})
+
+
 def test_two_runs_of_a_task_in_a_folder_are_refused(tmp_path: Path) -> None:
     made.binary(tmp_path / "logs" / "one", [1])
     made.binary(tmp_path / "logs" / "two", [0])
