@@ -98,7 +98,7 @@ OPTIONS = {
         option("--require-within", WITHIN, multiple=True, metavar="[TASK.]METRIC=X"),
         option("--gates", "YAML with require_within, fail_above and floor, each METRIC: X.", **FILE),
         option("--allow-unfinished", "Compare what there is of an unfinished run.", is_flag=True),
-        option("--allow-other-prompts", "Judge gates even where the prompts differ.", is_flag=True),
+        option("--allow-other-prompts", "Judge gates even where prompts or settings differ.", is_flag=True),
         option("--markdown", "Write a summary for a pull request.", **FILE),
         option("--junit", "Write the gates as JUnit XML.", **FILE),
     ],

@@ -57,9 +57,12 @@ def _describe(run: Run, aggregate: Mapping[str, Any]) -> None:
                 run.better[task, name] = "lower" if config["lower_is_better"] else "higher"
             if isinstance(details.get("score"), int | float):
                 run.stated[task, name] = Stated(details["score"], error if isinstance(error, int | float) else None)
-        run.settings.setdefault(task, {})["generation"] = mapping(result.get("generation_config")).get(
-            "generation_args"
-        )
+        asked = mapping(mapping(result.get("generation_config")).get("generation_args"))
+        run.settings.setdefault(task, {})["generation"] = {
+            key: value
+            for key, value in asked.items()
+            if key != "execution_command"  # it names the model
+        }
     if not aggregate:
         run.notes.append(f"{run.source}: no aggregate file beside it")
 

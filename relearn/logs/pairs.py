@@ -85,7 +85,7 @@ def pair(base: Side, tuned: Side, cluster: str | None, other_prompts: bool, lowe
         ""
         if other_prompts
         else ": a difference in scores is not forgetting, and no gate judges it "
-        "(--allow-other-prompts if the models need different prompts)"
+        "(--allow-other-prompts if the models need different ones)"
     )
     if not found.series:
         causes = [*found.notes, *(f"{task} {metric}: {why}" for (task, metric), why in found.skipped.items())]
