@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relearn.repair.json.anchors import find_anchors
+from relearn.repair.json.records import find_records
 from relearn.repair.json.schema import RecordSchema
+from relearn.repair.json.values import read_strict
 from relearn.repair.json.verbatim import CSV, JSON, PYTHON, unescape_mapped
 
 _BLANK = r"(?:\s|\\[nrt])*+"
@@ -29,6 +31,8 @@ _DOUBLED_KEY = re.compile(r"(?<!\")\"\"([\w][\w \-]{0,47})\"\"\s*+:")
 _CSV_OPEN = re.compile(r"(?:\A|[,;\t\n])\"(?!\"(?!\"))")
 _CSV_END = re.compile(r"(?:[^\"]++|\"\")*+\"(?!\")")
 _END = {'"': re.compile(r"(?:[^\"\\]++|\\.)*+\"", re.DOTALL), "'": re.compile(r"(?:[^'\\]++|\\.)*+'", re.DOTALL)}
+_STRICT_OPEN = re.compile(r"\{\s*+\"")
+_CLOSED_TEXT = re.compile(r"\s*+\"(?:[^\"\\]++|\\.)*+\"(?=\s*+(?:[,}\]]|\Z))", re.DOTALL)
 _AFTER = re.compile(r"\s*+(?:[,\]})\[(]|```|$|[\"'])|[ \t]*+\n")
 
 
@@ -64,8 +68,12 @@ class EncodedFinder:
     def __init__(self, text: str, schema: RecordSchema) -> None:
         self.text = text
         self.schema = schema
-        self.plain = [anchor.start for anchor in find_anchors(text, schema)]
-        self.budget = 6 * len(text) + 100_000
+        anchors = list(find_anchors(text, schema))
+        self.plain = [anchor.start for anchor in anchors]
+        closed = (_CLOSED_TEXT.match(text, anchor.after) for anchor in anchors)
+        self.texts = [match.span() for match in closed if match is not None]
+        self.budget = self.strict_budget = 6 * len(text) + 100_000
+        self.strict_at = 0
 
     def find(self) -> Iterator[EncodedText]:
         """The strings that hold objects with a field, in order, not overlapping; one never closed goes to the end."""
@@ -84,6 +92,10 @@ class EncodedFinder:
             if not marks:
                 return
             first = min(marks, key=lambda mark: mark.start())
+            end = self._find_sound_end(first.start(), at)
+            if end is not None:
+                at = end
+                continue
             if doubled is not None and (first is doubled or first is opening):
                 found = self._read_csv(doubled, at)
                 if found is None and first is doubled:
@@ -98,6 +110,27 @@ class EncodedFinder:
                 continue
             yield found
             at = max(found.end, first.start() + 1)
+
+    def _find_sound_end(self, mark: int, floor: int) -> int | None:
+        """Where what holds the mark ends, if that is to be read once only: a strict object with a field, or the closed
+        text of a known key. What looks encoded there is what the text says.
+        """
+        place = bisect_left(self.texts, (mark,)) - 1
+        if place >= 0 and self.texts[place][0] >= floor and self.texts[place][1] > mark:
+            return self.texts[place][1]
+        self.strict_at = max(self.strict_at, floor)
+        while self.strict_budget > 0 and (opening := _STRICT_OPEN.search(self.text, self.strict_at, mark)) is not None:
+            result = read_strict(self.text, opening.start())
+            end = result if isinstance(result, int) else result[1]
+            self.strict_budget -= end - opening.start()
+            if isinstance(result, int):
+                self.strict_at = opening.start() + 1
+                continue
+            self.strict_at = end
+            if end > mark:
+                records = find_records(result[0], self.schema)
+                return end if any(not field.lost for one in records for field in one.fields.values()) else None
+        return None
 
     def _read_quoted(self, opening: re.Match[str], floor: int) -> EncodedText | None:
         text = self.text

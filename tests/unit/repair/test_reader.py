@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from relearn.repair.json import RecordSchema, RecordsInText, read_records
@@ -50,6 +52,28 @@ BOTH = {"agree": 'I agree, "yes".', "disagree": "It's not so."}
 )
 def test_shapes_that_models_write(raw: str) -> None:
     assert texts(raw) == [BOTH]
+
+
+SHOWN = {"agree": "Yes, fine.", "disagree": 'Answer as {"agree": "why", "disagree": "why not"}, please.'}
+QUOTING = json.dumps(SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("raw", "count"),
+    [
+        (f"{QUOTING}\n{QUOTING}\n", 2),
+        (f"```json\n{QUOTING}\n```", 1),
+        (f"{QUOTING}\n\nHope it helps.", 1),
+        (f"[{QUOTING},]", 1),
+        (QUOTING[:-1] + ",}", 1),
+        (QUOTING[:-1], 1),
+        ('{"note": "{\\"agree\\": \\"a note\\"}", ' + QUOTING[1:] + "\nHope it helps.", 1),
+        ("Reply: " + json.dumps({"id": 7, "content": QUOTING}) + "\nHope it helps.", 1),
+        (str([QUOTING, QUOTING]), 2),
+    ],
+)
+def test_json_that_a_text_quotes_is_part_of_the_text(raw: str, count: int) -> None:
+    assert texts(raw) == [SHOWN] * count
 
 
 @pytest.mark.parametrize(
