@@ -109,7 +109,7 @@ class ReplyReader:
         reason = _refuse_unread(reply, source)
         if reason is None:
             found = read_records(content, task.schema, reply.finish_reason, self.truncated)
-            extra = [Refusal("superseded", one.start, one.end) for one in found.superseded]
+            extra = [Refusal(reason, one.start, one.end) for one, reason in found.aside]
             extra += _choose_fields(record, found.records, task.groups)
             if all(field.lost for field in record.fields.values()):
                 reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)

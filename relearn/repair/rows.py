@@ -105,7 +105,7 @@ class DumpReader:
             return ReadText("texts_without_record", [_refuse(text, Refusal(text.failed, 0, len(text.text)))])
         found = read_records(text.text, self.schema, text.finish_reason, self.truncated, text.is_reply)
         pieces: list[RefusedRow | ReadRecord] = [
-            _refuse(text, Refusal("superseded", record.start, record.end), outside=True) for record in found.superseded
+            _refuse(text, Refusal(reason, record.start, record.end), outside=True) for record, reason in found.aside
         ]
         if not found.records:
             if not text.is_reply and not found.rest:

@@ -59,9 +59,8 @@ def mark_hidden_cut(text: str, records: list[FoundRecord], finish_reason: str | 
     Without a `finish_reason` the last text of the reply is flagged `no_sentence_end` instead: a model may well
     leave out a full stop, and only the server knows.
     """
-    if not records:
-        return
-    last = max(records[-1].fields.values(), key=lambda field: field.end, default=None)
+    fields = (field for record in records for field in record.fields.values())
+    last = max(fields, key=lambda field: field.end, default=None)  # of a record inside another, this may be the outer's
     if last is None or last.lost or not isinstance(last.value, str):
         return
     stripped = last.value.rstrip()

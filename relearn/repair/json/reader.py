@@ -39,8 +39,9 @@ class RecordsInText:
 
     records: list[FoundRecord]
     rest: list[tuple[int, int]]
-    superseded: list[FoundRecord] = dataclasses.field(default_factory=list)
-    """Records that the text itself withdraws, for one that follows."""
+    aside: list[tuple[FoundRecord, str]] = dataclasses.field(default_factory=list)
+    """Records that are not kept, and why: the text withdraws them for one that follows (`superseded`), or they are half a
+    record inside another (`nested`)."""
     reasoning: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     """The stretches of `rest` that are reasoning; where the text is one reply, none."""
 
@@ -59,11 +60,7 @@ def read_records(
         finish_reason = "length"
     found = _read(text, schema, finish_reason, one_reply)
     if len(found.records) > 1:
-        taken_back = find_superseded(text, [(record.start, record.end) for record in found.records])
-        drafts = [index for index, record in enumerate(found.records) if "draft" in record.flags]
-        taken_back = sorted({*taken_back, *(drafts if len(drafts) < len(found.records) else ())})
-        found.superseded = [found.records[index] for index in taken_back]
-        found.records = [record for index, record in enumerate(found.records) if index not in taken_back]
+        _set_aside(text, found, schema)
     if finish_reason is not None or not schema.optional:
         mark_hidden_cut(text, found.records, finish_reason)
     if truncated != "drop":
@@ -74,6 +71,23 @@ def read_records(
                 if name not in record.fields:
                     record.fields[name] = lose_field("missing")
     return found
+
+
+def _set_aside(text: str, found: RecordsInText, schema: RecordSchema) -> None:
+    """Takes the records that are not to be kept from `records` to `aside`."""
+    records, found.records = found.records, []
+    taken_back = set(find_superseded(text, [(one.start, one.end) for one in records if not one.inside]))
+    has_final = not all("draft" in record.flags for record in records)
+    needed = schema.required or schema.fields.keys()
+    outer = -1
+    for record in records:
+        outer += not record.inside
+        if outer in taken_back or (has_final and "draft" in record.flags):
+            found.aside.append((record, "superseded"))
+        elif record.inside and any(name not in record.fields or record.fields[name].lost for name in needed):
+            found.aside.append((record, "nested"))
+        else:
+            found.records.append(record)
 
 
 def has_only_reasoning(text: str) -> bool:
@@ -189,7 +203,7 @@ def _scan(text: str, schema: RecordSchema, finish_reason: str | None) -> list[Fo
         budget -= spent
         if strict:
             records += strict
-            at = strict[-1].end
+            at = max(record.end for record in strict)
             continue
         reader = AnchoredReader(text, schema, finish_reason == "length")
         record, following = reader.read_object(found, index, start)
@@ -255,6 +269,8 @@ def _read_otherwise(text: str, schema: RecordSchema, record: FoundRecord, start:
 def _keep_if_sound(text: str, records: list[FoundRecord]) -> list[FoundRecord]:
     """The records, if every field is in the text as it was read; otherwise none of them."""
     for record in records:
+        if record.inside:
+            continue  # `_check_fields` looks at it; it says nothing of the one around it
         for field in record.fields.values():
             if (
                 field.lost
@@ -267,6 +283,7 @@ def _keep_if_sound(text: str, records: list[FoundRecord]) -> list[FoundRecord]:
 
 def _choose_fuller(record: FoundRecord, others: list[FoundRecord]) -> list[FoundRecord]:
     """The tolerant reading where it keeps all the anchored one kept, with the same text, and more."""
+    others = [one for one in others if not one.inside]  # those are read by their own keys, which have places
     if len(others) != 1:
         return []
     other = others[0]
@@ -341,7 +358,7 @@ def _find_rest(text: str, records: list[FoundRecord]) -> list[tuple[int, int]]:
     rest: list[tuple[int, int]] = []
     at = 0
     previous: FoundRecord | None = None
-    for record in [*records, None]:
+    for record in [*(one for one in records if not one.inside), None]:
         stop = record.start if record is not None else len(text)
         if stop > at:
             flags, words = _describe_gap(text[at:stop])

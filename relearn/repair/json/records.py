@@ -44,13 +44,14 @@ class FoundField:
 
 @dataclass(slots=True)
 class FoundRecord:
-    """A record as a reading found it, from `start` to `end` of the text read."""
+    """A record as a reading found it, from `start` to `end` of the text read; `inside`: in a value of the one before."""
 
     start: int
     end: int
     fields: dict[str, FoundField] = dataclasses.field(default_factory=dict)
     flags: set[str] = dataclasses.field(default_factory=set)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    inside: bool = False
 
 
 def lose_field(reason: str, start: int = 0, end: int = 0, codec: Codec = (), flags: tuple[str, ...] = ()) -> FoundField:
@@ -104,34 +105,39 @@ def find_records(root: ValueNode, schema: RecordSchema) -> list[FoundRecord]:
 
 
 def _walk(
-    node: ValueNode, schema: RecordSchema, flags: frozenset[str], depth: int, above: dict[str, Any]
+    node: ValueNode,
+    schema: RecordSchema,
+    flags: frozenset[str],
+    depth: int,
+    above: dict[str, Any],
+    inside: bool = False,
 ) -> Iterator[FoundRecord]:
-    """The records in a node; `above` are the ids of the objects around it, which are theirs too."""
+    """The records in a node; `above` are the ids of the objects around it, which are theirs too, and `inside` says that
+    one of these is a record.
+    """
     if depth > MAX_DEPTH:
         return
     if node.kind == "list":
         for child in node.value:
             if child.kind in ("object", "list"):
-                yield from _walk(child, schema, flags, depth + 1, above)
+                yield from _walk(child, schema, flags, depth + 1, above, inside)
         return
     if node.kind != "object":
         return
     matched = [(key, child, schema.keys.match(key)) for key, child in node.value]
     if any(match is not None for _, _, match in matched):
-        for record in _read_object(node, matched, schema, flags):
-            record.extra = {**above, **record.extra}
-            yield record
-        return
-    stance = _read_by_stance(node, schema)
-    if stance is not None:
-        stance.flags |= flags
-        yield stance
-        return
+        records = list(_read_object(node, matched, schema, flags))
+    else:
+        records = _read_by_stance(node, schema, flags)
+    for record in records:
+        record.extra, record.inside = {**above, **record.extra}, inside
+        yield record
     ids = {key: child.value for key, child in node.value if key in ID_KEYS and child.kind in ("string", "number")}
-    for key, child in node.value:
-        if child.kind in ("object", "list"):
+    for key, child, match in matched:
+        if match is None and child.kind in ("object", "list"):
             draft = {"draft"} if key.strip().casefold() in DRAFT_KEYS else set()
-            yield from _walk(child, schema, flags | {"nested"} | draft, depth + 1, {**above, **ids})
+            flags_inside = flags | {"nested"} | draft
+            yield from _walk(child, schema, flags_inside, depth + 1, {**above, **ids}, inside or bool(records))
 
 
 def _read_object(
@@ -167,10 +173,10 @@ def _read_object(
     yield record
 
 
-def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None:
+def _read_by_stance(node: ValueNode, schema: RecordSchema, flags: frozenset[str]) -> list[FoundRecord]:
     """`{"name": "question", "text": "..."}`: an object that names the field in a value."""
     if not 2 <= len(node.value) <= 4:
-        return None
+        return []
     names = [
         schema.keys.match(child.value)
         for key, child in node.value
@@ -178,15 +184,19 @@ def _read_by_stance(node: ValueNode, schema: RecordSchema) -> FoundRecord | None
     ]
     texts = [child for key, child in node.value if child.kind == "string" and key.strip().casefold() in TEXT_KEYS]
     if len(names) != 1 or names[0] is None or len(texts) != 1 or schema.fields[names[0][0]] != "string":
-        return None
+        return []
     field = read_field(texts[0], "string")
     assert field is not None
     field.flags = (*field.flags, "key_in_value")
-    return FoundRecord(node.start, node.end, {names[0][0]: field})
+    return [FoundRecord(node.start, node.end, {names[0][0]: field}, set(flags))]
 
 
 def _may_be_one(first: FoundRecord, second: FoundRecord) -> bool:
-    """Whether two halves of a record say nothing of being of two: rows of different ids are two."""
+    """Whether two halves of a record say nothing of being of two: rows of different ids are two, and so are a record and
+    one inside it.
+    """
+    if first.inside != second.inside or second.start < first.end:
+        return False
     return all(first.extra[key] == second.extra[key] for key in first.extra.keys() & second.extra.keys() & ID_KEYS)
 
 

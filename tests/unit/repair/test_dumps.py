@@ -504,6 +504,42 @@ def test_a_table_of_records_is_read_by_rows(table: dict[str, Any]) -> None:
     assert refused == []
 
 
+SECTIONS = [{"title": "A", "summary": "Part a."}, {"id": 5, "title": "B", "summary": "Part b."}]
+REPORT = RecordSchema.of_texts(["title", "summary"])
+
+
+@pytest.mark.parametrize("outer", [{"title": "Report", "summary": "Whole."}, {"summary": "Whole."}])
+@pytest.mark.parametrize("around", ["%s", "Here it is:\n%s\nHope it helps."])
+def test_records_inside_a_record_are_records(outer: dict[str, str], around: str) -> None:
+    rows, refused = repair(around % json.dumps({"id": 3, **outer, "sections": SECTIONS}), REPORT)
+    assert [row["fields"] for row in rows] == [
+        outer,
+        {"title": "A", "summary": "Part a."},
+        {"title": "B", "summary": "Part b."},
+    ]
+    assert [row["source"]["id"] for row in rows] == [3, 3, 5]
+    assert all(row["reason"] in ("missing", "prose") for row in refused)
+
+
+def test_half_a_record_inside_a_record_is_quarantined_and_joined_with_nothing() -> None:
+    rows, refused = repair(json.dumps({"summary": "Whole.", "author": {"title": "Dr."}}), REPORT)
+    assert [row["fields"] for row in rows] == [{"summary": "Whole."}]
+    assert [row["content"] for row in refused if row["reason"] == "nested"] == ['{"title": "Dr."}']
+
+
+def test_a_record_that_is_withdrawn_takes_those_inside_it_along() -> None:
+    first = {"title": "Report", "summary": "Whole.", "sections": SECTIONS}
+    rows, refused = repair(f"{json.dumps(first)}\nWait, corrected version:\n{json.dumps(SECTIONS[0])}", REPORT)
+    assert [row["fields"] for row in rows] == [SECTIONS[0]]
+    assert [row["reason"] for row in refused] == ["superseded"] * 3 + ["prose"]
+
+
+def test_a_draft_inside_the_answer_is_quarantined() -> None:
+    rows, refused = repair(json.dumps({**GOOD, "draft": json.loads(DRAFT)}))
+    assert [row["fields"] for row in rows] == [GOOD]
+    assert [(row["reason"], row["content"]) for row in refused] == [("superseded", DRAFT)]
+
+
 # Of each shared case: the ids (or None) of the rows kept whole, in part, and the reasons in quarantine.
 RIGHT = {
     "think.jsonl": "r0 r1|| only_reasoning",

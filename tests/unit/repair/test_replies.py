@@ -208,6 +208,19 @@ def test_two_records_in_one_reply(film: ReplyTask) -> None:
     assert found.summary["counts"]["extra_texts"] == 1
 
 
+def test_a_record_inside_the_answer_is_kept_aside_and_one_inside_half_an_answer_is_learned(film: ReplyTask) -> None:
+    inner = {"agree": "A second thought about the same film.", "disagree": "It bored me to tears, every minute."}
+    whole = Repaired(film, reply(json.dumps({**GOOD, "more": [inner], "scores": {"agree": 0.9}})))
+    assert [row.response for row in whole.kept] == list(GOOD.values())
+    assert [(row.reason, row.content) for row in whole.refused] == [
+        ("nested", '{"agree": 0.9}'),
+        ("extra_text", inner["agree"]),
+        ("extra_text", inner["disagree"]),
+    ]
+    half = Repaired(film, reply(json.dumps({"agree": None, "more": [inner]})))
+    assert [row.response for row in half.kept] == list(inner.values())
+
+
 def test_the_sums_hold_over_many_replies(film: ReplyTask) -> None:
     contents = [
         json.dumps(GOOD), "", "no", json.dumps({"agree": "I feel the same about it."}), "{'agree': 'I feel",
