@@ -200,11 +200,14 @@ def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
     text = text.lstrip("\ufeff")
     header = text.partition("\n")[0].rstrip("\r")
     delimiter = max(",;\t|", key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    try:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    except csv.Error:  # a carriage return in it
+        return None
     names[:1] = [names[0] or "index"] if names else []  # as pandas writes it
     if not (1 < len(set(names)) == len(names) and all(CSV_NAME.fullmatch(name) for name in names)):
         return None
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     lines = io.StringIO(text, newline="").readlines()
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     found: list[DumpText] = []

@@ -504,6 +504,12 @@ def test_a_table_of_records_is_read_by_rows(table: dict[str, Any]) -> None:
     assert refused == []
 
 
+@pytest.mark.parametrize("before", ["Loading 10%\rLoading 100%\n", "\r", "x" * 140_000 + ", "])
+def test_a_first_line_that_no_table_has_is_text(before: str) -> None:
+    rows, _ = repair(before + ANSWER)
+    assert [row["fields"] for row in rows] == [GOOD]
+
+
 SECTIONS = [{"title": "A", "summary": "Part a."}, {"id": 5, "title": "B", "summary": "Part b."}]
 REPORT = RecordSchema.of_texts(["title", "summary"])
 
