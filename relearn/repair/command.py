@@ -39,6 +39,8 @@ DEFAULT = ",".join(KNOWN_FIELDS)
 def _repair(**given: Any) -> None:
     options = SimpleNamespace(**given)
     ctx = click.get_current_context()
+    if not options.input:
+        raise click.UsageError("INPUT is empty; name a file, a folder, or - for standard input")
     schema = _choose_schema(options)
     outputs = [path for path in (options.out, options.quarantine, options.report) if path is not None]
     resolved = [path.resolve() for path in outputs]
@@ -52,6 +54,7 @@ def _repair(**given: Any) -> None:
         if path.is_dir():
             raise click.UsageError(f"{path} is a folder; name a file")
     try:
+        _refuse_files_as_folders(outputs)
         summary = _run(options, schema)
     except InputError as error:
         print(f"repair: {error}", file=sys.stderr)
@@ -128,6 +131,13 @@ def _choose_schema(options: SimpleNamespace) -> RecordSchema:
         raise click.UsageError(f"{options.schema}: not JSON ({error})") from None
     except InputError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _refuse_files_as_folders(outputs: Sequence[Path]) -> None:
+    for path in outputs:
+        for parent in path.parents:
+            if parent.exists() and not parent.is_dir():
+                raise InputError(f"{path}: cannot be written, since {parent} is a file; name another folder")
 
 
 def _run(options: SimpleNamespace, schema: RecordSchema) -> dict[str, Any]:

@@ -38,6 +38,17 @@ REASONING_KEYS = frozenset("reasoning_content reasoning thinking thoughts though
 LOOK_AHEAD = 64
 WHOLE_CHARS = 32 * 1024 * 1024
 BLANK = "\ufeff \t\r\n"
+OTHER_FORMATS = {
+    b"PAR1": "a Parquet file; write its rows as JSON Lines",
+    b"ARROW1": "an Arrow file; write its rows as JSON Lines",
+    b"SQLite": "an SQLite database; write its rows as JSON Lines",
+    b"PK\x03\x04": "a zip archive or a spreadsheet (.xlsx); unpack it, or save it as CSV",
+    b"\x28\xb5\x2f\xfd": "packed with zstd; unpack it",
+    b"\xfd7zXZ": "packed with xz; unpack it",
+    b"BZh": "packed with bzip2; unpack it",
+    b"%PDF": "a PDF; save its text as UTF-8",
+}
+"""What a file that is not text may be, by how it begins."""
 CSV_NAME = re.compile(r"\w[\w .:\-]{0,47}")
 
 
@@ -107,15 +118,18 @@ def _decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
         buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
     head = b""
     try:
-        head = buffered.peek(4)[:4]
+        head = buffered.peek(8)[:8]
         if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            encoding = "utf-32" if head == b"\xff\xfe\x00\x00" else "utf-16"
+            encoding = "utf-32" if head[:4] == b"\xff\xfe\x00\x00" else "utf-16"
             yield from io.TextIOWrapper(buffered, encoding, newline="\n")
             return
         for number, raw in enumerate(buffered, 1):
             try:
                 yield raw.decode("utf-8")
             except UnicodeDecodeError as error:
+                known = next((says for mark, says in OTHER_FORMATS.items() if head.startswith(mark)), None)
+                if known is not None:
+                    raise InputError(f"{name}: is {known}") from None
                 raise InputError(
                     f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8"
                 ) from None

@@ -207,6 +207,7 @@ def test_exit_statuses(tmp_path: Path, replies: Path, capsys: pytest.CaptureFixt
         ([latin], 1),
         ([replies, "--out", replies / "under" / "a" / "file"], 1),
         ([], 2),
+        ([""], 2),
         ([replies, "--truncated", "never"], 2),
         ([replies, "--fields", "a,,b"], 2),
         ([replies, "--fields", ""], 2),
@@ -230,6 +231,35 @@ def test_exit_statuses(tmp_path: Path, replies: Path, capsys: pytest.CaptureFixt
             assert len(said.err.splitlines()) == 1
             assert said.out == ""
     assert run("-", given="").returncode == 0
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`relearn repair "$FILE"` with no FILE set."""
+    with pytest.raises(SystemExit):
+        main(["", "--out", str(tmp_path / "rows.jsonl")])
+    assert "INPUT is empty; name a file, a folder, or - for standard input" in capsys.readouterr().err
+
+
+def test_an_output_in_a_file_says_which_file(replies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for inner in ("x", "x/y"):
+        assert main([str(replies), "--out", f"{replies}/{inner}"]) == 1
+        assert f"since {replies} is a file; name another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (b"PAR1", "is a Parquet file; write its rows as JSON Lines"),
+        (b"PK\x03\x04", "is a zip archive or a spreadsheet"),
+        (b"BZh9", "is packed with bzip2; unpack it"),
+    ],
+)
+def test_a_file_of_another_format_is_named(
+    head: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dump").write_bytes(head + b"\x15\x04\xff\xfe")
+    assert main([str(tmp_path / "dump")]) == 1
+    assert f"dump: {says}" in capsys.readouterr().err
 
 
 def test_nothing_half_written_when_the_input_turns_out_unreadable(tmp_path: Path) -> None:
