@@ -195,6 +195,11 @@ def _summarise(summary: dict[str, Any], kept_apart: bool) -> str:
         hint = (
             f"; no text holds {', '.join(summary['fields'])}: name the fields of your records with --fields or --schema"
         )
+    elif reasons.get("broken_table"):
+        hint = (
+            "; a table's header names the fields, but its rows do not fit (`detail` in quarantine says where): "
+            "quote each cell that holds a delimiter, a quote or a line end"
+        )
     return (
         f"repair: {_count(counts['texts'], 'text')}, {_count(counts['records'], 'record')}: {counts['records_kept']} kept "
         f"({counts['fields_kept']} of {_count(counts['fields'], 'field')}), {lost}"

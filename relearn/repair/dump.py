@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from relearn.errors import InputError
 from relearn.repair.envelopes import (
@@ -49,6 +49,7 @@ OTHER_FORMATS = {
     b"%PDF": "a PDF; save its text as UTF-8",
 }
 """What a file that is not text may be, by how it begins."""
+QUOTED_CELL = re.compile(r'(?:\A|[\t\n])"(?:[^"]++|"")*+"(?=[\t\r\n]|\Z)')
 CSV_NAME = re.compile(r"\w[\w .:\-]{0,47}")
 
 
@@ -209,7 +210,8 @@ def _read_table_row(number: int, row: dict[str, Any], schema: RecordSchema) -> D
 def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
     """The replies or records of a CSV or TSV file with a header; None when the file is neither.
 
-    A row with a different number of cells from the header is read as plain text.
+    A row with a different number of cells from the header is read as plain text. One text, refused, where the header
+    names a field and the rows are no table's.
     """
     text = text.lstrip("\ufeff")
     header = text.partition("\n")[0].rstrip("\r")
@@ -220,27 +222,40 @@ def _read_csv(text: str, schema: RecordSchema) -> list[DumpText] | None:
     except csv.Error:  # a carriage return in it
         return None
     names[:1] = [names[0] or "index"] if names else []  # as pandas writes it
-    if not (1 < len(set(names)) == len(names) and all(CSV_NAME.fullmatch(name) for name in names)):
+    if not (names and len(set(names)) == len(names) and all(CSV_NAME.fullmatch(name) for name in names)):
         return None
+    named = not schema.fields.keys().isdisjoint(names)
+    if len(names) == 1 and (not named or holds_a_key(text, schema)):
+        return None  # a line of a text
     lines = io.StringIO(text, newline="").readlines()
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    # Many programs write TSV without quotes around cells: then one that begins a cell is part of it.
+    bare = delimiter == "\t" and QUOTED_CELL.search(text) is None
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL
+    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     found: list[DumpText] = []
     at = broken = 0  # lines read, rows that do not fit
+    problem = ""
     try:
         for cells in rows:
             read = _read_csv_row(dict(zip(names, cells, strict=True)), schema) if len(cells) == len(names) else []
             if at and cells and not read:
                 broken += 1
+                if len(cells) != len(names):
+                    problem = problem or f"line {at + 1}: the header has {len(names)} cells, this row {len(cells)}"
                 if not found:
-                    return None
+                    break
                 read = [DumpText("".join(lines[at : rows.line_num]), is_broken=True)]
             for one in read if at else ():
                 one.line = at + 1
                 found.append(one)
             at = rows.line_num
-    except csv.Error:
-        return None
-    return found if 4 * broken < len(found) else None
+    except csv.Error as error:
+        problem, found = f"line {at + 1}: {error}", []
+    if 4 * broken < len(found):
+        return found
+    if problem and named and not holds_a_key(text, schema):
+        return [DumpText(text, failed="broken_table", detail=problem)]
+    return None
 
 
 def _read_csv_row(row: dict[str, str], schema: RecordSchema) -> list[DumpText]:

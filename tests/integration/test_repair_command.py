@@ -101,6 +101,9 @@ def test_the_last_line_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no text holds agree, disagree: name the fields of your records with --fields" in said
     assert main([str(file), "--fields", "answer"]) == 0
     assert capsys.readouterr().err == "repair: 1 text, 1 record: 1 kept (1 of 1 field), 0 rows in quarantine\n"
+    file.write_text("agree,disagree\nYes, sure.,No.\n")
+    assert main([str(file)]) == 0
+    assert "a table's header names the fields, but its rows do not fit" in capsys.readouterr().err
 
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

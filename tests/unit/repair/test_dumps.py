@@ -510,6 +510,33 @@ def test_a_first_line_that_no_table_has_is_text(before: str) -> None:
     assert [row["fields"] for row in rows] == [GOOD]
 
 
+def test_a_table_of_one_column() -> None:
+    rows, refused = repair('agree\nYes.\n"No, never."\n', RecordSchema.of_texts(["agree"]))
+    assert [row["fields"]["agree"] for row in rows] == ["Yes.", "No, never."]
+    assert refused == []
+    rows, _ = repair(f"agree\n{ANSWER}\n", RecordSchema.of_texts(["agree"]))
+    assert [row["fields"] for row in rows] == [{"agree": GOOD["agree"]}]
+
+
+def test_a_quote_in_a_tsv_without_quoted_cells_is_text() -> None:
+    rows, refused = repair('agree\tdisagree\n"Yes," he said.\tNo.\nFine.\tHe said "no"\n')
+    assert [list(row["fields"].values()) for row in rows] == [['"Yes," he said.', "No."], ["Fine.", 'He said "no"']]
+    assert refused == []
+
+
+@pytest.mark.parametrize(
+    ("table", "detail"),
+    [
+        ("agree,disagree\nYes, sure.,No.\n", "line 2: the header has 2 cells, this row 3"),
+        ('agree,disagree\nYes.,No.\n"Yes," he said.,No.\n', "line 3: ',' expected after '\"'"),
+    ],
+)
+def test_a_table_whose_rows_do_not_fit_says_where(table: str, detail: str) -> None:
+    rows, refused = repair(table)
+    assert rows == []
+    assert [(row["reason"], row["content"], row["detail"]) for row in refused] == [("broken_table", table, detail)]
+
+
 SECTIONS = [{"title": "A", "summary": "Part a."}, {"id": 5, "title": "B", "summary": "Part b."}]
 REPORT = RecordSchema.of_texts(["title", "summary"])
 
