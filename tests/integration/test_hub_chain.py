@@ -93,7 +93,7 @@ def project(tmp_path: Path) -> Project:
         profile["finetune_2b"] |= {"epochs": 1}
         profile["compute"] |= {"precision": "fp32", "quantize": "none"}
         profile["finetune_2c"]["share"] = 1
-        profile["predict"]["max_new_tokens"] = {"code": 6, "reviews": 6, "probe": 6}
+        profile["predict"]["max_new_tokens"] = {"code": 6, "reviews": 6, "skills": 6, "probe": 6}
 
     found.edit("profiles/llama2-7b.yaml", change)
     return found
@@ -141,7 +141,7 @@ def test_the_original_experiment_on_substitutes(project: Project, tmp_path: Path
         assert all(hub.url not in content.decode("latin-1") for content in models.values())
         for name in ("base", "2b", "2c"):
             rows = list(read_jsonl(project.folder / f"data/predictions/{name}.jsonl", Prediction))
-            assert {row.task for row in rows} == {"code", "reviews", "probe"}
+            assert {row.task for row in rows} == {"code", "reviews", "skills", "probe"}
             assert sum(row.task == "probe" for row in rows) == 10
         assert not [path for method, path in hub.log if method == "GET" and path.endswith((".bin", ".py"))]
 
