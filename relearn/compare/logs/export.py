@@ -35,9 +35,9 @@ def write_every_eval_ever(result: Result, folder: Path) -> None:
         ]
         model = result.models[role]
         name = str(model["model"] or role)
-        identity = f"relearn/{name.replace('/', '_')}/{role}"
         rows = hashlib.sha256()
         count = 0
+        identity = f"relearn/{name.replace('/', '_')}/{role}"
         place = Path("data", "relearn", "logs", role, _uuid(identity))
         path = folder / f"{place}{SUFFIX}.jsonl"
         with atomic_write(path) as file:

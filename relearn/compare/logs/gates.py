@@ -164,8 +164,9 @@ def judge_all(
     InputError for a target that the logs do not have, or a floor that no gate has.
     """
     rulings, used = [], set()
+    series = [*series, *_make_empty(skipped)]
     for gate in found:
-        for one in _targets(gate, series, skipped):
+        for one in _targets(gate, series):
             name = next((name for name in (f"{one.task}.{one.metric}", one.metric) if name in floors), None)
             used.add(name)
             rulings.append(_judge(gate, one, other_prompts, 0.0 if name is None else floors[name]))
@@ -174,17 +175,20 @@ def judge_all(
     return rulings
 
 
-def _targets(gate: Gate, series: Sequence[Series], skipped: Mapping[tuple[str, str], str]) -> list[Series]:
-    """What a gate is about. A task that both logs have, but no scores to compare, is there without samples: left out, it
-    would pass for one that lost nothing.
+def _make_empty(skipped: Mapping[tuple[str, str], str]) -> list[Series]:
+    """The tasks that both logs have, but no scores to compare, without samples: left out, they would pass for tasks that
+    lost nothing.
     """
     none = np.zeros(0)
-    empty = [
+    return [
         Series(*key, none, none, none, none.astype(np.int64), missing=why_missing({key: why}, key[1]))
         for key, why in skipped.items()
     ]
-    tasks = [one for one in series if not one.members] + empty
-    series = [*series, *empty]
+
+
+def _targets(gate: Gate, series: Sequence[Series]) -> list[Series]:
+    """What a gate is about."""
+    tasks = [one for one in series if not one.members]
     if gate.target.startswith(EACH):
         named = [one for one in tasks if one.metric == gate.target.removeprefix(EACH)]
     else:
