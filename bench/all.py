@@ -315,7 +315,7 @@ def page(out: Path, reasons: dict[str, str]) -> str:
 
 
 SCALE = """Seconds are the work's own, memory the process's peak with its imports. `generation` keeps neither questions nor answers
-in memory. `repair` holds the reviews, to which it attaches the replies, and 12 to 24 bytes for each text it has seen;
+in memory. `repair` reads the reviews beside the replies to them and keeps 12 to 24 bytes for each text it has seen;
 `prepare` holds the rows it has chosen (here all of them), since they are shuffled; `scoring`, whose rows are answers of
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
 from; nearly all its time goes into the metrics, two fifths of it into looking for code and a fifth into ROUGE-L. `repair`

@@ -15,12 +15,13 @@ import os
 import tempfile
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from relearn.errors import InputError
 from relearn.records import Record
@@ -33,11 +34,6 @@ def read_jsonl(path: Path | str, kind: type[R]) -> Iterator[R]:
 
     Raises InputError naming the file and the line when it is missing, is not UTF-8, or a row is not a `kind`.
     """
-    return (row for _, row in read_jsonl_lines(path, kind))
-
-
-def read_jsonl_lines(path: Path | str, kind: type[R]) -> Iterator[tuple[bytes, R]]:
-    """As `read_jsonl`, each row with its line, which `parse_line` turns into the row again, in another process too."""
     for number, line in _read_lines(path):
         try:
             row = kind.model_validate_json(line)
@@ -46,15 +42,7 @@ def read_jsonl_lines(path: Path | str, kind: type[R]) -> Iterator[tuple[bytes, R
             if not text.strip():
                 continue
             row = _check_row(path, number, _load(path, number, text), kind)
-        yield line, row
-
-
-def parse_line(line: bytes, kind: type[R]) -> R:
-    """The row of a line that `read_jsonl_lines` has yielded."""
-    try:
-        return kind.model_validate_json(line)
-    except ValidationError:
-        return kind.model_validate(json.loads(line))
+        yield row
 
 
 def read_json_lines(path: Path | str) -> Iterator[tuple[int, Any]]:
@@ -189,19 +177,15 @@ def _temporary(path: Path) -> tuple[int, str]:
         os.close(handle)  # taken for a leftover before it was locked
 
 
-def dump_line(row: Record) -> str:
-    """The row as one line of JSON, keys in the model's order, without the newline.
+def dump_line(row: Record | Mapping[str, Any]) -> str:
+    """The row, or its values by name, as one line of JSON in their order, without the newline.
 
     Text that UTF-8 cannot hold (a lone surrogate, as a cut-off escape leaves it) is written as escapes.
     """
-    line = json.dumps(row.model_dump(), ensure_ascii=False)
-    if line.isascii():
-        return line
     try:
-        line.encode()
-    except UnicodeEncodeError:
-        return json.dumps(row.model_dump())
-    return line
+        return to_json(row).decode()
+    except PydanticSerializationError:
+        return json.dumps(row.model_dump() if isinstance(row, Record) else row, separators=(",", ":"))
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Record]) -> int:

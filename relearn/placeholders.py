@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 PLACE = re.compile(r"\{\{(\w+)\}\}|\{([^\W\d]\w*)\}")
@@ -12,12 +13,28 @@ PLACE = re.compile(r"\{\{(\w+)\}\}|\{([^\W\d]\w*)\}")
 
 def list_names(template: str) -> list[str]:
     """The names that the template asks for, in its order, as often as it does."""
-    return [match.group(2) for match in PLACE.finditer(template) if match.group(2)]
+    return list(_split(template)[1::2])
 
 
 def fill(template: str, show: Callable[[str], str]) -> str:
     """The template with what `show` gives for each name; what is filled in is not looked at again."""
-    return PLACE.sub(lambda match: match.group()[1:-1] if match.group(1) else show(match.group(2)), template)
+    return "".join([show(part) if at % 2 else part for at, part in enumerate(_split(template))])
+
+
+@lru_cache(maxsize=256)
+def _split(template: str) -> tuple[str, ...]:
+    """Text and names in turn, text first and last."""
+    parts = [""]
+    at = 0
+    for match in PLACE.finditer(template):
+        parts[-1] += template[at : match.start()]
+        at = match.end()
+        if match.group(1):
+            parts[-1] += match.group()[1:-1]
+        else:
+            parts += [match.group(2), ""]
+    parts[-1] += template[at:]
+    return tuple(parts)
 
 
 def show_value(value: Any) -> str:

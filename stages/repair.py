@@ -5,17 +5,17 @@ Run by `dvc repro`, or `python -m stages.repair`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
 from relearn.errors import InputError
-from relearn.files import atomic_write, dump_line, read_jsonl, read_jsonl_lines, write_json
+from relearn.files import atomic_write, dump_line, read_jsonl, write_json
 from relearn.params import Params
 from relearn.progress import say
 from relearn.records import NewRow, Reply, Row, Source
 from relearn.repair.json import load_task_schema
-from relearn.repair.replies import ReplyRepairer, ReplyTask
+from relearn.repair.replies import ReplyRepairer, ReplyTask, pair_with_sources
 from stages.paths import Paths
 from stages.run import main
 
@@ -35,7 +35,8 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
         files = {"train": kept, "val": kept, "test": held_out, None: refused}
         for row in _read_finished(paths):
             files[row.split].write(dump_line(row) + "\n")
-        repaired = stack.enter_context(closing(repairer.repair_all(read_jsonl_lines(paths.replies, Reply))))
+        pairs = pair_with_sources(read_jsonl(paths.replies, Reply), _read_sources(paths), repairer.tasks)
+        repaired = stack.enter_context(closing(repairer.repair_all(pairs)))
         for split, line in repaired:
             files[split].write(line + "\n")
         summary = repairer.ledger.as_dict()
@@ -55,20 +56,31 @@ def work(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _make_repairer(params: Params, paths: Paths) -> ReplyRepairer:
-    sources: dict[tuple[str, str], bytes] = {}
-    fields: dict[str, Mapping[str, str]] = {}
-    for file in (paths.source_rows, paths.held_out_sources):
-        for line, source in read_jsonl_lines(file, Source):
-            sources[source.task, source.id] = line
-            fields.setdefault(source.task, source.fields)
+    shown = _find_fields(paths, params.repair.by_task.keys())
     tasks = {}
     for name, record in params.repair.by_task.items():
         asked = params.generate.by_task[name]
         assert asked is not None  # Params refuses it
         schema = load_task_schema(paths.prompts / f"{asked.record_schema}.json")[1]
-        tasks[name] = ReplyTask(name, schema, record, fields.get(name, {}))
+        tasks[name] = ReplyTask(name, schema, record, shown.get(name, {}))
     rules = params.repair
-    return ReplyRepairer(sources, tasks, rules.truncated, rules.duplicates, rules.near_duplicates)
+    return ReplyRepairer(tasks, rules.truncated, rules.duplicates, rules.near_duplicates)
+
+
+def _find_fields(paths: Paths, tasks: Collection[str]) -> dict[str, Mapping[str, str]]:
+    """The fields of each task's sources, by the first of them."""
+    shown: dict[str, Mapping[str, str]] = {}
+    for source in _read_sources(paths):
+        shown.setdefault(source.task, source.fields)
+        if shown.keys() >= set(tasks):
+            break
+    return shown
+
+
+def _read_sources(paths: Paths) -> Iterator[Source]:
+    """In the order in which generate asks, and writes the replies."""
+    for file in (paths.source_rows, paths.held_out_sources):
+        yield from read_jsonl(file, Source)
 
 
 def _read_finished(paths: Paths) -> Iterator[NewRow]:

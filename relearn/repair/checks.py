@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from relearn.errors import InputError
+from relearn.metrics.sides import SIDES, contradicts
 
 if TYPE_CHECKING:
     from relearn.params.repair import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 GRAM = 5
 WORD = re.compile(r"\w+(?:['’]\w+)?")
+# Of ASCII: lower case, and a space for all that is in no word.
+FOLDED = bytes(ord(mark.lower()) if mark.isalnum() or mark in "_'" else 32 for mark in map(chr, range(128))).ljust(256)
 REFUSAL = re.compile(
     r"""^\W*(?:(?:i['’]?m|i\ am)\ (?:very\ |really\ |truly\ )?sorry,?\ (?:but\ )?(?:i\ )?(?:can['’]?t|can\ ?not|am\ unable|won['’]?t|i['’]?m\ unable)
     |(?:sorry|apologies)[,.]?\ (?:but\ )?i\ (?:can['’]?t|can\ ?not|am\ unable|won['’]?t)
@@ -41,40 +44,49 @@ REFUSAL = re.compile(
 
 
 @lru_cache(maxsize=8)
-def _split_words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """The words of a text, kept for the other checks of the same reply."""
-    return tuple(WORD.findall(text.casefold()))
-
-
-def _make_grams(text: str, size: int) -> Iterator[tuple[str, ...]]:
-    words = _split_words(text)
-    return zip(*(words[at:] for at in range(size)), strict=False)
+    if not text.isascii():
+        return tuple(WORD.findall(text.casefold()))
+    # The same words, in a quarter of the time.
+    runs = text.encode().translate(FOLDED).decode().split()
+    if "'" not in text:
+        return tuple(runs)
+    return tuple(word for run in runs for word in (WORD.findall(run) if "'" in run else (run,)))
 
 
 @lru_cache(maxsize=8)
-def _gather_grams(text: str, size: int) -> frozenset[tuple[str, ...]]:
-    """The different runs of `size` words of a source, kept for all of its replies."""
-    return frozenset(_make_grams(text, size))
+def _join_words(text: str) -> str:
+    """The words of a source with a space around each, kept for all of its replies."""
+    return f" {' '.join(split_words(text))} "
 
 
 def measure_echo(reply: str, source: str) -> float:
     """The share of the reply's word 5-grams that are in the source; 0 for a reply of fewer than five words."""
-    found = list(map(_gather_grams(source, GRAM).__contains__, _make_grams(reply, GRAM)))
+    shown, words = split_words(source), split_words(reply)
+    known = set(_make_grams(shown, GRAM))
+    found = [gram in known for gram in _make_grams(words, GRAM)]
     return sum(found) / len(found) if found else 0.0
 
 
+def _make_grams(words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[at:] for at in range(size)), strict=False)
+
+
 def is_echo(reply: str, source: str, threshold: float) -> bool:
-    """Whether `measure_echo` reaches the threshold; decided cheaply where too few of the reply's word pairs are in the
-    source, with which its 5-grams begin.
+    """Whether `measure_echo` reaches the threshold.
+
+    Decided cheaply where too few of every fourth word pair are in the source: each 5-gram holds just one of these, and
+    each of these is in four 5-grams at most.
     """
-    grams = len(_split_words(reply)) + 1 - GRAM
-    possible = sum(map(_gather_grams(source, 2).__contains__, _make_grams(reply, 2)))
-    return possible >= threshold * grams > 0 and measure_echo(reply, source) >= threshold
+    words, shown = split_words(reply), _join_words(source)
+    found = sum([f" {one} {two} " in shown for one, two in zip(words[::4], words[1::4], strict=False)])
+    return 4 * found >= threshold * (len(words) + 1 - GRAM) > 0 and measure_echo(reply, source) >= threshold
 
 
 def are_alike(first: str, second: str, threshold: float) -> bool:
     """Whether two texts are the same from `threshold` on: twice the words matched in order, over all words."""
-    one, two = _split_words(first), _split_words(second)
+    one, two = split_words(first), split_words(second)
     needed = threshold * (len(one) + len(two))
     # Bounds from above before the costly count: the shorter text, the words that both have, and those in any order.
     if 2 * min(len(one), len(two)) < needed or 2 * sum(map(set(two).__contains__, one)) < needed:
@@ -127,14 +139,12 @@ def find_boilerplate(check: BoilerplateCheck, responses: Mapping[str, str], sour
     phrases = [phrase.casefold() for phrase in check.phrases]
     for row, text in responses.items():
         folded = text.casefold()
-        if any(phrase in folded for phrase in phrases):
+        if any(map(folded.__contains__, phrases)):
             yield row, "boilerplate"
 
 
 @check("contradiction")
 def find_contradictions(check: ContradictionCheck, responses: Mapping[str, str], source: Mapping[str, str]) -> Faults:
-    from relearn.metrics.stance import contradicts  # here, because it brings numpy
-
     for row, side in check.sides.items():
         if row in responses and contradicts(responses[row], side):
             yield row, "contradiction"
@@ -180,8 +190,6 @@ def refuse_unknown_names(checks: Iterable[Check], fields: Collection[str], where
 
 
 def _check_sides(check: ContradictionCheck, where: str) -> None:
-    from relearn.metrics.stance import SIDES
-
     for side in check.sides.values():
         if side not in SIDES:
             raise InputError(f"{where}: contradiction: no words are known for {side}; the sides are {', '.join(SIDES)}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relearn.errors import InputError
-from relearn.files import dump_line, parse_line
+from relearn.files import dump_line
 from relearn.finish_reasons import read_ending
 from relearn.placeholders import show_value
-from relearn.records import Message, NewRow, Quarantined, Reply, Source, Split
+from relearn.records import Quarantined, Reply, Source, Split
 from relearn.repair.checks import find_faults, refuse_unknown_names
 from relearn.repair.envelopes import read_message
 from relearn.repair.json import FoundRecord, RecordSchema, lose_field, read_records
@@ -45,37 +46,39 @@ class ReplyTask:
             for row in params.rows
         ]
         used = [field for field in schema.fields if any(field in row.needs for row in self.rows)]
+        # The rows whose response is free text. A choice, a number or a boolean may be the same for two sources.
+        self.free = {
+            row.name
+            for row in self.rows
+            if schema.fields[row.response] in ("string", "strings") and not schema.is_choice(row.response)
+        }
         # Fields that meet in a row are taken from one record; without any such row each field is on its own.
         self.groups = [used] if any(len(row.needs) > 1 for row in self.rows) else [[field] for field in used]
 
-    def is_free(self, row: RowWriter) -> bool:
-        """Whether the response is free text. A choice, a number or a boolean may be the same for two sources."""
-        return self.schema.fields[row.response] in ("string", "strings") and not self.schema.is_choice(row.response)
-
 
 class ReadRow(NamedTuple):
-    """What one row template makes of a reply: the row, or why there is none."""
+    """What one row template makes of a reply: the row, or the `reason` why there is none; and where the text is."""
 
     name: str
-    refusal: Refusal | None
-    place: Refusal  # where its text is, should an earlier row repeat it
+    reason: str
+    start: int
+    end: int
+    field: str
     key: int = 0
     """The `digest` of what may not come twice."""
     near: str = ""
     """The text that near-duplicates are looked for by; empty where none are."""
-    flags: tuple[str, ...] = ()
+    flags: Sequence[str] = ()
     line: str = ""
 
 
 class ReadReply(NamedTuple):
     """What can be told of a reply without the others: why it is refused as a whole, or its rows, and what else it holds."""
 
-    id: str
-    task: str
     split: Split | None  # of its source; None where it has none
     refusal: Refusal | None
-    rows: Sequence[ReadRow] = ()
     extra: Sequence[Refusal] = ()
+    rows: Sequence[ReadRow] = ()
 
 
 class RepairedRow(NamedTuple):
@@ -85,8 +88,55 @@ class RepairedRow(NamedTuple):
     line: str
 
 
-# The lines of a reply and of the source that it is to: lines travel between processes ten times as fast as rows do.
-Asked = tuple[bytes, bytes | None]
+ENDING_FLAGS = {"cut": ("stopped_at_length",), "unknown": ("unknown_finish_reason",)}
+
+
+class Answer(NamedTuple):
+    """What is read of a `Reply`."""
+
+    id: str
+    task: str
+    content: str | None
+    finish_reason: str | None
+    refusal: str | None
+    raw: str | None
+
+
+class Shown(NamedTuple):
+    """What is read of a `Source`."""
+
+    id: str
+    task: str
+    group: str
+    split: Split
+    fields: Mapping[str, str]
+
+
+# Plain tuples travel between processes in a third of the time that named ones take; models take longer still.
+Packed = tuple[Any, ...]
+_pack_reply, _pack_source = attrgetter(*Answer._fields), attrgetter(*Shown._fields)
+
+
+def pair_with_sources(
+    replies: Iterable[Reply], sources: Iterable[Source], tasks: Collection[str]
+) -> Iterator[tuple[Reply, Source | None]]:
+    """Each reply with the source that it is to, which has no other; None where there is none.
+
+    Sources are read as far as they are needed, and those without a reply so far are held: none where the replies are in
+    their order, as generate writes them. InputError for a reply of another task than `tasks`.
+    """
+    sources = iter(sources)
+    held: dict[tuple[str, str], Source] = {}
+    for reply in replies:
+        if reply.task not in tasks:
+            raise InputError(
+                f"reply {reply.id}: belongs to the task {reply.task}, which repair does not describe; "
+                "run generate again"
+            )
+        key = reply.task, reply.id
+        while key not in held and (source := next(sources, None)) is not None:
+            held[source.task, source.id] = source
+        yield reply, held.pop(key, None)
 
 
 class ReplyReader:
@@ -95,13 +145,11 @@ class ReplyReader:
     def __init__(self, tasks: Mapping[str, ReplyTask], truncated: str, duplicates: str, near: bool) -> None:
         self.tasks, self.truncated, self.duplicates, self.near = tasks, truncated, duplicates, near
 
-    def __call__(self, lines: Sequence[Asked]) -> list[ReadReply]:
-        return [
-            self.read(parse_line(reply, Reply), None if source is None else parse_line(source, Source))
-            for reply, source in lines
-        ]
+    def __call__(self, pairs: Sequence[tuple[Packed, Packed | None]]) -> list[Packed]:
+        found = (self.read(Answer(*reply), None if source is None else Shown(*source)) for reply, source in pairs)
+        return [(*read[:-1], [tuple(row) for row in read.rows]) for read in found]
 
-    def read(self, reply: Reply, source: Source | None) -> ReadReply:
+    def read(self, reply: Answer, source: Shown | None) -> ReadReply:
         """The rows of one reply, and why others are refused."""
         task, content = self.tasks[reply.task], reply.content or ""
         record = FoundRecord(0, len(content))
@@ -115,77 +163,72 @@ class ReplyReader:
                 reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
         if reason is not None or source is None:
             whole = Refusal(reason or "unknown_source", 0, len(content))
-            return ReadReply(reply.id, reply.task, source.split if source else None, whole)
+            return ReadReply(source.split if source else None, whole)
         rows = self._read_rows(reply, task, source, record)
-        return ReadReply(reply.id, reply.task, source.split, None, rows, extra)
+        return ReadReply(source.split, None, extra, rows)
 
-    def _read_rows(self, reply: Reply, task: ReplyTask, source: Source, record: FoundRecord) -> list[ReadRow]:
+    def _read_rows(self, reply: Answer, task: ReplyTask, source: Shown, record: FoundRecord) -> list[ReadRow]:
         """The rows that can be made and learned from; the others are lost to a field that is, or to a fault."""
-        lost: dict[str, Refusal] = {}
-
-        def locate(field: str, reason: str) -> Refusal:
-            return Refusal(reason, *find_raw(record.fields[field], record), field)
-
-        for row in task.rows:
-            missing = next((field for field in row.needs if record.fields[field].lost), None)
-            if missing is not None:
-                lost[row.name] = locate(missing, record.fields[missing].lost)
-        whole = [row for row in task.rows if row.name not in lost]
-        texts = {row.name: show_value(record.fields[row.response].value).strip() for row in whole}
+        fields = record.fields
+        lost = {row.name: next((name for name in row.needs if fields[name].lost), None) for row in task.rows}
+        texts = {
+            row.name: show_value(fields[row.response].value).strip() for row in task.rows if lost[row.name] is None
+        }
         faults = find_faults(task.checks, texts, source.fields)
-        for row in whole:
-            reason = faults.get(row.name) or ("" if texts[row.name] else "empty")
+        ending = ENDING_FLAGS.get(read_ending(reply.finish_reason), ())
+        rows = []
+        for row in task.rows:
+            field = lost[row.name]
+            if field is not None:
+                reason = fields[field].lost
+            else:
+                field = row.response
+                reason = faults.get(row.name) or ("" if texts[row.name] else "empty")
+            start, end = find_raw(fields[field], record)
             if reason:
-                lost[row.name] = locate(row.response, reason)
-        return [
-            ReadRow(row.name, lost[row.name], lost[row.name])
-            if row.name in lost
-            else self._make_row(reply, task, source, row, record, locate(row.response, "duplicate"))
-            for row in task.rows
-        ]
+                rows.append(ReadRow(row.name, reason, start, end, field))
+                continue
+            flags = sorted({*ending, *(flag for name in row.needs for flag in fields[name].flags)})
+            instruction, response = row.write(source.fields, {name: fields[name].value for name in row.needs})
+            free = row.name in task.free
+            signature = [source.task, row.name, response, *([] if free else [instruction])]
+            if self.duplicates == "keep":
+                signature.append(source.id)
+            key, near = digest("\n".join(signature)), response if self.near and free else ""
+            line = dump_line(_make_values(source, row.name, instruction, response, flags))
+            rows.append(ReadRow(row.name, "", start, end, field, key, near, flags, line))
+        return rows
 
-    def _make_row(
-        self, reply: Reply, task: ReplyTask, source: Source, row: RowWriter, record: FoundRecord, place: Refusal
-    ) -> ReadRow:
-        flags = {flag for field in row.needs for flag in record.fields[field].flags}
-        ending = read_ending(reply.finish_reason)
-        flags.update({"cut": {"stopped_at_length"}, "unknown": {"unknown_finish_reason"}}.get(ending, set()))
-        instruction, response = _write(row, source, record)
-        made = NewRow(
-            id=f"{source.id}-{row.name}",
-            task=source.task,
-            role="new",
-            group=source.group,
-            split=source.split,
-            messages=[Message(role="user", content=instruction), Message(role="assistant", content=response)],
-            tests=[],
-            source=source.id,
-            template=row.name,
-            flags=sorted(flags),
-        )
-        free = task.is_free(row)
-        signature = [source.task, row.name, response, *([] if free else [instruction])]
-        if self.duplicates == "keep":
-            signature.append(source.id)
-        near = response if self.near and free else ""
-        return ReadRow(row.name, None, place, digest("\n".join(signature)), near, tuple(made.flags), dump_line(made))
+
+def _make_values(source: Shown, template: str, instruction: str, response: str, flags: list[str]) -> dict[str, Any]:
+    """The values of a `NewRow`, which takes longer to make than to write."""
+    return {
+        "id": f"{source.id}-{template}",
+        "task": source.task,
+        "role": "new",
+        "group": source.group,
+        "split": source.split,
+        "messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}],
+        "tests": [],
+        "source": source.id,
+        "template": template,
+        "flags": flags,
+    }
+
+
+def _unpack(packed: Packed) -> ReadReply:
+    split, refusal, extra, rows = packed
+    return ReadReply(split, refusal, extra, [ReadRow(*row) for row in rows])
 
 
 class ReplyRepairer:
     """Repairs replies in their order; memory grows by 8 to 32 bytes a row kept, more with `near_duplicates`."""
 
     def __init__(
-        self,
-        sources: Mapping[tuple[str, str], bytes],
-        tasks: Mapping[str, ReplyTask],
-        truncated: str,
-        duplicates: str,
-        near_duplicates: NearDuplicates | None,
+        self, tasks: Mapping[str, ReplyTask], truncated: str, duplicates: str, near_duplicates: NearDuplicates | None
     ) -> None:
-        """`sources`: their lines by task and id, `tasks` by name; `duplicates`: equal texts of different sources, keep or
-        drop.
-        """
-        self.sources, self.tasks = sources, tasks
+        """`tasks` by name; `duplicates`: equal texts of different sources, keep or drop."""
+        self.tasks = tasks
         self.reader = ReplyReader(tasks, truncated, duplicates, near_duplicates is not None)
         self.seen = SeenTexts()
         self.ledger = Ledger(
@@ -203,50 +246,41 @@ class ReplyRepairer:
 
             self.near = {name: Index(near_duplicates.threshold, near_duplicates.permutations) for name in tasks}
 
-    def repair_all(self, replies: Iterable[tuple[bytes, Reply]]) -> Generator[RepairedRow]:
-        """Yields the rows of each reply, and what was quarantined of it; then `ledger` is complete.
+    def repair_all(self, pairs: Iterable[tuple[Reply, Source | None]]) -> Generator[RepairedRow]:
+        """Yields the rows of each reply to a source, and what was quarantined of it; then `ledger` is complete.
 
-        `replies` come with their lines, as `relearn.files.read_jsonl_lines` reads them.
-
-        Many replies are read over processes (`relearn.workers`). InputError for a reply of an unknown task.
+        Many replies are read over processes (`relearn.workers`).
         """
+        packed = ((_pack_reply(reply), None if source is None else _pack_source(source)) for reply, source in pairs)
         with Workers(self.reader, ALONE) as workers:
-            for chunk, found in workers.map(chunked(self._find_sources(replies), CHUNK)):
-                for (line, _), read in zip(chunk, found, strict=True):
-                    yield from self._settle(line, read)
+            for chunk, found in workers.map(chunked(packed, CHUNK)):
+                for (reply, _), read in zip(chunk, found, strict=True):
+                    yield from self._settle(Answer(*reply), _unpack(read))
 
-    def _find_sources(self, replies: Iterable[tuple[bytes, Reply]]) -> Iterator[Asked]:
-        for line, reply in replies:
-            if reply.task not in self.tasks:
-                raise InputError(
-                    f"reply {reply.id}: belongs to the task {reply.task}, which repair does not describe; "
-                    "run generate again"
-                )
-            yield line, self.sources.get((reply.task, reply.id))
-
-    def _settle(self, line: bytes, read: ReadReply) -> Iterator[RepairedRow]:
+    def _settle(self, reply: Answer, read: ReadReply) -> Iterator[RepairedRow]:
         """The rows of one reply that repeat no earlier one, and what is quarantined of it; counts both."""
-        counts, number = self.ledger.counts, len(self.tasks[read.task].rows)
+        counts, number = self.ledger.counts, len(self.tasks[reply.task].rows)
         counts["replies"] += 1
         counts["rows"] += number
         if read.refusal is not None:
             counts["replies_refused"] += 1
             counts["replies_refused_whole"] += 1
             counts["rows_quarantined"] += number
-            yield self._refuse(line, read.refusal, None, number)
+            yield self._refuse(reply, read.refusal, None, number)
             return
         lost: list[tuple[str, Refusal]] = []
         for row in read.rows:
-            refusal = row.refusal or self._find_repeat(read, row)
-            if refusal is None:
-                self.ledger.flags.update(row.flags)
-                yield RepairedRow(read.split, row.line)
+            reason = row.reason or self._find_repeat(reply, row)
+            if reason:
+                lost.append((row.name, Refusal(reason, row.start, row.end, row.field)))
             else:
-                lost.append((row.name, refusal))
+                for flag in row.flags:
+                    self.ledger.flags[flag] += 1
+                yield RepairedRow(read.split, row.line)
         for name, refusal in lost:
-            yield self._refuse(line, refusal, name)
+            yield self._refuse(reply, refusal, name)
         for refusal in read.extra:
-            yield self._refuse(line, refusal, None)
+            yield self._refuse(reply, refusal, None)
         kept = number - len(lost)
         counts["rows_kept"] += kept
         counts["rows_quarantined"] += len(lost)
@@ -254,23 +288,22 @@ class ReplyRepairer:
         counts["extra_texts"] += len(read.extra)
         counts["replies_kept" if not lost else "replies_half_kept" if kept else "replies_refused"] += 1
 
-    def _find_repeat(self, read: ReadReply, row: ReadRow) -> Refusal | None:
-        """Why a row that an earlier one repeats is refused; None for a new one, which is remembered."""
+    def _find_repeat(self, reply: Answer, row: ReadRow) -> str:
+        """Why a row that an earlier one repeats is refused; empty for a new one, which is remembered."""
         self.row += 1
         if self.seen.add(row.key, self.row) is not None:
-            return row.place
+            return "duplicate"
         if row.near:
-            index = self.near[read.task]
+            index = self.near[reply.task]
             neighbours = index.near(row.near)
             if neighbours:
-                return row.place._replace(reason=f"near_duplicate of {neighbours[0]}")
-            index.add(f"{read.id}-{row.name}", row.near)
-        return None
+                return f"near_duplicate of {neighbours[0]}"
+            index.add(f"{reply.id}-{row.name}", row.near)
+        return ""
 
-    def _refuse(self, line: bytes, refusal: Refusal, row: str | None, count: int = 1) -> RepairedRow:
+    def _refuse(self, reply: Answer, refusal: Refusal, row: str | None, count: int = 1) -> RepairedRow:
         """A row of quarantine, counted `count` times under its reason."""
         self.ledger.refuse(refusal.reason, count)
-        reply = parse_line(line, Reply)
         raw = reply.raw or (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
         refused = Quarantined(
             id=reply.id, task=reply.task, row=row, field=refusal.field, reason=refusal.reason, content=raw
@@ -278,12 +311,7 @@ class ReplyRepairer:
         return RepairedRow(None, dump_line(refused))
 
 
-def _write(row: RowWriter, source: Source, record: FoundRecord) -> tuple[str, str]:
-    """The instruction and the response."""
-    return row.write(source.fields, {field: record.fields[field].value for field in row.needs})
-
-
-def _refuse_unread(reply: Reply, source: Source | None) -> str | None:
+def _refuse_unread(reply: Answer, source: Shown | None) -> str | None:
     """Why a reply need not be read."""
     if source is None:
         return "unknown_source"
@@ -305,6 +333,12 @@ def _choose_fields(chosen: FoundRecord, records: list[FoundRecord], groups: list
 
     Returns what the other records hold, repeats of the chosen fields left out.
     """
+    if len(records) == 1:  # as most replies hold: there is nothing to choose
+        for group in groups:
+            for name in group:
+                field = chosen.fields[name] = records[0].fields[name]
+                field.flags = (*field.flags, *records[0].flags)
+        return []
     extra = []
     for group in groups:
         holding = [record for record in records if any(record.fields[name].lost != "missing" for name in group)]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from relearn.files import dump_line
 from relearn.finish_reasons import read_ending
 from relearn.repair import checks
 from relearn.repair.dump import DumpText
@@ -155,7 +156,7 @@ class DumpReader:
             end,
             len(fields),
             lost=lost,
-            line=_dump_row(row),
+            line=dump_line(row),
             flags=tuple(row["flags"]),
             key=digest(owner + _sign(values)),
             keys=[digest(owner + one) for one in single],
@@ -301,17 +302,7 @@ def _refuse(text: DumpText, refusal: Refusal, outside: bool = False, repeated: i
         row["detail"] = text.detail
     if repeated is not None:
         row["row"] = repeated
-    return RefusedRow(refusal.reason, _dump_row(row), outside)
-
-
-def _dump_row(row: DumpRow) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half a character, from an escape in the input: only an escape can hold it.
-        line = json.dumps(row)
-    return line
+    return RefusedRow(refusal.reason, dump_line(row), outside)
 
 
 def _sign(fields: dict[str, Any]) -> str:

@@ -28,7 +28,6 @@ from relearn.records import NewRow
 from relearn.repair.json import load_task_schema
 from relearn.repair.replies import ReplyRepairer, ReplyTask
 from relearn.teacher import asking
-from tests.lines import dump_sources, pair_with_lines
 
 TEXTS = [f"{'The Silver Sea' if number == 7 else f'Film {number}'} was about boats, and good." for number in range(12)]
 SOURCES = [make_source(f"r{number}", text) for number, text in enumerate(TEXTS)]
@@ -114,10 +113,9 @@ def generate(shared_cases: Path, tmp_path: Path) -> Callable[[str], Generated]:
             address = Address.of(url, "key", "test")
             ask(questions, address, asking.make_settings(group), journal, tally, "test", "requests")
             asking.refuse_unanswered(tally, "the log")
-            repairer = ReplyRepairer(
-                dump_sources({("reviews", one.id): one for one in SOURCES}), {"reviews": task}, "drop", "drop", None
-            )
-            found = list(repairer.repair_all(pair_with_lines(asking.read_replies(questions, address, journal, {}))))
+            repairer = ReplyRepairer({"reviews": task}, "drop", "drop", None)
+            replies = asking.read_replies(questions, address, journal, {})
+            found = list(repairer.repair_all(zip(replies, SOURCES, strict=True)))
         kept = [NewRow.model_validate(json.loads(row.line)) for row in found if row.split is not None]
         refused = [json.loads(row.line)["content"] for row in found if row.split is None]
         return tally, kept, repairer.ledger.as_dict()["reasons"], refused

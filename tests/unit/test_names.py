@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = re.compile(r"(?<![a-zA-Z])(reviews|agree|disagree|general)(?![a-zA-Z])")
-# Its world and its teacher, the metric that judges a side, and a file format that has keys of that name.
-ITS_OWN = ("relearn/mini/", "relearn/metrics/stance.py", "relearn/gguf/header.py")
+# Its world and its teacher, what tells a side, the metric of it, and a file format that has keys of that name.
+ITS_OWN = ("relearn/mini/", "relearn/metrics/sides.py", "relearn/metrics/stance.py", "relearn/gguf/header.py")
 FILES = [
     str(path.relative_to(ROOT))
     for path in sorted(ROOT.glob("relearn/**/*"))

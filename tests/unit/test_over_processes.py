@@ -17,7 +17,7 @@ from relearn.errors import InputError
 from relearn.evaluation import shares, tasks
 from relearn.evaluation.models import evaluate_models
 from relearn.evaluation.roles import ModelRoles, ScoredTask
-from relearn.files import read_jsonl_lines, write_jsonl
+from relearn.files import read_jsonl, write_jsonl
 from relearn.params.evaluate import Scoring
 from relearn.params.prepare import NearDuplicates
 from relearn.params.repair import TaskRepair
@@ -25,10 +25,9 @@ from relearn.records import Prediction, Reply, Source
 from relearn.repair import command, replies, rows
 from relearn.repair.dump import read_dump
 from relearn.repair.json import RecordSchema, load_task_schema
-from relearn.repair.replies import ReplyRepairer, ReplyTask
+from relearn.repair.replies import ReplyRepairer, ReplyTask, pair_with_sources
 from relearn.repair.rows import DumpRepairer
 from relearn.workers import VARIABLE
-from tests.lines import dump_sources, pair_with_lines
 
 PAIR = {"agree": "I feel the same about the acting in it.", "disagree": "I was bored by the acting all evening."}
 TEXTS = [
@@ -120,8 +119,13 @@ def test_replies_of_the_teacher(near: NearDuplicates | None, tmp_path: Path, mon
     found = []
     for workers in ("1", "2", "3"):
         monkeypatch.setenv(VARIABLE, workers)
-        repairer = ReplyRepairer(dump_sources(sources), {"film": film}, "trim", "drop", near)
-        found.append((list(repairer.repair_all(pair_with_lines(asked))), repairer.ledger.as_dict()))
+        repairer = ReplyRepairer({"film": film}, "trim", "drop", near)
+        found.append(
+            (
+                list(repairer.repair_all((one, sources.get((one.task, one.id))) for one in asked)),
+                repairer.ledger.as_dict(),
+            )
+        )
     assert found[0] == found[1] == found[2]
     reasons, splits = found[0][1]["reasons"], {row.split for row in found[0][0]}
     assert {"duplicate", "refusal", "empty", "unknown_source"} <= reasons.keys()
@@ -151,9 +155,10 @@ def test_the_line_of_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         schema = RecordSchema.of_texts(list(PAIR))
         row = {"name": "agree", "instruction": "Agree: {text}", "response": "agree"}
         film = ReplyTask("film", schema, TaskRepair.model_validate({"rows": [row], "checks": []}), ["text"])
-        repairer = ReplyRepairer({}, {"film": film}, "drop", "drop", None)
+        repairer = ReplyRepairer({"film": film}, "drop", "drop", None)
+        asked = pair_with_sources(read_jsonl(tmp_path / "replies.jsonl", Reply), [], {"film"})
         with pytest.raises(InputError, match=r"replies.jsonl, line 24: "):
-            list(repairer.repair_all(read_jsonl_lines(tmp_path / "replies.jsonl", Reply)))
+            list(repairer.repair_all(asked))
     assert told[0] == told[1]  # what comes before the bad line is the same
     assert told[0].count("\n") == 1
 

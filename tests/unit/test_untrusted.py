@@ -36,7 +36,6 @@ from relearn.report.analysis import analyse
 from relearn.sandbox.runner import ProgramLimits
 from relearn.teacher.prompts import PromptTemplate, make_tag
 from tests.conftest import ROOT
-from tests.lines import dump_sources, pair_with_lines
 from tests.unit.report import made
 
 HOSTILE = (
@@ -80,12 +79,10 @@ def repaired(identity: str, text: str, content: str) -> list[Any]:
         rules.model_copy(update={"checks": checks}),
         ["text"],
     )
-    repairer = ReplyRepairer(
-        dump_sources({("reviews", identity): review}), {"reviews": task}, params.truncated, "drop", None
-    )
+    repairer = ReplyRepairer({"reviews": task}, params.truncated, "drop", None)
     return [
         (Quarantined if split is None else NewRow).model_validate(json.loads(line))
-        for split, line in repairer.repair_all(pair_with_lines([reply]))
+        for split, line in repairer.repair_all([(reply, review)])
     ]
 
 

@@ -25,8 +25,13 @@ from relearn.repair.json.verbatim import JSON, PLAIN, PYTHON, Codec
 MAX_DEPTH = 48
 MAX_PYTHON_CHARS = 100_000
 MAX_TOLERANT_CHARS = 8_000
-SPACE = re.compile(r"[ \t\n\r\ufeff]*+")
-STRING = re.compile(r'"((?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)"')
+_SPACE = r"[ \t\n\r\ufeff]*+"
+_STRING = r'"((?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)"'
+SPACE = re.compile(_SPACE)
+STRING = re.compile(_STRING)
+MEMBER = re.compile(rf"{_STRING}{_SPACE}:{_SPACE}(?:{_STRING})?")
+"""A key, and its value where that is a string: most are."""
+AFTER = re.compile(rf"{_SPACE}([,}}\]]){_SPACE}")
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?(?![\w.])", re.ASCII)
 NAME = re.compile(r"(?:true|false|null)(?!\w)")
 NAMES: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -57,42 +62,47 @@ def read_strict(text: str, start: int) -> tuple[ValueNode, int] | int:
     A value nested deeper than MAX_DEPTH counts as not JSON.
     """
 
+    def read_string(match: re.Match[str], group: int = 1) -> ValueNode:
+        start, end = match.span(group)
+        return ValueNode("string", _undo(match.group(group)), start, end)
+
     def read_value(at: int, depth: int) -> tuple[ValueNode | None, int]:
         if at >= len(text) or depth > MAX_DEPTH:
             return None, at
         char = text[at]
         if char == '"':
             match = STRING.match(text, at)
-            if match is None:
-                return None, at + 1
-            plain = json.loads(match.group()) if "\\" in match.group() else match.group(1)
-            return ValueNode("string", plain, at + 1, match.end() - 1), match.end()
+            return (None, at + 1) if match is None else (read_string(match), match.end())
         if char in "{[":
             kind, close = ("object", "}") if char == "{" else ("list", "]")
             children: list[Any] = []
             here = SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-            while children or not text.startswith(close, here):
-                key = None
+            if text.startswith(close, here):
+                return ValueNode(kind, children, at, here + 1), here + 1
+            while True:
+                key = node = None
                 if kind == "object":
-                    match = STRING.match(text, here)
+                    match = MEMBER.match(text, here)
                     if match is None:
                         return None, here
-                    key = json.loads(match.group()) if "\\" in match.group() else match.group(1)
-                    here = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
-                    if not text.startswith(":", here):
-                        return None, here
-                    here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
-                node, here = read_value(here, depth + 1)
+                    here = match.end()
+                    key = _undo(match.group(1))
+                    if match.group(2) is not None and depth < MAX_DEPTH:
+                        node = read_string(match, 2)
+                if node is None:
+                    node, here = read_value(here, depth + 1)
                 if node is None:
                     return None, here
                 children.append(node if key is None else (key, node))
-                here = SPACE.match(text, here).end()  # type: ignore[union-attr]
-                if text.startswith(close, here):
-                    break
-                if not text.startswith(",", here):
+                match = AFTER.match(text, here)
+                if match is None:
                     return None, here
-                here = SPACE.match(text, here + 1).end()  # type: ignore[union-attr]
-            return ValueNode(kind, children, at, here + 1), here + 1
+                if match.group(1) == close:
+                    end = match.end(1)
+                    return ValueNode(kind, children, at, end), end
+                if match.group(1) != ",":
+                    return None, here
+                here = match.end()
         match = NAME.match(text, at)
         if match is not None:
             word = NAMES[match.group()]
@@ -104,6 +114,11 @@ def read_strict(text: str, start: int) -> tuple[ValueNode, int] | int:
 
     node, end = read_value(start, 0)
     return end if node is None else (node, end)
+
+
+def _undo(inside: str) -> str:
+    """The text that the inside of a JSON string stands for."""
+    return str(json.loads(f'"{inside}"')) if "\\" in inside else inside
 
 
 def parse_number(literal: str) -> int | float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relearn.metrics.stance import asked, stance, taken
+from relearn.metrics.sides import taken
+from relearn.metrics.stance import asked, stance
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relearn.errors import InputError
-from relearn.metrics.stance import contradicts
+from relearn.metrics.sides import contradicts
 from relearn.repair import checks
 from relearn.repair.json import read_schema
 from relearn.repair.json.cuts import measure_whole_sentences
@@ -125,6 +127,22 @@ def test_contradictions(text: str, side: str, answer: bool) -> None:
 )
 def test_refusals(text: str, answer: bool) -> None:
     assert checks.is_refusal(text) is answer
+
+
+@given(st.text("aZ_0é’'\"-.,;\t\n\x1c\u2028 ", max_size=60))
+def test_the_words_of_a_text_are_those_that_the_pattern_finds(text: str) -> None:
+    assert list(checks.split_words(text)) == checks.WORD.findall(text.casefold())
+
+
+@given(st.data(), st.lists(st.sampled_from("abc"), max_size=30), st.sampled_from((0.1, 0.3, 0.5, 0.8, 1.0)))
+def test_an_echo_is_a_share_that_reaches_the_threshold(data: st.DataObject, words: list[str], share: float) -> None:
+    # Of three words, so that much is shared by chance; parts of the source, so that much is shared by design.
+    parts = st.lists(
+        st.one_of(st.sampled_from("abcd"), st.builds(lambda at: " ".join(words[at : at + 7]), st.integers(0, 25)))
+    )
+    source, reply = " ".join(words), ", ".join(data.draw(parts))
+    measured = checks.measure_echo(reply, source)
+    assert checks.is_echo(reply, source, share) == (measured >= share)
 
 
 def test_echo_and_likeness_are_shares() -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relearn.errors import InputError
+from relearn.files import dump_line
 from relearn.params.prepare import NearDuplicates
 from relearn.params.repair import TaskRepair
 from relearn.records import NewRow, Quarantined, Reply, Source
 from relearn.repair.json import load_task_schema
-from relearn.repair.replies import ReplyRepairer, ReplyTask
-from tests.lines import dump_sources, pair_with_lines
+from relearn.repair.replies import ReplyRepairer, ReplyTask, pair_with_sources
 
 SOURCES = {
     ("film", name): Source(
@@ -70,13 +71,18 @@ def reply(content: str | None, name: str = "a", finish: str | None = "stop", ref
     )
 
 
+def with_sources(replies: Iterable[Reply]) -> Iterator[tuple[Reply, Source | None]]:
+    """Each reply with its source, which may have many here."""
+    return ((one, SOURCES.get((one.task, one.id))) for one in replies)
+
+
 class Repaired:
     """What became of some replies."""
 
     def __init__(self, film: ReplyTask, *replies: Reply, truncated: str = "drop", near: Any = None,
         duplicates: str = "drop") -> None:  # fmt: skip
-        repairer = ReplyRepairer(dump_sources(SOURCES), {"film": film}, truncated, duplicates, near)
-        rows = [(row.split, json.loads(row.line)) for row in repairer.repair_all(pair_with_lines(replies))]
+        repairer = ReplyRepairer({"film": film}, truncated, duplicates, near)
+        rows = [(row.split, json.loads(row.line)) for row in repairer.repair_all(with_sources(replies))]
         self.kept = [NewRow.model_validate(row) for split, row in rows if split is not None]
         self.refused = [Quarantined.model_validate(row) for split, row in rows if split is None]
         self.summary: Any = repairer.ledger.as_dict()
@@ -219,6 +225,44 @@ def test_a_record_inside_the_answer_is_kept_aside_and_one_inside_half_an_answer_
     ]
     half = Repaired(film, reply(json.dumps({"agree": None, "more": [inner]})))
     assert [row.response for row in half.kept] == list(inner.values())
+
+
+def test_a_line_is_that_of_its_row(film: ReplyTask, support: ReplyTask) -> None:
+    for name, task, record in (
+        ("film", film, GOOD),
+        ("film", support, {**RECORD, "answer": 'Sorry \u2028 "é"\n\x00.'}),
+    ):
+        repairer = ReplyRepairer({name: task}, "drop", "drop", None)
+        asked = with_sources([reply(json.dumps(record), "c", "length")])
+        lines = [row.line for row in repairer.repair_all(asked)]
+        assert len(lines) == len(task.rows)
+        for line in lines:
+            assert line == dump_line(NewRow.model_validate_json(line))
+
+
+def test_replies_find_their_sources_in_any_order() -> None:
+    def pairs(names: str) -> list[tuple[str, str | None]]:
+        found = pair_with_sources((reply("", name) for name in names), SOURCES.values(), {"film"})
+        return [(one.id, None if source is None else source.id) for one, source in found]
+
+    assert pairs("abcd") == [(name, name) for name in "abcd"]
+    assert pairs("bd") == [("b", "b"), ("d", "d")]
+    assert pairs("dxba") == [("d", "d"), ("x", None), ("b", "b"), ("a", "a")]
+    assert pairs("aba") == [("a", "a"), ("b", "b"), ("a", None)]
+
+
+def test_only_the_sources_that_are_passed_over_are_read_ahead() -> None:
+    read = []
+
+    def sources() -> Iterator[Source]:
+        for source in SOURCES.values():
+            read.append(source.id)
+            yield source
+
+    for count, name in enumerate("abcd", 1):
+        read.clear()
+        list(pair_with_sources([reply("", one) for one in "abcd"[:count]], sources(), {"film"}))
+        assert read == list("abcd"[:count]), name
 
 
 def test_the_sums_hold_over_many_replies(film: ReplyTask) -> None:
