@@ -21,10 +21,10 @@ from relearn.workers import Workers, chunked
 DumpRow = dict[str, Any]
 
 
-# Texts that a process reads at once, and how many are read here before others are started: that takes as long as reading
-# so many (half a second).
+# Texts that a process reads at once, and how many are read here before others are started: that takes about as long as
+# reading so many (three seconds).
 CHUNK = 500
-ALONE = 4000
+ALONE = 10_000
 
 
 class Refusal(NamedTuple):
