@@ -91,7 +91,7 @@ class RepairedRow(NamedTuple):
 ENDING_FLAGS = {"cut": ("stopped_at_length",), "unknown": ("unknown_finish_reason",)}
 
 
-class Answer(NamedTuple):
+class SentReply(NamedTuple):
     """What is read of a `Reply`."""
 
     id: str
@@ -102,7 +102,7 @@ class Answer(NamedTuple):
     raw: str | None
 
 
-class Shown(NamedTuple):
+class ShownSource(NamedTuple):
     """What is read of a `Source`."""
 
     id: str
@@ -114,7 +114,7 @@ class Shown(NamedTuple):
 
 # Plain tuples travel between processes in a third of the time that named ones take; models take longer still.
 Packed = tuple[Any, ...]
-_pack_reply, _pack_source = attrgetter(*Answer._fields), attrgetter(*Shown._fields)
+_pack_reply, _pack_source = attrgetter(*SentReply._fields), attrgetter(*ShownSource._fields)
 
 
 def pair_with_sources(
@@ -146,10 +146,12 @@ class ReplyReader:
         self.tasks, self.truncated, self.duplicates, self.near = tasks, truncated, duplicates, near
 
     def __call__(self, pairs: Sequence[tuple[Packed, Packed | None]]) -> list[Packed]:
-        found = (self.read(Answer(*reply), None if source is None else Shown(*source)) for reply, source in pairs)
+        found = (
+            self.read(SentReply(*reply), None if source is None else ShownSource(*source)) for reply, source in pairs
+        )
         return [(*read[:-1], [tuple(row) for row in read.rows]) for read in found]
 
-    def read(self, reply: Answer, source: Shown | None) -> ReadReply:
+    def read(self, reply: SentReply, source: ShownSource | None) -> ReadReply:
         """The rows of one reply, and why others are refused."""
         task, content = self.tasks[reply.task], reply.content or ""
         record = FoundRecord(0, len(content))
@@ -167,7 +169,7 @@ class ReplyReader:
         rows = self._read_rows(reply, task, source, record)
         return ReadReply(source.split, None, extra, rows)
 
-    def _read_rows(self, reply: Answer, task: ReplyTask, source: Shown, record: FoundRecord) -> list[ReadRow]:
+    def _read_rows(self, reply: SentReply, task: ReplyTask, source: ShownSource, record: FoundRecord) -> list[ReadRow]:
         """The rows that can be made and learned from; the others are lost to a field that is, or to a fault."""
         fields = record.fields
         lost = {row.name: next((name for name in row.needs if fields[name].lost), None) for row in task.rows}
@@ -200,7 +202,9 @@ class ReplyReader:
         return rows
 
 
-def _make_values(source: Shown, template: str, instruction: str, response: str, flags: list[str]) -> dict[str, Any]:
+def _make_values(
+    source: ShownSource, template: str, instruction: str, response: str, flags: list[str]
+) -> dict[str, Any]:
     """The values of a `NewRow`, which takes longer to make than to write."""
     return {
         "id": f"{source.id}-{template}",
@@ -255,9 +259,9 @@ class ReplyRepairer:
         with Workers(self.reader, ALONE) as workers:
             for chunk, found in workers.map(chunked(packed, CHUNK)):
                 for (reply, _), read in zip(chunk, found, strict=True):
-                    yield from self._settle(Answer(*reply), _unpack(read))
+                    yield from self._settle(SentReply(*reply), _unpack(read))
 
-    def _settle(self, reply: Answer, read: ReadReply) -> Iterator[RepairedRow]:
+    def _settle(self, reply: SentReply, read: ReadReply) -> Iterator[RepairedRow]:
         """The rows of one reply that repeat no earlier one, and what is quarantined of it; counts both."""
         counts, number = self.ledger.counts, len(self.tasks[reply.task].rows)
         counts["replies"] += 1
@@ -288,7 +292,7 @@ class ReplyRepairer:
         counts["extra_texts"] += len(read.extra)
         counts["replies_kept" if not lost else "replies_half_kept" if kept else "replies_refused"] += 1
 
-    def _find_repeat(self, reply: Answer, row: ReadRow) -> str:
+    def _find_repeat(self, reply: SentReply, row: ReadRow) -> str:
         """Why a row that an earlier one repeats is refused; empty for a new one, which is remembered."""
         self.row += 1
         if self.seen.add(row.key, self.row) is not None:
@@ -301,7 +305,7 @@ class ReplyRepairer:
             index.add(f"{reply.id}-{row.name}", row.near)
         return ""
 
-    def _refuse(self, reply: Answer, refusal: Refusal, row: str | None, count: int = 1) -> RepairedRow:
+    def _refuse(self, reply: SentReply, refusal: Refusal, row: str | None, count: int = 1) -> RepairedRow:
         """A row of quarantine, counted `count` times under its reason."""
         self.ledger.refuse(refusal.reason, count)
         raw = reply.raw or (reply.content or "")[refusal.start : refusal.end] or reply.refusal or ""
@@ -311,7 +315,7 @@ class ReplyRepairer:
         return RepairedRow(None, dump_line(refused))
 
 
-def _refuse_unread(reply: Answer, source: Shown | None) -> str | None:
+def _refuse_unread(reply: SentReply, source: ShownSource | None) -> str | None:
     """Why a reply need not be read."""
     if source is None:
         return "unknown_source"
