@@ -63,9 +63,8 @@ def _join_words(text: str) -> str:
 
 def measure_echo(reply: str, source: str) -> float:
     """The share of the reply's word 5-grams that are in the source; 0 for a reply of fewer than five words."""
-    shown, words = split_words(source), split_words(reply)
-    known = set(_make_grams(shown, GRAM))
-    found = [gram in known for gram in _make_grams(words, GRAM)]
+    known = set(_make_grams(split_words(source), GRAM))
+    found = [gram in known for gram in _make_grams(split_words(reply), GRAM)]
     return sum(found) / len(found) if found else 0.0
 
 
@@ -185,11 +184,8 @@ def refuse_unknown_names(checks: Iterable[Check], fields: Collection[str], where
     for one in checks:
         if one.kind == "echo" and one.of not in fields:
             raise InputError(f"{where}: echo: {one.of} is not a field of the source; choose from {', '.join(fields)}")
-        if one.kind == "contradiction":
-            _check_sides(one, where)
-
-
-def _check_sides(check: ContradictionCheck, where: str) -> None:
-    for side in check.sides.values():
-        if side not in SIDES:
-            raise InputError(f"{where}: contradiction: no words are known for {side}; the sides are {', '.join(SIDES)}")
+        unknown = [side for side in one.sides.values() if side not in SIDES] if one.kind == "contradiction" else []
+        if unknown:
+            raise InputError(
+                f"{where}: contradiction: no words are known for {unknown[0]}; the sides are {', '.join(SIDES)}"
+            )
