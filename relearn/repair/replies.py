@@ -7,7 +7,9 @@ counts for all of them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -256,8 +258,10 @@ class ReplyRepairer:
         Many replies are read over processes (`relearn.workers`).
         """
         packed = ((_pack_reply(reply), None if source is None else _pack_source(source)) for reply, source in pairs)
-        with Workers(self.reader, ALONE) as workers:
-            for chunk, found in workers.map(chunked(packed, CHUNK)):
+        first = list(islice(packed, ALONE + 1))
+        # From a file, so many are there at once: where others are to help, they start before the first reply is read.
+        with Workers(self.reader, 0 if len(first) > ALONE else math.inf) as workers:
+            for chunk, found in workers.map(chunked(chain(first, packed), CHUNK)):
                 for (reply, _), read in zip(chunk, found, strict=True):
                     yield from self._settle(SentReply(*reply), _unpack(read))
 
