@@ -13,10 +13,7 @@ as JSON; a row that could not run, or a peer that could not be installed, is nam
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -26,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.machine import describe_machine
 from bench.scale import table as scale_table
 from relearn.files import atomic_write, write_json
 
@@ -33,8 +31,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PEERS = ROOT / ".cache" / "bench" / "peers"
-LIBRARIES = ("torch", "transformers", "peft", "openai", "json-repair", "codebleu", "bert-score", "rouge-score", "dvc")
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # a speed in bf16 means little without the last two
 Cells = tuple[str, str, str, str]  # what, ours, the peer's, ratio
 
 
@@ -260,25 +256,6 @@ def run(row: Row, quick: bool, vllm: str | None = None) -> str | None:
     return None
 
 
-def machine() -> str:
-    """Processor with its widest instructions, memory, system and versions; no name of a host."""
-    processor, memory = platform.machine(), 0.0
-    try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        found = re.search(r"^model name\s*: (.*)$", told, re.MULTILINE)
-        processor = found[1] if found else processor
-        has = [name for name in INSTRUCTIONS if name in told.split()]
-        processor += f" with {', '.join(has)}" if has else ""
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (OSError, ValueError):
-        pass
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
-    return (
-        f"{processor}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB; {platform.system()}, "
-        f"Python {platform.python_version()}; {versions}"
-    )
-
-
 def page(out: Path, reasons: dict[str, str]) -> str:
     """docs/benchmarks.md from the JSON files in `out`; `reasons` say why a row has none."""
     lines = [
@@ -289,7 +266,7 @@ def page(out: Path, reasons: dict[str, str]) -> str:
         "`bench/out/`. A ratio above 1 means that the peer takes that many times longer (for shares: reaches that much less).",
         "With `--only` rows are measured at different times; a load beside a figure is the machine's, the benchmark itself included.",
         "",
-        f"Machine: {machine()}.",
+        f"Machine: {describe_machine()}.",
         "",
         "| what, and against what | here | the peer | ratio |",
         "| --- | --- | --- | ---: |",
@@ -308,8 +285,9 @@ def page(out: Path, reasons: dict[str, str]) -> str:
             lines += [f"| {' | '.join(each)} |" for each in cells]
     scale = out / "scale.json"
     if scale.is_file() and "scale" not in reasons:
-        lines += ["", "## Scale", "", *scale_table(json.loads(scale.read_text(encoding="utf-8"))), ""]
-        lines += [SCALE]
+        measured = json.loads(scale.read_text(encoding="utf-8"))
+        lines += ["", "## Scale", "", f"Machine: {measured['machine']}.", ""]
+        lines += [*scale_table(measured["parts"]), "", SCALE]
     lines += ["", "## The commands", "", "| row | command |", "| --- | --- |", *commands, ""]
     return "\n".join(lines)
 
@@ -320,8 +298,8 @@ in memory. `repair` reads the reviews beside the replies to them and keeps 12 to
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
 from; nearly all its time goes into the metrics, two fifths of it into looking for code and a fifth into ROUGE-L. `repair`
 and `scoring` also work over processes: their lines for two say how many times faster they are than one, and the memory
-of all processes together. `python -m bench.scale --sizes 1000000` adds the column of a million rows (40 minutes). What was
-not run is not filled in."""
+of all processes together. `python -m bench.scale --sizes 1000000` adds the column of a million rows (40 minutes on this
+machine). What was not run is not filled in."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Time and peak memory of the stages that read rows, at 1,000 to 100,000 rows or more, and how both grow.
 
     python -m bench.scale                                  # ten minutes
-    python -m bench.scale --sizes 1000000                  # 40 minutes, without generation and scoring alone
+    python -m bench.scale --sizes 1000000                  # 40 minutes or more, without generation
     python -m bench.scale --sizes 1000 10000 --parts repair --workers 1 2
 
 `repair` and `scoring` are measured with each number of processes that --workers names (RELEARN_WORKERS): one, then two.
@@ -19,7 +19,7 @@ included, or the most that several held together at a fifth of a second); with s
 seconds of one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for
 each part `exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the
 two largest sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that
-it can be made bit by bit.
+it can be made bit by bit, as long as the machine that it names is this one.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
+from bench.machine import describe_machine
 from bench.words import WORDS
 from relearn.workers import VARIABLE
 
@@ -50,7 +51,6 @@ OUT = ROOT / "bench" / "out" / "scale.json"
 SIZES = (1_000, 10_000, 100_000)
 SHARED = ("repair", "scoring")
 MOST = {"prepare": 1_000_000, "repair": 1_000_000, "scoring": 1_000_000, "generation": 100_000}
-MOST_ALONE = {**MOST, "scoring": 100_000}  # in one process: ten times as many take forty minutes
 
 
 def text(rng: random.Random, count: int) -> str:
@@ -277,6 +277,14 @@ def _cell(run: dict[str, Any]) -> str:
     return f"{run['seconds']:.1f} s, {run['peak_mb']:,} MB{times}"
 
 
+def _read_measured() -> dict[str, Any]:
+    """What the file holds of this machine: figures of two do not share a table."""
+    if not OUT.is_file():
+        return {}
+    kept = json.loads(OUT.read_text(encoding="utf-8"))
+    return dict(kept["parts"]) if kept.get("machine") == describe_machine() else {}
+
+
 def main() -> None:
     """Measures and writes the table's figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -288,13 +296,12 @@ def main() -> None:
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]))))
         return
-    found: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
+    machine, found = describe_machine(), _read_measured()
     OUT.parent.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         for workers in sorted(options.workers) if part in SHARED else (1,):
             name = part if workers == 1 else f"{part}, {workers} processes"
-            most = (MOST_ALONE if workers == 1 else MOST)[part]
-            for rows in sorted(size for size in options.sizes if size <= most):
+            for rows in sorted(size for size in options.sizes if size <= MOST[part]):
                 run = measured(part, rows, workers)
                 alone = [each for each in found.get(part, {}).get("runs", ()) if each["rows"] == rows]
                 if workers > 1 and alone:
@@ -304,7 +311,7 @@ def main() -> None:
                 others = [each for each in found.get(name, {}).get("runs", ()) if each["rows"] != rows]
                 runs = sorted([*others, run], key=lambda each: each["rows"])
                 found[name] = {"runs": runs, **growth(runs)}
-                OUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+                OUT.write_text(json.dumps({"machine": machine, "parts": found}, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(found)))
 
 
