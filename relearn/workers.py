@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
@@ -138,6 +139,9 @@ class Workers(Generic[Chunk, Found]):
             return self._pool.submit(_do, chunk)
         from joblib.externals.loky import ProcessPoolExecutor
 
+        # loky starts a process anew that has grown by 300 MB, as imports and caches make it do, and warns of a leak. One
+        # that is killed is told of all the same.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         self._pool = ProcessPoolExecutor(
             self.number,
             timeout=None,

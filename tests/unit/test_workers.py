@@ -143,6 +143,29 @@ def test_ctrl_c_and_a_kill_end_all_of_them(ending: signal.Signals, tmp_path: Pat
         time.sleep(0.05)
 
 
+GROWS = """
+import os, time
+from relearn.workers import Workers
+held = []
+def work(chunk):
+    if chunk[0] > 2:
+        held.append(b"x" * 350_000_000)
+        time.sleep(1.2)  # what a process holds is looked at once a second
+    return os.getpid()
+with Workers(work, alone=0) as workers:
+    print(len({done for _, done in workers.map([[number] for number in range(9)])}))
+"""
+
+
+def test_a_process_that_grows_is_started_anew_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "grows.py").write_text(GROWS)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "grows.py"], env={**os.environ, VARIABLE: "2"}, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert int(ended.stdout) > 2
+
+
 def test_a_system_that_does_not_say_which_cores_are_ours_counts_those_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
