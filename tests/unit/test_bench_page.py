@@ -49,6 +49,14 @@ def test_the_page_has_ratios_and_reasons(tmp_path: Path) -> None:
         assert f"| {row.name} | `python -m " in text
 
 
+def test_the_table_scale_names_the_machine_that_it_is_of(tmp_path: Path) -> None:
+    runs = [{"rows": 1000, "seconds": 1.25, "peak_mb": 51}]
+    (tmp_path / "scale.json").write_text(json.dumps({"machine": "an abacus", "parts": {"prepare": {"runs": runs}}}))
+    text = every.page(tmp_path, {})
+    assert "## Scale\n\nMachine: an abacus.\n\n| part | 1,000 rows |" in text
+    assert "\n| prepare | 1.2 s, 51 MB | – | – |\n" in text
+
+
 def test_no_host_is_named() -> None:
     assert platform.node() not in describe_machine().replace(platform.machine(), "")
 
