@@ -182,6 +182,7 @@ def one(part: str, rows: int) -> dict[str, Any]:
     """One part at one size, in this process and those that it starts."""
     with tempfile.TemporaryDirectory() as name:
         work = PARTS[part](rows, Path(name))
+        os.sync()  # else the kernel writes the inputs out beside the work
         made = resource.getrusage(resource.RUSAGE_SELF)
         started = time.perf_counter()
         work()
