@@ -278,12 +278,12 @@ def _cell(run: dict[str, Any]) -> str:
     return f"{run['seconds']:.1f} s, {run['peak_mb']:,} MB{times}"
 
 
-def _read_measured() -> dict[str, Any]:
+def _read_measured(machine: str) -> dict[str, Any]:
     """What the file holds of this machine: figures of two do not share a table."""
     if not OUT.is_file():
         return {}
     kept = json.loads(OUT.read_text(encoding="utf-8"))
-    return dict(kept["parts"]) if kept.get("machine") == describe_machine() else {}
+    return dict(kept["parts"]) if kept.get("machine") == machine else {}
 
 
 def main() -> None:
@@ -297,7 +297,8 @@ def main() -> None:
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]))))
         return
-    machine, found = describe_machine(), _read_measured()
+    machine = describe_machine()
+    found = _read_measured(machine)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         for workers in sorted(options.workers) if part in SHARED else (1,):
