@@ -70,16 +70,15 @@ class ReadRow(NamedTuple):
     """The `digest` of what may not come twice."""
     near: str = ""
     """The text that near-duplicates are looked for by; empty where none are."""
-    flags: Sequence[str] = ()
+    flags: tuple[str, ...] = ()
     line: str = ""
 
 
 class ReadReply(NamedTuple):
     """What can be told of a reply without the others: why it is refused as a whole, or its rows, and what else it holds."""
 
-    split: Split | None  # of its source; None where it has none
     refusal: Refusal | None
-    extra: Sequence[Refusal] = ()
+    extra: tuple[Refusal, ...] = ()
     rows: Sequence[ReadRow] = ()
 
 
@@ -94,7 +93,7 @@ ENDING_FLAGS = {"cut": ("stopped_at_length",), "unknown": ("unknown_finish_reaso
 
 
 class SentReply(NamedTuple):
-    """What is read of a `Reply`."""
+    """What is read of a `Reply`, and of the `Source` that it is to, which has the same id and task."""
 
     id: str
     task: str
@@ -102,21 +101,23 @@ class SentReply(NamedTuple):
     finish_reason: str | None
     refusal: str | None
     raw: str | None
+    group: str = ""
+    split: Split | None = None
+    """None where there is no source."""
+    shown: Mapping[str, str] = {}
+    """The source's fields."""
 
 
-class ShownSource(NamedTuple):
-    """What is read of a `Source`."""
-
-    id: str
-    task: str
-    group: str
-    split: Split
-    fields: Mapping[str, str]
-
-
-# Plain tuples travel between processes in a third of the time that named ones take; models take longer still.
+# Flat, plain tuples travel between processes in a third of the time that named ones take, and give the garbage
+# collector nothing to follow; models take longer still.
 Packed = tuple[Any, ...]
-_pack_reply, _pack_source = attrgetter(*SentReply._fields), attrgetter(*ShownSource._fields)
+_pack_reply = attrgetter("id", "task", "content", "finish_reason", "refusal", "raw")
+_pack_source = attrgetter("group", "split", "fields")
+
+
+def _pack(reply: Reply, source: Source | None) -> Packed:
+    packed: Packed = _pack_reply(reply)
+    return packed if source is None else packed + _pack_source(source)
 
 
 def pair_with_sources(
@@ -147,38 +148,34 @@ class ReplyReader:
     def __init__(self, tasks: Mapping[str, ReplyTask], truncated: str, duplicates: str, near: bool) -> None:
         self.tasks, self.truncated, self.duplicates, self.near = tasks, truncated, duplicates, near
 
-    def __call__(self, pairs: Sequence[tuple[Packed, Packed | None]]) -> list[Packed]:
-        found = (
-            self.read(SentReply(*reply), None if source is None else ShownSource(*source)) for reply, source in pairs
-        )
-        return [(*read[:-1], [tuple(row) for row in read.rows]) for read in found]
+    def __call__(self, replies: Sequence[Packed]) -> list[Packed]:
+        found = (self.read(SentReply(*reply)) for reply in replies)
+        return [(read.refusal, read.extra, *chain.from_iterable(read.rows)) for read in found]
 
-    def read(self, reply: SentReply, source: ShownSource | None) -> ReadReply:
+    def read(self, reply: SentReply) -> ReadReply:
         """The rows of one reply, and why others are refused."""
         task, content = self.tasks[reply.task], reply.content or ""
         record = FoundRecord(0, len(content))
         extra: list[Refusal] = []
-        reason = _refuse_unread(reply, source)
+        reason = _refuse_unread(reply)
         if reason is None:
             found = read_records(content, task.schema, reply.finish_reason, self.truncated)
             extra = [Refusal(reason, one.start, one.end) for one, reason in found.aside]
             extra += _choose_fields(record, found.records, task.groups)
             if all(field.lost for field in record.fields.values()):
                 reason = _explain_loss(found.records, record.fields) or explain_no_record(content, reply.finish_reason)
-        if reason is not None or source is None:
-            whole = Refusal(reason or "unknown_source", 0, len(content))
-            return ReadReply(source.split if source else None, whole)
-        rows = self._read_rows(reply, task, source, record)
-        return ReadReply(source.split, None, extra, rows)
+        if reason is not None:
+            return ReadReply(Refusal(reason, 0, len(content)))
+        return ReadReply(None, tuple(extra), self._read_rows(reply, task, record))
 
-    def _read_rows(self, reply: SentReply, task: ReplyTask, source: ShownSource, record: FoundRecord) -> list[ReadRow]:
+    def _read_rows(self, reply: SentReply, task: ReplyTask, record: FoundRecord) -> list[ReadRow]:
         """The rows that can be made and learned from; the others are lost to a field that is, or to a fault."""
         fields = record.fields
         lost = {row.name: next((name for name in row.needs if fields[name].lost), None) for row in task.rows}
         texts = {
             row.name: show_value(fields[row.response].value).strip() for row in task.rows if lost[row.name] is None
         }
-        faults = find_faults(task.checks, texts, source.fields)
+        faults = find_faults(task.checks, texts, reply.shown)
         ending = ENDING_FLAGS.get(read_ending(reply.finish_reason), ())
         rows = []
         for row in task.rows:
@@ -192,39 +189,40 @@ class ReplyReader:
             if reason:
                 rows.append(ReadRow(row.name, reason, start, end, field))
                 continue
-            flags = sorted({*ending, *(flag for name in row.needs for flag in fields[name].flags)})
-            instruction, response = row.write(source.fields, {name: fields[name].value for name in row.needs})
+            flags = tuple(sorted({*ending, *(flag for name in row.needs for flag in fields[name].flags)}))
+            instruction, response = row.write(reply.shown, {name: fields[name].value for name in row.needs})
             free = row.name in task.free
-            signature = [source.task, row.name, response, *([] if free else [instruction])]
+            signature = [reply.task, row.name, response, *([] if free else [instruction])]
             if self.duplicates == "keep":
-                signature.append(source.id)
+                signature.append(reply.id)
             key, near = digest("\n".join(signature)), response if self.near and free else ""
-            line = dump_line(_make_values(source, row.name, instruction, response, flags))
+            line = dump_line(_make_values(reply, row.name, instruction, response, flags))
             rows.append(ReadRow(row.name, "", start, end, field, key, near, flags, line))
         return rows
 
 
 def _make_values(
-    source: ShownSource, template: str, instruction: str, response: str, flags: list[str]
+    reply: SentReply, template: str, instruction: str, response: str, flags: tuple[str, ...]
 ) -> dict[str, Any]:
     """The values of a `NewRow`, which takes longer to make than to write."""
     return {
-        "id": f"{source.id}-{template}",
-        "task": source.task,
+        "id": f"{reply.id}-{template}",
+        "task": reply.task,
         "role": "new",
-        "group": source.group,
-        "split": source.split,
+        "group": reply.group,
+        "split": reply.split,
         "messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}],
         "tests": [],
-        "source": source.id,
+        "source": reply.id,
         "template": template,
         "flags": flags,
     }
 
 
 def _unpack(packed: Packed) -> ReadReply:
-    split, refusal, extra, rows = packed
-    return ReadReply(split, refusal, extra, [ReadRow(*row) for row in rows])
+    refusal, extra, *values = packed
+    size = len(ReadRow._fields)
+    return ReadReply(refusal, extra, [ReadRow(*values[start : start + size]) for start in range(0, len(values), size)])
 
 
 class ReplyRepairer:
@@ -257,12 +255,12 @@ class ReplyRepairer:
 
         Many replies are read over processes (`relearn.workers`).
         """
-        packed = ((_pack_reply(reply), None if source is None else _pack_source(source)) for reply, source in pairs)
+        packed = (_pack(reply, source) for reply, source in pairs)
         first = list(islice(packed, ALONE + 1))
         # From a file, so many are there at once: where others are to help, they start before the first reply is read.
         with Workers(self.reader, 0 if len(first) > ALONE else math.inf) as workers:
             for chunk, found in workers.map(chunked(chain(first, packed), CHUNK)):
-                for (reply, _), read in zip(chunk, found, strict=True):
+                for reply, read in zip(chunk, found, strict=True):
                     yield from self._settle(SentReply(*reply), _unpack(read))
 
     def _settle(self, reply: SentReply, read: ReadReply) -> Iterator[RepairedRow]:
@@ -284,7 +282,7 @@ class ReplyRepairer:
             else:
                 for flag in row.flags:
                     self.ledger.flags[flag] += 1
-                yield RepairedRow(read.split, row.line)
+                yield RepairedRow(reply.split, row.line)
         for name, refusal in lost:
             yield self._refuse(reply, refusal, name)
         for refusal in read.extra:
@@ -319,9 +317,9 @@ class ReplyRepairer:
         return RepairedRow(None, dump_line(refused))
 
 
-def _refuse_unread(reply: SentReply, source: ShownSource | None) -> str | None:
+def _refuse_unread(reply: SentReply) -> str | None:
     """Why a reply need not be read."""
-    if source is None:
+    if reply.split is None:
         return "unknown_source"
     if reply.refusal:
         return "refusal"
