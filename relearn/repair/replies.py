@@ -109,7 +109,7 @@ class SentReply(NamedTuple):
 
 
 # Flat, plain tuples travel between processes in a third of the time that named ones take, and give the garbage
-# collector nothing to follow; models take longer still.
+# collector little to follow; models take longer still.
 Packed = tuple[Any, ...]
 _pack_reply = attrgetter("id", "task", "content", "finish_reason", "refusal", "raw")
 _pack_source = attrgetter("group", "split", "fields")
@@ -118,6 +118,16 @@ _pack_source = attrgetter("group", "split", "fields")
 def _pack(reply: Reply, source: Source | None) -> Packed:
     packed: Packed = _pack_reply(reply)
     return packed if source is None else packed + _pack_source(source)
+
+
+def _flatten(read: ReadReply) -> Packed:
+    return (read.refusal, read.extra, *chain.from_iterable(read.rows))
+
+
+def _unpack(packed: Packed) -> ReadReply:
+    refusal, extra, *values = packed
+    size = len(ReadRow._fields)
+    return ReadReply(refusal, extra, [ReadRow(*values[start : start + size]) for start in range(0, len(values), size)])
 
 
 def pair_with_sources(
@@ -150,7 +160,7 @@ class ReplyReader:
 
     def __call__(self, replies: Sequence[Packed]) -> list[Packed]:
         found = (self.read(SentReply(*reply)) for reply in replies)
-        return [(read.refusal, read.extra, *chain.from_iterable(read.rows)) for read in found]
+        return [_flatten(read) for read in found]
 
     def read(self, reply: SentReply) -> ReadReply:
         """The rows of one reply, and why others are refused."""
@@ -217,12 +227,6 @@ def _make_values(
         "template": template,
         "flags": flags,
     }
-
-
-def _unpack(packed: Packed) -> ReadReply:
-    refusal, extra, *values = packed
-    size = len(ReadRow._fields)
-    return ReadReply(refusal, extra, [ReadRow(*values[start : start + size]) for start in range(0, len(values), size)])
 
 
 class ReplyRepairer:
