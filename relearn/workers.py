@@ -7,12 +7,15 @@ one. How many there are changes nothing in a result.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -21,7 +24,12 @@ from relearn.errors import InputError
 
 VARIABLE = "RELEARN_WORKERS"
 MOST = 1024
-AHEAD = 3  # chunks a process that are on their way at once, so that memory does not grow with the rows
+# The process that asks keeps AHEAD chunks on their way to each one that helps, and works on one itself whenever it would wait
+# for the next in order. OWN more results may be there before their turn comes: memory does not grow with the rows.
+AHEAD, OWN = 3, 12
+# Bytes of a pipe between processes. In the 64 kB that it comes with, a result waits for the process that asks, which is busy
+# with a chunk of its own.
+PIPE = 2**20
 PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
@@ -68,8 +76,8 @@ def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 class Workers(Generic[Chunk, Found]):
     """Processes that do `work` on chunks of rows. Used as a context: leaving it ends them, whatever happened.
 
-    The first `alone` rows are worked on in this process, so that small inputs do not wait for others to start. `work` and
-    its results travel by pickle, `work` once to each process.
+    The first `alone` rows are worked on in this process alone, so that small inputs do not wait for others to start; then it
+    is one of those that work. `work` and its results travel by pickle, `work` once to each process.
     """
 
     def __init__(self, work: Callable[[Chunk], Found], alone: float) -> None:
@@ -84,6 +92,10 @@ class Workers(Generic[Chunk, Found]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
+            if kind is not None:
+                # loky drops what is not done, then looks for what it has not yet sent, and says a traceback on stderr.
+                with self._pool._work_ids.mutex:
+                    self._pool._work_ids.queue.clear()
             self._pool.shutdown(wait=True, kill_workers=kind is not None)
             self._pool = None
 
@@ -109,21 +121,28 @@ class Workers(Generic[Chunk, Found]):
         # Here, because it takes a third of a second, which small inputs do without.
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        waiting: deque[tuple[Chunk, Any]] = deque()
+        waiting: deque[tuple[Chunk, Future[Found]]] = deque()
         failed: Exception | None = None
+        sent = AHEAD * (self.number - 1)
+
+        def read() -> Chunk | None:
+            nonlocal failed
+            if failed is None and len(waiting) < sent + OWN:
+                try:
+                    return next(chunks, None)
+                except Exception as error:  # noqa: BLE001 - raised again when the chunks before it are done
+                    failed = error
+            return None
+
         try:
             while True:
-                while failed is None and len(waiting) < AHEAD * self.number:
-                    try:
-                        chunk = next(chunks, None)
-                    except Exception as error:  # noqa: BLE001 - raised again when the chunks before it are done
-                        failed = error
-                        break
-                    if chunk is None:
-                        break
+                while sum(not future.done() for _, future in waiting) < sent and (chunk := read()) is not None:
                     waiting.append((chunk, self._submit(chunk)))
                 if not waiting:
                     break
+                if not waiting[0][1].done() and (chunk := read()) is not None:
+                    waiting.append((chunk, self._work_here(chunk)))
+                    continue
                 chunk, future = waiting.popleft()
                 yield chunk, future.result()
         except TerminatedWorkerError:
@@ -134,6 +153,14 @@ class Workers(Generic[Chunk, Found]):
         if failed is not None:
             raise failed
 
+    def _work_here(self, chunk: Chunk) -> Future[Found]:
+        future: Future[Found] = Future()
+        try:
+            future.set_result(self.work(chunk))
+        except Exception as error:  # noqa: BLE001 - raised when the chunks before it are done
+            future.set_exception(error)
+        return future
+
     def _submit(self, chunk: Chunk) -> Any:
         if self._pool is not None:
             return self._pool.submit(_do, chunk)
@@ -143,12 +170,16 @@ class Workers(Generic[Chunk, Found]):
         # that is killed is told of all the same.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         self._pool = ProcessPoolExecutor(
-            self.number,
+            self.number - 1,
             timeout=None,
             initializer=_begin,
             initargs=(os.getpid(), self.work),
             env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            for queue in (self._pool._call_queue, self._pool._result_queue):  # loky has no setting for it
+                with suppress(OSError):  # where the system allows less, the work is slower, and the same
+                    fcntl.fcntl(queue._reader.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
         # Processes inherit what is blocked: Ctrl-C, which a terminal sends to all of them, reaches this one alone.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -17,6 +17,9 @@ import pytest
 from relearn.errors import InputError
 from relearn.workers import VARIABLE, Workers, chunked, count_workers
 
+# What a thread says on stderr when it ends with an error.
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
 
 def double_from(asking: int, rows: list[int]) -> list[int]:
     """Twice each number; what 13 and 17 stand for happens to a process that helps, never to the one that asks."""
@@ -56,8 +59,41 @@ def test_results_come_in_order_and_nothing_is_left(number: int, rows: int, monke
             for chunk, done in workers.map(chunked(numbers, 3))
             for row, twice in zip(chunk, done, strict=True)
         ]
-        assert len(helpers()) == (number if number > 1 and rows > 6 else 0)  # few rows stay in this process
+        assert len(helpers()) == (number - 1 if rows > 6 else 0)  # this one works too, and alone on few rows
     assert found == [(row, 2 * row) for row in numbers]
+    assert helpers() == []
+
+
+def name_worker(asking: int, rows: list[int]) -> list[int]:
+    """The process that has the rows, which takes longer than to send them; the one that asks cannot read 13."""
+    time.sleep(0.02)
+    if os.getpid() == asking and 13 in rows:
+        raise InputError("row 13: is unlucky; leave it out")
+    return [os.getpid()]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_the_process_that_asks_works_too(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(number))
+    found: list[int] = []
+    with Workers(partial(name_worker, os.getpid()), alone=0) as workers:
+        gather(workers, ([row] for row in range(100, 200)), found)
+    assert len(found) == 100
+    assert len(set(found)) == number
+    assert os.getpid() in found
+
+
+def test_what_the_process_that_asks_refuses_comes_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "2")
+    found: list[int] = []
+    # Three chunks are sent off; the fourth is the first that is worked on here, while those wait for a process to start.
+    with (
+        pytest.raises(InputError, match=r"^row 13: is unlucky; leave it out$"),
+        Workers(partial(name_worker, os.getpid()), alone=0) as workers,
+    ):
+        gather(workers, ([row] for row in range(10, 30)), found)
+    assert len(found) == 3
+    assert os.getpid() not in found
     assert helpers() == []
 
 
@@ -108,7 +144,7 @@ def work(chunk):
     time.sleep(60)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's `&` takes away
 with Workers(work, alone=0) as workers:
-    for _ in workers.map([[1], [2], [3]]):
+    for _ in workers.map([row] for row in range(9)):
         pass
 """
 
