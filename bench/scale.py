@@ -15,7 +15,7 @@ Parts, each size in a process of its own that calls the stage's own function in 
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
 out, the start of further processes included), `cpu_seconds` (of all processes) and `peak_mb` (of the process, imports
-included, or the most that several held together at a fifth of a second); with several processes `times_faster`, the
+included, or the most that several were seen to hold together); with several processes `times_faster`, the
 seconds of one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for
 each part `exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the
 two largest sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that
@@ -226,9 +226,11 @@ def measured(part: str, rows: int, workers: int) -> dict[str, Any]:
         text=True,
     )
     together = 0
+    began = time.monotonic()
     while workers > 1 and process.poll() is None:
         together = max(together, held_together(process.pid))
-        time.sleep(0.2)
+        # A look takes 10 ms of one of the cores that are measured: five a second would take 5% of it from a long run.
+        time.sleep(0.2 if time.monotonic() - began < 10 else 1)
     printed, _ = process.communicate()
     if process.returncode:
         sys.exit(f"scale: {part} at {rows:,} rows failed")
