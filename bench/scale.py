@@ -15,11 +15,11 @@ Parts, each size in a process of its own that calls the stage's own function in 
 
 Writes bench/out/scale.json: for each part and size `seconds` (of the work, imports and the making of the inputs left
 out, the start of further processes included), `cpu_seconds` (of all processes) and `peak_mb` (of the process, imports
-included, or the most that several were seen to hold together); with several processes `times_faster`, the
-seconds of one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for
-each part `exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the
-two largest sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that
-it can be made bit by bit, as long as the machine that it names is this one.
+included, or the most that several were seen to hold together); with several processes `times_faster`, the seconds of
+one over theirs, and `cpu_share`, their CPU seconds over its: what sharing costs, on a busy machine too; for each part
+`exponent`, the slope of log seconds over log rows from the second size on, and `mb_a_1000_rows` between the two largest
+sizes. What was not run is not filled in; figures of other sizes and parts that are in the file stay, so that it can be
+made bit by bit, as long as the machine that it names is this one.
 """
 
 from __future__ import annotations
