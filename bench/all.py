@@ -298,8 +298,9 @@ in memory. `repair` reads the reviews beside the replies to them and keeps 12 to
 each of three models, holds every answer (three fifths of its memory) and every item's scores, which the bootstrap draws
 from; nearly all its time goes into the metrics, two fifths of it into looking for code and a fifth into ROUGE-L. `repair`
 and `scoring` also work over processes: their lines for two say how many times faster they are than one, and the memory
-of all processes together. `python -m bench.scale --sizes 1000000` adds the column of a million rows (40 minutes on this
-machine). What was not run is not filled in."""
+of all processes together; up to 10,000 replies they are one process too, and differ as this machine does from minute to
+minute. `python -m bench.scale --sizes 1000000` adds the column of a million rows (40 minutes on this machine). What was
+not run is not filled in."""
 
 
 def main() -> None:
